@@ -1,0 +1,81 @@
+# Everything a person or CI runs. `make serve` and `make test` need git, make and python3 >= 3.11 only.
+
+PYTHON      ?= python3
+PORT        ?= 8000
+PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+# How many test processes run at a time.
+JOBS        ?= 2
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
+
+# A virtual environment knows its own path: in a checkout that was moved or copied it must be made anew.
+ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
+$(VENV)/.made: remake
+endif
+
+.PHONY: serve test lint types docs bench lock clean remake
+.DEFAULT_GOAL := serve
+
+serve: $(VENV)/.serve
+	@exec $(BIN)/dragoman serve --port $(PORT)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "make lint: run '$(BIN)/ruff format'" >&2; exit 1; }
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+
+types: $(VENV)/.dev
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.serve
+	@$(BIN)/python -m dragoman.rules.policy > docs/policy.md.new && mv docs/policy.md.new docs/policy.md
+
+bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# The lock files, anew. The newest versions that pyproject.toml allows: `make lock LOCK_ARGS=--upgrade`.
+LOCK_ARGS ?=
+COMPILE    = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+             --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+lock: $(VENV)/.dev
+	@$(COMPILE) $(LOCK_ARGS) --build-deps-for editable -o requirements.lock pyproject.toml
+	@$(COMPILE) $(LOCK_ARGS) --build-deps-for editable --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) $(LOCK_ARGS) -c requirements-dev.lock -o benchmarks/requirements.lock benchmarks/requirements.in
+
+clean:
+	@rm -rf $(VENV) dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "make: $(PYTHON) is `$(PYTHON) --version 2>&1`; Dragoman needs Python 3.11 or later (make PYTHON=python3.12 ...)" >&2; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@echo "$(CURDIR)" > $(VENV)/.home
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.made requirements.lock pyproject.toml
+	@echo "installing what requirements.lock names into $(VENV)" >&2
+	@$(INSTALL) -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.serve requirements-dev.lock
+	@echo "installing what requirements-dev.lock names into $(VENV)" >&2
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev benchmarks/requirements.lock
+	@$(INSTALL) -r benchmarks/requirements.lock
+	@touch $@
+
+remake: ;

@@ -1,0 +1,82 @@
+"""How often somebody may guess: limits on failures, per account and per address."""
+
+from __future__ import annotations
+
+from dragoman.actions.directory import Directory
+from dragoman.rules import passwords, secrets
+from dragoman.rules.errors import Limited
+from dragoman.rules.fields import canonical
+from dragoman.rules.model import HOUR, MINUTE, SECOND, Actor, User
+from dragoman.store import audit, failures
+from dragoman.store.engine import Read, Tx
+
+PER_ADDRESS = 10
+"""Failures in a minute on one account from one address."""
+PER_ACCOUNT = 100
+"""Failures in an hour on one account; then only addresses that it has signed in from."""
+
+
+def account_of(directory: Directory, name: str, user: User | None) -> str:
+    """Return what an account's failures are counted under: all its names are one."""
+    if user is not None:
+        return f"user:{user.id}"
+    return "name:" + secrets.derive(directory.key, "account", canonical(name.strip()))
+
+
+async def count(tx: Tx, account: str, address: str, window: int) -> int:
+    """Count one more; return how many there were before, in this window (microseconds)."""
+    since, number = await failures.find(tx, account, address)
+    await failures.add(tx, account, address, window)
+    return number if since > tx.now - window else 0
+
+
+async def rehashed(directory: Directory, password: str, encoded: str) -> str:
+    """Return a fresh hash where the stored one is of an older kind; else an empty text."""
+    if not passwords.needs_rehash(encoded):
+        return ""
+    return await directory.hashing.hash(password)
+
+
+class Guess:
+    """One attempt on one account from one address.
+
+    The verdict is told only if, in the order of the database, fewer failures than the limit were
+    recorded before it: so parallel guesses gain nothing.
+    """
+
+    def __init__(self, directory: Directory, actor: Actor, name: str, user: User | None) -> None:
+        self._user = user
+        self._account = account_of(directory, name, user)
+        self._address = secrets.derive(directory.key, "address", actor.address)
+
+    async def must_be_open(self, at: Read | Tx) -> None:
+        """Raise Limited if there were too many failures."""
+        since, number = await failures.find(at, self._account, self._address)
+        if number >= PER_ADDRESS and since + MINUTE > at.now:
+            raise Limited(_seconds(since + MINUTE - at.now))
+        since, number = await failures.find(at, self._account, "")
+        if number >= PER_ACCOUNT and since + HOUR > at.now:
+            known = self._user and await failures.is_known(at, self._user.id, self._address)
+            if not known:
+                raise Limited(_seconds(since + HOUR - at.now))
+
+    async def failed(self, tx: Tx) -> None:
+        """Count it."""
+        await failures.add(tx, self._account, self._address, MINUTE)
+        await failures.add(tx, self._account, "", HOUR)
+        user = self._user
+        await audit.write(
+            tx,
+            "sign_in_failed",
+            target_id=user.id if user else 0,
+            tenant_id=user.tenant_id if user else None,
+        )
+
+    async def succeeded(self, tx: Tx) -> None:
+        """Remember the address: it may try even while others are guessing."""
+        if self._user is not None:
+            await failures.remember(tx, self._user.id, self._address)
+
+
+def _seconds(microseconds: int) -> int:
+    return max(1, -(-microseconds // SECOND))

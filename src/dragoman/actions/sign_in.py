@@ -1,0 +1,243 @@
+"""Sign up, sign in, and change or reset the own password."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from dragoman.actions import attempts, users
+from dragoman.actions.directory import Directory
+from dragoman.actions.tokens import Kind, give
+from dragoman.rules import policy, secrets
+from dragoman.rules.errors import (
+    BadCredentials,
+    Forbidden,
+    Invalid,
+    Limited,
+    NotFound,
+    Problem,
+    Reason,
+    Stale,
+    Unauthenticated,
+)
+from dragoman.rules.fields import Alphabet
+from dragoman.rules.model import HOUR, Actor, NewUser, Role, User
+from dragoman.rules.passwords import Floor
+from dragoman.rules.policy import Action
+from dragoman.store import audit, outbox, tenants, tokens
+from dragoman.store import users as people
+from dragoman.store.engine import Tx
+
+RESET = "reset"
+RESETS_AN_HOUR = 5
+
+
+async def sign_up(
+    directory: Directory,
+    visitor: Actor,
+    new: NewUser,
+    password: str,
+    floor: Floor,
+    kind: Kind,
+    *,
+    alphabet: Alphabet = Alphabet.STRICT,
+    problems: Iterable[Problem] = (),
+) -> tuple[User, str]:
+    """Register a member of the tenant of the settings; returns the user and a first credential.
+
+    Raises Forbidden(CLOSED), Invalid or Unavailable.
+    """
+    if not directory.settings.self_registration:
+        raise Forbidden(Reason.CLOSED)
+    home = await tenants.find_by_slug(directory.read(visitor), directory.settings.tenant)
+    if home is None or not home.active:
+        raise Forbidden(Reason.CLOSED)
+    new.role, new.tenant_id, new.active = Role.MEMBER, home.id, True
+    given: list[str] = []
+
+    async def enter(tx: Tx, user: User) -> None:
+        given.append(await give(tx, directory, user.id, kind))
+        await people.signed_in(tx, user.id)
+
+    faults = list(problems)
+    user = await users.add(
+        directory, visitor, new, password, floor, alphabet, faults, action="sign_up", also=enter
+    )
+    return user, given[0]
+
+
+async def sign_in(
+    directory: Directory, visitor: Actor, name: str, password: str, kind: Kind
+) -> tuple[User, str]:
+    """Sign in by username or e-mail address; returns the user and a new credential's secret.
+
+    Unknown, wrong, inactive and deleted are alike: BadCredentials after exactly one hash
+    verification. Raises Limited after too many failures, before any work.
+    """
+    read = directory.read(visitor)
+    user = await people.find_by_name(read, name)
+    guess = attempts.Guess(directory, visitor, name, user)
+    await guess.must_be_open(read)
+    encoded = await people.password_hash(read, user.id) if user else ""
+    right = await directory.hashing.verify(password, encoded)
+    fresh = await attempts.rehashed(directory, password, encoded) if right else ""
+    async with directory.begin(visitor) as tx:
+        await guess.must_be_open(tx)
+        now = await _enters(tx, user, encoded) if user and right else None
+        if now is None:
+            await guess.failed(tx)
+        else:
+            await guess.succeeded(tx)
+            if fresh:
+                await people.set_hash(tx, now.id, fresh)
+            await people.signed_in(tx, now.id)
+            secret = await give(tx, directory, now.id, kind)
+            await audit.write(tx, "sign_in", target_id=now.id, tenant_id=now.tenant_id)
+            return now, secret
+    raise BadCredentials
+
+
+async def _enters(tx: Tx, user: User, encoded: str) -> User | None:
+    """Return the user as it stands now, unless it was switched off or got another password."""
+    try:
+        now = await people.get(tx, user.id)
+    except NotFound:
+        return None
+    if not now.active or await people.password_hash(tx, now.id) != encoded:
+        return None
+    if now.tenant_id is not None:
+        home = await tenants.find(tx, now.tenant_id)
+        if home is None or not home.active:
+            return None
+    return now
+
+
+async def change_password(
+    directory: Directory,
+    actor: Actor,
+    current: str,
+    password: str,
+    floor: Floor,
+    *,
+    problems: Iterable[Problem] = (),
+) -> None:
+    """Change the own password: takes the current one, ends all other sessions, keeps this one.
+
+    ``problems`` is what the dialect found wrong; the current password is judged with it.
+    A wrong current password counts as a failed sign-in. Raises Invalid (field ``current``, code
+    ``wrong``), Limited or Unavailable.
+    """
+    policy.allow(actor, Action.CHANGE_PASSWORD)
+    read = directory.read(actor)
+    user = await people.find(read, actor.user_id)
+    if user is None:
+        raise Unauthenticated("unknown")
+    faults = list(problems)
+    told = {fault.field for fault in faults}
+    if "password" not in told:
+        faults += users.password_faults(directory, password, floor, user)
+    if "current" not in told:
+        guess = attempts.Guess(directory, actor, user.username, user)
+        await guess.must_be_open(read)
+        encoded = await people.password_hash(read, user.id)
+        if not await directory.hashing.verify(current, encoded):
+            async with directory.begin(actor) as tx:
+                await guess.failed(tx)
+            faults.append(Problem("current", "wrong"))
+    if faults:
+        raise Invalid(*faults)
+    fresh = await directory.hashing.hash(password)
+    async with directory.begin(actor) as tx:
+        user = await people.get(tx, actor.user_id)
+        await users.store_password(tx, user, fresh, Action.CHANGE_PASSWORD)
+        await tokens.keep(tx, actor.token_id, user.id)
+
+
+async def request_reset(directory: Directory, visitor: Actor, email: str) -> None:
+    """Send a reset link to the active user who holds an e-mail address, if there is one.
+
+    Whoever asks learns nothing; more than five an hour for one address send nothing more.
+    """
+    read = directory.read(visitor)
+    user = await people.find_by_name(read, email)
+    account = f"reset:{attempts.account_of(directory, email, user)}"
+    async with directory.begin(visitor) as tx:
+        sent = await attempts.count(tx, account, "", HOUR)
+        if user is None or not user.active or not user.email or sent >= RESETS_AN_HOUR:
+            return
+        row = await tokens.renew_one_time(
+            tx,
+            user_id=user.id,
+            user_epoch=user.auth_epoch,
+            purpose=RESET,
+            expires_at=tx.now + directory.settings.reset_hours * HOUR,
+        )
+        payload = msgspec.json.encode({"generation": row.generation}).decode()
+        await outbox.drop_of(tx, user.id)
+        await outbox.add(tx, RESET, user_id=user.id, recipient=user.email, payload=payload)
+        await audit.write(tx, "request_reset", target_id=user.id, tenant_id=user.tenant_id)
+
+
+def reset_secret(directory: Directory, row: tokens.OneTime) -> str:
+    """Return the secret of a reset link: derived from the server's key and the row, not stored."""
+    return secrets.derive(directory.key, RESET, row.id, row.user_id, row.generation)
+
+
+async def reset_owner(directory: Directory, visitor: Actor, uid: str, secret: str) -> User:
+    """Return whose password a reset link opens, without using it up.
+
+    Raises Stale(uid) for an unknown user and Stale(token) for a secret that is used, void,
+    expired or wrong.
+    """
+    read = directory.read(visitor)
+    user = await people.find_by_public_id(read, uid)
+    if user is None or not user.active:
+        raise Stale("uid")
+    row = await tokens.find_one_time(read, user.id, RESET)
+    _must_open(directory, row, user, secret, read.now)
+    return user
+
+
+def _must_open(
+    directory: Directory, row: tokens.OneTime | None, user: User, secret: str, now: int
+) -> None:
+    if (
+        row is None
+        or row.used_at
+        or row.user_epoch != user.auth_epoch
+        or now >= row.expires_at
+        or not secrets.same(reset_secret(directory, row), secret)
+    ):
+        raise Stale("token")
+
+
+async def reset_password(
+    directory: Directory,
+    visitor: Actor,
+    uid: str,
+    secret: str,
+    password: str,
+    floor: Floor,
+    *,
+    problems: Iterable[Problem] = (),
+) -> User:
+    """Set a new password by a reset link; it works once, and every session ends.
+
+    Raises Stale, Invalid or Unavailable.
+    """
+    user = await reset_owner(directory, visitor, uid, secret)
+    faults = list(problems) or users.password_faults(directory, password, floor, user)
+    if faults:
+        raise Invalid(*faults)
+    encoded = await directory.hashing.hash(password)
+    async with directory.begin(visitor) as tx:
+        user = await people.get(tx, user.id)
+        row = await tokens.find_one_time(tx, user.id, RESET)
+        _must_open(directory, row, user, secret, tx.now)
+        await users.store_password(tx, user, encoded, "reset_password")
+    return user
+
+
+__all__ = ["BadCredentials", "Limited", "change_password", "request_reset", "reset_owner",
+           "reset_password", "reset_secret", "sign_in", "sign_up"]  # fmt: skip

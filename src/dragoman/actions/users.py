@@ -1,0 +1,379 @@
+"""Users: list, view, create, change, switch on and off, set passwords, assign roles, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from dragoman.actions.directory import Directory
+from dragoman.rules import fields, passwords, policy, secrets
+from dragoman.rules.errors import (
+    Invalid,
+    LastOwner,
+    LastSuperadmin,
+    NoTenant,
+    NotFound,
+    Problem,
+    Taken,
+)
+from dragoman.rules.fields import Alphabet
+from dragoman.rules.model import Actor, Filter, NewUser, Order, Page, Role, User, UserChanges
+from dragoman.rules.passwords import Floor
+from dragoman.rules.policy import Action, Reach
+from dragoman.store import audit, failures, grants, narrow, outbox, tenants, tokens, users
+from dragoman.store.engine import LOCK_OWNERS, LOCK_SUPERADMINS, Read, Tx
+
+
+async def page(
+    read: Read,
+    wanted: Filter,
+    orders: tuple[Order, ...],
+    *,
+    limit: int,
+    offset: int = 0,
+    after: tuple[Any, int] | None = None,
+    problems: Iterable[Problem] = (),
+) -> Page[User]:
+    """Return users that the actor may list (see ``store.users.page``).
+
+    Raises Forbidden; Invalid for what the dialect found wrong with the filters, and for a
+    tenant that does not exist (told only to those who see every tenant).
+    """
+    reach = policy.allow(read.actor, Action.LIST_USERS)
+    faults = list(problems)
+    if (
+        reach is Reach.ANY
+        and wanted.tenant_id is not None
+        and await tenants.find(read, wanted.tenant_id) is None
+    ):
+        faults.append(Problem("tenant", "unknown", wanted.tenant_id))
+    if faults:
+        raise Invalid(*faults)
+    scope = narrow.scope_of(read.actor, reach)
+    return await users.page(read, scope, wanted, orders, limit=limit, offset=offset, after=after)
+
+
+async def view(read: Read, user_id: int) -> User:
+    """Return one user; raises Forbidden, or NotFound for whatever is out of reach."""
+    policy.allow(read.actor, Action.VIEW_USER)
+    user = await users.find(read, user_id)
+    if user is None:
+        raise NotFound
+    policy.require(read.actor, Action.VIEW_USER, user)
+    return user
+
+
+async def create(
+    directory: Directory,
+    actor: Actor,
+    new: NewUser,
+    password: str,
+    floor: Floor,
+    *,
+    alphabet: Alphabet = Alphabet.STRICT,
+    problems: Iterable[Problem] = (),
+) -> User:
+    """Add a user.
+
+    Args:
+        directory: where to.
+        actor: who adds it.
+        new: what it is made from; without a tenant it stands in the actor's own.
+        password: in the clear; it is hashed here and goes no further.
+        floor: what the contract asks of a password.
+        alphabet: what the contract lets a username be made of.
+        problems: what the dialect found wrong already; all of it is told at once.
+
+    Raises Forbidden, Invalid or Unavailable.
+    """
+    reach = policy.allow(actor, Action.CREATE_USER)
+    policy.require_assignable(actor, new.role)
+    faults = [*problems, *_tenant_faults(actor, reach, new)]
+    if new.tenant_id in {UNSET, None} and reach is not Reach.ANY:
+        new.tenant_id = actor.tenant_id
+    return await add(directory, actor, new, password, floor, alphabet, faults)
+
+
+def _tenant_faults(actor: Actor, reach: Reach, new: NewUser) -> list[Problem]:
+    if reach is Reach.ANY:
+        missing = new.tenant_id in {UNSET, None} and not new.role.of_platform
+        return [Problem("tenant", "tenant_required")] if missing else []
+    foreign = new.tenant_id not in {UNSET, None, actor.tenant_id}
+    return [Problem("tenant", "foreign_tenant")] if foreign else []
+
+
+async def add(
+    directory: Directory,
+    actor: Actor,
+    new: NewUser,
+    password: str,
+    floor: Floor,
+    alphabet: Alphabet,
+    faults: list[Problem],
+    *,
+    action: str = Action.CREATE_USER,
+    also: Callable[[Tx, User], Awaitable[None]] | None = None,
+) -> User:
+    """Check, hash and insert a user whose maker has the right to it (``create``, ``sign_up``).
+
+    ``also`` does what belongs to the same transaction.
+    """
+    trim(new)
+    told = {fault.field for fault in faults}
+    faults += [p for p in fields.user_problems(new, alphabet=alphabet) if p.field not in told]
+    if "password" not in told:
+        faults += password_faults(directory, password, floor, new)
+    told = {fault.field for fault in faults}
+    read = directory.read(actor)
+    faults += [
+        Problem(field, "taken")
+        for field in await users.taken(read, username=new.username, email=new.email)
+        if field not in told
+    ]
+    tenant_id = None if new.tenant_id is UNSET else new.tenant_id
+    if tenant_id and "tenant" not in told and await tenants.find(read, tenant_id) is None:
+        faults.append(Problem("tenant", "unknown", tenant_id))
+    if faults:
+        raise Invalid(*faults)
+    encoded = await directory.hashing.hash(password)
+    async with directory.begin(actor) as tx:
+        if tenant_id:
+            await _stand_in(tx, tenant_id, new.role)
+        row = msgspec.structs.asdict(new)
+        row.update(
+            public_id=secrets.make_public_id(),
+            tenant_id=tenant_id,
+            role=int(new.role),
+            display_name=new.display_name or joined(new.first_name, new.last_name),
+            password_hash=encoded,
+            verified=False,
+            auth_epoch=0,
+            created_at=tx.now,
+            updated_at=tx.now,
+            last_login_at=0,
+        )
+        try:
+            user_id = await users.insert(tx, row)
+        except Taken as taken:
+            raise Invalid(Problem(taken.field, "taken")) from None
+        await audit.write(
+            tx,
+            action,
+            target_id=user_id,
+            tenant_id=tenant_id,
+            fields=[name for name, value in msgspec.structs.asdict(new).items() if value],
+        )
+        user = await users.get(tx, user_id)
+        if also is not None:
+            await also(tx, user)
+        return user
+
+
+async def _stand_in(tx: Tx, tenant_id: int, role: Role) -> None:
+    try:
+        await tenants.get(tx, tenant_id, to_change=False)
+    except NotFound:
+        raise Invalid(Problem("tenant", "unknown", tenant_id)) from None
+    if role is Role.OWNER:
+        await tenants.note_owner(tx, tenant_id)
+
+
+def trim(given: msgspec.Struct) -> None:
+    """Take the outer white space off every text that somebody gave."""
+    for name in given.__struct_fields__:
+        value = getattr(given, name)
+        if isinstance(value, str):
+            setattr(given, name, fields.trim(value))
+
+
+def joined(first_name: str, last_name: str) -> str:
+    """Return the display name of a first and a last name."""
+    return f"{first_name} {last_name}".strip()
+
+
+def password_faults(
+    directory: Directory, password: str, floor: Floor, person: User | NewUser
+) -> list[Problem]:
+    """Return what is wrong with a password for a person, under the operator's policy."""
+    effective = passwords.floor_for(directory.settings.password_policy, floor)
+    context = {n: getattr(person, n) for n in ("username", "email", "first_name", "last_name")}
+    return passwords.problems(password, effective, context=context)
+
+
+async def update(
+    tx: Tx,
+    user_id: int,
+    changes: UserChanges,
+    *,
+    alphabet: Alphabet = Alphabet.STRICT,
+    problems: Iterable[Problem] = (),
+) -> User:
+    """Change a user's own fields; what is UNSET stays.
+
+    ``active`` obeys the rule of ``set_active``. Raises NotFound, Forbidden, Invalid,
+    LastOwner or LastSuperadmin; then nothing is changed.
+    """
+    policy.allow(tx.actor, Action.UPDATE_USER)
+    user = await users.get(tx, user_id)
+    policy.require(tx.actor, Action.UPDATE_USER, user)
+    switched = changes.active is not UNSET and changes.active is not user.active
+    if switched:
+        policy.require(tx.actor, Action.SET_ACTIVE, user)
+    trim(changes)
+    faults = list(problems)
+    told = {fault.field for fault in faults}
+    faults += [p for p in fields.user_problems(changes, alphabet=alphabet) if p.field not in told]
+    changed = {
+        name: value
+        for name, value in msgspec.structs.asdict(changes).items()
+        if value is not UNSET and value != getattr(user, name)
+    }
+    told = {fault.field for fault in faults}
+    names = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
+    if any(name in changed for name in names):
+        held = await users.taken(tx, **names, besides=user.id)
+        faults += [Problem(f, "taken") for f in held if f in changed and f not in told]
+    if faults:
+        raise Invalid(*faults)
+    if not changed:
+        return user
+    if switched and not changes.active:
+        await _guard_last(tx, user)
+    return await _write(tx, user, changed, Action.UPDATE_USER)
+
+
+async def _write(tx: Tx, user: User, changed: dict[str, Any], action: str) -> User:
+    told = tuple(changed)
+    if "display_name" not in changed and {"first_name", "last_name"} & changed.keys():
+        first = changed.get("first_name", user.first_name)
+        changed["display_name"] = joined(first, changed.get("last_name", user.last_name))
+    if "email" in changed:
+        changed["verified"] = False
+        await tokens.void_one_times(tx, user.id)
+        await outbox.drop_of(tx, user.id)
+    try:
+        await users.save(tx, user, changed)
+    except Taken as taken:
+        raise Invalid(Problem(taken.field, "taken")) from None
+    if changed.get("active") is False or "role" in changed:
+        await users.cut_off(tx, user.id)
+    await audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=told)
+    return await users.get(tx, user.id)
+
+
+async def set_active(
+    tx: Tx, user_id: int, *, active: bool, problems: Iterable[Problem] = ()
+) -> User:
+    """Switch a user on or off; switching off ends every session of every contract.
+
+    ``problems`` is what the dialect found wrong with the request. Raises NotFound, Forbidden,
+    Invalid, LastOwner or LastSuperadmin.
+    """
+    policy.allow(tx.actor, Action.SET_ACTIVE)
+    user = await users.get(tx, user_id)
+    policy.require(tx.actor, Action.SET_ACTIVE, user)
+    faults = list(problems)
+    if faults:
+        raise Invalid(*faults)
+    if user.active is active:
+        return user
+    if not active:
+        await _guard_last(tx, user)
+    return await _write(tx, user, {"active": active}, Action.SET_ACTIVE)
+
+
+async def set_password(
+    directory: Directory,
+    actor: Actor,
+    user_id: int,
+    password: str,
+    floor: Floor,
+    *,
+    problems: Iterable[Problem] = (),
+) -> None:
+    """Set somebody else's password; ends every session of that user.
+
+    Raises NotFound, Forbidden, Invalid or Unavailable.
+    """
+    policy.allow(actor, Action.SET_PASSWORD)
+    user = await users.find(directory.read(actor), user_id)
+    if user is None:
+        raise NotFound
+    policy.require(actor, Action.SET_PASSWORD, user)
+    faults = list(problems) or password_faults(directory, password, floor, user)
+    if faults:
+        raise Invalid(*faults)
+    encoded = await directory.hashing.hash(password)
+    async with directory.begin(actor) as tx:
+        user = await users.get(tx, user_id)
+        policy.require(tx.actor, Action.SET_PASSWORD, user)
+        await store_password(tx, user, encoded, Action.SET_PASSWORD)
+
+
+async def store_password(tx: Tx, user: User, encoded: str, action: str) -> None:
+    """Store a new password's hash: every session ends, waiting resets are void."""
+    await users.set_hash(tx, user.id, encoded)
+    await users.cut_off(tx, user.id)
+    await tokens.void_one_times(tx, user.id)
+    await outbox.drop_of(tx, user.id)
+    await audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=("password",))
+
+
+async def assign_role(
+    tx: Tx, user_id: int, role: Role, *, alike: frozenset[Role] = frozenset()
+) -> User:
+    """Give a user another role; every session of that user ends. The tenant stays.
+
+    A user whose role is among ``alike`` (those that the contract calls by the same word)
+    keeps it. Raises Forbidden, NotFound, NoTenant, LastOwner or LastSuperadmin, judged in
+    this order.
+    """
+    policy.allow(tx.actor, Action.ASSIGN_ROLE)
+    policy.require_assignable(tx.actor, role)
+    user = await users.get(tx, user_id)
+    policy.require(tx.actor, Action.ASSIGN_ROLE, user)
+    if user.role is role or user.role in alike:
+        return user
+    if user.tenant_id is None and not role.of_platform:
+        raise NoTenant
+    await _guard_last(tx, user)
+    if role is Role.OWNER and user.tenant_id is not None:
+        await tenants.note_owner(tx, user.tenant_id)
+    return await _write(tx, user, {"role": role}, Action.ASSIGN_ROLE)
+
+
+async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
+    """Delete a user: invisible, unusable, its names free; returns who it was.
+
+    ``erase`` blanks every personal field, for contracts that promise it.
+    Raises NotFound, Forbidden, LastOwner or LastSuperadmin.
+    """
+    policy.allow(tx.actor, Action.DELETE_USER)
+    user = await users.get(tx, user_id)
+    policy.require(tx.actor, Action.DELETE_USER, user)
+    await _guard_last(tx, user)
+    await tokens.remove_of(tx, user.id)
+    await tokens.void_one_times(tx, user.id)
+    await outbox.drop_of(tx, user.id)
+    await grants.remove_of(tx, user.id)
+    await failures.forget(tx, user.id)
+    await users.remove(tx, user, erase=erase)
+    await audit.write(tx, Action.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
+    return user
+
+
+async def _guard_last(tx: Tx, user: User) -> None:
+    """Let nobody take away the last active superadmin, nor a tenant's user the last owner."""
+    if not user.active:
+        return
+    if user.role is Role.SUPERADMIN:
+        await tx.lock(LOCK_SUPERADMINS)
+        if not await users.has_other_superadmin(tx, user):
+            raise LastSuperadmin
+    if user.role is Role.OWNER and user.tenant_id and policy.guards_last_owner(tx.actor):
+        await tx.lock(LOCK_OWNERS, user.tenant_id)
+        if not await users.has_other_owner(tx, user):
+            raise LastOwner

@@ -1,0 +1,140 @@
+"""Settings → store → dialects → door: the only wiring."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dragoman import dialects
+from dragoman.actions import start, upkeep
+from dragoman.actions.directory import Directory
+from dragoman.actions.start import Welcome
+from dragoman.door import Door, Served
+from dragoman.settings import Settings, SettingsError, load
+from dragoman.store import migrate
+from dragoman.store.engine import Database, Driver
+from dragoman.web import health, logs
+
+
+def driver_for(settings: Settings) -> Driver:
+    """Return the driver of the database that the settings name."""
+    path = settings.sqlite_path
+    if path is not None:
+        from dragoman.store.sqlite import SqliteDriver
+
+        return SqliteDriver(path)
+    from dragoman.store.postgres import PostgresDriver
+
+    return PostgresDriver(settings.database)
+
+
+def with_key(settings: Settings) -> Settings:
+    """Return the settings with the server's key: as set, else read from, or made in, a file.
+
+    Raises SettingsError if the file holds no key of 32 bytes.
+    """
+    if settings.secret_key:
+        return settings
+    path = key_file(settings)
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) < 32:
+        raise SettingsError([f"{path} holds no key of 32 bytes in hex"])
+    return msgspec.structs.replace(settings, secret_key=key)
+
+
+def key_file(settings: Settings) -> Path:
+    """Return where the server's key lies when no setting gives it."""
+    path = settings.sqlite_path
+    return (path.parent if path is not None else Path()) / "dragoman.key"
+
+
+def contracts_of(settings: Settings) -> tuple[str, ...]:
+    """Return the contracts to serve, in order; raises SettingsError for one that is not there."""
+    names = settings.contracts or dialects.NAMES
+    wanted = {*names, *settings.hosts.values()}
+    missing = sorted(wanted - set(dialects.NAMES))
+    if missing:
+        known = ", ".join(dialects.NAMES)
+        raise SettingsError([f"no such contract: {', '.join(missing)} (there are: {known})"])
+    hidden = sorted(set(settings.hosts.values()) - set(names))
+    if hidden:
+        raise SettingsError([f"DRAGOMAN_HOSTS names contracts that are off: {', '.join(hidden)}"])
+    return tuple(names)
+
+
+async def prepare(settings: Settings) -> Welcome | None:
+    """Migrate the database and bring an empty one to life; returns a new first superadmin."""
+    settings = with_key(settings)
+    contracts_of(settings)
+    await migrate.upgrade(settings.database)
+    async with opened(settings) as directory:
+        return await start.prepare(directory)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Directory]:
+    """Open a directory for a while (the command line, the first start)."""
+    settings = with_key(settings)
+    driver = driver_for(settings)
+    await driver.open()
+    directory = Directory(Database(driver), settings)
+    try:
+        yield directory
+    finally:
+        directory.hashing.close()
+        await driver.close()
+
+
+def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
+    """Return the whole service as one ASGI application; its life cycle opens the database.
+
+    Raises SettingsError.
+    """
+    settings = with_key(settings or load())
+    logs.configure(settings.log_level)
+    driver = driver_for(settings)
+    directory = Directory(Database(driver), settings, workers=workers)
+
+    @contextlib.asynccontextmanager
+    async def life(_: Starlette) -> AsyncGenerator[None]:
+        await driver.open()
+        chores = asyncio.create_task(upkeep.run(directory))
+        try:
+            yield
+        finally:
+            chores.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await chores
+            await upkeep.finish(directory)
+            directory.hashing.close()
+            await driver.close()
+
+    served: dict[str, Served] = {}
+    for name in contracts_of(settings):
+        dialect: Any = dialects.load(name)
+        served[name] = Served(dialect.build(directory), dialect.DOCUMENTED)
+    routes = health.routes(directory, migrate.HEAD)
+    own = Starlette(routes=[*routes, Route("/{rest:path}", _nothing)], lifespan=life)
+    return Door(own, served, settings.hosts)
+
+
+async def _nothing(_: Request) -> Response:
+    return JSONResponse({"error": "Not found"}, 404)

@@ -1,0 +1,15 @@
+"""Floor 4: one folder is one contract; siblings never meet."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+NAMES = (
+    "wiwebb",
+)  # fmt: skip
+
+
+def load(name: str) -> Any:
+    """Return a dialect's package: ``build(directory)`` and ``DOCUMENTED``; imported only now."""
+    return importlib.import_module(f"dragoman.dialects.{name}.routes")

@@ -1,0 +1,1 @@
+"""WiWebb's Users API: users, tenants and authentication below /api/v1/."""

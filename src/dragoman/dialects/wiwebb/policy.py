@@ -1,0 +1,22 @@
+"""How WiWebb narrows the directory's policy."""
+
+from __future__ import annotations
+
+from dragoman.rules.model import Role
+from dragoman.rules.policy import ANY, NONE, SELF, TENANT, Action, Narrowing
+
+NARROWING = Narrowing(
+    rows={
+        #                     superadmin admin  owner   member  viewer
+        Action.LIST_USERS:   (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.VIEW_USER:    (ANY,       ANY,   TENANT, SELF,   SELF),
+        Action.CREATE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.UPDATE_USER:  (ANY,       ANY,   SELF,   SELF,   SELF),
+        Action.SET_ACTIVE:   (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.SET_PASSWORD: (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.DELETE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.ASSIGN_ROLE:  (ANY,       ANY,   TENANT, NONE,   NONE),
+    },
+    may_assign={Role.OWNER: frozenset({Role.MEMBER, Role.VIEWER})},
+    whole_platform=True,
+)  # fmt: skip

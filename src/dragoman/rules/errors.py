@@ -1,0 +1,183 @@
+"""What can go wrong, in our words: facts without status codes and without sentences."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with one field; dialects put it into words.
+
+    ``code`` is a word of ``CODES``; ``detail`` carries what the sentence needs
+    (a limit, the rejected choice, the name of a similar field).
+    """
+
+    field: str
+    code: str
+    detail: Any = None
+
+
+CODES = frozenset(
+    {
+        "required",
+        "blank",
+        "null",
+        "not_string",
+        "not_boolean",
+        "not_integer",
+        "not_list",
+        "too_long",  # detail: the limit in characters
+        "too_short",  # detail: the limit in characters
+        "email",
+        "url",
+        "slug",
+        "username",  # outside the alphabet
+        "unsafe",  # control, invisible or bidirectional characters, mixed scripts
+        "choice",  # detail: what was given
+        "unknown",  # detail: the id that nobody has
+        "taken",
+        "common",
+        "numeric",
+        "similar",  # detail: the field the password resembles
+        "too_many_bytes",
+        "mismatch",
+        "wrong",
+        "tenant_required",
+        "foreign_tenant",
+        "invalid",
+    }
+)
+
+
+class Reason(StrEnum):
+    """Why the policy says no."""
+
+    FUNCTION = "function"  # this role has no such function at all
+    REACH = "reach"  # the target can be seen, but not be acted upon
+    RANK = "rank"  # the target stands higher
+    ONESELF = "oneself"  # not on the own account
+    CONFER = "confer"  # a role, permission or access level beyond the own
+    CLOSED = "closed"  # self-registration is switched off
+
+
+class Failure(Exception):  # noqa: N818 - these are facts, their names end with themselves
+    """Whatever the directory refuses to do; the root of every fact below."""
+
+
+class NotFound(Failure):
+    """No such thing, or none within reach: the two are never told apart."""
+
+
+class Taken(Failure):
+    """Somebody holds that value; ``field`` says which one it is."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+class Invalid(Failure):
+    """What was given cannot be taken; ``problems`` lists everything that is wrong with it."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(", ".join(f"{p.field}: {p.code}" for p in problems))
+        self.problems = problems
+
+
+class Forbidden(Failure):
+    """The policy says no; ``reason`` says which of its rules."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class Unauthenticated(Failure):
+    """Nobody valid stands behind the request.
+
+    ``why`` is ``missing``, ``malformed`` (``detail`` says how), ``unknown`` or ``inactive``.
+    """
+
+    def __init__(self, why: str, detail: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+        self.detail = detail
+
+
+class BadCredentials(Failure):
+    """Sign-in refused: unknown, wrong, inactive and deleted are one and the same."""
+
+
+class Stale(Failure):
+    """A one-time secret that is used, void, expired or unknown; ``field`` is ``uid`` or ``token``."""
+
+    def __init__(self, field: str = "token") -> None:
+        super().__init__(field)
+        self.field = field
+
+
+class Limited(Failure):
+    """Too many of these; try again after ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"retry after {retry_after} s")
+        self.retry_after = retry_after
+
+
+class LastOwner(Failure):
+    """The tenant would lose its last active owner."""
+
+
+class LastSuperadmin(LastOwner):
+    """The platform would lose its last active superadmin."""
+
+
+class InUse(Failure):
+    """It cannot go while others depend on it."""
+
+
+class NoTenant(Failure):
+    """The user belongs to no tenant, and this needs one."""
+
+
+class Unavailable(Failure):
+    """The database, the disk or the queue cannot serve now; try again after ``retry_after`` s."""
+
+    def __init__(self, what: str, retry_after: int = 2) -> None:
+        super().__init__(what)
+        self.retry_after = retry_after
+
+
+class BadRequest(Failure):
+    """The request itself cannot be read; ``what`` says why in plain words without its content."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class TooLarge(Failure):
+    """The body is larger than ``limit`` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"limit {limit}")
+        self.limit = limit
+
+
+class UnsupportedMedia(Failure):
+    """The body is of a media type that this contract does not read."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(media_type)
+        self.media_type = media_type
+
+
+class NotAnObject(Failure):
+    """A body that is well-formed, but no object; ``kind`` is ``list``, ``str``, …."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind

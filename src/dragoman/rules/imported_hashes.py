@@ -1,0 +1,112 @@
+"""Verifies password hashes that other systems made: bcrypt, PBKDF2, scrypt, crypt, SSHA, phpass.
+
+Loaded only when such a hash is met. Costs are bounded, so that an imported file cannot keep the
+server busy: a hash beyond the bounds is not recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dragoman.rules.secrets import same
+
+BCRYPT_BYTES = 72  # bcrypt has never looked further; the library refuses what others cut off
+SCRYPT_BYTES = 129 * 1024 * 1024  # what N = 65,536 and r = 16 take; Django's own take 16 MiB
+
+
+class Form(NamedTuple):
+    """One way of writing a hash; ``matches`` compares it with a password's UTF-8."""
+
+    pattern: re.Pattern[str]
+    matches: Callable[[re.Match[str], bytes], bool]
+
+
+def _bcrypt(encoded: re.Match[str], password: bytes) -> bool:
+    import bcrypt
+
+    return bcrypt.checkpw(password[:BCRYPT_BYTES], encoded[0].encode())
+
+
+def _pbkdf2(encoded: re.Match[str], password: bytes) -> bool:
+    salt, rounds = encoded["salt"].encode(), int(encoded["rounds"])
+    made = hashlib.pbkdf2_hmac(encoded["hash"], password, salt, rounds)
+    return same(made, b64decode(encoded["sum"], validate=True))
+
+
+def _scrypt(encoded: re.Match[str], password: bytes) -> bool:
+    n, r, p = int(encoded["n"]), int(encoded["r"]), int(encoded["p"])
+    salt = encoded["salt"].encode()
+    made = hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=SCRYPT_BYTES, dklen=64)
+    return same(made, b64decode(encoded["sum"], validate=True))
+
+
+_SALTED = {"SSHA": "sha1", "SSHA256": "sha256", "SSHA384": "sha384", "SSHA512": "sha512"}
+
+
+def _salted(encoded: re.Match[str], password: bytes) -> bool:
+    raw = b64decode(encoded["sum"], validate=True)
+    made = hashlib.new(_SALTED[encoded["scheme"]], usedforsecurity=False)
+    total, salt = raw[: made.digest_size], raw[made.digest_size :]
+    made.update(password + salt)
+    return same(made.digest(), total)
+
+
+def _phpass(encoded: re.Match[str], password: bytes) -> bool:
+    from passlib.handlers.phpass import phpass
+
+    return phpass.verify(password, encoded[0])
+
+
+def _sha512_crypt(encoded: re.Match[str], password: bytes) -> bool:
+    from passlib.handlers.sha2_crypt import sha512_crypt
+
+    return sha512_crypt.verify(password, encoded[0])
+
+
+# `*_sha256$` and `scrypt$` are Django's (django.contrib.auth.hashers); `$P$` (phpBB: `$H$`) is
+# WordPress's, at most 2^18 rounds; `{SSHA}` is OpenLDAP's (slapd.conf, password-hash).
+FORMS = (
+    Form(re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-5])\$[./A-Za-z0-9]{53}"), _bcrypt),
+    Form(
+        re.compile(
+            r"pbkdf2_(?P<hash>sha1|sha256|sha512)\$(?P<rounds>[1-9][0-9]{0,5}|[1-3][0-9]{6})"
+            r"\$(?P<salt>[^$]{1,255})\$(?P<sum>[A-Za-z0-9+/=]{20,90})"
+        ),
+        _pbkdf2,
+    ),
+    Form(
+        re.compile(
+            r"scrypt\$(?P<n>1024|2048|4096|8192|16384|32768|65536)\$(?P<salt>[^$]{1,255})"
+            r"\$(?P<r>[1-9]|1[0-6])\$(?P<p>[1-9]|1[0-6])\$(?P<sum>[A-Za-z0-9+/]{86}==)"
+        ),
+        _scrypt,
+    ),
+    Form(
+        re.compile(r"\{(?P<scheme>SSHA(?:256|384|512)?)\}(?P<sum>[A-Za-z0-9+/=]{28,255})"), _salted
+    ),
+    Form(re.compile(r"\$[PH]\$[5-9A-G][./0-9A-Za-z]{30}"), _phpass),
+    Form(
+        re.compile(r"\$6\$(?:rounds=[1-9][0-9]{3,5}\$)?[./0-9A-Za-z]{0,16}\$[./0-9A-Za-z]{86}"),
+        _sha512_crypt,
+    ),
+)
+
+
+def recognises(encoded: str) -> bool:
+    """Say whether this is written like a hash that ``verify`` can judge."""
+    return any(form.pattern.fullmatch(encoded) for form in FORMS)
+
+
+def verify(encoded: str, password: bytes) -> bool:
+    """Say whether the hash was made from this password; false for whatever cannot be read."""
+    for form in FORMS:
+        if match := form.pattern.fullmatch(encoded):
+            try:
+                return form.matches(match, password)
+            except ValueError:  # base64, salts and parameters that the libraries refuse
+                return False
+    return False

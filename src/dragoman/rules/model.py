@@ -1,0 +1,221 @@
+"""The nouns of the directory: users, tenants, tokens and those who act on them.
+
+Times are integers: microseconds since 1970-01-01 UTC; 0 stands for "never".
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+if TYPE_CHECKING:
+    from dragoman.rules.policy import Narrowing
+
+T = TypeVar("T")
+
+NEVER = 0
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Role(IntEnum):
+    """A user's standing; the smaller number is the higher rank (design, *Roles and the table*)."""
+
+    SUPERADMIN = 0
+    ADMIN = 1
+    OWNER = 2
+    MEMBER = 3
+    VIEWER = 4
+
+    @property
+    def of_platform(self) -> bool:
+        """True for the two roles that stand above tenants and need none."""
+        return self <= Role.ADMIN
+
+    def outranks(self, other: Role) -> bool:
+        """Say whether this role stands strictly above the other one."""
+        return self < other
+
+
+class User(msgspec.Struct, frozen=True):
+    """A person of the directory; the password hash is deliberately no part of it."""
+
+    id: int
+    public_id: str
+    tenant_id: int | None
+    tenant_name: str | None
+    role: Role
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    display_name: str
+    phone: str
+    bio: str
+    url: str
+    company: str
+    location: str
+    active: bool
+    verified: bool
+    auth_epoch: int
+    created_at: int
+    updated_at: int
+    last_login_at: int
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """An organisation; its users see each other and nobody else."""
+
+    id: int
+    public_id: str
+    name: str
+    slug: str
+    email: str
+    url: str
+    description: str
+    active: bool
+    auth_epoch: int
+    created_at: int
+    updated_at: int
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """One entry of the catalogue of permissions; ids are small and never change."""
+
+    id: int
+    codename: str
+    name: str
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A credential as the directory knows it: never the secret itself."""
+
+    id: int
+    user_id: int
+    contract: str
+    kind: str
+    created_at: int
+    last_used_at: int
+    expires_at: int
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acts: a person behind a credential, a machine, or a visitor without one.
+
+    ``kind`` is ``user``, ``system`` (the command line, the first start, the upkeep) or
+    ``visitor`` (nobody has signed in: sign-up, sign-in, reset). ``narrowing`` is the
+    contract's own, stricter, view of the policy table.
+    """
+
+    kind: str
+    contract: str
+    narrowing: Narrowing
+    user_id: int = 0
+    tenant_id: int | None = None
+    role: Role = Role.VIEWER
+    permissions: frozenset[str] = frozenset()
+    auth_epoch: int = 0
+    token_id: int = 0
+    name: str = ""
+    request_id: str = ""
+    address: str = ""
+
+    def is_user(self, user_id: int) -> bool:
+        """Say whether this actor is that very user."""
+        return self.kind == "user" and self.user_id == user_id
+
+
+class NewUser(msgspec.Struct, kw_only=True):
+    """What a user is made from; UNSET means that the maker said nothing."""
+
+    username: str
+    email: str = ""
+    role: Role = Role.MEMBER
+    tenant_id: int | None | UnsetType = UNSET
+    first_name: str = ""
+    last_name: str = ""
+    display_name: str = ""
+    phone: str = ""
+    bio: str = ""
+    url: str = ""
+    company: str = ""
+    location: str = ""
+    active: bool = True
+
+
+class UserChanges(msgspec.Struct, kw_only=True):
+    """Changes to a user's own fields; what is UNSET stays as it is."""
+
+    username: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    first_name: str | UnsetType = UNSET
+    last_name: str | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+    phone: str | UnsetType = UNSET
+    bio: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    company: str | UnsetType = UNSET
+    location: str | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+
+
+class TenantChanges(msgspec.Struct, kw_only=True):
+    """Changes to a tenant, or what a new one is made from; UNSET stays as it is."""
+
+    name: str | UnsetType = UNSET
+    slug: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to; None means everything."""
+
+    roles: frozenset[Role] | None = None
+    tenant_id: int | None = None
+    active: bool | None = None
+    words: tuple[str, ...] = ()
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One key of an ordering; ``ranks`` orders roles otherwise than by rank."""
+
+    key: str
+    descending: bool = False
+    ranks: tuple[int, ...] = ()
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the history: who did what to whom, by which contract; no values, only names."""
+
+    id: int
+    at: int
+    actor_kind: str
+    actor_id: int
+    actor_name: str
+    contract: str
+    action: str
+    target_kind: str
+    target_id: int
+    tenant_id: int | None
+    fields: str
+    request_id: str
+    address: str
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page of rows, the exact count of all, and the position after its last row.
+
+    ``after`` is ``None`` where the order cannot be continued by position.
+    """
+
+    rows: list[T]
+    count: int
+    after: tuple[Any, int] | None = None

@@ -1,0 +1,311 @@
+"""Who may do what: the table, ranks, what may be conferred, and how contracts narrow it.
+
+``python -m dragoman.rules.policy`` renders the table as Markdown (``docs/policy.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+import msgspec
+
+from dragoman.rules.errors import Forbidden, NotFound, Reason
+from dragoman.rules.model import Actor, Role
+
+
+class Reach(IntEnum):
+    """How far a cell of the table goes; a larger one includes the smaller."""
+
+    NONE = 0
+    SELF = 1
+    TENANT = 2
+    ANY = 3
+
+
+class Action(StrEnum):
+    """Everything that somebody can do, as it stands in the audit."""
+
+    LIST_USERS = "users.list"
+    VIEW_USER = "users.view"
+    CREATE_USER = "users.create"
+    UPDATE_USER = "users.update"
+    SET_ACTIVE = "users.set_active"
+    SET_PASSWORD = "users.set_password"  # noqa: S105 - the name of an action
+    CHANGE_PASSWORD = "users.change_password"  # noqa: S105 - the own one, asks for the current one
+    DELETE_USER = "users.delete"
+    ASSIGN_ROLE = "users.assign_role"
+    VIEW_PERMISSIONS = "permissions.view"
+    ASSIGN_PERMISSION = "permissions.assign"
+    VIEW_ACCESS = "access.view"
+    SET_ACCESS = "access.set"
+    INVITE = "invitations.manage"
+    ISSUE_TOKEN = "tokens.issue"  # noqa: S105 - the name of an action
+    REVOKE_TOKEN = "tokens.revoke"  # noqa: S105 - the name of an action
+    LIST_TENANTS = "tenants.list"
+    VIEW_TENANT = "tenants.view"
+    VIEW_OWN_TENANT = "tenants.view_own"
+    CREATE_TENANT = "tenants.create"
+    UPDATE_TENANT = "tenants.update"
+    SWITCH_TENANT = "tenants.set_active"
+    DELETE_TENANT = "tenants.delete"
+    VIEW_HISTORY = "history.view"
+
+
+NONE, SELF, TENANT, ANY = Reach.NONE, Reach.SELF, Reach.TENANT, Reach.ANY
+Row = tuple[Reach, Reach, Reach, Reach, Reach]
+Rows = Mapping[Action, Row]
+
+TABLE: Rows = {
+    #                          superadmin admin  owner   member  viewer
+    Action.LIST_USERS:        (ANY,       ANY,   TENANT, TENANT, TENANT),
+    Action.VIEW_USER:         (ANY,       ANY,   TENANT, TENANT, TENANT),
+    Action.CREATE_USER:       (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.UPDATE_USER:       (ANY,       ANY,   TENANT, SELF,   SELF),
+    Action.SET_ACTIVE:        (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.SET_PASSWORD:      (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.CHANGE_PASSWORD:   (SELF,      SELF,  SELF,   SELF,   SELF),
+    Action.DELETE_USER:       (ANY,       ANY,   TENANT, SELF,   SELF),
+    Action.ASSIGN_ROLE:       (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.VIEW_PERMISSIONS:  (ANY,       ANY,   TENANT, SELF,   SELF),
+    Action.ASSIGN_PERMISSION: (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.VIEW_ACCESS:       (ANY,       ANY,   TENANT, SELF,   SELF),
+    Action.SET_ACCESS:        (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.INVITE:            (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.ISSUE_TOKEN:       (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.REVOKE_TOKEN:      (ANY,       ANY,   TENANT, SELF,   SELF),
+    Action.LIST_TENANTS:      (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.VIEW_TENANT:       (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.VIEW_OWN_TENANT:   (ANY,       ANY,   TENANT, TENANT, TENANT),
+    Action.CREATE_TENANT:     (ANY,       ANY,   NONE,   NONE,   NONE),
+    Action.UPDATE_TENANT:     (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.SWITCH_TENANT:     (ANY,       ANY,   NONE,   NONE,   NONE),
+    Action.DELETE_TENANT:     (ANY,       ANY,   NONE,   NONE,   NONE),
+    Action.VIEW_HISTORY:      (ANY,       ANY,   TENANT, SELF,   SELF),
+}  # fmt: skip
+
+EVERY_ROLE = frozenset(Role)
+NO_ROLE: frozenset[Role] = frozenset()
+MAY_ASSIGN: Mapping[Role, frozenset[Role]] = {
+    Role.SUPERADMIN: EVERY_ROLE,
+    Role.ADMIN: EVERY_ROLE - {Role.SUPERADMIN},
+    Role.OWNER: frozenset({Role.OWNER, Role.MEMBER, Role.VIEWER}),
+    Role.MEMBER: NO_ROLE,
+    Role.VIEWER: NO_ROLE,
+}
+
+CATALOGUE: tuple[tuple[int, str, str, tuple[Action, ...]], ...] = (
+    (1, "users.view", "Can list and view users", (Action.LIST_USERS, Action.VIEW_USER)),
+    (2, "users.create", "Can create users", (Action.CREATE_USER,)),
+    (3, "users.change", "Can change users", (Action.UPDATE_USER,)),
+    (4, "users.delete", "Can delete users", (Action.DELETE_USER,)),
+    (5, "users.set_active", "Can activate and deactivate users", (Action.SET_ACTIVE,)),
+    (6, "users.set_password", "Can set users' passwords", (Action.SET_PASSWORD,)),
+    (7, "permissions.view", "Can view users' permissions", (Action.VIEW_PERMISSIONS,)),
+    (8, "permissions.assign", "Can grant and remove permissions", (Action.ASSIGN_PERMISSION,)),
+    (9, "invitations.manage", "Can invite users", (Action.INVITE,)),
+    (10, "access.set", "Can set users' access to resources", (Action.SET_ACCESS,)),
+)
+"""The catalogue of permissions: stable id, codename, name, and the cells it raises to TENANT."""
+
+RAISES: Mapping[str, frozenset[Action]] = {code: frozenset(acts) for _, code, _, acts in CATALOGUE}
+PERMISSION_ROLE_HOLDS = Role.OWNER
+"""Every permission is held, without a grant, by this role and all above it."""
+
+PUBLIC = frozenset({"sign_up", "sign_in", "request_reset", "reset_password"})
+"""Actions that anybody may ask for; each guards itself (limits, one-time secrets)."""
+
+NOT_ONESELF = frozenset({Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD})
+"""Not on the own account; the own password is changed by CHANGE_PASSWORD."""
+
+READING = frozenset(
+    {
+        Action.LIST_USERS,
+        Action.VIEW_USER,
+        Action.VIEW_PERMISSIONS,
+        Action.VIEW_ACCESS,
+        Action.VIEW_HISTORY,
+    }
+)
+"""Seeing is not acting: rank does not bar it."""
+
+_SELF_SERVICE = frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.REVOKE_TOKEN})
+
+
+class Narrowing(msgspec.Struct, frozen=True):
+    """A contract's stricter view: rows of the same form, of which the lesser cell holds.
+
+    ``may_assign`` limits what may be conferred; ``whole_platform`` says that platform
+    administrators act here as such (they may even remove a tenant's last owner).
+    """
+
+    rows: Rows = msgspec.field(default_factory=dict)
+    may_assign: Mapping[Role, frozenset[Role]] = msgspec.field(default_factory=dict)
+    whole_platform: bool = False
+
+
+NOTHING_NARROWED = Narrowing(whole_platform=True)
+
+
+class Subject(Protocol):
+    """As much of a target as the policy looks at."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def tenant_id(self) -> int | None: ...
+
+    @property
+    def role(self) -> Role: ...
+
+
+def cell(actor: Actor, action: Action) -> Reach:
+    """Return how far this actor's action goes, after permissions and narrowing.
+
+    A permission raises a cell of a tenant's user to TENANT; the contract's narrowing is
+    applied last, so that nothing widens it (design, *Roles and the table*).
+    """
+    if actor.kind == "system":
+        return Reach.ANY
+    if actor.kind != "user":
+        return Reach.NONE
+    reach = TABLE[action][actor.role]
+    if reach < Reach.TENANT and any(action in RAISES[code] for code in actor.permissions):
+        reach = Reach.TENANT
+    narrowed = actor.narrowing.rows.get(action)
+    if narrowed is not None:
+        reach = min(reach, narrowed[actor.role])
+    if reach == Reach.TENANT and actor.tenant_id is None:
+        reach = Reach.SELF if action in _SELF_SERVICE or action in READING else Reach.NONE
+    return reach
+
+
+def allow(actor: Actor, action: Action) -> Reach:
+    """Return the cell, or raise Forbidden(FUNCTION): a refused function is refused for every id."""
+    reach = cell(actor, action)
+    if reach is Reach.NONE:
+        raise Forbidden(Reason.FUNCTION)
+    return reach
+
+
+def covers(actor: Actor, reach: Reach, target: Subject) -> bool:
+    """Say whether a cell of this actor includes the target."""
+    if reach is Reach.ANY or (reach >= Reach.SELF and actor.is_user(target.id)):
+        return True
+    return reach is Reach.TENANT and target.tenant_id == actor.tenant_id is not None
+
+
+def require(actor: Actor, action: Action, target: Subject) -> None:
+    """Pass, or say why not.
+
+    Raises Forbidden(FUNCTION) for every id, NotFound for a target that this actor cannot even
+    see, Forbidden(REACH) for one it sees but may not act upon, Forbidden(RANK) for one that
+    stands higher, Forbidden(ONESELF) for what nobody does to the own account.
+    """
+    reach = allow(actor, action)
+    if not covers(actor, reach, target):
+        if action is Action.VIEW_USER or not covers(actor, cell(actor, Action.VIEW_USER), target):
+            raise NotFound
+        raise Forbidden(Reason.REACH)
+    if action in NOT_ONESELF and actor.is_user(target.id):
+        raise Forbidden(Reason.ONESELF)
+    if action not in READING and actor.kind == "user" and target.role.outranks(actor.role):
+        raise Forbidden(Reason.RANK)
+
+
+def require_tenant(actor: Actor, action: Action, tenant_id: int) -> None:
+    """The same for a tenant as target: Forbidden(FUNCTION), or NotFound beyond the own one."""
+    if allow(actor, action) is not Reach.ANY and actor.tenant_id != tenant_id:
+        raise NotFound
+
+
+def may_assign(actor: Actor) -> frozenset[Role]:
+    """Return the roles that this actor may confer, here."""
+    if actor.kind == "system":
+        return EVERY_ROLE
+    if actor.kind != "user":
+        return NO_ROLE
+    roles = MAY_ASSIGN[actor.role]
+    return roles & actor.narrowing.may_assign.get(actor.role, roles)
+
+
+def require_assignable(actor: Actor, role: Role) -> None:
+    """Raise Forbidden(CONFER) for a role that this actor may not confer."""
+    if role not in may_assign(actor):
+        raise Forbidden(Reason.CONFER)
+
+
+def holds(actor: Actor, codename: str) -> bool:
+    """Say whether this actor holds a permission: by role, by group or directly."""
+    if actor.kind == "system" or actor.role <= PERMISSION_ROLE_HOLDS:
+        return True
+    return codename in actor.permissions
+
+
+def guards_last_owner(actor: Actor) -> bool:
+    """Say whether this actor is bound by the last-owner rule.
+
+    Everybody is, but the command line and platform administrators where they act as such
+    (contracts, *Last owner*).
+    """
+    if actor.kind == "system":
+        return False
+    return not (actor.role.of_platform and actor.narrowing.whole_platform)
+
+
+def render() -> str:
+    """Return ``docs/policy.md``."""
+    words = {NONE: "–", SELF: "self", TENANT: "tenant", ANY: "any"}
+    heads = [role.name.lower() for role in Role]
+    lines = [
+        "# Who may do what",
+        "",
+        "Generated from `src/dragoman/rules/policy.py` by `make docs`; a test fails when it is stale.",
+        "`any`: everybody; `tenant`: the users of the own tenant; `self`: oneself; `–`: nobody.",
+        "A contract may narrow a cell, never widen it: see its own README.",
+        "",
+        f"| action | {' | '.join(heads)} |",
+        f"|---|{'---|' * len(heads)}",
+    ]
+    lines += [
+        f"| {action.value} | {' | '.join(words[c] for c in row)} |" for action, row in TABLE.items()
+    ]
+    lines += ["", "## Who may confer which role", "", "| role | may confer |", "|---|---|"]
+    for role in Role:
+        given = ", ".join(r.name.lower() for r in sorted(MAY_ASSIGN[role])) or "–"
+        lines.append(f"| {role.name.lower()} | {given} |")
+    lines += [
+        "",
+        "## Permissions",
+        "",
+        "A permission raises the cells that it names to `tenant`, within each contract's narrowing.",
+        "Owners and administrators hold all of them by their role.",
+        "",
+        "| id | codename | name | raises |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {number} | {code} | {name} | {', '.join(a.value for a in actions)} |"
+        for number, code, name, actions in CATALOGUE
+    ]
+    lines += [
+        "",
+        "## Everywhere",
+        "",
+        "- Nobody acts on a user of higher rank; seeing is not acting.",
+        "- Nobody confers a role, a permission or an access level that it does not hold.",
+        "- Nobody changes the own role or the own active state.",
+        "- A tenant does not lose its last active owner through a user of a tenant.",
+        "- The platform never loses its last active superadmin.",
+        "- A refused function is refused for every id; what is out of reach is not found.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(render())

@@ -1,0 +1,289 @@
+"""Every knob, in one frozen class: from the environment, a TOML file, or files that hold secrets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PREFIX = "DRAGOMAN_"
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """So many per so many seconds; ``count`` 0 means no limit."""
+
+    count: int
+    seconds: int
+
+
+class SettingsError(Exception):
+    """Everything that is wrong with the settings, one line each; never a secret's value."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator can set (``docs/settings.md``); the field's name is the variable's."""
+
+    database: str = "sqlite:///dragoman.db"
+    secret_key: bytes = b""
+    admin_username: str = "admin"
+    admin_email: str = "admin@localhost"
+    admin_password: str = ""
+    tenant: str = "main"
+    contracts: tuple[str, ...] = ()  # all that there are, by name
+    hosts: dict[str, str] = {}
+    public_url: str = "http://127.0.0.1:8000"
+    smtp_url: str = ""
+    mail_from: str = "dragoman@localhost"
+    anonymous_rate: Rate = Rate(60, 60)
+    self_registration: bool = True
+    first_user_is_admin: bool = True
+    password_policy: str = "documented"  # noqa: S105 - the name of a policy
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    token_idle_days: int = 30
+    token_max_days: int = 365
+    reset_hours: int = 24
+    hash_threads: int = 0
+    log_level: str = "info"
+    access_log: bool = False
+
+    def __repr__(self) -> str:
+        """Show the settings without anything that is secret."""
+        hidden = {"secret_key", "admin_password", "smtp_url", "database"}
+        shown = (f"{n}={getattr(self, n)!r}" for n in self.__struct_fields__ if n not in hidden)
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The file of the SQLite database, or ``None`` on PostgreSQL."""
+        if not self.database.startswith("sqlite:///"):
+            return None
+        return Path(self.database.removeprefix("sqlite:///"))
+
+
+SECRETS = ("secret_key", "admin_password", "smtp_url", "database")
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of this process.
+
+    The environment wins over a secret's file, that over the TOML file of ``DRAGOMAN_CONFIG``.
+    Raises SettingsError with every fault at once.
+    """
+    faults: list[str] = []
+    raw = _gather(environ, faults)
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        try:
+            values[name] = PARSERS[name](value)
+        except ValueError as fault:
+            faults.append(f"{PREFIX}{name.upper()}: {fault}")
+    if faults:
+        raise SettingsError(faults)
+    return Settings(**values)
+
+
+def _gather(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+    raw: dict[str, Any] = {}
+    config = environ.get(f"{PREFIX}CONFIG", "")
+    if config:
+        try:
+            table = tomllib.loads(Path(config).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as fault:
+            faults.append(f"{PREFIX}CONFIG: {config}: {fault}")
+            table = {}
+        for key, value in table.items():
+            name = key.lower().removeprefix(PREFIX.lower())
+            if name in PARSERS:
+                raw[name] = value
+            else:
+                faults.append(f"{config}: there is no setting {key!r}")
+    for name in PARSERS:
+        variable = f"{PREFIX}{name.upper()}"
+        path = environ.get(f"{variable}_FILE", "")
+        if path and name in SECRETS:
+            try:
+                raw[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, ValueError) as fault:
+                faults.append(f"{variable}_FILE: {type(fault).__name__} reading {path}")
+        if variable in environ:
+            raw[name] = environ[variable]
+    known = {f"{PREFIX}{name.upper()}" for name in PARSERS} | {f"{PREFIX}CONFIG"}
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
+    faults.extend(
+        f"{variable}: there is no such setting"
+        for variable in sorted(environ)
+        if variable.startswith(PREFIX) and variable not in known
+    )
+    return raw
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a text")  # noqa: TRY004 - every fault is a ValueError here
+    return value.strip()
+
+
+def _filled(value: Any) -> str:
+    text = _text(value)
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _items(value: Any) -> list[str]:
+    parts: list[Any] = value if isinstance(value, list) else _text(value).split(",")
+    return [text for part in parts if (text := _text(part))]
+
+
+def _switch(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = _text(value).lower()
+    if word in {"on", "true", "yes", "1"}:
+        return True
+    if word in {"off", "false", "no", "0"}:
+        return False
+    raise ValueError("must be on or off")
+
+
+def _number(least: int, most: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise ValueError("must be a whole number") from None
+        if not least <= number <= most:
+            raise ValueError(f"must be between {least} and {most}")
+        return number
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        word = _text(value).lower()
+        if word not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return word
+
+    return parse
+
+
+def _rate(value: Any) -> Rate:
+    text = _text(value).lower()
+    if text == "off":
+        return Rate(0, 1)
+    found = re.fullmatch(r"(\d{1,9})\s*/\s*(?:(\d{1,6})\s*)?(second|minute|hour|day)s?", text)
+    if not found or int(found[1]) == 0:
+        raise ValueError("must read like 60/minute, or off")
+    return Rate(int(found[1]), int(found[2] or 1) * UNITS[found[3]])
+
+
+def _database(value: Any) -> str:
+    text = _filled(value)
+    if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
+        return text
+    if text.startswith(("postgresql://", "postgres://")):
+        return text
+    raise ValueError("must begin with sqlite:/// or postgresql://")
+
+
+def _secret_key(value: Any) -> bytes:
+    text = _text(value)
+    if not text:
+        return b""
+    for decode in (bytes.fromhex, _base64):
+        try:
+            key = decode(text)
+        except (ValueError, binascii.Error):
+            continue
+        if len(key) >= 32:
+            return key
+    raise ValueError("must be at least 32 random bytes, as hex or base64")
+
+
+def _base64(text: str) -> bytes:
+    padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
+    return base64.b64decode(padded, validate=True)
+
+
+def _contracts(value: Any) -> tuple[str, ...]:
+    names = _items(value)
+    if not names:
+        raise ValueError("must name at least one contract")
+    return tuple(dict.fromkeys(names))
+
+
+def _hosts(value: Any) -> dict[str, str]:
+    table: dict[Any, Any]
+    if isinstance(value, dict):
+        table = value
+    else:
+        pairs = [item.partition("=") for item in _items(value)]
+        table = {host.strip(): name.strip() for host, _, name in pairs}
+    for host, name in table.items():
+        if not host or not name:
+            raise ValueError("must read like wekan.example.com=wekan,users.example.com=wiwebb")
+    return {str(host).lower(): str(name) for host, name in table.items()}
+
+
+def _url(value: Any) -> str:
+    text = _filled(value).rstrip("/")
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
+        raise ValueError("must be an http or https address without query")
+    return text
+
+
+def _smtp(value: Any) -> str:
+    text = _text(value)
+    if text and not re.fullmatch(r"smtps?://(?:[^\s@/]+@)?[^\s@/]+", text.rstrip("/")):
+        raise ValueError("must read like smtp://user:pass@host:25")
+    return text.rstrip("/")
+
+
+def _networks(
+    value: Any,
+) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(item, strict=False) for item in _items(value))
+    except ValueError:
+        raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
+
+
+PARSERS: dict[str, Callable[[Any], Any]] = {
+    "database": _database,
+    "secret_key": _secret_key,
+    "admin_username": _filled,
+    "admin_email": _filled,
+    "admin_password": lambda value: value if isinstance(value, str) else _text(value),
+    "tenant": _filled,
+    "contracts": _contracts,
+    "hosts": _hosts,
+    "public_url": _url,
+    "smtp_url": _smtp,
+    "mail_from": _filled,
+    "anonymous_rate": _rate,
+    "self_registration": _switch,
+    "first_user_is_admin": _switch,
+    "password_policy": _one_of("documented", "standard", "hardened"),
+    "trusted_proxies": _networks,
+    "token_idle_days": _number(1, 3650),
+    "token_max_days": _number(1, 3650),
+    "reset_hours": _number(1, 168),
+    "hash_threads": _number(0, 64),
+    "log_level": _one_of("debug", "info", "warning", "error"),
+    "access_log": _switch,
+}

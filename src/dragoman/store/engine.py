@@ -1,0 +1,167 @@
+"""The directory's memory: reads, and transactions that know who acts and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from dragoman.rules.errors import Unauthenticated
+from dragoman.rules.model import Actor, User
+
+if TYPE_CHECKING:
+    from dragoman.store.gather import PointRead
+    from dragoman.store.query import Query
+
+T = TypeVar("T")
+
+
+def now() -> int:
+    """The time of day in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+class Session(Protocol):
+    """One open transaction of a driver."""
+
+    async def all(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        """Run a statement and return all its rows."""
+        ...
+
+    async def run(self, query: Query[Any], params: Mapping[str, Any]) -> int:
+        """Run a statement and return how many rows it changed."""
+        ...
+
+    async def lock(self, name: int, key: int) -> None:
+        """Wait for, and hold until the end, a lock that has no row of its own."""
+        ...
+
+    shard: int
+    """Which of a counter's rows this session adds to."""
+
+
+class Driver(Protocol):
+    """A database: SQLite or PostgreSQL."""
+
+    async def open(self) -> None:
+        """Connect; raises Unavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        ...
+
+    def session(self) -> Any:
+        """An async context manager: a transaction, committed unless an exception leaves it."""
+        ...
+
+    async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        """Read outside a transaction what may take its time."""
+        ...
+
+    async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
+        """Read one thing by its key; reads of the same moment may travel together."""
+        ...
+
+    async def alive(self) -> str:
+        """Return the migration that the database stands at; raises Unavailable."""
+        ...
+
+
+class Read:
+    """Reads on somebody's behalf; ``ahead`` holds what was fetched with the credential."""
+
+    __slots__ = ("actor", "ahead", "driver", "now")
+
+    def __init__(self, driver: Driver, actor: Actor, ahead: User | None = None) -> None:
+        self.driver = driver
+        self.actor = actor
+        self.ahead = ahead
+        self.now = now()
+
+    async def all(self, query: Query[T], **params: Any) -> list[T]:
+        """Return every row."""
+        return await self.driver.scan(query, params)
+
+    async def one(self, query: Query[T], **params: Any) -> T | None:
+        """Return the first row, or None."""
+        rows = await self.driver.scan(query, params)
+        return rows[0] if rows else None
+
+
+class Tx:
+    """One change: a transaction with an actor and one moment, written before it is answered."""
+
+    __slots__ = ("_counts", "_session", "actor", "now")
+
+    def __init__(self, session: Session, actor: Actor) -> None:
+        self._session = session
+        self.actor = actor
+        self.now = now()
+        self._counts: dict[tuple[int, int, bool], int] = {}
+
+    async def all(self, query: Query[T], **params: Any) -> list[T]:
+        """Return every row."""
+        return await self._session.all(query, params)
+
+    async def one(self, query: Query[T], **params: Any) -> T | None:
+        """Return the first row, or None."""
+        rows = await self._session.all(query, params)
+        return rows[0] if rows else None
+
+    async def run(self, query: Query[Any], **params: Any) -> int:
+        """Change rows; return how many."""
+        return await self._session.run(query, params)
+
+    async def lock(self, name: int, key: int = 0) -> None:
+        """Hold the lock ``name`` (see ``LOCK_…``) over ``key`` until the end."""
+        await self._session.lock(name, key)
+
+    def count(self, tenant_id: int | None, role: int, active: bool, by: int) -> None:
+        """Note that a counter moves; all move together, in order, at the end."""
+        for tenant in (tenant_id or 0, EVERYWHERE):
+            key = (tenant, int(role), active)
+            self._counts[key] = self._counts.get(key, 0) + by
+
+    async def finish(self, add: Callable[[Session, dict[Any, int]], Any]) -> None:
+        """Write the counters that moved."""
+        moved = {key: by for key, by in sorted(self._counts.items()) if by}
+        if moved:
+            await add(self._session, moved)
+
+
+LOCK_OWNERS = 1  # over a tenant: who are its active owners
+LOCK_SUPERADMINS = 2  # who are the platform's active superadmins
+LOCK_TENANTS = 3  # which names and slugs are taken
+EVERYWHERE = -1
+"""The counters' tenant for users of all tenants and of none together."""
+
+
+class Database:
+    """The one way to the tables; made by ``app.py`` for a driver."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+
+    def read(self, actor: Actor, ahead: User | None = None) -> Read:
+        """Read on this actor's behalf."""
+        return Read(self.driver, actor, ahead)
+
+    @asynccontextmanager
+    async def begin(self, actor: Actor) -> AsyncGenerator[Tx]:
+        """Open the transaction of one change.
+
+        It commits when the block ends and rolls back when an exception leaves it. The actor's
+        standing is looked at again inside it, because hashing may have kept the request waiting:
+        raises Unauthenticated if the actor was cut off meanwhile, Unavailable if the database
+        cannot serve.
+        """
+        from dragoman.store import counts, users
+
+        async with self.driver.session() as session:
+            tx = Tx(session, actor)
+            if actor.kind == "user" and not await users.stands(tx, actor):
+                raise Unauthenticated("unknown")
+            yield tx
+            await tx.finish(counts.add)

@@ -1,0 +1,134 @@
+"""What is to be sent: written with its cause, sent after it, tried again with patience."""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+
+from dragoman.store.engine import Read, Tx
+from dragoman.store.query import Query, Row, within
+from dragoman.store.schema import outbox
+from dragoman.store.users import bind
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """One thing to be sent; ``payload`` is JSON without any secret."""
+
+    id: int
+    kind: str
+    user_id: int | None
+    recipient: str
+    payload: str
+    created_at: int
+    due_at: int
+    attempts: int
+    sent_at: int
+    failed_at: int
+    last_error: str
+
+
+_COLUMNS = tuple(outbox.c[name] for name in Waiting.__struct_fields__)
+
+
+def _load(row: Row) -> Waiting:
+    return Waiting(*row)
+
+
+_INSERT: Query[int] = Query(
+    sa.insert(outbox)
+    .values(
+        kind=bind("kind", sa.Text),
+        user_id=bind("user_id"),
+        recipient=bind("recipient", sa.Text),
+        payload=bind("payload", sa.Text),
+        created_at=bind("now"),
+        due_at=bind("now"),
+    )
+    .returning(outbox.c.id)
+)
+_DUE = (
+    sa.select(outbox.c.id)
+    .where(outbox.c.sent_at == 0, outbox.c.failed_at == 0, outbox.c.due_at <= bind("now"))
+    .order_by(outbox.c.due_at)
+    .limit(bind("limit"))
+)
+_DUE_IDS: Query[int] = Query(_DUE.with_for_update(skip_locked=True), sqlite=_DUE)
+_LEASE: Query[Waiting] = Query(
+    sa.update(outbox)
+    .where(within(outbox.c.id, "ids"))
+    .values(due_at=bind("until"), attempts=outbox.c.attempts + 1)
+    .returning(*_COLUMNS),
+    _load,
+)
+_SENT: Query[None] = Query(
+    sa.update(outbox)
+    .where(outbox.c.id == bind("id"))
+    .values(sent_at=bind("now"), recipient="", payload="{}", last_error="")
+)
+_LATER: Query[None] = Query(
+    sa.update(outbox)
+    .where(outbox.c.id == bind("id"))
+    .values(
+        due_at=bind("due_at"), failed_at=bind("failed_at"), last_error=bind("last_error", sa.Text)
+    )
+)
+_DROP: Query[None] = Query(sa.delete(outbox).where(outbox.c.user_id == bind("user_id")))
+_PURGE: Query[None] = Query(
+    sa.delete(outbox).where(
+        sa.or_(
+            sa.and_(outbox.c.sent_at > 0, outbox.c.sent_at < bind("before")),
+            sa.and_(outbox.c.failed_at > 0, outbox.c.failed_at < bind("before")),
+        )
+    )
+)
+_LIST: Query[Waiting] = Query(
+    sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _load
+)
+_PENDING: Query[int] = Query(
+    sa.select(sa.func.count())
+    .select_from(outbox)
+    .where(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
+)
+
+
+async def add(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payload: str) -> int:
+    """Put something into the outbox; returns its id."""
+    given = {"kind": kind, "user_id": user_id, "recipient": recipient, "payload": payload}
+    return await tx.one(_INSERT, **given, now=tx.now) or 0
+
+
+async def lease(tx: Tx, *, until: int, limit: int = 10) -> list[Waiting]:
+    """Take what is due; nobody else gets it before ``until``. Each taking is one attempt."""
+    ids = await tx.all(_DUE_IDS, now=tx.now, limit=limit)
+    return await tx.all(_LEASE, ids=ids, until=until) if ids else []
+
+
+async def sent(tx: Tx, waiting_id: int) -> None:
+    """Note that it has gone out; where to and what is forgotten."""
+    await tx.run(_SENT, id=waiting_id, now=tx.now)
+
+
+async def postpone(tx: Tx, waiting_id: int, *, due_at: int, last_error: str, give_up: bool) -> None:
+    """Try again later, or never."""
+    failed_at = tx.now if give_up else 0
+    await tx.run(_LATER, id=waiting_id, due_at=due_at, failed_at=failed_at, last_error=last_error)
+
+
+async def drop_of(tx: Tx, user_id: int) -> int:
+    """Forget what concerns a user; returns how many there were."""
+    return await tx.run(_DROP, user_id=user_id)
+
+
+async def purge(tx: Tx, before: int) -> int:
+    """Forget what was sent or given up before a moment; returns how many."""
+    return await tx.run(_PURGE, before=before)
+
+
+async def latest(read: Read, limit: int = 100) -> list[Waiting]:
+    """Return what the outbox holds, newest first."""
+    return await read.all(_LIST, limit=limit)
+
+
+async def pending(read: Read) -> int:
+    """Return how many wait to be sent."""
+    return await read.one(_PENDING) or 0

@@ -1,0 +1,115 @@
+"""SQL written with SQLAlchemy Core, compiled once to the own text of each driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.functions import FunctionElement
+
+T = TypeVar("T")
+
+Row = Any
+"""What a driver returns: values by position (asyncpg's Record, sqlite3's tuple)."""
+
+_POSTGRES = postgresql.asyncpg.dialect()
+_SQLITE = sqlite.dialect(paramstyle="qmark")
+
+
+class within(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+    """``column in (a list given as one parameter)``, so that one text serves every length."""
+
+    inherit_cache = False
+    type = sa.Boolean()
+
+    def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.parameter = sa.bindparam(name, type_=ARRAY(column.type), unique=False)
+
+
+@compiles(within, "postgresql")
+def _within_postgresql(element: within, compiler: Any, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    return f"{column} = ANY ({compiler.process(element.parameter, **options)})"
+
+
+@compiles(within, "sqlite")
+def _within_sqlite(element: within, compiler: Any, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    plain = sa.bindparam(element.parameter.key, type_=sa.Text())
+    return f"{column} IN (SELECT value FROM json_each({compiler.process(plain, **options)}))"
+
+
+class words(FunctionElement[str]):  # noqa: N801 - reads like a function in a statement
+    """The texts of a group in one, with a space between them."""
+
+    inherit_cache = True
+    type = sa.Text()
+    name = "words"
+
+
+@compiles(words, "postgresql")
+def _words_postgresql(element: words, compiler: Any, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, ' ')"
+
+
+@compiles(words, "sqlite")
+def _words_sqlite(element: words, compiler: Any, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **options)}, ' ')"
+
+
+class Text:
+    """One driver's text of a statement and where each parameter goes."""
+
+    __slots__ = ("_given", "_order", "sql")
+
+    def __init__(self, statement: ClauseElement, dialect: Any) -> None:
+        compiled = cast("Any", statement.compile(dialect=dialect))
+        self.sql: str = str(compiled)
+        self._order: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._given = {n: v for n, v in compiled.params.items() if v is not None}
+
+    def values(self, params: Mapping[str, Any]) -> list[Any]:
+        """Return the parameters in the driver's order."""
+        given = self._given
+        if not given:
+            return [params[name] for name in self._order]
+        return [params[name] if name in params else given[name] for name in self._order]
+
+
+class Query(Generic[T]):
+    """A statement and what each of its rows becomes.
+
+    Args:
+        statement: the SQLAlchemy statement, with named ``bindparam``s.
+        into: makes a value of a row; without it, the first column's value.
+        sqlite: another statement for SQLite, where one text cannot serve both.
+    """
+
+    __slots__ = ("into", "postgres", "sqlite")
+
+    def __init__(
+        self,
+        statement: ClauseElement,
+        into: Callable[[Row], T] | None = None,
+        *,
+        sqlite: ClauseElement | None = None,
+    ) -> None:
+        self.into: Callable[[Row], T] = into or cast("Callable[[Row], T]", _first)
+        self.postgres = Text(statement, _POSTGRES)
+        self.sqlite = Text(statement if sqlite is None else sqlite, _SQLITE)
+
+
+def _first(row: Row) -> Any:
+    return row[0]
+
+
+def like_pattern(word: str) -> str:
+    """Return a LIKE pattern that finds the word anywhere, its own wildcards taken literally."""
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"

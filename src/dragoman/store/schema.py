@@ -1,0 +1,331 @@
+"""The tables, for both databases; migrations bring a database here.
+
+Times are microseconds since 1970 UTC in 64-bit integers, 0 for "never": both databases sort,
+compare and index them alike. Texts that are sorted or compared carry the collation of their
+code points ("C"; SQLite's own), so that both databases answer in the same order.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""64 bits; on SQLite the spelling that makes a primary key the row id."""
+
+TEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column("id", BIG, primary_key=True, autoincrement=True)
+
+
+def _text(name: str, default: str | None = "") -> sa.Column[str]:
+    return sa.Column(name, TEXT, nullable=False, server_default=default)
+
+
+def _big(name: str, default: str | None = "0") -> sa.Column[int]:
+    return sa.Column(name, BIG, nullable=False, server_default=default)
+
+
+def _flag(name: str, default: bool) -> sa.Column[bool]:
+    return sa.Column(
+        name, sa.Boolean(), nullable=False, server_default=sa.true() if default else sa.false()
+    )
+
+
+def _user(name: str = "user_id", *, nullable: bool = False) -> sa.Column[int]:
+    return sa.Column(name, BIG, sa.ForeignKey("users.id"), nullable=nullable)
+
+
+tenants = sa.Table(
+    "tenants",
+    metadata,
+    _id(),
+    sa.Column("public_id", TEXT, nullable=False, unique=True),  # a random UUID
+    _text("name", None),
+    _text("name_key", None),  # canonical, unique among the living
+    _text("slug", None),
+    _text("slug_key", None),
+    _text("email"),
+    _text("url"),
+    _text("description"),
+    _flag("active", True),
+    _big("auth_epoch"),  # moves when the tenant is switched off: its users' credentials die
+    _flag("ever_owned", False),  # has it ever had an owner? then no sign-up becomes one
+    _big("created_at", None),
+    _big("updated_at", None),
+    sa.Column("deleted_at", BIG),
+    sqlite_autoincrement=True,  # ids are never given out twice
+)
+sa.Index(
+    "tenants_name",
+    tenants.c.name_key,
+    unique=True,
+    postgresql_where=tenants.c.deleted_at.is_(None),
+    sqlite_where=tenants.c.deleted_at.is_(None),
+)
+sa.Index(
+    "tenants_slug",
+    tenants.c.slug_key,
+    unique=True,
+    postgresql_where=tenants.c.deleted_at.is_(None),
+    sqlite_where=tenants.c.deleted_at.is_(None),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    _id(),
+    sa.Column("public_id", TEXT, nullable=False, unique=True),  # 17 characters, random
+    sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id")),
+    sa.Column("role", sa.SmallInteger(), nullable=False),  # rules.model.Role
+    _text("username", None),
+    _text("username_key", None),  # canonical; what lists are ordered by; unique through `names`
+    _text("email"),
+    _text("email_key"),
+    _text("first_name"),
+    _text("last_name"),
+    _text("display_name"),  # as it was given; else first and last name joined
+    _text("phone"),
+    _text("bio"),
+    _text("url"),
+    _text("company"),
+    _text("location"),
+    _text("search"),  # canonical username, e-mail, first and last name, one a line
+    _text("password_hash"),  # empty: no password opens this account
+    _flag("active", True),
+    _flag("verified", False),  # has the e-mail address been proved?
+    _big("auth_epoch"),  # stored in every credential; moves when all of them must die
+    _big("created_at", None),
+    _big("updated_at", None),
+    _big("last_login_at"),
+    sa.Column("deleted_at", BIG),
+    sqlite_autoincrement=True,
+)
+
+
+def _living(name: str, *columns: sa.Column[object]) -> None:
+    """An index over living users only: half the size, twice the rate of a list.
+
+    It ends with the id, so that a page's ids come from the index alone.
+    """
+    living = users.c.deleted_at.is_(None)
+    sa.Index(name, *columns, users.c.id, postgresql_where=living, sqlite_where=living)
+
+
+_living("users_by_name", users.c.username_key)
+_living("users_by_tenant_name", users.c.tenant_id, users.c.username_key)
+_living("users_by_state", users.c.tenant_id, users.c.role, users.c.active, users.c.username_key)
+_living("users_by_role", users.c.role, users.c.username_key)
+_living("users_by_tenant", users.c.tenant_id)
+_living("users_by_creation", users.c.created_at)
+_living("users_by_email", users.c.email_key)
+
+names = sa.Table(  # who holds a string, as username or as e-mail address: one holder in all
+    "names",
+    metadata,
+    sa.Column("key", TEXT, primary_key=True),
+    _user(),
+    sqlite_with_rowid=False,
+)
+sa.Index("names_by_user", names.c.user_id)
+
+permissions = sa.Table(
+    "permissions",
+    metadata,
+    sa.Column("id", BIG, primary_key=True, autoincrement=False),
+    sa.Column("codename", TEXT, nullable=False, unique=True),
+    _text("name", None),
+)
+
+groups = sa.Table(
+    "groups",
+    metadata,
+    _id(),
+    sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id"), nullable=False),
+    _text("name", None),
+    _text("name_key", None),
+    _big("created_at", None),
+    sa.UniqueConstraint("tenant_id", "name_key"),
+    sqlite_autoincrement=True,
+)
+
+group_permissions = sa.Table(
+    "group_permissions",
+    metadata,
+    sa.Column("group_id", BIG, sa.ForeignKey("groups.id"), primary_key=True),
+    sa.Column("permission_id", BIG, sa.ForeignKey("permissions.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+group_members = sa.Table(
+    "group_members",
+    metadata,
+    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("group_id", BIG, sa.ForeignKey("groups.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+sa.Index("group_members_by_group", group_members.c.group_id)
+
+grants = sa.Table(
+    "grants",
+    metadata,
+    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("permission_id", BIG, sa.ForeignKey("permissions.id"), primary_key=True),
+    _big("granted_by"),  # a user's id; 0 for the command line
+    _big("granted_at", None),
+    sqlite_with_rowid=False,
+)
+
+access = sa.Table(  # who may use which foreign resource, and how far
+    "access",
+    metadata,
+    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("resource", TEXT, primary_key=True),
+    _text("level", None),
+    _big("granted_by"),
+    _big("granted_at", None),
+    sqlite_with_rowid=False,
+)
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    _id(),
+    sa.Column("public_id", TEXT, nullable=False, unique=True),
+    sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id"), nullable=False),
+    _text("email", None),
+    _text("email_key", None),
+    _text("name"),
+    sa.Column("role", sa.SmallInteger(), nullable=False),
+    _text("resources", "[]"),  # JSON list of the resources that acceptance opens
+    _user("inviter_id"),
+    _big("generation"),  # moves with every resend: the earlier link's secret is void
+    _big("created_at", None),
+    _big("expires_at", None),
+    _big("accepted_at"),
+    _big("revoked_at"),
+    sqlite_autoincrement=True,
+)
+sa.Index("invitations_by_tenant", invitations.c.tenant_id, invitations.c.id)
+sa.Index("invitations_by_email", invitations.c.email_key)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    _id(),
+    sa.Column("digest", sa.LargeBinary(), nullable=False, unique=True),  # SHA-256 of the secret
+    _user(),
+    _text("contract", None),  # who issued it: it works there alone
+    _text("kind", None),  # session, access, refresh
+    _big("family"),  # refresh tokens and the access tokens that came with them
+    _big("user_epoch", None),
+    _big("tenant_epoch", None),
+    _big("created_at", None),
+    _big("last_used_at", None),
+    _big("idle_until", None),
+    _big("expires_at", None),
+    _big("used_at"),  # a refresh token works once
+    sqlite_autoincrement=True,
+)
+sa.Index("tokens_by_user", tokens.c.user_id)
+sa.Index("tokens_by_family", tokens.c.family)
+sa.Index("tokens_by_expiry", tokens.c.expires_at)
+
+one_time = sa.Table(  # secrets that go out by mail: derived from this row, never stored
+    "one_time",
+    metadata,
+    _id(),
+    _user(),
+    _text("purpose", None),
+    _big("generation"),
+    _big("user_epoch", None),
+    _big("expires_at", None),
+    _big("used_at"),
+    sa.UniqueConstraint("user_id", "purpose"),
+    sqlite_autoincrement=True,
+)
+
+signing_keys = sa.Table(
+    "signing_keys",
+    metadata,
+    sa.Column("kid", TEXT, primary_key=True),
+    _text("public", None),
+    _text("sealed", None),  # the private half, sealed with the server's key
+    _big("created_at", None),
+    _big("retired_at"),
+)
+
+failures = sa.Table(  # attempts that failed, per account and address; address "" counts them all
+    "failures",
+    metadata,
+    sa.Column("account", TEXT, primary_key=True),
+    sa.Column("address", TEXT, primary_key=True),
+    _big("since", None),
+    _big("count", None),
+    sqlite_with_rowid=False,
+)
+sa.Index("failures_by_age", failures.c.since)
+
+addresses = sa.Table(  # from where a user has signed in before (digests, not addresses)
+    "addresses",
+    metadata,
+    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
+    sa.Column("address", TEXT, primary_key=True),
+    _big("last_at", None),
+    sqlite_with_rowid=False,
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    _id(),
+    _big("at", None),
+    _text("actor_kind", None),
+    _big("actor_id"),
+    _text("actor_name"),  # of machines only; people are named by their id
+    _text("contract", None),
+    _text("action", None),
+    _text("target_kind", None),
+    _big("target_id"),
+    sa.Column("tenant_id", BIG),
+    _text("fields"),  # names of what was changed, never values
+    _text("request_id"),
+    _text("address"),
+    sqlite_autoincrement=True,
+)
+sa.Index("audit_by_target", audit.c.target_kind, audit.c.target_id, audit.c.id)
+sa.Index("audit_by_tenant", audit.c.tenant_id, audit.c.id)
+
+outbox = sa.Table(  # what is to be sent, written with its cause and sent after it
+    "outbox",
+    metadata,
+    _id(),
+    _text("kind", None),  # the mail's template
+    _user(nullable=True),  # whom it concerns: it goes when that user is erased
+    _text("recipient", None),
+    _text("payload", "{}"),  # JSON; no secret is ever in it
+    _big("created_at", None),
+    _big("due_at", None),
+    _big("attempts"),
+    _big("sent_at"),
+    _big("failed_at"),  # given up
+    _text("last_error"),
+    sqlite_autoincrement=True,
+)
+_waiting = sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
+sa.Index("outbox_due", outbox.c.due_at, postgresql_where=_waiting, sqlite_where=_waiting)
+sa.Index("outbox_by_user", outbox.c.user_id)
+
+counts = sa.Table(  # exact numbers of living users; several rows (shards) a counter on PostgreSQL
+    "counts",
+    metadata,
+    sa.Column("tenant_id", BIG, primary_key=True, autoincrement=False),  # 0: without a tenant
+    sa.Column("role", sa.SmallInteger(), primary_key=True, autoincrement=False),
+    sa.Column("active", sa.Boolean(), primary_key=True),
+    sa.Column("shard", sa.SmallInteger(), primary_key=True, autoincrement=False),
+    _big("n", None),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,168 @@
+"""SQLite: one writer in its own thread, point reads in the event loop, scans beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pysqlite3 import dbapi2 as sqlite3
+
+from dragoman.rules.errors import Unavailable
+from dragoman.store.gather import PointRead
+from dragoman.store.query import Query, Text
+
+T = TypeVar("T")
+
+BUSY_MS = 2000
+WRITER_WAIT_S = 5.0
+
+
+def connect(path: Path) -> Any:
+    """Open a connection as the directory needs it: WAL, synchronous=FULL, foreign keys.
+
+    Raises sqlite3.Error.
+    """
+    connection = sqlite3.connect(str(path), isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA mmap_size = 268435456")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _values(text: Text, params: Mapping[str, Any]) -> list[Any]:
+    return [json.dumps(v) if isinstance(v, list) else v for v in text.values(params)]
+
+
+def _fetch(connection: Any, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+    into = query.into
+    cursor = connection.execute(query.sqlite.sql, _values(query.sqlite, params))
+    return [into(row) for row in cursor.fetchall()]
+
+
+def translate(fault: BaseException) -> BaseException:
+    """Turn what the driver raises when it cannot serve into Unavailable."""
+    if isinstance(fault, sqlite3.OperationalError | sqlite3.InterfaceError):
+        words = str(fault)
+        if any(w in words for w in ("locked", "busy", "full", "disk", "unable to open", "I/O")):
+            return Unavailable("database")
+    return fault
+
+
+class _Session:
+    """A transaction on the writer connection; every step runs in the writer's thread."""
+
+    shard = 0  # one writer at a time: a counter needs no shards
+
+    def __init__(self, driver: SqliteDriver) -> None:
+        self._driver = driver
+
+    async def all(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        return await self._driver.in_writer(lambda c: _fetch(c, query, params))
+
+    async def run(self, query: Query[Any], params: Mapping[str, Any]) -> int:
+        values = _values(query.sqlite, params)
+        return await self._driver.in_writer(lambda c: c.execute(query.sqlite.sql, values).rowcount)
+
+    async def lock(self, name: int, key: int) -> None:
+        """BEGIN IMMEDIATE holds everything already."""
+
+
+class SqliteDriver:
+    """One file; see *Speed* in the design for what runs where."""
+
+    def __init__(self, path: Path, *, scanners: int = 2) -> None:
+        self.path = path
+        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._scan_threads = ThreadPoolExecutor(scanners, thread_name_prefix="sqlite-scan")
+        self._local = threading.local()
+        self._opened: list[Any] = []
+        self._turn = asyncio.Lock()
+        self._reader: Any = None
+        self._writer: Any = None
+
+    async def open(self) -> None:
+        try:
+            self._reader = self._connect()
+            self._writer = self._connect()
+        except sqlite3.Error as fault:
+            raise Unavailable("database") from fault
+
+    async def close(self) -> None:
+        self._scan_threads.shutdown(wait=True)
+        self._writer_thread.shutdown(wait=True)
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+
+    def _connect(self) -> Any:
+        connection = connect(self.path)
+        self._opened.append(connection)
+        return connection
+
+    async def in_writer(self, work: Callable[[Any], T]) -> T:
+        """Run something on the writer connection, in its thread."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._writer_thread, work, self._writer)
+        except sqlite3.Error as fault:
+            raise translate(fault) from fault
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[_Session]:
+        try:
+            await asyncio.wait_for(self._turn.acquire(), WRITER_WAIT_S)
+        except TimeoutError:
+            raise Unavailable("database") from None
+        try:
+            await self.in_writer(lambda c: c.execute("BEGIN IMMEDIATE"))
+            yield _Session(self)
+            await self.in_writer(lambda c: c.execute("COMMIT"))
+        except BaseException:
+            await asyncio.shield(self.in_writer(_roll_back))
+            raise
+        finally:
+            self._turn.release()
+
+    async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._scan_threads, self._scan, query, params)
+        except sqlite3.Error as fault:
+            raise translate(fault) from fault
+
+    def _scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        return _fetch(connection, query, params)
+
+    async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
+        try:
+            text = read.query.sqlite
+            params = {f"k{i}": part for i, part in enumerate(key)}
+            row = self._reader.execute(text.sql, _values(text, params)).fetchone()
+        except sqlite3.Error as fault:
+            raise translate(fault) from fault
+        return None if row is None else read.into(row)
+
+    async def alive(self) -> str:
+        try:
+            row = self._reader.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.Error as fault:
+            raise Unavailable("database") from fault
+        return str(row[0]) if row else ""
+
+
+def _roll_back(connection: Any) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

@@ -1,0 +1,314 @@
+"""Credentials: who stands behind one, and one-time secrets; never the secrets themselves."""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from dragoman.rules.model import Token, User
+from dragoman.store import users as people
+from dragoman.store.engine import Database, Read, Tx
+from dragoman.store.gather import PointRead
+from dragoman.store.query import Query, Row, words
+from dragoman.store.schema import (
+    grants,
+    group_members,
+    group_permissions,
+    one_time,
+    permissions,
+    tenants,
+    tokens,
+    users,
+)
+from dragoman.store.users import LIVING, bind
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What a credential says of whoever presents it, at this moment."""
+
+    token: Token
+    idle_until: int
+    used_at: int
+    user: User
+    epochs_hold: bool
+    tenant_active: bool
+    permissions: frozenset[str]
+    ahead: User | None
+
+
+_held = (
+    sa.select(grants.c.permission_id)
+    .where(grants.c.user_id == users.c.id)
+    .union_all(
+        sa.select(group_permissions.c.permission_id)
+        .join(group_members, group_members.c.group_id == group_permissions.c.group_id)
+        .where(group_members.c.user_id == users.c.id)
+    )
+)
+_codenames = (
+    sa.select(words(permissions.c.codename))
+    .where(permissions.c.id.in_(_held))
+    .correlate(users)
+    .scalar_subquery()
+)
+_target = users.alias("target")
+_target_tenant = tenants.alias("target_tenant")
+_TARGET = tuple(
+    _target_tenant.c.name if column.table is tenants else _target.c[column.name]
+    for column in people.COLUMNS
+)
+_TOKEN = (
+    tokens.c.id,
+    tokens.c.user_id,
+    tokens.c.contract,
+    tokens.c.kind,
+    tokens.c.created_at,
+    tokens.c.last_used_at,
+    tokens.c.expires_at,
+)
+
+
+def _standing_select(q: sa.FromClause) -> sa.Select[tuple[object, ...]]:
+    return (
+        sa.select(
+            q.c.n,
+            *_TOKEN,
+            tokens.c.idle_until,
+            tokens.c.used_at,
+            sa.and_(
+                tokens.c.user_epoch == users.c.auth_epoch,
+                tokens.c.tenant_epoch == sa.func.coalesce(tenants.c.auth_epoch, 0),
+            ),
+            sa.func.coalesce(tenants.c.active, sa.true()),
+            _codenames,
+            *people.COLUMNS,
+            *_TARGET,
+        )
+        .select_from(q)
+        .join(tokens, tokens.c.digest == q.c.k0)
+        .join(users, sa.and_(users.c.id == tokens.c.user_id, LIVING))
+        .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
+        .outerjoin(_target, sa.and_(_target.c.id == q.c.k1, _target.c.deleted_at.is_(None)))
+        .outerjoin(_target_tenant, _target_tenant.c.id == _target.c.tenant_id)
+    )
+
+
+_USER_AT = 1 + len(_TOKEN) + 5
+_TARGET_AT = _USER_AT + len(people.COLUMNS)
+
+
+def _load(row: Row) -> Standing:
+    values = tuple(row)
+    idle_until, used_at, epochs_hold, tenant_active, codenames = values[_USER_AT - 5 : _USER_AT]
+    return Standing(
+        Token(*values[1 : _USER_AT - 5]),
+        idle_until,
+        used_at,
+        people.load(values[_USER_AT:]),
+        bool(epochs_hold),
+        bool(tenant_active),
+        frozenset(codenames.split(" ")) if codenames else frozenset(),
+        people.load(values[_TARGET_AT:]) if values[_TARGET_AT] is not None else None,
+    )
+
+
+_STANDING = PointRead((sa.LargeBinary(), sa.BigInteger()), _standing_select, _load)
+
+
+async def standing(database: Database, digest: bytes, ahead: int = 0) -> Standing | None:
+    """Return who stands behind a credential, and the living user ``ahead``, in one statement.
+
+    Args:
+        database: where to look.
+        digest: SHA-256 of the secret.
+        ahead: the id of a user that the request is about; 0 for none.
+    """
+    return await database.driver.point(_STANDING, (digest, ahead))
+
+
+_INSERT: Query[int] = Query(
+    sa.insert(tokens)
+    .from_select(
+        [
+            "digest", "user_id", "contract", "kind", "family", "user_epoch", "tenant_epoch",
+            "created_at", "last_used_at", "idle_until", "expires_at",
+        ],
+        sa.select(
+            bind("digest", sa.LargeBinary),
+            users.c.id,
+            bind("contract", sa.Text),
+            bind("kind", sa.Text),
+            bind("family"),
+            users.c.auth_epoch,
+            sa.func.coalesce(tenants.c.auth_epoch, 0),
+            bind("now"),
+            bind("now"),
+            bind("idle_until"),
+            bind("expires_at"),
+        )
+        .select_from(users.outerjoin(tenants))
+        .where(users.c.id == bind("user_id")),
+    )
+    .returning(tokens.c.id)
+)  # fmt: skip
+
+
+async def insert(
+    tx: Tx,
+    *,
+    user_id: int,
+    digest: bytes,
+    contract: str,
+    kind: str,
+    idle_until: int,
+    expires_at: int,
+    family: int = 0,
+) -> int:
+    """Add a credential, bound to the user's and the tenant's epochs as they are; returns its id."""
+    token_id = await tx.one(
+        _INSERT,
+        user_id=user_id,
+        digest=digest,
+        contract=contract,
+        kind=kind,
+        family=family,
+        now=tx.now,
+        idle_until=idle_until,
+        expires_at=expires_at,
+    )
+    return token_id or 0
+
+
+_REMOVE: Query[None] = Query(sa.delete(tokens).where(tokens.c.id == bind("id")))
+_REMOVE_OF: Query[None] = Query(sa.delete(tokens).where(tokens.c.user_id == bind("user_id")))
+_REMOVE_OLD: Query[None] = Query(sa.delete(tokens).where(tokens.c.expires_at < bind("now")))
+_REMOVE_IDLE: Query[None] = Query(sa.delete(tokens).where(tokens.c.idle_until < bind("now")))
+_TOUCH: Query[None] = Query(
+    sa.update(tokens)
+    .where(tokens.c.id == bind("id"))
+    .values(last_used_at=bind("at"), idle_until=bind("idle_until"))
+)
+_KEEP: Query[None] = Query(
+    sa.update(tokens)
+    .where(tokens.c.id == bind("id"), tokens.c.user_id == bind("user_id"))
+    .values(
+        user_epoch=sa.select(users.c.auth_epoch)
+        .where(users.c.id == bind("user_id"))
+        .scalar_subquery()
+    )
+)
+
+
+async def remove(tx: Tx, token_id: int) -> None:
+    """Forget one credential."""
+    await tx.run(_REMOVE, id=token_id)
+
+
+async def remove_of(tx: Tx, user_id: int) -> int:
+    """Forget every credential of a user; returns how many there were."""
+    return await tx.run(_REMOVE_OF, user_id=user_id)
+
+
+async def touch(tx: Tx, token_id: int, at: int, idle_until: int) -> None:
+    """Note that a credential was used."""
+    await tx.run(_TOUCH, id=token_id, at=at, idle_until=idle_until)
+
+
+async def keep(tx: Tx, token_id: int, user_id: int) -> None:
+    """Let one session survive the cut that its own user has just made."""
+    await tx.run(_KEEP, id=token_id, user_id=user_id)
+
+
+async def purge(tx: Tx) -> int:
+    """Forget credentials that have expired; returns how many."""
+    return await tx.run(_REMOVE_OLD, now=tx.now) + await tx.run(_REMOVE_IDLE, now=tx.now)
+
+
+class OneTime(msgspec.Struct, frozen=True):
+    """A one-time secret's row: the secret is derived from ``id`` and ``generation``."""
+
+    id: int
+    user_id: int
+    generation: int
+    user_epoch: int
+    expires_at: int
+    used_at: int
+
+
+_ONE_TIME = (
+    one_time.c.id,
+    one_time.c.user_id,
+    one_time.c.generation,
+    one_time.c.user_epoch,
+    one_time.c.expires_at,
+    one_time.c.used_at,
+)
+
+
+def _renew(insert: object) -> object:
+    statement = insert(one_time).values(  # type: ignore[operator]
+        user_id=bind("user_id"),
+        purpose=bind("purpose", sa.Text),
+        generation=1,
+        user_epoch=bind("user_epoch"),
+        expires_at=bind("expires_at"),
+        used_at=0,
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["user_id", "purpose"],
+        set_={
+            "generation": one_time.c.generation + 1,
+            "user_epoch": statement.excluded.user_epoch,
+            "expires_at": statement.excluded.expires_at,
+            "used_at": 0,
+        },
+    ).returning(*_ONE_TIME)
+
+
+def _load_one_time(row: Row) -> OneTime:
+    return OneTime(*row)
+
+
+_RENEW: Query[OneTime] = Query(
+    _renew(postgres_insert),  # type: ignore[arg-type]
+    _load_one_time,
+    sqlite=_renew(sqlite_insert),  # type: ignore[arg-type]
+)
+_ONE_TIME_OF = sa.select(*_ONE_TIME).where(
+    one_time.c.user_id == bind("user_id"), one_time.c.purpose == bind("purpose", sa.Text)
+)
+_FIND: Query[OneTime] = Query(_ONE_TIME_OF.with_for_update(), _load_one_time, sqlite=_ONE_TIME_OF)
+_SEE: Query[OneTime] = Query(_ONE_TIME_OF, _load_one_time)
+_USE: Query[None] = Query(
+    sa.update(one_time).where(one_time.c.id == bind("id")).values(used_at=bind("now"))
+)
+_VOID: Query[None] = Query(sa.delete(one_time).where(one_time.c.user_id == bind("user_id")))
+
+
+async def renew_one_time(
+    tx: Tx, *, user_id: int, user_epoch: int, purpose: str, expires_at: int
+) -> OneTime:
+    """Open a one-time secret for a purpose; an earlier one of that purpose is void."""
+    row = await tx.one(
+        _RENEW, user_id=user_id, user_epoch=user_epoch, purpose=purpose, expires_at=expires_at
+    )
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return row
+
+
+async def find_one_time(read: Read | Tx, user_id: int, purpose: str) -> OneTime | None:
+    """Return a user's one-time row of a purpose, held if read in a transaction."""
+    query = _FIND if isinstance(read, Tx) else _SEE
+    return await read.one(query, user_id=user_id, purpose=purpose)
+
+
+async def use_one_time(tx: Tx, row: OneTime) -> None:
+    """Mark a one-time secret as used."""
+    await tx.run(_USE, id=row.id, now=tx.now)
+
+
+async def void_one_times(tx: Tx, user_id: int) -> None:
+    """Make every one-time secret of a user void."""
+    await tx.run(_VOID, user_id=user_id)

@@ -1,0 +1,343 @@
+"""Users: rows, their names, and the pages of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from dragoman.rules.errors import NotFound, Taken
+from dragoman.rules.fields import canonical
+from dragoman.rules.model import Actor, Filter, Order, Page, Role, User
+from dragoman.store import counts, narrow
+from dragoman.store.engine import Read, Tx
+from dragoman.store.gather import PointRead
+from dragoman.store.narrow import LIVING, Scope
+from dragoman.store.query import Query, Row, within
+from dragoman.store.schema import names, tenants, users
+
+ROLES = tuple(Role)
+CANDIDATES = 2000
+"""A search with at most so many hits sorts them; with more, it walks the order instead."""
+
+COLUMNS: tuple[Any, ...] = (
+    users.c.id,
+    users.c.public_id,
+    users.c.tenant_id,
+    tenants.c.name,
+    users.c.role,
+    users.c.username,
+    users.c.email,
+    users.c.first_name,
+    users.c.last_name,
+    users.c.display_name,
+    users.c.phone,
+    users.c.bio,
+    users.c.url,
+    users.c.company,
+    users.c.location,
+    users.c.active,
+    users.c.verified,
+    users.c.auth_epoch,
+    users.c.created_at,
+    users.c.updated_at,
+    users.c.last_login_at,
+)
+
+
+def load(row: Row) -> User:
+    """Make a User of the first columns of a row that begins with COLUMNS."""
+    return User(
+        row[0], row[1], row[2], row[3], ROLES[row[4]], row[5], row[6], row[7], row[8], row[9],
+        row[10], row[11], row[12], row[13], row[14], bool(row[15]), bool(row[16]), row[17],
+        row[18], row[19], row[20],
+    )  # fmt: skip
+
+
+def bind(name: str, kind: Any = sa.BigInteger) -> Any:
+    """A named parameter of a type."""
+    return sa.bindparam(name, type_=kind())
+
+
+_SELECT = sa.select(*COLUMNS).select_from(users.outerjoin(tenants)).where(LIVING)
+_BY_ID = PointRead(
+    (sa.BigInteger(),),
+    lambda q: (
+        sa.select(q.c.n, *COLUMNS)
+        .select_from(q)
+        .join(users, sa.and_(users.c.id == q.c.k0, LIVING))
+        .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
+    ),
+    lambda row: load(row[1:]),
+)
+_LOCK: Query[User] = Query(
+    _SELECT.where(users.c.id == bind("id")).with_for_update(key_share=True, of=users),
+    load,
+    sqlite=_SELECT.where(users.c.id == bind("id")),
+)
+_BY_NAME: Query[User] = Query(
+    _SELECT.join(names, names.c.user_id == users.c.id).where(names.c.key == bind("key", sa.Text)),
+    load,
+)
+_BY_PUBLIC_ID: Query[User] = Query(
+    _SELECT.where(users.c.public_id == bind("public_id", sa.Text)), load
+)
+_HASH: Query[str] = Query(sa.select(users.c.password_hash).where(users.c.id == bind("id"), LIVING))
+_STANDS: Query[int] = Query(
+    sa.select(users.c.id)
+    .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
+    .where(
+        users.c.id == bind("id"),
+        LIVING,
+        users.c.active,
+        users.c.auth_epoch == bind("epoch"),
+        sa.or_(tenants.c.id.is_(None), tenants.c.active),
+    )
+)
+
+
+async def find(read: Read, user_id: int) -> User | None:
+    """Return a living user, or None."""
+    ahead = read.ahead
+    if ahead is not None and ahead.id == user_id:
+        return ahead
+    return await read.driver.point(_BY_ID, (user_id,))
+
+
+async def get(tx: Tx, user_id: int) -> User:
+    """Return a living user and hold its row until the end; raises NotFound."""
+    user = await tx.one(_LOCK, id=user_id)
+    if user is None:
+        raise NotFound
+    return user
+
+
+async def find_by_name(read: Read | Tx, name: str) -> User | None:
+    """Return the living user who holds a username or an e-mail address, or None."""
+    return await read.one(_BY_NAME, key=canonical(name.strip()))
+
+
+async def find_by_public_id(read: Read | Tx, public_id: str) -> User | None:
+    """Return the living user of a public id, or None."""
+    return await read.one(_BY_PUBLIC_ID, public_id=public_id)
+
+
+async def password_hash(read: Read | Tx, user_id: int) -> str:
+    """Return the encoded hash of a user's password; empty where no password opens it."""
+    return await read.one(_HASH, id=user_id) or ""
+
+
+async def stands(tx: Tx, actor: Actor) -> bool:
+    """Say whether the person behind a credential still has the standing it was issued for."""
+    return await tx.one(_STANDS, id=actor.user_id, epoch=actor.auth_epoch) is not None
+
+
+async def page(
+    read: Read,
+    scope: Scope,
+    wanted: Filter,
+    orders: tuple[Order, ...],
+    *,
+    limit: int,
+    offset: int = 0,
+    after: tuple[Any, int] | None = None,
+) -> Page[User]:
+    """Return users of a scope, the exact count of all, and the position behind the last.
+
+    Args:
+        scope: whose users are seen.
+        wanted: filters and search words, all of which must match.
+        orders: sort keys, the first one first.
+        limit: rows at most.
+        offset: rows to skip; ignored where ``after`` is given.
+        after: the position to continue from (only where ``narrow.continues(orders)``).
+    """
+    values: dict[str, Any] = narrow.values_of(scope, wanted)
+    shape = narrow.shape_of(scope, wanted, orders)
+    if wanted.words:
+        bare = narrow.shape_of(scope, wanted)
+        hits = await read.all(narrow.ids_query(bare), **values, limit=CANDIDATES + 1)
+        if len(hits) <= CANDIDATES:
+            count = len(hits)
+            shape = msgspec.structs.replace(shape, among=True, long_words=0, short_words=0)
+            values["among"] = hits
+        else:
+            count = await read.one(narrow.count_query(bare), **values) or 0
+    else:
+        count = await counts.of(read, scope, wanted)
+    if after is not None:
+        shape = msgspec.structs.replace(shape, after=True)
+        values["after_key"], values["after_id"] = after
+    query = narrow.page_query(shape, COLUMNS, load)
+    found = await read.all(query, **values, limit=limit, offset=offset)
+    rows = [user for user, _ in found]
+    position = (found[-1][1], rows[-1].id) if found and narrow.continues(orders) else None
+    return Page(rows, count, position)
+
+
+_INSERT: Query[int] = Query(
+    sa.insert(users)
+    .values(
+        {c.name: bind(c.name, type(c.type)) for c in users.c if c.name not in {"id", "deleted_at"}}
+    )
+    .returning(users.c.id)
+)
+
+
+async def insert(tx: Tx, row: dict[str, Any]) -> int:
+    """Add a user; returns its id; raises Taken where somebody holds one of its names."""
+    row = {**row, **_derived(row)}
+    user_id = await tx.one(_INSERT, **row)
+    if user_id is None:
+        raise NotFound
+    await _hold(tx, user_id, row["username_key"], row["email_key"])
+    tx.count(row["tenant_id"], row["role"], row["active"], 1)
+    return user_id
+
+
+def _derived(row: dict[str, Any]) -> dict[str, str]:
+    keys = [canonical(row[n]) for n in ("username", "email", "first_name", "last_name")]
+    return {"username_key": keys[0], "email_key": keys[1], "search": "\n".join(keys)}
+
+
+_KEY = sa.func.json_each(bind("keys", sa.Text)).table_valued("value")
+_HOLD_ROWS = sa.select(
+    sa.func.unnest(sa.bindparam("keys", type_=sa.ARRAY(sa.Text()))), bind("user_id")
+)
+_HOLD: Query[str] = Query(
+    postgres_insert(names)
+    .from_select(["key", "user_id"], _HOLD_ROWS)
+    .on_conflict_do_nothing()
+    .returning(names.c.key),
+    sqlite=sqlite_insert(names)
+    .from_select(["key", "user_id"], sa.select(_KEY.c.value, bind("user_id")).where(sa.true()))
+    .on_conflict_do_nothing()
+    .returning(names.c.key),
+)
+_RELEASE: Query[None] = Query(sa.delete(names).where(names.c.user_id == bind("user_id")))
+_HOLDERS: Query[tuple[str, int]] = Query(
+    sa.select(names.c.key, names.c.user_id).where(within(names.c.key, "keys")),
+    lambda row: (row[0], row[1]),
+)
+
+
+async def _hold(tx: Tx, user_id: int, username_key: str, email_key: str) -> None:
+    keys = sorted({key for key in (username_key, email_key) if key})
+    held = set(await tx.all(_HOLD, keys=keys, user_id=user_id))
+    if username_key not in held:
+        raise Taken("username")
+    if email_key and email_key not in held:
+        raise Taken("email")
+
+
+async def taken(read: Read | Tx, *, username: str, email: str, besides: int = 0) -> list[str]:
+    """Return which of ``username`` and ``email`` somebody else holds, as either."""
+    keys = {"username": canonical(username), "email": canonical(email)}
+    wanted = sorted({key for key in keys.values() if key})
+    holders = dict(await read.all(_HOLDERS, keys=wanted))
+    return [field for field, key in keys.items() if holders.get(key, besides) != besides]
+
+
+_CHANGEABLE = tuple(c.name for c in users.c if c.name not in {"id", "public_id", "created_at"})
+_SAVE: dict[tuple[str, ...], Query[None]] = {}
+
+
+async def save(tx: Tx, before: User, changed: dict[str, Any]) -> None:
+    """Write changed columns of a user whose row is held; raises Taken.
+
+    Counters, names and the search text follow. ``auth_epoch`` moves when the caller says so:
+    see ``cut_off``.
+    """
+    row = {**changed, "updated_at": tx.now}
+    named = ("username", "email", "first_name", "last_name")
+    if any(name in changed for name in named):
+        whole = {name: changed.get(name, getattr(before, name)) for name in named}
+        row.update(_derived(whole))
+        if "username" in changed or "email" in changed:
+            await tx.run(_RELEASE, user_id=before.id)
+            await _hold(tx, before.id, row["username_key"], row["email_key"])
+    await _update(tx, before.id, row)
+    tx.count(before.tenant_id, before.role, before.active, -1)
+    tx.count(
+        changed.get("tenant_id", before.tenant_id),
+        changed.get("role", before.role),
+        changed.get("active", before.active),
+        1,
+    )
+
+
+async def _update(tx: Tx, user_id: int, row: dict[str, Any]) -> None:
+    shape = tuple(sorted(row))
+    query = _SAVE.get(shape)
+    if query is None:
+        values = {name: bind(name, type(users.c[name].type)) for name in shape}
+        query = Query(sa.update(users).where(users.c.id == bind("which")).values(values))
+        _SAVE[shape] = query
+    await tx.run(query, **row, which=user_id)
+
+
+_CUT: Query[None] = Query(
+    sa.update(users)
+    .where(users.c.id == bind("id"))
+    .values(auth_epoch=users.c.auth_epoch + 1, updated_at=bind("now"))
+)
+_ERASED = {
+    "username": "", "username_key": "", "email": "", "email_key": "", "first_name": "",
+    "last_name": "", "display_name": "", "phone": "", "bio": "", "url": "", "company": "",
+    "location": "",
+}  # fmt: skip
+
+
+async def cut_off(tx: Tx, user_id: int) -> None:
+    """Move the user's epoch: every credential of every contract is dead with this commit."""
+    await tx.run(_CUT, id=user_id, now=tx.now)
+
+
+async def signed_in(tx: Tx, user_id: int) -> None:
+    """Note that the user has just signed in."""
+    await _update(tx, user_id, {"last_login_at": tx.now})
+
+
+async def set_hash(tx: Tx, user_id: int, encoded: str) -> None:
+    """Store the encoded hash of a password."""
+    await _update(tx, user_id, {"password_hash": encoded})
+
+
+async def remove(tx: Tx, user: User, *, erase: bool) -> None:
+    """Make a tombstone of a user: invisible, unusable, its names free.
+
+    ``erase`` blanks every personal field as well (contracts that promise erasure).
+    """
+    blank = _ERASED if erase else {}
+    row = {**blank, "search": "", "password_hash": "", "active": False, "deleted_at": tx.now}
+    await _update(tx, user.id, {**row, "updated_at": tx.now, "last_login_at": user.last_login_at})
+    await cut_off(tx, user.id)
+    await tx.run(_RELEASE, user_id=user.id)
+    tx.count(user.tenant_id, user.role, user.active, -1)
+
+
+_ACTIVE = sa.select(users.c.id).where(LIVING, users.c.active, users.c.id != bind("besides"))
+_OTHER_OWNER: Query[int] = Query(
+    _ACTIVE.where(users.c.tenant_id == bind("tenant_id"), users.c.role == int(Role.OWNER)).limit(1)
+)
+_OTHER_SUPERADMIN: Query[int] = Query(_ACTIVE.where(users.c.role == int(Role.SUPERADMIN)).limit(1))
+_ANYONE: Query[int] = Query(sa.select(users.c.id).limit(1))
+
+
+async def has_other_owner(tx: Tx, user: User) -> bool:
+    """Say whether the user's tenant has an active owner besides it (hold LOCK_OWNERS)."""
+    found = await tx.one(_OTHER_OWNER, besides=user.id, tenant_id=user.tenant_id)
+    return found is not None
+
+
+async def has_other_superadmin(tx: Tx, user: User) -> bool:
+    """Say whether there is an active superadmin besides it (hold LOCK_SUPERADMINS)."""
+    return await tx.one(_OTHER_SUPERADMIN, besides=user.id) is not None
+
+
+async def ever_any(read: Read | Tx) -> bool:
+    """Say whether the directory has ever had a user."""
+    return await read.one(_ANYONE) is not None

@@ -1,0 +1,1 @@
+"""Floor 3: HTTP tools without an opinion about any dialect."""

@@ -1,0 +1,200 @@
+"""Bodies: one strict JSON decoder for all dialects, forms, and a limit of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from typing import Any
+
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from dragoman.rules.errors import BadRequest, NotAnObject, TooLarge, UnsupportedMedia
+
+LIMIT = 256 * 1024
+DEADLINE_S = 30.0
+DEPTH = 32
+FIELDS = 1000
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+
+async def raw(request: Request, limit: int = LIMIT) -> bytes:
+    """Return the body; raises TooLarge beyond ``limit`` bytes, BadRequest when it takes too long."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise TooLarge(limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise BadRequest("the body took too long") from None
+    return b"".join(chunks)
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the body, without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def fields(
+    request: Request, accepted: tuple[str, ...] = (JSON, FORM, MULTIPART)
+) -> dict[str, Any]:
+    """Return the body's fields: of a JSON object, or of a form (texts; the last one wins).
+
+    A request without a body has no fields. Raises BadRequest, NotAnObject, UnsupportedMedia or
+    TooLarge.
+    """
+    body = await raw(request)
+    if not body:
+        return {}
+    kind = media_type(request)
+    if kind not in accepted:
+        raise UnsupportedMedia(kind)
+    if kind == JSON:
+        value = decode(body)
+        if not isinstance(value, dict):
+            raise NotAnObject(type(value).__name__)
+        return value
+    if kind == FORM:
+        return _form(body)
+    return await _multipart(request.headers, body)
+
+
+def decode(body: bytes) -> Any:
+    """Return the value of a JSON text, strictly (RFC 8259, and the design's *HTTP manners*).
+
+    UTF-8 only, at most 32 levels deep, no duplicate keys, no NaN or Infinity, no lone surrogates,
+    no NUL, integers within 64 bits. Raises BadRequest.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("the text is not UTF-8") from None
+    if _depth(body) > DEPTH:
+        raise BadRequest(f"more than {DEPTH} levels")
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_float,
+        )
+    except json.JSONDecodeError as fault:
+        raise BadRequest(f"{fault.msg}: line {fault.lineno} column {fault.colno}") from None
+    except RecursionError:
+        raise BadRequest(f"more than {DEPTH} levels") from None
+    if "\\u" in text or "\x00" in text:
+        _check_texts(value)
+    return value
+
+
+def _depth(body: bytes) -> int:
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+        if bracket in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise BadRequest("a key stands twice")
+    return made
+
+
+def _no_constant(_: str) -> Any:
+    raise BadRequest("NaN and Infinity are no JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:
+        raise BadRequest("a number beyond 64 bits")
+    number = int(digits)
+    if not -(2**63) <= number < 2**63:
+        raise BadRequest("a number beyond 64 bits")
+    return number
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise BadRequest("a number beyond 64 bits")
+    return number
+
+
+def _check_texts(value: Any) -> None:
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(key)
+            _check_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item)
+
+
+def check_text(text: str) -> None:
+    """Raise BadRequest for a text with NUL or a lone surrogate."""
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise BadRequest("a text with NUL or a lone surrogate")
+
+
+def _form(body: bytes) -> dict[str, Any]:
+    from urllib.parse import parse_qsl
+
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=FIELDS,
+        )
+    except ValueError:
+        raise BadRequest("the form cannot be read") from None
+    for key, value in pairs:
+        check_text(key)
+        check_text(value)
+    return dict(pairs)
+
+
+async def _multipart(headers: Headers, body: bytes) -> dict[str, Any]:
+    async def once() -> Any:
+        yield body
+
+    parser = MultiPartParser(headers, once(), max_files=10, max_fields=FIELDS)
+    try:
+        form: FormData = await parser.parse()
+    except (MultiPartException, ValueError, KeyError, LookupError):
+        raise BadRequest("the form cannot be read") from None
+    made: dict[str, Any] = {}
+    for key, value in form.multi_items():
+        check_text(key)
+        if isinstance(value, UploadFile):
+            await value.close()
+            made[key] = [value.filename]  # a file is no text: the field's own check says so
+        else:
+            check_text(value)
+            made[key] = value
+    return made

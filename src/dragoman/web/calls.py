@@ -1,0 +1,238 @@
+"""One request as a dialect sees it: who calls, what came in, and how its answer leaves."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from dragoman.actions.directory import Directory
+from dragoman.actions.tokens import Kind
+from dragoman.rules.errors import Failure, Limited, NotFound, Unauthenticated, Unavailable
+from dragoman.rules.model import Actor, User
+from dragoman.rules.policy import Narrowing
+from dragoman.store.engine import Read, Tx
+from dragoman.web import health, limits
+from dragoman.web.credentials import authenticate
+from dragoman.web.logs import log
+
+Handler = Callable[["Call"], Awaitable[Response]]
+Voice = Callable[["Call", Exception], Response]
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class MethodNotAllowed(Failure):
+    """This path has no such method; ``allowed`` are those that it has."""
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(method)
+        self.method = method
+        self.allowed = allowed
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dialect tells the web floor about itself.
+
+    ``scheme`` is the word in the Authorization header, ``kind`` what its credentials look like,
+    ``narrowing`` its policy, ``voice`` puts every error into its words.
+    """
+
+    name: str
+    scheme: str
+    kind: Kind
+    narrowing: Narrowing
+    voice: Voice
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A handler; ``public`` ones need no credential; ``ahead`` is the path's user id, if any."""
+
+    handler: Handler
+    public: bool = False
+    ahead: str = ""
+
+
+class Call:
+    """A request at a contract. ``actor`` is a visitor until a credential says who it is.
+
+    ``names`` says what this request's form calls the directory's fields, for its errors.
+    """
+
+    def __init__(self, request: Request, directory: Directory, contract: Contract) -> None:
+        self.request = request
+        self.directory = directory
+        self.contract = contract
+        given = request.headers.get("x-request-id", "")
+        self.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        self.address = limits.address_of(request, directory.settings)
+        self.names: Mapping[str, str] = {}
+        self.user: User | None = None
+        self.ahead: User | None = None
+        self.actor = Actor(
+            kind="visitor",
+            contract=contract.name,
+            narrowing=contract.narrowing,
+            request_id=self.request_id,
+            address=self.address,
+        )
+
+    @property
+    def path(self) -> str:
+        """The path as it was requested, prefix and slash included."""
+        return self.request.scope.get("dragoman.path") or self.request.scope["path"]
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The path's parameters."""
+        return self.request.path_params
+
+    def number(self, name: str) -> int:
+        """Return a path parameter that is an id; raises NotFound where it can be none."""
+        return number_of(self.params[name]) or _no_such_thing()
+
+    def read(self) -> Read:
+        """Read on the caller's behalf."""
+        return self.directory.read(self.actor, self.ahead)
+
+    def begin(self) -> AbstractAsyncContextManager[Tx]:
+        """Open the transaction of this request."""
+        return self.directory.begin(self.actor)
+
+
+def _no_such_thing() -> int:
+    raise NotFound
+
+
+def number_of(text: str) -> int:
+    """Return the positive 64-bit number that a text is, or 0."""
+    if text.isascii() and text.isdigit() and len(text) <= 19:
+        number = int(text)
+        return number if number < 2**63 else 0
+    return 0
+
+
+class Resource:
+    """A path: which method does what. An ASGI application, the endpoint of one route."""
+
+    def __init__(
+        self, directory: Directory, contract: Contract, **endpoints: Endpoint | Handler
+    ) -> None:
+        self._directory = directory
+        self._contract = contract
+        self._endpoints = {
+            method: endpoint if isinstance(endpoint, Endpoint) else Endpoint(endpoint)
+            for method, endpoint in endpoints.items()
+        }
+        self._public = all(e.public for e in self._endpoints.values())
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it answers, in the order given."""
+        return tuple(self._endpoints)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        request = Request(scope, receive)
+        call = Call(request, self._directory, self._contract)
+        try:
+            response = await self._answer(call)
+        except ClientDisconnect:
+            return
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the dialect answers it
+            response = self._contract.voice(call, fault)
+            _note(call, fault)
+        headers = response.headers
+        headers["X-Request-Id"] = call.request_id
+        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        if request.method == "HEAD":
+            response = Response(None, response.status_code, dict(headers))
+        await response(scope, receive, send)
+        health.observe(self._contract.name, request.method, response.status_code, began)
+        if self._directory.settings.access_log:
+            _write_access(call, response, began)
+
+    async def _answer(self, call: Call) -> Response:
+        method = call.request.method
+        endpoint = self._endpoints.get("GET" if method == "HEAD" else method)
+        if endpoint.public if endpoint else self._public:
+            limits.take(call.directory.settings, call.address)
+        else:
+            await self._identify(call, endpoint)
+        if endpoint is None:
+            raise MethodNotAllowed(method, self.methods)
+        return await endpoint.handler(call)
+
+    async def _identify(self, call: Call, endpoint: Endpoint | None) -> None:
+        ahead = number_of(call.params.get(endpoint.ahead, "")) if endpoint else 0
+        try:
+            await authenticate(call, ahead)
+        except Unauthenticated:
+            limits.take(call.directory.settings, call.address)
+            raise
+
+
+def _note(call: Call, fault: Exception) -> None:
+    """Log what a person should see: our bugs loudly, refusals and overload in one line."""
+    known = {
+        "request_id": call.request_id,
+        "contract": call.contract.name,
+        "method": call.request.method,
+        "route": route_of(call),
+        "actor": call.actor.user_id,
+        "address": call.address,
+    }
+    if not isinstance(fault, Failure):
+        log.error("bug", error=type(fault).__name__, **known, exc_info=fault)
+    elif isinstance(fault, Unavailable):
+        log.warning("unavailable", what=str(fault), **known)
+    elif isinstance(fault, Limited):
+        log.warning("limited", retry_after=fault.retry_after, **known)
+    else:
+        log.info("refused", fact=type(fault).__name__, detail=_safe(fault), **known)
+
+
+def _safe(fault: Failure) -> str:
+    reason = getattr(fault, "reason", None) or getattr(fault, "why", None)
+    return str(reason or "")
+
+
+def route_of(call: Call) -> str:
+    """Return the route's pattern, never the path: paths may carry secrets."""
+    route: Any = call.request.scope.get("route")
+    return getattr(route, "path", "")
+
+
+def _write_access(call: Call, response: Response, began: float) -> None:
+    log.info(
+        "request",
+        request_id=call.request_id,
+        contract=call.contract.name,
+        method=call.request.method,
+        route=route_of(call),
+        status=response.status_code,
+        actor=call.actor.user_id,
+        ms=round((time.perf_counter() - began) * 1000, 2),
+    )
+
+
+class Slashless:
+    """Serves a path with and without its trailing slash alike."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "")
+        if scope["type"] == "http" and len(path) > 1 and path.endswith("/"):
+            scope = {**scope, "path": path[:-1], "dragoman.path": path}
+        await self.app(scope, receive, send)

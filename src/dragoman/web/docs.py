@@ -1,0 +1,301 @@
+"""Serves a contract's OpenAPI document: as JSON for tools, as one page for people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from base64 import b64encode
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple, cast
+from urllib.parse import quote
+
+import msgspec
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+TEMPLATE = Path(__file__).with_name("docs.html")
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+DEPTH = 16
+"""Hops after which references are taken for a circle."""
+
+Node = dict[str, Any]
+Field = tuple[str, Node, bool]
+"""A row of a table: name, schema, whether required."""
+
+_HEADERS = {
+    "Cache-Control": "no-cache",  # kept, but asked for again: the ETag makes that cheap
+    "Content-Security-Policy": "default-src 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_KEPT = 8  # made answers, one for each prefix and kind
+
+
+def routes(document: Path, title: str, *, address: str = "http://127.0.0.1:8000") -> list[Route]:
+    """Return the routes ``/openapi.json`` and ``/docs`` of one contract.
+
+    ``document`` is its OpenAPI 3 document in YAML, read when first asked for and once; the
+    routes may be mounted anywhere, and speak of the prefix (``root_path``) under which they
+    were reached, never of the Host header. ``address`` is shown in the page's example calls.
+    """
+    answer = _Served(document, title, address).answer
+    return [
+        Route("/openapi.json", partial(answer, kind="json")),
+        Route("/docs", partial(answer, kind="page")),
+    ]
+
+
+class _Made(NamedTuple):
+    body: bytes
+    media_type: str
+    headers: dict[str, str]
+
+
+class _Served:
+    """One document and what was made of it."""
+
+    def __init__(self, document: Path, title: str, address: str) -> None:
+        self._path = document
+        self._title = title
+        self._address = address
+        self._lock = Lock()
+        self._document: Node | None = None
+        self._made: dict[tuple[str, str], _Made] = {}
+
+    def answer(self, request: Request, kind: str) -> Response:
+        """Answer with the document; no coroutine, so that it is made in a thread."""
+        prefix = cast("str", request.scope.get("root_path", "")).rstrip("/")
+        with self._lock:
+            made = self._made.get((prefix, kind)) or self._make(prefix, kind)
+        known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
+        if any(tag.strip() in {made.headers["ETag"], "*"} for tag in known):
+            return Response(status_code=304, headers=made.headers)
+        return Response(made.body, headers=made.headers, media_type=made.media_type)
+
+    def _make(self, prefix: str, kind: str) -> _Made:
+        if self._document is None:
+            self._document = _load(self._path)
+        server: Node = next(iter(self._document.get("servers") or []), {})
+        document = {**self._document, "servers": [{**server, "url": quote(prefix) or "/"}]}
+        if kind == "json":
+            body, media_type = msgspec.json.encode(document), "application/json"
+            headers = dict(_HEADERS)
+        else:
+            page = render(document, self._title, prefix=prefix, address=self._address)
+            body, media_type = page.encode(), "text/html"
+            headers = {**_HEADERS, "Content-Security-Policy": _policy(page)}
+        headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        if len(self._made) >= _KEPT:
+            self._made.clear()
+        made = self._made[prefix, kind] = _Made(body, media_type, headers)
+        return made
+
+
+def _policy(page: str) -> str:
+    """Return the policy that allows the page's own style sheet and nothing else."""
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def _load(path: Path) -> Node:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where it is there
+    read = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are safe ones
+    return msgspec.to_builtins(read, str_keys=True)  # YAML has dates, and keys that are no texts
+
+
+# --------------------------------------------------------------------------- the page
+
+
+def render(document: Node, title: str, *, prefix: str, address: str) -> str:
+    """Return the page of an OpenAPI document; every text of the document is escaped."""
+    from jinja2 import Environment, StrictUndefined
+    from markdown_it import MarkdownIt
+
+    # Raw HTML stays text, and an image would be fetched from somewhere.
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "prose": lambda text: Markup(markdown.render(text)),  # noqa: S704 - escaped by it
+        "inline": lambda text: Markup(markdown.renderInline(text.strip())),  # noqa: S704
+        "anchor": anchor, "compact": compact, "fitted": fitted, "paint": paint,
+        "shell": shlex.quote, "percent": lambda value: quote(str(value), safe=""),
+    }  # fmt: skip
+    reader = Reader(document)
+    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+        document=document,
+        reader=reader,
+        tags=reader.tags(),
+        title=title,
+        prefix=prefix,
+        base=address.rstrip("/") + prefix,
+    )
+
+
+class Operation(NamedTuple):
+    """An operation with everything that concerns it, references followed."""
+
+    anchor: str
+    method: str
+    path: str
+    node: Node
+    parameters: list[Node]
+    body: Node
+    answers: list[tuple[str, Node]]
+    schemes: list[tuple[str, Node]]
+
+
+class Reader:
+    """Follows a document's references, and gathers what the page shows."""
+
+    def __init__(self, document: Node) -> None:
+        self._document = document
+        self._mentioned: list[str] = []
+
+    def follow(self, node: Node) -> Node:
+        """Return what a node refers to, with its own keys over it; a node without reference."""
+        for _ in range(DEPTH):
+            reference = node.get("$ref")
+            if not isinstance(reference, str):
+                return node
+            target: Any = self._document if reference.startswith("#/") else {}
+            for key in reference.split("/")[1:]:
+                step = key.replace("~1", "/").replace("~0", "~")
+                target = target.get(step, {}) if isinstance(target, dict) else {}
+            own = {key: value for key, value in node.items() if key != "$ref"}
+            node = {**cast("Node", target), **own}
+        return {}
+
+    def components(self, kind: str) -> Node:
+        """Return the document's components of a kind, by name."""
+        return self._document.get("components", {}).get(kind, {})
+
+    def name(self, node: Node) -> str:
+        """Return the name of what a node refers to, or nothing."""
+        return str(node.get("$ref", "")).rpartition("/")[2]
+
+    def mention(self, name: str) -> str:
+        """Note that the page links to a schema, and return its anchor."""
+        if name not in self._mentioned:
+            self._mentioned.append(name)
+        return f"schema-{anchor(name)}"
+
+    def mentions(self) -> Iterator[tuple[str, Node]]:
+        """Give the schemas that the page links to, those that come up meanwhile included."""
+        for name in self._mentioned:  # a list that grows under its own loop is walked to its end
+            yield name, self.follow(self.components("schemas").get(name, {}))
+
+    def is_object(self, node: Node, depth: int = 0) -> bool:
+        """Say whether a schema describes an object, or alternatives with one among them."""
+        node = self.follow(node)
+        parts = [*node.get("allOf", []), *node.get("anyOf", []), *node.get("oneOf", [])]
+        within = depth < DEPTH and any(self.is_object(part, depth + 1) for part in parts)
+        return node.get("type") == "object" or "properties" in node or within
+
+    def shapes(self, node: Node) -> list[list[Field]]:
+        """Return the fields of an object; several lists where it has alternatives."""
+        node = self.follow(node)
+        branches = [*node.get("anyOf", []), *node.get("oneOf", [])]
+        alternatives = [branch for branch in branches if self._merged(branch)[0]]
+        wholes = [{"allOf": [node, branch]} for branch in alternatives] or [node]
+        return [fields for whole in wholes if (fields := list(self._fields(whole)))]
+
+    def _fields(self, node: Node, path: str = "") -> Iterator[Field]:
+        properties, required = self._merged(node)
+        for key, schema in properties.items():
+            yield f"{path}{key}", schema, key in required
+            if "$ref" not in schema and path.count(".") < DEPTH:
+                yield from self._fields(schema, f"{path}{key}.")
+
+    def _merged(self, node: Node, depth: int = 0) -> tuple[Node, set[str]]:
+        node = self.follow(node)
+        properties, required = Node(), set[str]()
+        for part in node.get("allOf", []) if depth < DEPTH else []:
+            theirs, needed = self._merged(part, depth + 1)
+            properties |= theirs
+            required |= needed
+        return properties | node.get("properties", {}), required | set(node.get("required", []))
+
+    def examples(self, media: Node) -> list[tuple[str, Any]]:
+        """Return the examples of a media type with their names."""
+        if "example" in media:
+            return [("", media["example"])]
+        named = {name: self.follow(each) for name, each in media.get("examples", {}).items()}
+        return [(name, each["value"]) for name, each in named.items() if "value" in each]
+
+    def tags(self) -> list[tuple[Node, list[Operation]]]:
+        """Return the operations by their first tag, in the document's order of tags."""
+        tags: dict[str, Node] = {tag["name"]: tag for tag in self._document.get("tags", [])}
+        grouped: dict[str, list[Operation]] = {name: [] for name in tags}
+        for path, item in self._document.get("paths", {}).items():
+            for method in (method for method in METHODS if method in item):
+                operation = self._operation(path, method, item)
+                first = next(iter(operation.node.get("tags") or ["Other"]))
+                grouped.setdefault(first, []).append(operation)
+        return [(tags.get(name, {"name": name}), found) for name, found in grouped.items() if found]
+
+    def _operation(self, path: str, method: str, item: Node) -> Operation:
+        node: Node = item[method]
+        given = [*item.get("parameters", []), *node.get("parameters", [])]
+        parameters = {(each["name"], each["in"]): each for each in map(self.follow, given)}
+        wanted: list[Node] = node.get("security", self._document.get("security", []))
+        schemes = self.components("securitySchemes")
+        return Operation(
+            anchor=anchor(str(node.get("operationId", f"{method} {path}"))),
+            method=method.upper(),
+            path=path,
+            node=node,
+            parameters=list(parameters.values()),
+            body=self.follow(node.get("requestBody", {})),
+            answers=[(code, self.follow(each)) for code, each in node["responses"].items()],
+            schemes=[(name, self.follow(schemes.get(name, {}))) for name in (*wanted, {})[0]],
+        )
+
+
+# --------------------------------------------------------------------------- small texts
+
+
+def anchor(text: str) -> str:
+    """Return a text as an id within the page."""
+    return re.sub(r"\W+", "-", text).strip("-")
+
+
+def compact(value: Any) -> str:
+    """Return a value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def fitted(value: Any, width: int = 48) -> str:
+    """Return a value as JSON: on one line where it fits into ``width`` characters."""
+    line = compact(value)
+    return line if len(line) <= width else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+_TOKENS = re.compile(
+    r'(?P<k>"(?:[^"\\]|\\.)*"(?=\s*:))|(?P<s>"(?:[^"\\]|\\.)*")'
+    r"|(?P<n>-?\d[\d.eE+-]*)|(?P<l>true|false|null)|(?P<other>.)",
+    re.DOTALL,
+)
+
+
+def paint(value: Any, width: int = 72) -> Markup:
+    """Return a value as coloured JSON, fitted into ``width`` characters where it can be."""
+    painted = Markup()
+    for token in _TOKENS.finditer(fitted(value, width)):
+        plain, kind = escape(token.group()), token.lastgroup
+        painted += plain if kind == "other" else Markup('<b class="{}">{}</b>').format(kind, plain)
+    return painted

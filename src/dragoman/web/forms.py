@@ -1,0 +1,97 @@
+"""Typed fields out of a body: values, and everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dragoman.rules.errors import Problem
+from dragoman.rules.fields import trim
+
+TRUE = frozenset({"t", "y", "yes", "true", "on", "1"})
+FALSE = frozenset({"f", "n", "no", "false", "off", "0"})
+BAD = object()
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form expects under a key.
+
+    ``kind``: ``text`` (trimmed; numbers are taken as their digits), ``secret`` (a text as it
+    is), ``boolean`` (also ``"true"``, ``1``, …) or ``integer`` (also its digits).
+    ``to`` is the directory's own name of the field.
+    """
+
+    to: str
+    kind: str = "text"
+    required: bool = False
+    blank: bool = True
+    null: bool = False
+    limit: int = 0
+
+
+def read(
+    body: Mapping[str, Any], form: Mapping[str, Field], *, partial: bool = False
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the values that can be read, by the directory's names, and what is wrong.
+
+    Keys that the form does not know are passed over; absent ones are absent from the values.
+    ``partial`` asks for nothing.
+    """
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, field in form.items():
+        if key not in body:
+            if field.required and not partial:
+                problems.append(Problem(field.to, "required"))
+            continue
+        value, code = _take(body[key], field)
+        if code:
+            detail = field.limit if code == "too_long" else None
+            problems.append(Problem(field.to, code, detail))
+        else:
+            values[field.to] = value
+    return values, problems
+
+
+def _take(value: Any, field: Field) -> tuple[Any, str]:
+    if value is None:
+        return None, "" if field.null else "null"
+    if field.kind == "boolean":
+        made = boolean(value)
+        return made, "not_boolean" if made is None else ""
+    if field.kind == "integer":
+        if value == "" and field.null:
+            return None, ""
+        made = integer(value)
+        return made, "not_integer" if made is None else ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None, "not_string"
+    text = str(value) if field.kind == "secret" else trim(str(value))
+    if not text and not field.blank:
+        return None, "blank"
+    if field.limit and len(text) > field.limit:
+        return None, "too_long"
+    return text, ""
+
+
+def boolean(value: Any) -> bool | None:
+    """Return the truth that a value means, or None."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | str | float):
+        word = str(value).strip().lower()
+        return True if word in TRUE else False if word in FALSE else None
+    return None
+
+
+def integer(value: Any) -> int | None:
+    """Return the 64-bit number that a value means, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    text = str(value).strip()
+    if not text.lstrip("-").isascii() or not text.removeprefix("-").isdigit() or len(text) > 20:
+        return None
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else None

@@ -1,0 +1,66 @@
+"""The limit for callers without a valid credential, and from where a caller really comes."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from functools import lru_cache
+
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from starlette.requests import Request
+
+from dragoman.rules.errors import Limited
+from dragoman.settings import Settings
+
+_limiter = FixedWindowRateLimiter(MemoryStorage())
+
+
+@lru_cache(maxsize=8)
+def _item(count: int, seconds: int) -> RateLimitItem:
+    return RateLimitItemPerSecond(count, seconds)
+
+
+def take(settings: Settings, address: str) -> None:
+    """Count one request of a caller without a valid credential; raises Limited.
+
+    One bucket per address over all contracts, per process.
+    """
+    rate = settings.anonymous_rate
+    if not rate.count:
+        return
+    item = _item(rate.count, rate.seconds)
+    if not _limiter.hit(item, "anonymous", address):
+        resets = _limiter.get_window_stats(item, "anonymous", address).reset_time
+        raise Limited(max(1, math.ceil(resets - time.time())))
+
+
+def address_of(request: Request, settings: Settings) -> str:
+    """Return the client's address; X-Forwarded-For counts only behind trusted proxies.
+
+    It is read from its right end, past every proxy that is trusted.
+    """
+    client = request.client
+    address = client.host if client else ""
+    if not settings.trusted_proxies or not _trusted(address, settings):
+        return address
+    for line in reversed(request.headers.getlist("x-forwarded-for")):
+        for part in reversed(line.split(",")):
+            hop = part.strip()
+            try:
+                address = str(ipaddress.ip_address(hop))
+            except ValueError:
+                return address
+            if not _trusted(address, settings):
+                return address
+    return address
+
+
+def _trusted(address: str, settings: Settings) -> bool:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(known in network for network in settings.trusted_proxies)

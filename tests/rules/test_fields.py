@@ -1,0 +1,239 @@
+"""Fields: canonical keys, and what may stand in names, e-mails, web addresses and free text."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unicodedata
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragoman.rules import fields
+from dragoman.rules.errors import CODES, Problem
+from dragoman.rules.fields import Alphabet, canonical, trim
+from dragoman.rules.model import NewUser, TenantChanges, UserChanges
+
+# Everything that str can hold, lone surrogates included, and what is likely to go wrong.
+ANYTHING = st.text(alphabet=st.characters(exclude_categories=())) | st.text(
+    alphabet="ab@.:/[]-_+ \n\t\0\u200b\u200d\u202e\u0345\u0301\ufe0f\ud800αЯ太🙂", max_size=40
+)
+
+
+def codes(problems: list[Problem]) -> list[str]:
+    return [problem.code for problem in problems]
+
+
+def username(text: str, alphabet: Alphabet = Alphabet.STRICT) -> list[str]:
+    return codes(fields.username_problems(text, alphabet=alphabet))
+
+
+class TestCanonical:
+    def test_case_and_compatibility_forms_are_one(self):
+        assert canonical("STRASSE") == canonical("straße")
+        assert canonical("Ｂｏｂ") == canonical("bob") == "bob"
+        assert canonical("e\u0301") == canonical("É")
+        assert canonical("ΟΔΟΣ") == canonical("οδος")
+        assert canonical("a") != canonical("а")  # Latin and Cyrillic stay apart
+
+    def test_it_is_what_the_design_says(self):
+        for text in ("Bob", "İstanbul", "ﬃ", "ΐ", "ᾳ"):
+            folded = unicodedata.normalize("NFKC", text).casefold()
+            assert canonical(text) == unicodedata.normalize("NFKC", folded)
+
+    def test_every_character_alone_is_stable(self):
+        unstable = [
+            code
+            for code in range(0x110000)
+            if canonical(canonical(chr(code))) != canonical(chr(code))
+        ]
+        assert unstable == []
+
+    @given(ANYTHING)
+    def test_twice_is_once(self, text: str):
+        assert canonical(canonical(text)) == canonical(text)
+
+    def test_trim_takes_all_outer_white_space(self):
+        assert trim("\u3000\u00a0 a b\n\t") == "a b"
+
+
+class TestUsername:
+    @pytest.mark.parametrize(
+        "name",
+        ["bob", "john.doe", "a+b@example.com", "_x-1", "müller", "太郎", "Иван", "محمد", "नमस्ते",
+         "e\u0301mile", "田中さん", "김철수", "tanaka太郎", "1", " padded "],
+    )  # fmt: skip
+    def test_letters_of_any_script_digits_and_signs_pass(self, name: str):
+        assert username(name) == []
+
+    @pytest.mark.parametrize("name", ["a b", "a!", "a/b", "o'brien", "a#", "🙂", "ﷺ", "½x", "a٪"])
+    def test_others_are_outside_the_strict_alphabet(self, name: str):
+        assert username(name) == ["username"]
+
+    @pytest.mark.parametrize("name", ["a b", "a!", "o'brien", "🙂 bob", "bob@example.com", "½x"])
+    def test_the_free_alphabet_takes_spaces_and_visible_signs(self, name: str):
+        assert username(name, Alphabet.FREE) == []
+
+    @pytest.mark.parametrize("alphabet", Alphabet)
+    @pytest.mark.parametrize(
+        "name",
+        ["pаypal",  # Cyrillic а
+         "αdmin", "Ивaн",  # Latin a
+         "한국かな", "abcа", "Иван太郎", "ㄅかな",
+         "a1\u0661",  # an Arabic digit beside an ASCII one
+         "bob@pаypal.com", "\u0301bob"],
+    )  # fmt: skip
+    def test_mixed_scripts_and_digits_are_refused(self, name: str, alphabet: Alphabet):
+        assert username(name, alphabet) == ["unsafe"]
+
+    def test_parts_of_an_address_are_judged_apart(self):
+        assert username("иван@example.com") == []
+        assert username("иван@почта.com") == []
+
+    def test_limits(self):
+        assert username("") == username(" \u3000") == ["blank"]
+        assert username("x" * 150) == []
+        assert fields.username_problems("x" * 151) == [Problem("username", "too_long", 150)]
+
+    @given(ANYTHING, st.sampled_from(Alphabet))
+    def test_nothing_raises(self, text: str, alphabet: Alphabet):
+        assert set(username(text, alphabet)) <= CODES
+
+    @given(ANYTHING)
+    def test_the_strict_alphabet_is_part_of_the_free_one(self, text: str):
+        if not username(text):
+            assert username(text, Alphabet.FREE) == []
+
+
+class TestEmail:
+    @pytest.mark.parametrize(
+        "address",
+        ["", " ", "bob@example.com", "admin@localhost", "x@corp.local", "a@b.test", "a@x.invalid",
+         "a@tor.onion", "a@host.arpa", "Bob.O'Brien+tag@Mail.Example.COM", "иван@почта.рф",
+         "a@xn--mnchen-3ya.de", "a@example.co", " bob@example.com ", f"{'x' * 64}@example.com"],
+    )  # fmt: skip
+    def test_addresses_of_public_and_internal_domains_pass(self, address: str):
+        assert fields.email_problems(address) == []
+
+    @pytest.mark.parametrize(
+        "address",
+        ["bob", "@", "@example.com", "bob@", "a@@b.com", "a@b@c.com", "a b@example.com", "a@b",
+         "a@b..com", ".a@b.com", "a.@b.com", "a@-b.com", "a@b.com.", "a@1.2.3.4", "a@[127.0.0.1]",
+         '"a b"@example.com', "Bob <bob@example.com>", "a@exa_mple.com", "a@b.com,c@d.com",
+         "a@" + "x" * 64 + ".com", f"{'x' * 65}@example.com", f"{'я' * 33}@example.com",
+         "a＠example.com", "a@b.c!m", "mailto:a@b.com", "a@b.com\\"],
+    )  # fmt: skip
+    def test_what_is_no_address_is_refused(self, address: str):
+        assert fields.email_problems(address) == [Problem("email", "email")]
+
+    def test_header_injection_is_refused(self):
+        assert codes(fields.email_problems("a@b.com\r\nBcc: c@d.com")) == ["unsafe"]
+
+    def test_limits(self):
+        longest = "a@" + ".".join(["x" * 62] * 4)
+        assert (len(longest), fields.email_problems(longest)) == (253, [])
+        too_long = fields.email_problems("x@" + "y" * 260 + ".com", "mail")
+        assert too_long == [Problem("mail", "too_long", 254)]
+
+    @given(ANYTHING | ANYTHING.map(lambda text: f"a@{text}.com"))
+    def test_nothing_raises(self, text: str):
+        assert set(codes(fields.email_problems(text))) <= {"too_long", "unsafe", "email"}
+
+    def test_no_resolver_is_ever_loaded(self):
+        program = (
+            "import sys; from dragoman.rules import fields;"
+            "assert not fields.email_problems('иван@почта.рф');"
+            "assert not fields.email_problems('a@example.com');"
+            "sys.exit('dns' in sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)
+
+
+class TestUrl:
+    @pytest.mark.parametrize(
+        "url",
+        ["", "http://example.com", "https://example.com/a?b=c#d", "HTTPS://EXAMPLE.COM:8443/",
+         "http://localhost", "http://localhost:8000/x", "http://192.168.0.1/", "http://[::1]:80/",
+         "https://bücher.example/ü", "https://example.com.", "http://corp.local?q",
+         "https://user:pw@example.com/", "https://xn--bcher-kva.example", " http://a.bc "],
+    )  # fmt: skip
+    def test_web_addresses_pass(self, url: str):
+        assert fields.url_problems(url) == []
+
+    @pytest.mark.parametrize(
+        "url",
+        ["example.com", "//example.com", "ftp://example.com", "javascript:alert(1)", "http://",
+         "http:// example.com", "http://exa mple.com", "http://example", "http://.com",
+         "http://-a.com", "http://a-.com", "http://a..com", "http://example.com:99999",
+         "http://example.com:x", "http://[::1", "http://::1/", "http://[zz]/", "http://256.1.1.1",
+         "http://1.2.3", "http://a_b.com", "https:/example.com", "data:text/html,x", "http://a.b"],
+    )  # fmt: skip
+    def test_others_do_not(self, url: str):
+        assert fields.url_problems(url) == [Problem("url", "url")]
+
+    def test_limit_and_what_cannot_be_seen(self):
+        assert fields.url_problems("http://a.bc/" + "x" * 200) == [Problem("url", "too_long", 200)]
+        assert codes(fields.url_problems("http://a.bc/\u202egpj.exe")) == ["unsafe"]
+        assert codes(fields.url_problems("http://a.bc/\nx")) == ["unsafe"]
+
+    @given(ANYTHING | ANYTHING.map(lambda text: f"http://{text}"))
+    def test_nothing_raises(self, text: str):
+        assert set(codes(fields.url_problems(text))) <= {"too_long", "unsafe", "url"}
+
+
+class TestRecords:
+    def test_every_field_of_a_user_is_judged(self):
+        bad = dict.fromkeys(fields.LIMITS, "a\0b")
+        problems = fields.user_problems(msgspec.convert(bad, UserChanges))
+        assert problems == [Problem(name, "unsafe") for name in fields.LIMITS]
+
+    def test_every_limit_of_a_user_is_kept(self):
+        long = {name: "x" * (limit + 1) for name, limit in fields.LIMITS.items()}
+        problems = fields.user_problems(msgspec.convert(long, NewUser))
+        assert problems == [Problem(name, "too_long", n) for name, n in fields.LIMITS.items()]
+
+    def test_what_is_not_set_is_not_judged(self):
+        assert fields.user_problems(UserChanges()) == []
+        assert fields.user_problems(UserChanges(active=False, bio="a\nb\tc")) == []
+        assert fields.tenant_problems(TenantChanges()) == []
+
+    def test_a_new_user_needs_only_a_name(self):
+        assert fields.user_problems(NewUser(username="bob")) == []
+        assert fields.user_problems(NewUser(username="")) == [Problem("username", "blank")]
+
+    def test_a_borrowed_username_is_judged_as_the_address(self):
+        address = "o'brien." + "x" * 50 + "@" + "y" * 60 + "." + "z" * 60 + ".com"
+        user = NewUser(username=address, email=address)
+        assert fields.user_problems(user, alphabet=Alphabet.FREE) == []
+        assert codes(fields.user_problems(user)) == ["too_long"]
+        bad = NewUser(username="a\u200b@b.com", email="a\u200b@b.com")
+        problems = fields.user_problems(bad, alphabet=Alphabet.FREE)
+        assert problems == [Problem("email", "unsafe")]
+        spoof = NewUser(username="x@pаypal.com", email="x@pаypal.com")
+        assert fields.user_problems(spoof, alphabet=Alphabet.FREE) == [Problem("email", "unsafe")]
+
+    def test_tenants(self):
+        good = TenantChanges(
+            name="Acme & Söhne", slug="acme-1_x", email="", url="", description="a\nb"
+        )
+        assert fields.tenant_problems(good) == []
+        assert fields.tenant_problems(TenantChanges(name=" ", slug="")) == [
+            Problem("name", "blank"),
+            Problem("slug", "blank"),
+        ]
+        for slug in ("a b", "ä", "a.b", "a/b", "a\0"):
+            assert fields.tenant_problems(TenantChanges(slug=slug)) == [Problem("slug", "slug")]
+        long = {name: "x" * (limit + 1) for name, limit in fields.TENANT_LIMITS.items()}
+        problems = fields.tenant_problems(msgspec.convert(long, TenantChanges))
+        assert problems == [
+            Problem(name, "too_long", n) for name, n in fields.TENANT_LIMITS.items()
+        ]
+
+    @given(ANYTHING, ANYTHING, ANYTHING, st.sampled_from(Alphabet))
+    def test_nothing_raises(self, name: str, email: str, bio: str, alphabet: Alphabet):
+        user = NewUser(username=name, email=email, bio=bio, first_name=bio, url=email)
+        tenant = TenantChanges(name=name, slug=name, email=email, url=bio, description=bio)
+        found = [*fields.user_problems(user, alphabet=alphabet), *fields.tenant_problems(tenant)]
+        assert set(codes(found)) <= CODES

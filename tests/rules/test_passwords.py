@@ -1,0 +1,289 @@
+"""Passwords: floors say everything at once, hashes of every origin verify, nothing raises."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from base64 import b64encode
+
+import bcrypt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.rules import passwords
+from dragoman.rules.errors import CODES, Problem
+from dragoman.rules.passwords import Floor, floor_for, problems, verify_password
+from dragoman.rules.secrets import make_password
+
+WIWEBB = Floor(minimum=8, common=True, numeric=True, similar=True)
+JANE = {
+    "username": "jane.smith",
+    "email": "jane.smith@example.com",
+    "first_name": "Jane",
+    "last_name": "Smith",
+}
+ANYTHING = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)
+
+# Made by other programs out of this password: Django 5.2, bcryptjs and Node's crypto module,
+# `openssl passwd -6`, and the test vectors that the makers of bcrypt and phpass publish.
+PASSWORD = "Grüße, Wörld 7"
+VECTORS = {
+    "django pbkdf2_sha256": "pbkdf2_sha256$1000$AN0HsKEhSPpf7aga0ZUqiI$njjhPtzqdwe3sHghayA081IfR8f"
+    "nk2eHokWVmLIRnkQ=",
+    "django pbkdf2_sha1": "pbkdf2_sha1$1000$ckfWZv9p93vmVgiz7JpXPD$L3dcvz3cti3M5q2Mw91quX5RlE4=",
+    "django bcrypt_sha256": "bcrypt_sha256$$2b$04$KTp4R7/fR3EJlQGSa4XLRuAJci7DxJ6NooJ3VzMwYY2mMHjq"
+    "xPHj2",
+    "django bcrypt": "bcrypt$$2b$04$nw0tbk/NVUB/nZetuyEBaO.vD3nNcVisvncp9qpqWXLshIl3nDdke",
+    "django scrypt": "scrypt$16384$NcZUOoZwKQezt4iFkOVxl1$8$5$C6cyvTp+A+G9JpHs39Y6YFwLcydHgbGEZXf8"
+    "HSxEFPGOP62z5PaSpHm3q23KZ6un5PHICh7CG3HEVA77txs2PA==",
+    "django argon2": "argon2$argon2id$v=19$m=256,t=1,p=2$YWJXamoxRHZmVUZqN05Id0hQOGdodg$oF8pb3S5t"
+    "GwzNZ6KcGolJIwajA//T0lpH7M5iELWGa4",
+    "argon2": "$argon2id$v=19$m=256,t=1,p=2$YWJXamoxRHZmVUZqN05Id0hQOGdodg$oF8pb3S5tGwzNZ6KcGolJI"
+    "wajA//T0lpH7M5iELWGa4",
+    "bcrypt 2a": "$2a$04$Eh9vTlhQ5OVLt/vhiPbXpO.7UxuJstcp17GK4BY4bigX2Eo5QYEY.",
+    "bcrypt 2b": "$2b$04$Eh9vTlhQ5OVLt/vhiPbXpO.7UxuJstcp17GK4BY4bigX2Eo5QYEY.",
+    "bcrypt 2y": "$2y$04$Eh9vTlhQ5OVLt/vhiPbXpO.7UxuJstcp17GK4BY4bigX2Eo5QYEY.",
+    "meteor": "meteor$$2b$04$x8/ZK5sBUOF2XEKc3qKZW.ORkXjP5zOttNrd/RtT6R2iBpc3ujd86",
+    "ldap SSHA": "{SSHA}3K6y3OCQUIvoFCBWoy887E43HalzYWx0c2FsdA==",
+    "ldap SSHA512": "{SSHA512}IbR4kCvvAoFjMK0VXp8FCXxWuj8VGWloP3r36MR7TM9mS/EMtzrtHqkz1F+lYURuwL46"
+    "vQejFqGo4ZTknddpJnNhbHRzYWx0",
+    "phpass": "$P$6saltsaltORnpJn4DHsxrsXz56DBMq0",
+    "phpass of phpBB": "$H$6saltsaltORnpJn4DHsxrsXz56DBMq0",
+    "sha512-crypt": "$6$saltstring$4j2pBqmUUkEi43cW4QO0kp3yb9jVrV1Y2d3CY0SuVmnHFqEj3tqNvyK1K0vc.qEA"
+    "zgujUEN7dC3QZLje2YaWo.",
+    "sha512-crypt with rounds": "$6$rounds=1000$abc$Q.ow2XZs.DrGgAe5O.g39SLTg147hOfueQAVn.dPiXg8YII"
+    "We/TZKAQSN1cOiagElfYUhMqXe6o0lEZh10YV91",
+}
+BEYOND = {  # well-formed, and made to keep a server busy
+    "argon2 memory": "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$oF8pb3S5tGwzNZ6KcGolJIwajA",
+    "argon2 passes": "$argon2id$v=19$m=65536,t=999,p=1$c29tZXNhbHQ$oF8pb3S5tGwzNZ6KcGolJIwajA",
+    "bcrypt": "$2b$31$Eh9vTlhQ5OVLt/vhiPbXpO.7UxuJstcp17GK4BY4bigX2Eo5QYEY.",
+    "meteor": "meteor$$2b$31$Eh9vTlhQ5OVLt/vhiPbXpO.7UxuJstcp17GK4BY4bigX2Eo5QYEY.",
+    "pbkdf2": "pbkdf2_sha256$99999999$salt$njjhPtzqdwe3sHghayA081IfR8fnk2eHokWVmLIRnkQ=",
+    "scrypt": "scrypt$1048576$salt$8$1$" + "A" * 86 + "==",
+    "phpass": "$P$Usaltsalt" + "A" * 22,
+    "sha512-crypt": "$6$rounds=999999999$abc$" + "A" * 86,
+}
+MALFORMED = [
+    "", "x", "!", "*", "$", "$$", "argon2", "argon2$", "meteor$", "bcrypt$", "$argon2id$",
+    "$argon2id$v=19$m=19456,t=2,p=1$$", "$argon2id$v=19$m=0,t=0,p=0$c29tZXNhbHQ$oF8pb3S5tGwzNZ6K",
+    "$argon2id$v=19$m=8,t=1,p=16$c29tZXNhbHQ$oF8pb3S5tGwzNZ6K", "$argon2id$v=19$m=٣,t=2,p=1$a$b",
+    "$2b$", "$2b$04$short", "$2b$04$" + "!" * 53, "$2b$04$" + "9" * 53, "pbkdf2_sha256$0$s$x",
+    "pbkdf2_sha256$1$s$" + "=" * 44, "pbkdf2_sha256$1$\ud800$" + "A" * 44, "{SSHA}", "{SSHA}====",
+    "{SSHA}" + "A" * 29, "scrypt$3$s$8$1$" + "A" * 86 + "==", "$P$", "$P$B" + "!" * 30, "$6$",
+    "$6$salt$", "$6$rounds=1$a$" + "A" * 86, "meteor$" + VECTORS["ldap SSHA"], "\ud800", "\0",
+    VECTORS["bcrypt 2b"] + "\n", " " + VECTORS["bcrypt 2b"], "plain:" + PASSWORD, PASSWORD,
+]  # fmt: skip
+
+
+def codes(found: list[Problem]) -> list[str]:
+    return [problem.code for problem in found]
+
+
+class TestFloors:
+    @pytest.mark.parametrize(
+        "password",
+        ["SecurePassword123!", "NewSecurePassword456!", "Password123!", "TemporaryPass123!",
+         "ChangeMe123!"],
+    )  # fmt: skip
+    @pytest.mark.parametrize(
+        "context",
+        [JANE, {"username": "user1", "email": "user1@example.com"}, {}],
+        ids=["jane", "user1", "nobody"],
+    )
+    def test_the_contracts_own_examples_pass(self, password: str, context: dict[str, str]):
+        assert problems(password, WIWEBB, context=context) == []
+
+    def test_everything_wrong_is_said_at_once_in_djangos_order(self):
+        found = problems("1234", WIWEBB, context={"username": "12345"}, field="new_password2")
+        assert found == [
+            Problem("new_password2", "similar", "username"),
+            Problem("new_password2", "too_short", 8),
+            Problem("new_password2", "common"),
+            Problem("new_password2", "numeric"),
+        ]
+
+    @pytest.mark.parametrize(
+        "password",
+        ["password", "password123", "12345678", "qwertyuiop", "letmein", "iloveyou", "football",
+         "PassWord", " password ", "123456789", "welcome1", "administrator", "dragoman"],
+    )  # fmt: skip
+    def test_common_passwords_are_refused(self, password: str):
+        assert problems(password, Floor(common=True), context={}) == [Problem("password", "common")]
+
+    @pytest.mark.parametrize("password", ["", "\n", "s\nt", "password\n123456", "xkq7-vuw2-ppae"])
+    def test_others_are_not_common(self, password: str):
+        assert not passwords.is_common(password)
+
+    @pytest.mark.parametrize("password", ["83649276", "٨٣٦٤٩٢٧٦"])
+    def test_digits_alone_are_refused(self, password: str):
+        assert codes(problems(password, WIWEBB, context={})) == ["numeric"]
+
+    @pytest.mark.parametrize(
+        ("password", "name"),
+        [
+            ("jane.smith", "username"),
+            ("JaneSmith1", "username"),
+            ("htims.enaj", "username"),
+            ("example.com", "email"),
+            ("jane.smith@example.com", "email"),
+        ],
+    )
+    def test_what_resembles_the_user_is_refused(self, password: str, name: str):
+        assert problems(password, WIWEBB, context=JANE) == [Problem("password", "similar", name)]
+
+    def test_only_the_first_resemblance_is_said(self):
+        context = {"email": "x@y.z", "last_name": "Featherstone", "first_name": "Featherstone"}
+        found = problems("featherstone", WIWEBB, context=context)
+        assert found == [Problem("password", "similar", "first_name")]
+
+    def test_entries_beyond_the_users_own_count_too(self):
+        found = problems("acme-rockets", WIWEBB, context={"company": "Acme Rockets"})
+        assert found == [Problem("password", "similar", "company")]
+
+    def test_long_contexts_are_bounded(self):
+        context = {"username": "a b c d e f " * 100_000, "email": "x" * 1_000_000}
+        assert problems("correct horse battery", WIWEBB, context=context) == []
+
+    def test_lengths(self):
+        accounts = Floor(minimum=1, maximum=150)
+        assert problems("s3cret", accounts, context={}) == []
+        assert problems("", accounts, context={}) == [Problem("password", "blank")]
+        assert problems(" ", accounts, context={}) == []
+        assert problems("x" * 150, accounts, context={}) == []
+        assert problems("x" * 151, accounts, context={}) == [Problem("password", "too_long", 150)]
+        assert problems("ü" * 512, Floor(), context={}) == []
+        found = problems("ü" * 513, Floor(), context={})
+        assert found == [Problem("password", "too_many_bytes", 1024)]
+
+    @pytest.mark.parametrize("password", ["a\ud800bcdefgh", "a\0bcdefgh"])
+    def test_what_is_no_text_is_unsafe(self, password: str):
+        assert problems(password, WIWEBB, context={}) == [Problem("password", "unsafe")]
+
+    def test_generated_passwords_pass_every_floor(self):
+        for _ in range(50):
+            assert problems(make_password(), floor_for("hardened", WIWEBB), context=JANE) == []
+
+    @given(ANYTHING, st.dictionaries(ANYTHING, ANYTHING, max_size=3))
+    def test_nothing_raises(self, password: str, context: dict[str, str]):
+        assert set(codes(problems(password, WIWEBB, context=context))) <= CODES
+
+
+class TestFloorFor:
+    def test_documented_adds_nothing(self):
+        for floor in (Floor(), WIWEBB, Floor(minimum=10)):
+            assert floor_for("documented", floor) == floor
+
+    def test_the_stricter_of_both(self):
+        assert floor_for("standard", Floor(maximum=150)) == Floor(
+            minimum=8, common=True, similar=True, maximum=150
+        )
+        assert floor_for("standard", Floor(minimum=10)).minimum == 10
+        assert floor_for("standard", WIWEBB) == WIWEBB
+        assert floor_for("hardened", WIWEBB) == Floor(
+            minimum=15, common=True, numeric=True, similar=True
+        )
+
+    def test_an_unknown_policy_is_an_error(self):
+        with pytest.raises(ValueError, match="lax"):
+            floor_for("lax", WIWEBB)
+
+
+class TestHashing:
+    def test_there_and_back(self):
+        encoded = passwords.hash_password(PASSWORD)
+        assert encoded.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+        assert verify_password(PASSWORD, encoded)
+        assert not verify_password(PASSWORD + " ", encoded)
+        assert not passwords.needs_rehash(encoded)
+        assert passwords.recognises(encoded)
+        assert encoded != passwords.hash_password(PASSWORD)
+
+    def test_the_dummy_costs_the_same_and_is_nobodys(self):
+        encoded = passwords.hash_password(PASSWORD)
+        assert passwords.DUMMY.split("$")[:4] == encoded.split("$")[:4]
+        assert len(passwords.DUMMY) == len(encoded)
+        assert not passwords.needs_rehash(passwords.DUMMY)
+        assert not verify_password("", passwords.DUMMY)
+        assert not verify_password("password", passwords.DUMMY)
+
+    @pytest.mark.parametrize("encoded", VECTORS.values(), ids=VECTORS)
+    def test_imported_hashes_verify(self, encoded: str):
+        assert passwords.recognises(encoded)
+        assert verify_password(PASSWORD, encoded)
+        assert not verify_password(PASSWORD[:-1], encoded)
+        assert not verify_password("", encoded)
+        assert not verify_password("\ud800", encoded)
+        assert passwords.needs_rehash(encoded)
+
+    def test_published_vectors_verify(self):
+        crypt_blowfish = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+        assert verify_password("U*U", crypt_blowfish)
+        assert verify_password("test12345", "$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0")
+
+    def test_the_hexadecimal_digest_is_not_the_password(self):
+        digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
+        assert not verify_password(digest, VECTORS["meteor"])
+        assert not verify_password(digest, VECTORS["django bcrypt_sha256"])
+
+    def test_bcrypt_looks_at_72_bytes(self):
+        cut = "$2b$04$kvctXJ.oZs/PFO1elxqt1.9B3dPgjB3SS1fUIBc/1rIAMilgatAR2"  # bcryptjs, 100 × x
+        assert verify_password("x" * 100, cut)
+        assert verify_password("x" * 72, cut)
+        assert not verify_password("x" * 71, cut)
+        split = bcrypt.hashpw(("ü" * 40).encode()[:72], bcrypt.gensalt(4)).decode()
+        assert verify_password("ü" * 40, split)
+
+    def test_meteor_over_argon2(self):
+        digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
+        assert verify_password(PASSWORD, "meteor$" + passwords.hash_password(digest))
+
+    @pytest.mark.parametrize("encoded", BEYOND.values(), ids=BEYOND)
+    def test_hashes_of_absurd_cost_are_not_touched(self, encoded: str):
+        assert not passwords.recognises(encoded)
+        assert not verify_password(PASSWORD, encoded)
+
+    def test_the_dearest_scrypt_fits_its_memory(self):
+        salt, n = "abc", 65_536
+        made = hashlib.scrypt(b"x", salt=salt.encode(), n=n, r=16, p=1, maxmem=2**28, dklen=64)
+        encoded = f"scrypt${n}${salt}$16$1${b64encode(made).decode()}"
+        assert verify_password("x", encoded)
+
+    @pytest.mark.parametrize("encoded", MALFORMED)
+    def test_malformed_hashes_are_false(self, encoded: str):
+        assert verify_password(PASSWORD, encoded) is False
+        assert passwords.needs_rehash(encoded)
+
+    @pytest.mark.parametrize("encoded", ["", "x", PASSWORD, "md5$a$b", "$1$abc$def", "\ud800"])
+    def test_unknown_forms_are_not_recognised(self, encoded: str):
+        assert not passwords.recognises(encoded)
+
+    def test_overlong_passwords_are_false_without_work(self):
+        encoded = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
+        assert verify_password("x" * 1024, encoded)
+        assert not verify_password("x" * 1025, encoded)
+
+    @given(ANYTHING, ANYTHING)
+    def test_nothing_raises(self, password: str, encoded: str):
+        assert verify_password(password, encoded) is False
+        assert passwords.needs_rehash(encoded)
+        assert not passwords.recognises(encoded)
+
+    @settings(deadline=None)
+    @given(st.sampled_from(sorted(set(VECTORS.values()))), st.data())
+    def test_a_changed_hash_never_raises(self, encoded: str, data: st.DataObject):
+        at = data.draw(st.integers(0, len(encoded) - 1))
+        changed = encoded[:at] + data.draw(st.sampled_from("$./=,A9!\0é\ud800")) + encoded[at + 1 :]
+        assert verify_password("not this one", changed) is False
+        assert passwords.needs_rehash(changed)
+        assert passwords.recognises(changed) in {True, False}
+
+    def test_argon2_alone_loads_nothing_else(self):
+        program = (
+            "import sys; from dragoman.rules.passwords import DUMMY, verify_password, needs_rehash;"
+            "verify_password('x', DUMMY), needs_rehash(DUMMY);"
+            "sys.exit(bool({'passlib', 'bcrypt', 'dragoman.rules.imported_hashes'} & set(sys.modules)))"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True)

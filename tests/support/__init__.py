@@ -1,0 +1,1 @@
+"""What tests share: databases, the world, a running application, a running server."""

@@ -1,0 +1,185 @@
+"""Databases for tests: a template is migrated once, every test works on a copy of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from dragoman import app
+from dragoman.settings import Rate, Settings
+from tests.support import world
+from tests.support.postgresql import PostgreSQL, with_database
+
+BACKENDS = ("sqlite", "postgresql")
+SECRET_KEY = bytes(range(32))
+ADMIN_PASSWORD = "violet-Kettle-42"
+
+Fill = Callable[[Settings], Coroutine[Any, Any, Any]]
+
+
+def settings_for(database: str, **changes: Any) -> Settings:
+    """Return the settings of tests: as by default, but no limit for strangers and a quiet log."""
+    fixed: dict[str, Any] = {
+        "database": database,
+        "secret_key": SECRET_KEY,
+        "admin_password": ADMIN_PASSWORD,
+        "anonymous_rate": Rate(0, 1),
+        "log_level": "error",
+    }
+    return Settings(**{**fixed, **changes})
+
+
+async def _prepare(settings: Settings) -> None:
+    await app.prepare(settings)
+
+
+class Shelf:
+    """The templates of this process and the copies made from them.
+
+    ``empty`` gives a migrated database with its first superadmin, ``inhabited`` one with the
+    whole world of ``support/world.py`` in it.
+    """
+
+    def __init__(self, folder: Path, server: PostgreSQL) -> None:
+        self._folder = folder
+        self._server = server
+        self._templates: dict[tuple[str, str], tuple[str, Any]] = {}
+        self._made: list[str] = []
+
+    @contextlib.contextmanager
+    def empty(self, backend: str) -> Iterator[str]:
+        """Yield the URL of a migrated database that nobody else uses; it is dropped after."""
+        template, _ = self._template(backend, "empty", _prepare)
+        with self._copy(backend, template) as url:
+            yield url
+
+    @contextlib.contextmanager
+    def inhabited(self, backend: str) -> Iterator[tuple[str, world.World]]:
+        """Yield the same with the world in it, and who lives there."""
+        template, people = self._template(backend, "inhabited", world.build)
+        with self._copy(backend, template) as url:
+            yield url, people
+
+    @contextlib.contextmanager
+    def blank(self, backend: str) -> Iterator[str]:
+        """Yield the URL of a database without any table."""
+        name = _name("blank")
+        if backend == "sqlite":
+            path = self._folder / name / "dragoman.db"
+            path.parent.mkdir()
+            try:
+                yield f"sqlite:///{path}"
+            finally:
+                shutil.rmtree(path.parent, ignore_errors=True)
+        else:
+            asyncio.run(self._execute(f'CREATE DATABASE "{name}"'))
+            try:
+                yield with_database(self._server.url(), name)
+            finally:
+                asyncio.run(self._drop(name))
+
+    def close(self) -> None:
+        """Drop the templates."""
+        for name in self._made:
+            asyncio.run(self._drop(name))
+        self._made.clear()
+        self._templates.clear()
+
+    def _template(self, backend: str, what: str, fill: Fill) -> tuple[str, Any]:
+        """Return the template's place and what filling it returned; fill it the first time."""
+        key = (backend, what)
+        if key not in self._templates:
+            name = _name(what)
+            if backend == "sqlite":
+                path = self._folder / f"{name}.db"
+                made = asyncio.run(fill(settings_for(f"sqlite:///{path}")))
+                _fold(path)
+                self._templates[key] = (str(path), made)
+            else:
+                asyncio.run(self._execute(f'CREATE DATABASE "{name}"'))
+                self._made.append(name)
+                url = with_database(self._server.url(), name)
+                self._templates[key] = (name, asyncio.run(fill(settings_for(url))))
+        return self._templates[key]
+
+    @contextlib.contextmanager
+    def _copy(self, backend: str, template: str) -> Iterator[str]:
+        name = _name("copy")
+        if backend == "sqlite":
+            path = self._folder / name / "dragoman.db"
+            path.parent.mkdir()
+            shutil.copyfile(template, path)
+            try:
+                yield f"sqlite:///{path}"
+            finally:
+                shutil.rmtree(path.parent, ignore_errors=True)
+        else:
+            asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+            try:
+                yield with_database(self._server.url(), name)
+            finally:
+                asyncio.run(self._drop(name))
+
+    async def _drop(self, name: str) -> None:
+        await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self._server.url())
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+def _name(what: str) -> str:
+    return f"dragoman_{what}_{secrets.token_hex(5)}"
+
+
+def _fold(path: Path) -> None:
+    """Write the log of changes back into the file, so that the file alone is the database."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+class HistoryRow(msgspec.Struct, frozen=True):
+    """A row of the audit as a test looks at it."""
+
+    id: int
+    actor_kind: str
+    actor_id: int
+    contract: str
+    action: str
+    target_kind: str
+    target_id: int
+    fields: str
+
+
+async def history(database: str, after: int = 0) -> list[HistoryRow]:
+    """Return the audit's rows with an id above ``after``, oldest first."""
+    columns = ", ".join(HistoryRow.__struct_fields__)
+    rows = await query(database, f"SELECT {columns} FROM audit WHERE id > {after:d} ORDER BY id")
+    return [HistoryRow(*row) for row in rows]
+
+
+async def query(database: str, statement: str) -> list[tuple[Any, ...]]:
+    """Ask the database itself, behind the application's back."""
+    if database.startswith("sqlite:///"):
+        path = database.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return connection.execute(statement).fetchall()
+    connection = await asyncpg.connect(database)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()

@@ -1,0 +1,148 @@
+"""The real server in a process of its own: started, reached, ended or killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+PATIENCE_S = 30.0
+
+
+class Server:
+    """``dragoman serve`` on a free port.
+
+    Args:
+        environment: its settings, ``DRAGOMAN_…``; nothing of ours is passed on.
+        folder: where it runs and writes what it says (``stdout``, ``stderr``).
+        options: more of its command line, like ``--workers``.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, *options: str) -> None:
+        self.environment = dict(environment)
+        self.folder = folder
+        self.options = options
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The pid of the process that was started; its group has the same number."""
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it, on the port it had before if it had one, and wait until it is ready."""
+        self.port = self.port or free_port()
+        command = [*dragoman(), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        with (
+            (self.folder / "stdout").open("ab") as out,
+            (self.folder / "stderr").open("ab") as err,
+        ):
+            self.process = subprocess.Popen(
+                [*command, *self.options],
+                cwd=self.folder,
+                env=environment(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """End it by SIGTERM; it must end with status 0 and leave no process behind."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(PATIENCE_S)
+        left = self._lingers()
+        self.kill()
+        assert status == 0, f"ended with status {status}\n{self.said()}"
+        assert not left, "left processes behind"
+
+    def kill(self) -> None:
+        """End it and all its workers by SIGKILL, at once; harmless when it has ended."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE_S)
+
+    def running(self) -> bool:
+        """Say whether any process of it is left."""
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _lingers(self) -> bool:
+        """Say whether a process of it is left a moment after its end (init reaps the dead)."""
+        end = time.monotonic() + 2
+        while self.running():
+            if time.monotonic() > end:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def said(self) -> str:
+        """Return everything that it has written."""
+        return "".join((self.folder / name).read_text() for name in ("stdout", "stderr"))
+
+    def _wait_until_ready(self) -> None:
+        assert self.process is not None
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            time.sleep(0.05)
+        self.kill()
+        raise RuntimeError(f"the server is not ready\n{self.said()}")
+
+
+@contextlib.contextmanager
+def serving(settings: Mapping[str, str], folder: Path, *options: str) -> Iterator[Server]:
+    """Run a server for the length of a block and check that it ends cleanly."""
+    server = Server(settings, folder, *options)
+    server.start()
+    try:
+        yield server
+    except BaseException:
+        server.kill()
+        raise
+    server.stop()
+
+
+def dragoman() -> list[str]:
+    """Return the command beside this interpreter, else the module that it would call."""
+    found = shutil.which("dragoman", path=str(Path(sys.executable).parent))
+    return [found] if found else [sys.executable, "-m", "dragoman.cli.commands"]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment with these settings instead of ours."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
+    return {**kept, **settings}
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
