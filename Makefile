@@ -36,7 +36,7 @@ types: $(VENV)/.dev
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 docs: $(VENV)/.serve
-	@$(BIN)/python -m dragoman.rules.policy > docs/policy.md.new && mv docs/policy.md.new docs/policy.md
+	@$(BIN)/python -m dragoman.rules.policy_page > docs/policy.md.new && mv docs/policy.md.new docs/policy.md
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

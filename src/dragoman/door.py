@@ -39,6 +39,7 @@ class Door:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to whoever answers it."""
         if scope["type"] != "http":
             await self._own(scope, receive, send)
             return

@@ -91,7 +91,9 @@ async def create(
     """
     reach = policy.allow(actor, Action.CREATE_USER)
     policy.require_assignable(actor, new.role)
-    faults = [*problems, *_tenant_faults(actor, reach, new)]
+    faults = list(problems)
+    if not any(fault.field in {"role", "tenant_id"} for fault in faults):
+        faults += _tenant_faults(actor, reach, new)
     if new.tenant_id in {UNSET, None} and reach is not Reach.ANY:
         new.tenant_id = actor.tenant_id
     return await add(directory, actor, new, password, floor, alphabet, faults)
@@ -134,13 +136,17 @@ async def add(
         if field not in told
     ]
     tenant_id = None if new.tenant_id is UNSET else new.tenant_id
-    if tenant_id and "tenant" not in told and await tenants.find(read, tenant_id) is None:
+    if (
+        tenant_id is not None
+        and not told & {"tenant", "tenant_id"}
+        and await tenants.find(read, tenant_id) is None
+    ):
         faults.append(Problem("tenant", "unknown", tenant_id))
     if faults:
         raise Invalid(*faults)
     encoded = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
-        if tenant_id:
+        if tenant_id is not None:
             await _stand_in(tx, tenant_id, new.role)
         row = msgspec.structs.asdict(new)
         row.update(

@@ -29,6 +29,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     Prints a new first superadmin, once, and the address of every contract.
     """
     from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.log import LogLevels
     from granian.server import Server
 
     if settings.public_url == Settings().public_url:
@@ -51,7 +52,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         backlog=1024,
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_S,
-        log_level="warning",
+        log_level=LogLevels.warning,
     ).serve()
 
 

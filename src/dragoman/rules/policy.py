@@ -1,6 +1,6 @@
 """Who may do what: the table, ranks, what may be conferred, and how contracts narrow it.
 
-``python -m dragoman.rules.policy`` renders the table as Markdown (``docs/policy.md``).
+``policy_page`` renders it as ``docs/policy.md``.
 """
 
 from __future__ import annotations
@@ -152,13 +152,19 @@ class Subject(Protocol):
     """As much of a target as the policy looks at."""
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """The user's id."""
+        ...
 
     @property
-    def tenant_id(self) -> int | None: ...
+    def tenant_id(self) -> int | None:
+        """The user's tenant, if any."""
+        ...
 
     @property
-    def role(self) -> Role: ...
+    def role(self) -> Role:
+        """The user's role."""
+        ...
 
 
 def cell(actor: Actor, action: Action) -> Reach:
@@ -253,59 +259,3 @@ def guards_last_owner(actor: Actor) -> bool:
     if actor.kind == "system":
         return False
     return not (actor.role.of_platform and actor.narrowing.whole_platform)
-
-
-def render() -> str:
-    """Return ``docs/policy.md``."""
-    words = {NONE: "–", SELF: "self", TENANT: "tenant", ANY: "any"}
-    heads = [role.name.lower() for role in Role]
-    lines = [
-        "# Who may do what",
-        "",
-        "Generated from `src/dragoman/rules/policy.py` by `make docs`; a test fails when it is stale.",
-        "`any`: everybody; `tenant`: the users of the own tenant; `self`: oneself; `–`: nobody.",
-        "A contract may narrow a cell, never widen it: see its own README.",
-        "",
-        f"| action | {' | '.join(heads)} |",
-        f"|---|{'---|' * len(heads)}",
-    ]
-    lines += [
-        f"| {action.value} | {' | '.join(words[c] for c in row)} |" for action, row in TABLE.items()
-    ]
-    lines += ["", "## Who may confer which role", "", "| role | may confer |", "|---|---|"]
-    for role in Role:
-        given = ", ".join(r.name.lower() for r in sorted(MAY_ASSIGN[role])) or "–"
-        lines.append(f"| {role.name.lower()} | {given} |")
-    lines += [
-        "",
-        "## Permissions",
-        "",
-        "A permission raises the cells that it names to `tenant`, within each contract's narrowing.",
-        "Owners and administrators hold all of them by their role.",
-        "",
-        "| id | codename | name | raises |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {number} | {code} | {name} | {', '.join(a.value for a in actions)} |"
-        for number, code, name, actions in CATALOGUE
-    ]
-    lines += [
-        "",
-        "## Everywhere",
-        "",
-        "- Nobody acts on a user of higher rank; seeing is not acting.",
-        "- Nobody confers a role, a permission or an access level that it does not hold.",
-        "- Nobody changes the own role or the own active state.",
-        "- A tenant does not lose its last active owner through a user of a tenant.",
-        "- The platform never loses its last active superadmin.",
-        "- A refused function is refused for every id; what is out of reach is not found.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(render())

@@ -29,7 +29,7 @@ class PointRead(Generic[T]):
     def __init__(
         self,
         types: tuple[Any, ...],
-        build: Callable[[Any], sa.Select[Any]],
+        build: Callable[[Any], Any],
         into: Callable[[Row], T],
     ) -> None:
         names = [f"k{i}" for i in range(len(types))]

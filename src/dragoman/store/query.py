@@ -42,7 +42,8 @@ def _within_postgresql(element: within, compiler: Any, **options: Any) -> str:
 def _within_sqlite(element: within, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     plain = sa.bindparam(element.parameter.key, type_=sa.Text())
-    return f"{column} IN (SELECT value FROM json_each({compiler.process(plain, **options)}))"
+    values = compiler.process(plain, **options)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - our own names
 
 
 class words(FunctionElement[str]):  # noqa: N801 - reads like a function in a statement

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -41,10 +43,12 @@ class Standing(msgspec.Struct, frozen=True):
 _held = (
     sa.select(grants.c.permission_id)
     .where(grants.c.user_id == users.c.id)
+    .correlate(users)
     .union_all(
         sa.select(group_permissions.c.permission_id)
         .join(group_members, group_members.c.group_id == group_permissions.c.group_id)
         .where(group_members.c.user_id == users.c.id)
+        .correlate(users)
     )
 )
 _codenames = (
@@ -70,7 +74,7 @@ _TOKEN = (
 )
 
 
-def _standing_select(q: sa.FromClause) -> sa.Select[tuple[object, ...]]:
+def _standing_select(q: Any) -> Any:
     return (
         sa.select(
             q.c.n,
@@ -294,7 +298,7 @@ async def renew_one_time(
     row = await tx.one(
         _RENEW, user_id=user_id, user_epoch=user_epoch, purpose=purpose, expires_at=expires_at
     )
-    assert row is not None  # noqa: S101 - an upsert returns its row
+    assert row is not None, "an upsert returns its row"
     return row
 
 

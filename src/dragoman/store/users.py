@@ -189,7 +189,7 @@ _INSERT: Query[int] = Query(
 
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
     """Add a user; returns its id; raises Taken where somebody holds one of its names."""
-    row = {**row, **_derived(row)}
+    row = row | _derived(row)
     user_id = await tx.one(_INSERT, **row)
     if user_id is None:
         raise NotFound
@@ -251,7 +251,7 @@ async def save(tx: Tx, before: User, changed: dict[str, Any]) -> None:
     Counters, names and the search text follow. ``auth_epoch`` moves when the caller says so:
     see ``cut_off``.
     """
-    row = {**changed, "updated_at": tx.now}
+    row: dict[str, Any] = {**changed, "updated_at": tx.now}
     named = ("username", "email", "first_name", "last_name")
     if any(name in changed for name in named):
         whole = {name: changed.get(name, getattr(before, name)) for name in named}

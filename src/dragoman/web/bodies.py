@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import re
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -180,7 +181,7 @@ def _form(body: bytes) -> dict[str, Any]:
 
 
 async def _multipart(headers: Headers, body: bytes) -> dict[str, Any]:
-    async def once() -> Any:
+    async def once() -> AsyncGenerator[bytes]:
         yield body
 
     parser = MultiPartParser(headers, once(), max_files=10, max_fields=FIELDS)

@@ -140,6 +140,7 @@ class Resource:
         return tuple(self._endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: whatever happens, in the dialect's words."""
         began = time.perf_counter()
         request = Request(scope, receive)
         call = Call(request, self._directory, self._contract)
@@ -179,6 +180,13 @@ class Resource:
         except Unauthenticated:
             limits.take(call.directory.settings, call.address)
             raise
+
+
+class Nowhere(Resource):
+    """Every path that a contract does not have, by whatever method."""
+
+    async def _answer(self, call: Call) -> Response:
+        raise NotFound
 
 
 def _note(call: Call, fault: Exception) -> None:
@@ -232,6 +240,7 @@ class Slashless:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on without the slash."""
         path: str = scope.get("path", "")
         if scope["type"] == "http" and len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path[:-1], "dragoman.path": path}

@@ -20,7 +20,8 @@ def secret_of(header: str | None, scheme: str) -> str:
 
     Raises Unauthenticated: ``missing`` without a header or with another scheme, ``malformed``
     where the scheme stands alone (detail ``alone``), is followed by more than one word
-    (``spaces``), or by what no credential is made of (``characters``).
+    (``spaces``), or by what no credential is made of (``characters``); ``unknown`` for one that
+    is longer than any of ours.
     """
     parts = (header or "").split()
     if not parts or parts[0].lower() != scheme.lower():
@@ -29,8 +30,10 @@ def secret_of(header: str | None, scheme: str) -> str:
         raise Unauthenticated("malformed", "alone")
     if len(parts) > 2:
         raise Unauthenticated("malformed", "spaces")
-    if not parts[1].isascii() or len(parts[1]) > LONGEST:
+    if not parts[1].isascii():
         raise Unauthenticated("malformed", "characters")
+    if len(parts[1]) > LONGEST:
+        raise Unauthenticated("unknown")
     return parts[1]
 
 

@@ -22,12 +22,10 @@ from starlette.routing import Route
 
 TEMPLATE = Path(__file__).with_name("docs.html")
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
-DEPTH = 16
-"""Hops after which references are taken for a circle."""
+DEPTH = 16  # hops after which references are taken for a circle
 
 Node = dict[str, Any]
-Field = tuple[str, Node, bool]
-"""A row of a table: name, schema, whether required."""
+Field = tuple[str, Node, bool]  # name, schema, whether required
 
 _HEADERS = {
     "Cache-Control": "no-cache",  # kept, but asked for again: the ETag makes that cheap
@@ -129,20 +127,17 @@ def render(document: Node, title: str, *, prefix: str, address: str) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
+    filters = cast("dict[str, Any]", environment.filters)
+    filters |= {
         "prose": lambda text: Markup(markdown.render(text)),  # noqa: S704 - escaped by it
         "inline": lambda text: Markup(markdown.renderInline(text.strip())),  # noqa: S704
         "anchor": anchor, "compact": compact, "fitted": fitted, "paint": paint,
+        "expandable": re.compile(r"[\w :.-]*(\$TOKEN)?").fullmatch,
         "shell": shlex.quote, "percent": lambda value: quote(str(value), safe=""),
     }  # fmt: skip
-    reader = Reader(document)
+    reader, base = Reader(document), address.rstrip("/") + prefix
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(
-        document=document,
-        reader=reader,
-        tags=reader.tags(),
-        title=title,
-        prefix=prefix,
-        base=address.rstrip("/") + prefix,
+        document=document, reader=reader, tags=reader.tags(), title=title, prefix=prefix, base=base
     )
 
 
@@ -169,15 +164,14 @@ class Reader:
     def follow(self, node: Node) -> Node:
         """Return what a node refers to, with its own keys over it; a node without reference."""
         for _ in range(DEPTH):
-            reference = node.get("$ref")
-            if not isinstance(reference, str):
+            if "$ref" not in node:
                 return node
-            target: Any = self._document if reference.startswith("#/") else {}
-            for key in reference.split("/")[1:]:
+            target: Any = self._document if node["$ref"].startswith("#/") else {}
+            for key in node["$ref"].split("/")[1:]:
                 step = key.replace("~1", "/").replace("~0", "~")
                 target = target.get(step, {}) if isinstance(target, dict) else {}
             own = {key: value for key, value in node.items() if key != "$ref"}
-            node = {**cast("Node", target), **own}
+            node = {**(cast("Node", target) if isinstance(target, dict) else {}), **own}
         return {}
 
     def components(self, kind: str) -> Node:

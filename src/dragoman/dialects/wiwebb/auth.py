@@ -14,7 +14,6 @@ from dragoman.dialects.wiwebb.schemas import part_of, user_out
 from dragoman.dialects.wiwebb.users import change
 from dragoman.rules import secrets
 from dragoman.rules.errors import Invalid, Problem
-from dragoman.rules.model import NewUser
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 from dragoman.web.forms import Field
@@ -68,7 +67,7 @@ async def register(call: Call) -> Response:
     again = values.pop("password2", None)
     if not problems_of(problems, "password", "password2") and password != again:
         problems.append(Problem("password2", "mismatch"))
-    new = NewUser(**{"username": "", **values})
+    new = schemas.new_user(values)
     user, key = await sign_in.sign_up(
         call.directory, call.actor, new, password, schemas.FLOOR, KIND, problems=problems
     )

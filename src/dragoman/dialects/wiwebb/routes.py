@@ -13,9 +13,8 @@ from dragoman.actions.directory import Directory
 from dragoman.dialects.wiwebb import auth, reset, tenants, users
 from dragoman.dialects.wiwebb.errors import VOICE
 from dragoman.dialects.wiwebb.policy import NARROWING
-from dragoman.rules.errors import NotFound
 from dragoman.web import docs
-from dragoman.web.calls import Call, Contract, Endpoint, Handler, Resource, Slashless
+from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource, Slashless
 
 DOCUMENTED = re.compile(r"/api/v1(/|$)")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""
@@ -27,10 +26,6 @@ CONTRACT = Contract(name="wiwebb", scheme="Token", kind=auth.KIND, narrowing=NAR
 
 def _public(handler: Handler) -> Endpoint:
     return Endpoint(handler, public=True)
-
-
-async def _nothing(_: Call) -> Any:
-    raise NotFound
 
 
 def build(directory: Directory) -> Any:
@@ -69,6 +64,6 @@ def build(directory: Directory) -> Any:
         ),
         at("/reset/{uid}/{secret}", GET=_public(reset.show), POST=_public(reset.submit)),
         *docs.routes(OPENAPI, "WiWebb Users API"),
-        at("/{rest:path}", GET=_public(_nothing)),
+        Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
     return Slashless(Starlette(routes=routes))

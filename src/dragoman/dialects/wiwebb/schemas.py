@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dragoman.actions.tenants import Counted
-from dragoman.rules.model import Role, User
+from dragoman.rules.model import NewUser, Role, User
 from dragoman.rules.passwords import Floor
 from dragoman.web.forms import Field
 
@@ -106,6 +106,13 @@ TENANT_ORDERS = {
     "is_active": "active",
     "created_at": "created_at",
 }
+
+
+def new_user(values: dict[str, Any], role: Role = Role.MEMBER) -> NewUser:
+    """Return what a user is made from, out of a form's values; a missing name is told elsewhere."""
+    given: dict[str, Any] = {"username": "", **values, "role": role}
+    return NewUser(**given)
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

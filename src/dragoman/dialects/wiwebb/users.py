@@ -12,7 +12,7 @@ from dragoman.dialects.wiwebb.errors import answer, assigning, filters
 from dragoman.dialects.wiwebb.schemas import ROLES, part_of, user_out
 from dragoman.rules.errors import Failure, Invalid, Problem
 from dragoman.rules.fields import words_of
-from dragoman.rules.model import Filter, NewUser, Order, Page, Role, User, UserChanges
+from dragoman.rules.model import Filter, Order, Page, Role, User, UserChanges
 from dragoman.web import bodies, forms, pages
 from dragoman.web.calls import Call, number_of
 
@@ -121,7 +121,7 @@ async def create(call: Call) -> Response:
     if word is not None and word not in ROLES:
         problems.append(Problem("role", "choice", word))
     role = ROLES.get(word or "", Role.MEMBER)
-    new = NewUser(**{"username": "", **values}, role=role)
+    new = schemas.new_user(values, role)
     user = await users.create(
         call.directory, call.actor, new, password, schemas.FLOOR, problems=problems
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,8 +16,8 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 _living = sa.text("deleted_at IS NULL")
 _waiting = sa.text("sent_at = 0 AND failed_at = 0")
-LIVING = {"postgresql_where": _living, "sqlite_where": _living}
-WAITING = {"postgresql_where": _waiting, "sqlite_where": _waiting}
+LIVING: dict[str, Any] = {"postgresql_where": _living, "sqlite_where": _living}
+WAITING: dict[str, Any] = {"postgresql_where": _waiting, "sqlite_where": _waiting}
 
 TABLES = (
     "tokens",
@@ -41,15 +43,16 @@ TABLES = (
 # A contentless index of trigrams; triggers keep it equal to users.search, whoever writes there.
 # The texts are canonical already (rules/fields.py), so the index compares them as they are.
 SQLITE_SEARCH = (
-    "CREATE VIRTUAL TABLE users_search USING fts5("
-    "search, content='', contentless_delete=1, tokenize='trigram case_sensitive 1')",
-    "CREATE TRIGGER users_search_added AFTER INSERT ON users WHEN new.search <> '' BEGIN "
-    "INSERT INTO users_search (rowid, search) VALUES (new.id, new.search); END",
-    "CREATE TRIGGER users_search_changed AFTER UPDATE OF search ON users "
-    "WHEN new.search <> old.search BEGIN "
-    "DELETE FROM users_search WHERE rowid = old.id; "
-    "INSERT INTO users_search (rowid, search) SELECT new.id, new.search WHERE new.search <> ''; "
-    "END",
+    """CREATE VIRTUAL TABLE users_search USING fts5(
+        search, content='', contentless_delete=1, tokenize='trigram case_sensitive 1')""",
+    """CREATE TRIGGER users_search_added AFTER INSERT ON users WHEN new.search <> '' BEGIN
+        INSERT INTO users_search (rowid, search) VALUES (new.id, new.search);
+    END""",
+    """CREATE TRIGGER users_search_changed AFTER UPDATE OF search ON users
+    WHEN new.search <> old.search BEGIN
+        DELETE FROM users_search WHERE rowid = old.id;
+        INSERT INTO users_search (rowid, search) SELECT new.id, new.search WHERE new.search <> '';
+    END""",
 )
 POSTGRES_SEARCH = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",

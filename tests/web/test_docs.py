@@ -1,0 +1,462 @@
+"""The OpenAPI document over HTTP: as JSON for tools, as one page for people."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import shlex
+from base64 import b64encode
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+import yaml
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+import dragoman
+from dragoman.web import docs
+
+WIWEBB = Path(dragoman.__file__).parent / "dialects" / "wiwebb" / "openapi.yaml"
+TITLE = "WiWebb Users API"
+VOID = {"meta", "br", "hr", "link", "img", "input"}
+
+
+class Page(HTMLParser):
+    """A page as a browser reads it: tags, attributes, texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.codes: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open, f"left open: {self._open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "code":
+            self.codes.append("")
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.text += data
+        if "code" in self._open:
+            self.codes[-1] += data
+
+    def all(self, attribute: str) -> list[str]:
+        return [attrs[attribute] for _, attrs in self.tags if attribute in attrs]
+
+    @property
+    def calls(self) -> list[list[str]]:
+        return [words(code) for code in self.codes if code.startswith("curl ")]
+
+
+def words(call: str) -> list[str]:
+    return shlex.split(call.replace("\\\n", ""))  # a shell joins such lines; shlex does not
+
+
+def app(document: Path = WIWEBB, prefix: str = "/wiwebb") -> Any:
+    routes = docs.routes(document, TITLE)
+    return Starlette(routes=[Mount(prefix, routes=routes)] if prefix else routes)
+
+
+def get(served: Any, *paths: str, method: str = "GET", **headers: str) -> list[httpx.Response]:
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=served)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            asked = [client.request(method, path, headers=sent) for path in paths]
+            return list(await asyncio.gather(*asked))
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return yaml.safe_load(WIWEBB.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    (answer,) = get(app(), "/wiwebb/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+@pytest.fixture(scope="module")
+def page(html) -> Page:
+    return Page(html)
+
+
+def operations(document):
+    for path, item in document["paths"].items():
+        for method in docs.METHODS:
+            if method in item:
+                yield method.upper(), path, item[method]
+
+
+# --------------------------------------------------------------------------- as JSON
+
+
+@pytest.mark.parametrize(("prefix", "url"), [("/wiwebb", "/wiwebb"), ("", "/"), ("/a/b c", "/a/b%20c")])
+def test_the_json_is_the_document_under_the_prefix_it_was_reached_by(document, prefix, url):
+    (answer,) = get(app(prefix=prefix), f"{prefix}/openapi.json", host="evil.example")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    served = answer.json()
+    assert served["servers"] == [{"url": url, "description": "this server"}]
+    assert {**served, "servers": None} == {**document, "servers": None}
+    assert "evil.example" not in answer.text
+
+
+def test_dates_and_numbers_as_keys_become_what_json_has(tmp_path):
+    path = tmp_path / "openapi.yaml"
+    path.write_text("paths: {/x: {get: {responses: {200: {example: 2025-11-30T16:00:00Z}}}}}\n")
+    (answer,) = get(app(path, ""), "/openapi.json")
+    responses = answer.json()["paths"]["/x"]["get"]["responses"]
+    assert responses == {"200": {"example": "2025-11-30T16:00:00Z"}}
+
+
+def test_the_document_is_read_when_first_asked_for_and_once(tmp_path, monkeypatch):
+    path = tmp_path / "openapi.yaml"
+    served = app(path)  # there is no such file yet
+    path.write_bytes(WIWEBB.read_bytes())
+    read: list[Path] = []
+    monkeypatch.setattr(docs, "_load", lambda path, load=docs._load: read.append(path) or load(path))
+    answers = get(served, *["/wiwebb/docs", "/wiwebb/openapi.json"] * 4)
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert read == [path]
+
+
+# --------------------------------------------------------------------------- caches and safety
+
+
+@pytest.mark.parametrize("path", ["/wiwebb/docs", "/wiwebb/openapi.json"])
+def test_who_has_it_already_gets_304_without_a_body(path):
+    served = app()
+    (first,) = get(served, path)
+    tag = first.headers["etag"]
+    assert first.headers["cache-control"] == "no-cache"
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        (answer,) = get(served, path, if_none_match=known)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == tag
+    (answer,) = get(served, path, if_none_match='"other"')
+    assert (answer.status_code, answer.content) == (200, first.content)
+    (answer,) = get(served, path, method="HEAD")
+    assert (answer.status_code, answer.headers["etag"]) == (200, tag)
+
+
+def test_another_prefix_is_another_page():
+    (here,), (there,) = get(app(), "/wiwebb/docs"), get(app(prefix="/w"), "/w/docs")
+    assert here.headers["etag"] != there.headers["etag"]
+    assert "/wiwebb" not in there.text
+
+
+def test_what_was_made_is_kept_for_a_few_prefixes_only():
+    served = docs._Served(WIWEBB, TITLE, "http://localhost")
+    for i in range(3 * docs._KEPT):
+        served._make(f"/{i}", "json")
+    assert len(served._made) <= docs._KEPT
+
+
+@pytest.mark.parametrize("path", ["/wiwebb/docs", "/wiwebb/openapi.json"])
+def test_browsers_are_told_to_load_nothing(path):
+    (answer,) = get(app(), path)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_the_policy_allows_the_pages_own_style_sheet(html):
+    (answer,) = get(app(), "/wiwebb/docs")
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+# --------------------------------------------------------------------------- the page
+
+
+def test_the_page_needs_nothing_from_anywhere(page):
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "img", "iframe", "object", "embed", "form", "base", "svg"}
+    for name in ("src", "srcset", "style", "action", "background", "ping"):
+        assert page.all(name) == []
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+    elsewhere = {href for href in page.all("href") if not href.startswith("#")}
+    assert elsewhere == {"/wiwebb/openapi.json"}
+
+
+def test_every_link_leads_to_one_place(page):
+    ids = page.all("id")
+    assert len(ids) == len(set(ids))
+    assert {href[1:] for href in page.all("href") if href.startswith("#")} <= set(ids)
+    assert {each for each in page.all("aria-labelledby")} <= set(ids)
+
+
+def test_the_page_can_be_read_by_everybody(html, page):
+    assert ("html", {"lang": "en"}) in page.tags
+    assert "width=device-width" in html
+    assert "prefers-color-scheme: dark" in html
+    assert html.count("<h1>") == html.count("<main ") == html.count("<nav ") == 1
+    assert f"<title>{TITLE}</title>" in html
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_every_operation_is_in_the_contents_and_on_the_page(document, html, page):
+    found = list(operations(document))
+    assert len(found) == 25
+    links = page.all("href")
+    for method, path, operation in found:
+        anchor = operation["operationId"]
+        assert f"#{anchor}" in links
+        assert f'<article id="{anchor}"' in html
+        (article,) = re.findall(rf'<article id="{anchor}".*?</article>', html, re.DOTALL)
+        shown = Page(article)
+        assert f"{method} {path}" in shown.text
+        assert operation["summary"] in shown.text
+        for status in operation["responses"]:
+            assert status in shown.text
+
+
+def test_parameters_body_fields_and_answers_are_shown(html):
+    def article(anchor: str) -> str:
+        (found,) = re.findall(rf'<article id="{anchor}".*?</article>', html, re.DOTALL)
+        return re.sub(r"\s+", " ", Page(found).text)
+
+    listing = article("listUsers")
+    assert 'page query integer or "last", "" · default 1 · for example 2' in listing
+    assert "Select a valid choice. x is not one of the available choices." in listing
+    create = article("createUser")
+    assert "username required string or number · at most 150 characters" in create
+    assert "first_name string or number" in create
+    assert "A user with that username already exists." in create
+    assert '"last_login": null' in create
+    twice = article("setPassword")
+    assert re.search("password required .* or new_password1 required .* new_password2", twice)
+    assert "the 40 hexadecimal digits" in Page(html).text
+    assert "Open to everybody." in article("logIn")
+    assert "Needs token." in article("logOut")
+    user = article("schema-User")
+    assert re.search("id .* username .* tenant integer or null .* last_login string or null", user)
+
+
+def test_every_call_can_be_copied_into_a_shell(document, page):
+    found = list(operations(document))
+    assert len(page.calls) == len(found)
+    by_path = {(call[call.index("-X") + 1] if "-X" in call else "GET", call[-1]): call for call in page.calls}
+    assert by_path  # the calls below are looked up by what a person would search for
+    assert ["curl", "$BASE/api/v1/users/5/", "-H", "Authorization: Token $TOKEN"] in page.calls
+    assert [
+        "curl", "-X", "POST", "$BASE/api/v1/users/5/assign-role/",
+        "-H", "Authorization: Token $TOKEN",
+        "-H", "Content-Type: application/json",
+        "-d", '{"role": "tenant_owner"}',
+    ] in page.calls  # fmt: skip
+    (jane,) = [call for call in page.calls if "jane.smith" in call[-1]]
+    body = document["components"]["requestBodies"]["NewUser"]["content"]["application/json"]
+    assert json.loads(jane[-1]) == body["example"]
+    assert "BASE=http://127.0.0.1:8000/wiwebb\nTOKEN=…" in page.codes
+
+
+def test_the_address_in_the_calls_is_the_servers_own(tmp_path):
+    routes = docs.routes(WIWEBB, TITLE, address="https://users.example.com/")
+    (answer,) = get(Starlette(routes=routes), "/docs", host="evil.example")
+    assert "BASE=https://users.example.com\n" in answer.text
+    assert "evil.example" not in answer.text
+
+
+# --------------------------------------------------------------------------- hostile documents
+
+EVIL = """<script>alert(1)</script><img src=x onerror=alert(1)>"'><style>*{}</style>`$(reboot)`"""
+MARKDOWN = f"[a](javascript:alert(1)) ![b](https://evil.example/b.png) <b onclick=x>c</b> {EVIL}"
+
+
+def hostile() -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "description": MARKDOWN,
+        "required": [EVIL],
+        "properties": {
+            EVIL: {"enum": [EVIL], "description": MARKDOWN, "default": EVIL},
+            "pattern": {"type": EVIL, "pattern": EVIL, "format": EVIL, "minLength": EVIL},
+            "linked": {"$ref": f"#/components/schemas/{EVIL.replace('/', '~1')}"},
+            "const": {"const": EVIL},
+        },
+    }
+    operation = {
+        "operationId": EVIL,
+        "tags": [EVIL],
+        "summary": EVIL,
+        "description": MARKDOWN,
+        "security": [{EVIL: []}],
+        "parameters": [
+            {"name": EVIL, "in": "query", "required": True, "example": EVIL, "schema": schema},
+            {"name": "id", "in": "path", "example": f"../{EVIL}", "description": MARKDOWN},
+        ],
+        "requestBody": {
+            "description": EVIL,
+            "content": {
+                "application/json": {"schema": schema, "examples": {EVIL: {"value": {EVIL: EVIL}}}},
+                EVIL: {"schema": schema},
+            },
+        },
+        "responses": {
+            EVIL: {"description": MARKDOWN},
+            "200": {
+                "description": MARKDOWN,
+                "headers": {EVIL: {"description": MARKDOWN}},
+                "content": {EVIL: {"schema": schema, "example": {EVIL: [EVIL, 1, None, True]}}},
+            },
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": EVIL, "summary": EVIL, "description": MARKDOWN},
+        "servers": [{"url": f"https://evil.example/{EVIL}"}],
+        "tags": [{"name": EVIL, "description": MARKDOWN}],
+        "paths": {f"/{{id}}/{EVIL}": {"post": operation}},
+        "components": {
+            "schemas": {EVIL: schema},
+            "securitySchemes": {
+                EVIL: {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": EVIL,
+                    "x-value": '$TOKEN"; reboot #',
+                    "description": MARKDOWN,
+                }
+            },
+        },
+    }
+
+
+def test_a_hostile_document_stays_text():
+    html = docs.render(hostile(), EVIL, prefix=f"/{EVIL}", address="http://localhost")
+    shown = Page(html)
+    names = [tag for tag, _ in shown.tags]
+    assert "script" not in names
+    assert "img" not in names
+    assert names.count("style") == 1
+    attributes = [(tag, key) for tag, attrs in shown.tags for key in attrs]
+    assert not [key for _, key in attributes if key.startswith("on") or key in {"src", "style"}]
+    assert all(href.startswith(("#", "/")) for href in shown.all("href"))
+    assert EVIL in shown.text
+    assert "<b onclick=x>c</b>" in shown.text
+
+
+def test_a_hostile_document_gives_the_shell_nothing_to_do():
+    shown = Page(docs.render(hostile(), EVIL, prefix=f"/{EVIL}", address="http://localhost"))
+    (call,) = [code for code in shown.codes if code.startswith("curl ")]
+    sent = words(call)
+    assert sent[:3] == ["curl", "-X", "POST"]
+    assert sent[3].startswith("$BASE/..%2F%3Cscript%3E")
+    assert sent[4:7] == ["-H", "Content-Type: application/json", "-d"]
+    assert json.loads(sent[7]) == {EVIL: EVIL}
+    assert len(sent) == 8  # no header: its value was no text for double quotes
+    outside = re.sub(r"'[^']*'", "", call).replace('"$BASE"', "")
+    assert not set(outside) & set("$`;|&<>()")
+    (base,) = [code for code in shown.codes if code.startswith("BASE=")]
+    assert shlex.split(base) == [f"BASE=http://localhost/{EVIL}", "TOKEN=…"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/components/schemas/Loop"},
+        {"allOf": [{"$ref": "#/components/schemas/Loop"}]},
+        {"anyOf": [{"$ref": "#/components/schemas/Loop"}], "properties": {"a": {"type": "string"}}},
+        {"type": "object", "properties": {"again": {"$ref": "#/components/schemas/Loop"}}},
+        {"$ref": "#/components/schemas/Nobody"},
+        {"$ref": "https://evil.example/schema.json"},
+        True,
+    ],
+    ids=["itself", "allOf", "anyOf", "property", "nobody", "elsewhere", "boolean"],
+)
+def test_circles_and_loose_ends_come_to_an_end(schema):
+    media = {"application/json": {"schema": {"$ref": "#/components/schemas/Loop"}}}
+    operation = {"requestBody": {"content": media}, "responses": {"200": {"content": media}}}
+    document = {
+        "paths": {"/x": {"put": operation}},
+        "components": {"schemas": {"Loop": schema}},
+    }
+    html = docs.render(document, TITLE, prefix="", address="http://localhost")
+    assert "PUT" in Page(html).text
+
+
+def test_a_document_with_nothing_in_it_is_a_page():
+    assert TITLE in Page(docs.render({}, TITLE, prefix="", address="http://localhost")).text
+
+
+@pytest.mark.parametrize(
+    ("scheme", "line"),
+    [
+        ({"type": "http", "scheme": "bearer"}, "Authorization: Bearer $TOKEN"),
+        ({"type": "apiKey", "in": "header", "name": "X-Key"}, "X-Key: $TOKEN"),
+        ({"type": "apiKey", "in": "query", "name": "key"}, None),
+    ],
+)
+def test_a_call_carries_the_credential_as_the_scheme_says(scheme, line):
+    document = {
+        "security": [{"it": []}],
+        "paths": {"/x": {"get": {"responses": {}}}},
+        "components": {"securitySchemes": {"it": scheme}},
+    }
+    shown = Page(docs.render(document, TITLE, prefix="", address="http://localhost"))
+    assert shown.calls == [["curl", "$BASE/x", *(["-H", line] if line else [])]]
+
+
+def test_a_form_is_sent_as_a_form():
+    media = {"application/x-www-form-urlencoded": {"example": {"name": "O'Hara & sons"}}}
+    operation = {"requestBody": {"content": media}, "responses": {}}
+    shown = Page(
+        docs.render({"paths": {"/x": {"post": operation}}}, TITLE, prefix="", address="http://h")
+    )
+    (call,) = shown.calls
+    assert call == ["curl", "-X", "POST", "$BASE/x", "--data-urlencode", "name=O'Hara & sons"]
+
+
+# --------------------------------------------------------------------------- what the page shows is true
+
+
+def test_every_example_keeps_to_its_schema(document):
+    checked = 0
+    for node in nodes(document):
+        examples = docs.Reader(document).examples(node) if "schema" in node else []
+        for name, value in examples:
+            schema = {**node["schema"], "components": document["components"]}
+            check = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+            assert not [error.message for error in check.iter_errors(value)], (name, value)
+            checked += 1
+    assert checked > 100
+
+
+def nodes(value: Any) -> Any:
+    if isinstance(value, dict):
+        yield value
+        for each in value.values():
+            yield from nodes(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from nodes(each)
