@@ -25,9 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in BACKENDS:
         config.addinivalue_line("markers", f"{name}: runs on this database")
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
-    config.stash[SERVER] = (
-        PostgreSQL(given["postgresql"]) if given else servers.from_environment()
-    )
+    config.stash[SERVER] = PostgreSQL(given["postgresql"]) if given else servers.from_environment()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -42,7 +40,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_of_the_caller() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+def _no_settings_of_the_caller() -> Iterator[None]:
     """Keep the settings of whoever runs the tests out of them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:

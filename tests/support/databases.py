@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
@@ -56,21 +56,21 @@ class Shelf:
         self._made: list[str] = []
 
     @contextlib.contextmanager
-    def empty(self, backend: str) -> Iterator[str]:
+    def empty(self, backend: str) -> Generator[str]:
         """Yield the URL of a migrated database that nobody else uses; it is dropped after."""
         template, _ = self._template(backend, "empty", _prepare)
         with self._copy(backend, template) as url:
             yield url
 
     @contextlib.contextmanager
-    def inhabited(self, backend: str) -> Iterator[tuple[str, world.World]]:
+    def inhabited(self, backend: str) -> Generator[tuple[str, world.World]]:
         """Yield the same with the world in it, and who lives there."""
         template, people = self._template(backend, "inhabited", world.build)
         with self._copy(backend, template) as url:
             yield url, people
 
     @contextlib.contextmanager
-    def blank(self, backend: str) -> Iterator[str]:
+    def blank(self, backend: str) -> Generator[str]:
         """Yield the URL of a database without any table."""
         name = _name("blank")
         if backend == "sqlite":
@@ -112,7 +112,7 @@ class Shelf:
         return self._templates[key]
 
     @contextlib.contextmanager
-    def _copy(self, backend: str, template: str) -> Iterator[str]:
+    def _copy(self, backend: str, template: str) -> Generator[str]:
         name = _name("copy")
         if backend == "sqlite":
             path = self._folder / name / "dragoman.db"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
@@ -15,7 +15,7 @@ from aiosmtpd.controller import Controller
 
 from tests.support.server import free_port
 
-PATIENCE_S = 15.0
+PATIENCE_S = 5.0
 
 
 class Mailbox:
@@ -64,7 +64,7 @@ def take(pattern: str, text: str) -> dict[str, str] | None:
 
 
 @contextlib.contextmanager
-def mailbox() -> Iterator[Mailbox]:
+def mailbox() -> Generator[Mailbox]:
     """Run a mail server for the length of a block."""
     box = Mailbox()
     port = free_port()

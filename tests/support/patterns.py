@@ -35,7 +35,7 @@ def read(text: str) -> Any:
             if before == ":" or not opened:
                 piece = json.dumps(_ANYTHING)
             elif opened[-1] == "{":
-                piece = f'{json.dumps(_OTHERS)}: 0'
+                piece = f"{json.dumps(_OTHERS)}: 0"
             else:
                 piece = json.dumps(_OTHERS)
         elif token in "{[":

@@ -21,7 +21,7 @@ class PostgreSQL:
         self._url = url
         self._guard: subprocess.Popen[bytes] | None = None
         self.facts: dict[str, Any] = {}
-        """What the guard reported: ``pid``, ``port``, ``folder``, ``uid``; empty for a given URL."""
+        """What the guard reported (``pid``, ``port``, ``folder``, ``uid``), if it is ours."""
 
     def url(self) -> str:
         """Return a URL with the right to create databases."""

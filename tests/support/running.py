@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 import httpx
@@ -23,7 +23,7 @@ PATIENCE_S = 30.0
 
 
 @contextlib.asynccontextmanager
-async def lifespan(application: Application) -> AsyncIterator[None]:
+async def lifespan(application: Application) -> AsyncGenerator[None]:
     """Start an application up and shut it down, in a task of its own, as a server does."""
     asked: asyncio.Queue[Message] = asyncio.Queue()
     answered: asyncio.Queue[Message] = asyncio.Queue()
@@ -62,7 +62,7 @@ async def _ask(
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def running(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
     """Run the application with these settings and yield a client of it."""
     application = app.create(settings)
     async with lifespan(application), client_of(application) as client:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import httpx
@@ -81,17 +81,19 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE_S)
+        self._lingers()
 
     def running(self) -> bool:
-        """Say whether any process of it is left."""
+        """Say whether any process of it is left, the dead that nobody has reaped not counted."""
         try:
             os.killpg(self.pid, 0)
         except ProcessLookupError:
             return False
-        return True
+        tables = list(Path("/proc").glob("[0-9]*/stat"))
+        return any(_lives_in(self.pid, table) for table in tables) if tables else True
 
     def _lingers(self) -> bool:
-        """Say whether a process of it is left a moment after its end (init reaps the dead)."""
+        """Say whether a process of it is left a moment after its end."""
         end = time.monotonic() + 2
         while self.running():
             if time.monotonic() > end:
@@ -118,7 +120,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(settings: Mapping[str, str], folder: Path, *options: str) -> Iterator[Server]:
+def serving(settings: Mapping[str, str], folder: Path, *options: str) -> Generator[Server]:
     """Run a server for the length of a block and check that it ends cleanly."""
     server = Server(settings, folder, *options)
     server.start()
@@ -128,6 +130,15 @@ def serving(settings: Mapping[str, str], folder: Path, *options: str) -> Iterato
         server.kill()
         raise
     server.stop()
+
+
+def _lives_in(group: int, table: Path) -> bool:
+    """Say whether a process, by its line in /proc, belongs to a group and is no zombie."""
+    try:
+        state, _, process_group = table.read_text().rpartition(")")[2].split()[:3]
+    except (OSError, ValueError):
+        return False
+    return int(process_group) == group and state not in {"Z", "X"}
 
 
 def dragoman() -> list[str]:

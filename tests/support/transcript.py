@@ -112,7 +112,7 @@ def _parts(first: int, title: str, lines: Iterator[tuple[int, str]]) -> Exchange
     )  # fmt: skip
     body: list[str] = []
     in_body = False
-    for number, line in lines:
+    for _, line in lines:
         status = _STATUS.fullmatch(line.rstrip())
         if status:
             exchange.status = status[1]

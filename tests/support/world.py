@@ -115,9 +115,7 @@ async def _settle(client: httpx.AsyncClient, settings: Settings) -> World:
     return World(people=people, tenants=tenants)
 
 
-async def _main(
-    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings
-) -> Place:
+async def _main(client: httpx.AsyncClient, headers: dict[str, str], settings: Settings) -> Place:
     listed = (await client.get(f"{API}/tenants/", headers=headers)).json()["results"]
     found = next(tenant for tenant in listed if tenant["slug"] == settings.tenant)
     return Place(found["id"], found["uuid"], found["name"], found["slug"])

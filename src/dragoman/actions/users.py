@@ -126,7 +126,7 @@ async def add(
     trim(new)
     told = {fault.field for fault in faults}
     faults += [p for p in fields.user_problems(new, alphabet=alphabet) if p.field not in told]
-    if "password" not in told:
+    if password or not faults:  # an absent one was told already
         faults += password_faults(directory, password, floor, new)
     told = {fault.field for fault in faults}
     read = directory.read(actor)

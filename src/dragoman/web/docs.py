@@ -69,7 +69,8 @@ class _Served:
 
     def answer(self, request: Request, kind: str) -> Response:
         """Answer with the document; no coroutine, so that it is made in a thread."""
-        prefix = cast("str", request.scope.get("root_path", "")).rstrip("/")
+        root = cast("str", request.scope.get("root_path", "")).strip("/")
+        prefix = f"/{root}" if root else ""
         with self._lock:
             made = self._made.get((prefix, kind)) or self._make(prefix, kind)
         known = request.headers.get("if-none-match", "").replace("W/", "").split(",")

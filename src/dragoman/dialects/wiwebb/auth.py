@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.responses import Response
 
 from dragoman.actions import sign_in, tokens, users
@@ -25,7 +23,6 @@ _LOGIN = {
     "email": Field(to="email", blank=False),
     "password": Field(to="password", kind="secret", required=True, blank=False),
 }
-_PAIR = {"password": "new_password2", "password2": "new_password2", "current": "old_password"}
 
 
 async def login(call: Call) -> Response:
@@ -63,10 +60,7 @@ async def register(call: Call) -> Response:
     """POST auth/registration/."""
     call.names = {"password": "password1"}
     values, problems = forms.read(await bodies.fields(call.request), schemas.REGISTER)
-    password = values.pop("password", "")
-    again = values.pop("password2", None)
-    if not problems_of(problems, "password", "password2") and password != again:
-        problems.append(Problem("password2", "mismatch"))
+    password = schemas.both(values, problems)
     new = schemas.new_user(values)
     user, key = await sign_in.sign_up(
         call.directory, call.actor, new, password, schemas.FLOOR, KIND, problems=problems
@@ -91,19 +85,11 @@ async def patch_me(call: Call) -> Response:
     return answer(200, user_out(await change(call, call.actor.user_id, partial=True)))
 
 
-def _both(values: dict[str, Any], problems: list[Problem]) -> str:
-    if not problems_of(problems, "password", "password2") and (
-        values["password"] != values["password2"]
-    ):
-        problems.append(Problem("password2", "mismatch"))
-    return values.get("password", "")
-
-
 async def change_password(call: Call) -> Response:
     """POST auth/password/change/: other sessions end, this one stays."""
-    call.names = _PAIR
+    call.names = schemas.PAIR
     values, problems = forms.read(await bodies.fields(call.request), schemas.CHANGE)
-    password = _both(values, problems)
+    password = schemas.both(values, problems)
     current = values.get("current", "")
     await sign_in.change_password(
         call.directory, call.actor, current, password, schemas.FLOOR, problems=problems
@@ -122,9 +108,9 @@ async def request_reset(call: Call) -> Response:
 
 async def confirm_reset(call: Call) -> Response:
     """POST auth/password/reset/confirm/."""
-    call.names = _PAIR
+    call.names = schemas.PAIR
     values, problems = forms.read(await bodies.fields(call.request), schemas.CONFIRM)
-    password = _both(values, problems)
+    password = schemas.both(values, problems)
     if problems_of(problems, "uid", "token"):
         raise Invalid(*problems)
     await sign_in.reset_password(

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from dragoman.actions import sign_in
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import sentence
-from dragoman.rules.errors import BadRequest, Invalid, NotAnObject, Problem, Stale, UnsupportedMedia
+from dragoman.rules.errors import BadRequest, Invalid, NotAnObject, Stale, UnsupportedMedia
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 
@@ -53,14 +53,13 @@ async def submit(call: Call) -> Response:
     try:
         body = await bodies.fields(call.request, (bodies.FORM, bodies.MULTIPART))
         values, problems = forms.read(body, schemas.SET_PASSWORD_TWICE)
-        if not problems and values["password"] != values["password2"]:
-            problems.append(Problem("password2", "mismatch"))
+        password = schemas.both(values, problems)
         await sign_in.reset_password(
             call.directory,
             call.actor,
             call.params["uid"],
             call.params["secret"],
-            values.get("password", ""),
+            password,
             schemas.FLOOR,
             problems=problems,
         )

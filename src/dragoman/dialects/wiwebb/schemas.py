@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dragoman.actions.tenants import Counted
+from dragoman.rules.errors import Problem
 from dragoman.rules.model import NewUser, Role, User
 from dragoman.rules.passwords import Floor
 from dragoman.web.forms import Field
@@ -60,15 +61,25 @@ CREATE = {
 UPDATE = {"email": _EMAIL, **_PROFILE, "is_active": _ACTIVE}
 ACTIVATE = {"is_active": Field(to="active", kind="boolean", required=True)}
 SET_PASSWORD = {"password": _NEW_PASSWORD}
-SET_PASSWORD_TWICE = {"new_password1": _NEW_PASSWORD, "new_password2": _AGAIN}
+SET_PASSWORD_TWICE = {
+    "new_password1": Field(to="password1", kind="secret", required=True, blank=False),
+    "new_password2": _AGAIN,
+}
 REGISTER = {
     "username": _USERNAME,
     "email": _EMAIL,
-    "password1": _NEW_PASSWORD,
+    "password1": Field(to="password1", kind="secret", required=True, blank=False),
     "password2": _AGAIN,
     "first_name": Field(to="first_name"),
     "last_name": Field(to="last_name"),
 }
+PAIR = {
+    "password": "new_password2",
+    "password1": "new_password1",
+    "password2": "new_password2",
+    "current": "old_password",
+}
+"""What the forms with a pair of new passwords call the directory's fields."""
 CHANGE = {
     "old_password": Field(to="current", kind="secret", required=True, blank=False),
     **SET_PASSWORD_TWICE,
@@ -106,6 +117,20 @@ TENANT_ORDERS = {
     "is_active": "active",
     "created_at": "created_at",
 }
+
+
+def both(values: dict[str, Any], problems: list[Problem]) -> str:
+    """Take a pair of passwords out of a form's values; return the one that stands in both.
+
+    It is empty, with a problem that says why, if none does.
+    """
+    first, second = values.pop("password1", ""), values.pop("password2", "")
+    if any(problem.field in {"password1", "password2"} for problem in problems):
+        return ""
+    if first != second:
+        problems.append(Problem("password2", "mismatch"))
+        return ""
+    return first
 
 
 def new_user(values: dict[str, Any], role: Role = Role.MEMBER) -> NewUser:

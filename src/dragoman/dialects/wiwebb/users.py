@@ -186,15 +186,14 @@ async def set_password(call: Call) -> Response:
     body = await bodies.fields(call.request)
     twice = "password" not in body and ("new_password1" in body or "new_password2" in body)
     form = schemas.SET_PASSWORD_TWICE if twice else schemas.SET_PASSWORD
-    call.names = {"password": "new_password1", "password2": "new_password2"} if twice else {}
+    call.names = schemas.PAIR if twice else {}
     values, problems = forms.read(body, form)
-    if twice and not problems and values["password"] != values["password2"]:
-        problems.append(Problem("password2", "mismatch"))
+    password = schemas.both(values, problems) if twice else values.get("password", "")
     await users.set_password(
         call.directory,
         call.actor,
         number_of(call.params["id"]),
-        values.get("password", ""),
+        password,
         schemas.FLOOR,
         problems=problems,
     )

@@ -1,0 +1,52 @@
+"""Tenants and users, with the indexes that the directory's own lists have."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+
+
+class Tenant(models.Model):
+    """An organisation."""
+
+    name = models.CharField(max_length=150, unique=True)
+    slug = models.SlugField(max_length=160, unique=True)
+
+
+class User(AbstractBaseUser):
+    """A person. ``last_login`` and ``password`` come from Django."""
+
+    class Role(models.TextChoices):
+        """WiWebb's four roles."""
+
+        SUPERADMIN = "superadmin"
+        ADMIN = "admin"
+        TENANT_OWNER = "tenant_owner"
+        SUBSCRIBER = "subscriber"
+
+    USERNAME_FIELD = "username"
+
+    # Code points decide the order, as in the directory: also the fastest collation there is.
+    username = models.CharField(max_length=150, unique=True, db_collation="C")
+    email = models.EmailField(max_length=254, unique=True)
+    first_name = models.CharField(max_length=150, blank=True)
+    last_name = models.CharField(max_length=150, blank=True)
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.SUBSCRIBER)
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, null=True, blank=True, related_name="users"
+    )
+    is_active = models.BooleanField(default=True)
+    phone_number = models.CharField(max_length=20, blank=True)
+    bio = models.TextField(blank=True)
+    url = models.URLField(max_length=200, blank=True)
+    company = models.CharField(max_length=100, blank=True)
+    location = models.CharField(max_length=100, blank=True)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["tenant", "username"], name="user_tenant_name"),
+            models.Index(fields=["tenant", "role", "is_active", "username"], name="user_state"),
+            models.Index(fields=["role", "username"], name="user_role"),
+            models.Index(fields=["date_joined"], name="user_joined"),
+        )

@@ -1,0 +1,53 @@
+"""Settings for production: nothing of Django's that a token API does not need."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+_database = urlsplit(os.environ["PEER_DATABASE"])
+
+SECRET_KEY = os.environ["PEER_SECRET_KEY"]
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "benchmarks.django_peer.urls"
+USE_TZ = True
+USE_I18N = False
+TIME_ZONE = "UTC"
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "benchmarks.django_peer",
+]
+AUTH_USER_MODEL = "django_peer.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# No sessions, no cookies, no forms: two of the default middlewares are left.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": _database.hostname,
+        "PORT": _database.port or 5432,
+        "USER": unquote(_database.username or ""),
+        "PASSWORD": unquote(_database.password or ""),
+        "NAME": _database.path[1:],
+        "CONN_MAX_AGE": None,  # every thread keeps its connection for good
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
