@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from tests.support.postgresql import PostgreSQL
+from tests.support.server import dragoman, free_port
 
 from benchmarks.data import ADMIN_ID, OWNER_ID, Dataset
 from benchmarks.servers import Target, database, serving, settle
@@ -21,8 +23,6 @@ from dragoman.rules.fields import canonical
 from dragoman.rules.passwords import hash_password
 from dragoman.settings import Rate, Settings
 from dragoman.store import counts, migrate
-from tests.support.postgresql import PostgreSQL
-from tests.support.server import dragoman, free_port
 
 SECRET_KEY = bytes(range(32))
 PASSWORD = "violet-Kettle-42"
@@ -39,7 +39,7 @@ Rows = Iterator[tuple[Any, ...]]
 
 
 @contextlib.contextmanager
-def on_sqlite(dataset: Dataset, folder: Path, workers: int) -> Iterator[Target]:
+def on_sqlite(dataset: Dataset, folder: Path, workers: int) -> Generator[Target]:
     """Serve the data set from a SQLite file in ``folder``."""
     path = folder / "dragoman.db"
     with _served("dragoman, SQLite", f"sqlite:///{path}", dataset, folder, workers) as target:
@@ -49,7 +49,7 @@ def on_sqlite(dataset: Dataset, folder: Path, workers: int) -> Iterator[Target]:
 @contextlib.contextmanager
 def on_postgresql(
     dataset: Dataset, folder: Path, workers: int, server: PostgreSQL
-) -> Iterator[Target]:
+) -> Generator[Target]:
     """Serve the data set from a database of its own on ``server``."""
     with (
         database(server, "ours") as url,
@@ -59,9 +59,7 @@ def on_postgresql(
 
 
 @contextlib.contextmanager
-def _served(
-    name: str, url: str, dataset: Dataset, folder: Path, workers: int
-) -> Iterator[Target]:
+def _served(name: str, url: str, dataset: Dataset, folder: Path, workers: int) -> Generator[Target]:
     settings = Settings(database=url, secret_key=SECRET_KEY, anonymous_rate=Rate(0, 1))
     credentials = asyncio.run(_fill(settings, dataset))
     port = free_port()

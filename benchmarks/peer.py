@@ -7,20 +7,20 @@ import contextlib
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+from tests.support.postgresql import PostgreSQL
+from tests.support.server import free_port
 
 from benchmarks.data import ADMIN_ID, OWNER_ID, Dataset
 from benchmarks.ours import PASSWORD
 from benchmarks.servers import Target, database, serving, settle
 from dragoman.dialects.wiwebb.schemas import WORDS
 from dragoman.rules.passwords import hash_password
-from tests.support.postgresql import PostgreSQL
-from tests.support.server import free_port
 
 HOME = Path(__file__).parents[1]
 BLOCKING_THREADS = 2
@@ -36,9 +36,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @contextlib.contextmanager
-def django(
-    dataset: Dataset, folder: Path, workers: int, server: PostgreSQL
-) -> Iterator[Target]:
+def django(dataset: Dataset, folder: Path, workers: int, server: PostgreSQL) -> Generator[Target]:
     """Serve the data set by Django REST framework from a database of its own on ``server``."""
     with database(server, "django") as url:
         environment = {

@@ -8,14 +8,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import msgspec
-
 from tests.support.postgresql import PostgreSQL, with_database
 
 VARIABLE = "DRAGOMAN_BENCH_POSTGRESQL"
@@ -36,7 +35,7 @@ def postgresql() -> PostgreSQL:
 
 
 @contextlib.contextmanager
-def database(server: PostgreSQL, name: str) -> Iterator[str]:
+def database(server: PostgreSQL, name: str) -> Generator[str]:
     """Make an empty database and yield its URL; it is dropped after."""
     unique = f"dragoman_bench_{name}_{os.getpid()}"
     asyncio.run(_execute(server.url(), f'CREATE DATABASE "{unique}" TEMPLATE template0'))
@@ -64,7 +63,7 @@ async def settle(url: str) -> None:
 @contextlib.contextmanager
 def serving(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, ready: str
-) -> Iterator[None]:
+) -> Generator[None]:
     """Run a server for the length of a block.
 
     Args:

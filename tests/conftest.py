@@ -36,7 +36,8 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop it, where it is ours."""
-    config.stash[SERVER].stop()
+    if SERVER in config.stash:
+        config.stash[SERVER].stop()
 
 
 @pytest.fixture(scope="session", autouse=True)

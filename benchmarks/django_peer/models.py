@@ -1,5 +1,10 @@
 """Tenants and users, with the indexes that the directory's own lists have."""
 
+# Django carries no types, and is there only after `make bench`.
+# pyright: reportMissingImports=false
+# pyright: reportArgumentType=false
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractBaseUser

@@ -1,5 +1,9 @@
 """Paths: the contract's own, and one that says that we serve."""
 
+# Django carries no types, and is there only after `make bench`.
+# pyright: reportMissingImports=false
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +13,7 @@ from rest_framework.routers import SimpleRouter
 from benchmarks.django_peer.api import UserViewSet
 
 router = SimpleRouter()
-router.register("users", UserViewSet)
+router.register("users", UserViewSet, basename="user")
 
 
 def ready(_: HttpRequest) -> HttpResponse:

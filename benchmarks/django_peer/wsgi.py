@@ -1,5 +1,8 @@
 """The WSGI application that granian serves."""
 
+# Django carries no types, and is there only after `make bench`.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from django.core.wsgi import get_wsgi_application

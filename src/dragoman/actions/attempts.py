@@ -24,10 +24,13 @@ def account_of(directory: Directory, name: str, user: User | None) -> str:
 
 
 async def count(tx: Tx, account: str, address: str, window: int) -> int:
-    """Count one more; return how many there were before, in this window (microseconds)."""
-    since, number = await failures.find(tx, account, address)
+    """Count one more; return how many there were before, in this window (microseconds).
+
+    Counted first and read after: the others wait for the row, so none goes by unseen.
+    """
     await failures.add(tx, account, address, window)
-    return number if since > tx.now - window else 0
+    _, number = await failures.find(tx, account, address)
+    return number - 1
 
 
 async def rehashed(directory: Directory, password: str, encoded: str) -> str:

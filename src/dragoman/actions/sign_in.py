@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeGuard
 
 import msgspec
 
-from dragoman.actions import attempts, users
+from dragoman.actions import attempts, newcomers, passwords
 from dragoman.actions.directory import Directory
 from dragoman.actions.tokens import Kind, give
 from dragoman.rules import policy, secrets
@@ -21,11 +22,11 @@ from dragoman.rules.errors import (
     Stale,
     Unauthenticated,
 )
-from dragoman.rules.fields import Alphabet
+from dragoman.rules.fields import Alphabet, canonical
 from dragoman.rules.model import HOUR, Actor, NewUser, Role, User
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import Action
-from dragoman.store import audit, outbox, tenants, tokens
+from dragoman.store import audit, one_time, outbox, tenants, tokens
 from dragoman.store import users as people
 from dragoman.store.engine import Tx
 
@@ -61,7 +62,7 @@ async def sign_up(
         await people.signed_in(tx, user.id)
 
     faults = list(problems)
-    user = await users.add(
+    user = await newcomers.add(
         directory, visitor, new, password, floor, alphabet, faults, action="sign_up", also=enter
     )
     return user, given[0]
@@ -136,7 +137,7 @@ async def change_password(
     faults = list(problems)
     told = {fault.field for fault in faults}
     if password or not faults:
-        faults += users.password_faults(directory, password, floor, user)
+        faults += passwords.faults_of(directory, password, floor, user)
     if "current" not in told:
         guess = attempts.Guess(directory, actor, user.username, user)
         await guess.must_be_open(read)
@@ -150,7 +151,7 @@ async def change_password(
     fresh = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
         user = await people.get(tx, actor.user_id)
-        await users.store_password(tx, user, fresh, Action.CHANGE_PASSWORD)
+        await passwords.store(tx, user, fresh, Action.CHANGE_PASSWORD)
         await tokens.keep(tx, actor.token_id, user.id)
 
 
@@ -160,13 +161,14 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
     Whoever asks learns nothing; more than five an hour for one address send nothing more.
     """
     read = directory.read(visitor)
-    user = await people.find_by_name(read, email)
-    account = f"reset:{attempts.account_of(directory, email, user)}"
+    found = await people.find_by_name(read, email)
+    account = f"reset:{attempts.account_of(directory, email, found)}"
     async with directory.begin(visitor) as tx:
-        sent = await attempts.count(tx, account, "", HOUR)
-        if user is None or not user.active or not user.email or sent >= RESETS_AN_HOUR:
+        user = await _holder(tx, found, email)
+        earlier = await attempts.count(tx, account, "", HOUR)
+        if user is None or not user.active or earlier >= RESETS_AN_HOUR:
             return
-        row = await tokens.renew_one_time(
+        row = await one_time.renew(
             tx,
             user_id=user.id,
             user_epoch=user.auth_epoch,
@@ -179,7 +181,18 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
         await audit.write(tx, "request_reset", target_id=user.id, tenant_id=user.tenant_id)
 
 
-def reset_secret(directory: Directory, row: tokens.OneTime) -> str:
+async def _holder(tx: Tx, found: User | None, email: str) -> User | None:
+    """Return the user as it stands now, if that is its e-mail address, and not its username."""
+    if found is None:
+        return None
+    try:
+        user = await people.get(tx, found.id)
+    except NotFound:
+        return None
+    return user if canonical(user.email) == canonical(email.strip()) else None
+
+
+def reset_secret(directory: Directory, row: one_time.OneTime) -> str:
     """Return the secret of a reset link: derived from the server's key and the row, not stored."""
     return secrets.derive(directory.key, RESET, row.id, row.user_id, row.generation)
 
@@ -190,25 +203,32 @@ async def reset_owner(directory: Directory, visitor: Actor, uid: str, secret: st
     Raises Stale(uid) for an unknown user and Stale(token) for a secret that is used, void,
     expired or wrong.
     """
+    if not (uid.isascii() and uid.isprintable()):
+        raise Stale("uid")  # no database takes everything that a path can hold
     read = directory.read(visitor)
     user = await people.find_by_public_id(read, uid)
     if user is None or not user.active:
         raise Stale("uid")
-    row = await tokens.find_one_time(read, user.id, RESET)
+    row = await one_time.find(read, user.id, RESET)
     _must_open(directory, row, user, secret, read.now)
     return user
+
+
+def is_open(row: tokens.OneTime | None, user: User, now: int) -> TypeGuard[tokens.OneTime]:
+    """Say whether a reset link still opens: not used, void or expired, the user as it was."""
+    return (
+        row is not None
+        and not row.used_at
+        and user.active
+        and row.user_epoch == user.auth_epoch
+        and now < row.expires_at
+    )
 
 
 def _must_open(
     directory: Directory, row: tokens.OneTime | None, user: User, secret: str, now: int
 ) -> None:
-    if (
-        row is None
-        or row.used_at
-        or row.user_epoch != user.auth_epoch
-        or now >= row.expires_at
-        or not secrets.same(reset_secret(directory, row), secret)
-    ):
+    if not is_open(row, user, now) or not secrets.same(reset_secret(directory, row), secret):
         raise Stale("token")
 
 
@@ -227,17 +247,17 @@ async def reset_password(
     Raises Stale, Invalid or Unavailable.
     """
     user = await reset_owner(directory, visitor, uid, secret)
-    faults = list(problems) or users.password_faults(directory, password, floor, user)
+    faults = list(problems) or passwords.faults_of(directory, password, floor, user)
     if faults:
         raise Invalid(*faults)
     encoded = await directory.hashing.hash(password)
     async with directory.begin(visitor) as tx:
         user = await people.get(tx, user.id)
-        row = await tokens.find_one_time(tx, user.id, RESET)
+        row = await one_time.find(tx, user.id, RESET)
         _must_open(directory, row, user, secret, tx.now)
-        await users.store_password(tx, user, encoded, "reset_password")
+        await passwords.store(tx, user, encoded, "reset_password")
     return user
 
 
-__all__ = ["BadCredentials", "Limited", "change_password", "request_reset", "reset_owner",
-           "reset_password", "reset_secret", "sign_in", "sign_up"]  # fmt: skip
+__all__ = ["BadCredentials", "Limited", "change_password", "is_open", "request_reset",
+           "reset_owner", "reset_password", "reset_secret", "sign_in", "sign_up"]  # fmt: skip

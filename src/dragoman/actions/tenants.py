@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from dragoman.actions.users import trim
+from dragoman.actions.newcomers import trim
 from dragoman.rules import fields, policy
 from dragoman.rules.errors import InUse, Invalid, NoTenant, NotFound, Problem
 from dragoman.rules.model import Page, Tenant, TenantChanges

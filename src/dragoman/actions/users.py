@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
+from dragoman.actions import newcomers
 from dragoman.actions.directory import Directory
-from dragoman.rules import fields, passwords, policy, secrets
+from dragoman.actions.passwords import faults_of, store
+from dragoman.rules import fields, policy
 from dragoman.rules.errors import (
     Invalid,
     LastOwner,
@@ -23,7 +25,18 @@ from dragoman.rules.fields import Alphabet
 from dragoman.rules.model import Actor, Filter, NewUser, Order, Page, Role, User, UserChanges
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import Action, Reach
-from dragoman.store import audit, failures, grants, narrow, outbox, tenants, tokens, users
+from dragoman.store import (
+    audit,
+    failures,
+    grants,
+    names,
+    narrow,
+    one_time,
+    outbox,
+    tenants,
+    tokens,
+    users,
+)
 from dragoman.store.engine import LOCK_OWNERS, LOCK_SUPERADMINS, Read, Tx
 
 
@@ -96,7 +109,7 @@ async def create(
         faults += _tenant_faults(actor, reach, new)
     if new.tenant_id in {UNSET, None} and reach is not Reach.ANY:
         new.tenant_id = actor.tenant_id
-    return await add(directory, actor, new, password, floor, alphabet, faults)
+    return await newcomers.add(directory, actor, new, password, floor, alphabet, faults)
 
 
 def _tenant_faults(actor: Actor, reach: Reach, new: NewUser) -> list[Problem]:
@@ -105,108 +118,6 @@ def _tenant_faults(actor: Actor, reach: Reach, new: NewUser) -> list[Problem]:
         return [Problem("tenant", "tenant_required")] if missing else []
     foreign = new.tenant_id not in {UNSET, None, actor.tenant_id}
     return [Problem("tenant", "foreign_tenant")] if foreign else []
-
-
-async def add(
-    directory: Directory,
-    actor: Actor,
-    new: NewUser,
-    password: str,
-    floor: Floor,
-    alphabet: Alphabet,
-    faults: list[Problem],
-    *,
-    action: str = Action.CREATE_USER,
-    also: Callable[[Tx, User], Awaitable[None]] | None = None,
-) -> User:
-    """Check, hash and insert a user whose maker has the right to it (``create``, ``sign_up``).
-
-    ``also`` does what belongs to the same transaction.
-    """
-    trim(new)
-    told = {fault.field for fault in faults}
-    faults += [p for p in fields.user_problems(new, alphabet=alphabet) if p.field not in told]
-    if password or not faults:  # an absent one was told already
-        faults += password_faults(directory, password, floor, new)
-    told = {fault.field for fault in faults}
-    read = directory.read(actor)
-    faults += [
-        Problem(field, "taken")
-        for field in await users.taken(read, username=new.username, email=new.email)
-        if field not in told
-    ]
-    tenant_id = None if new.tenant_id is UNSET else new.tenant_id
-    if (
-        tenant_id is not None
-        and not told & {"tenant", "tenant_id"}
-        and await tenants.find(read, tenant_id) is None
-    ):
-        faults.append(Problem("tenant", "unknown", tenant_id))
-    if faults:
-        raise Invalid(*faults)
-    encoded = await directory.hashing.hash(password)
-    async with directory.begin(actor) as tx:
-        if tenant_id is not None:
-            await _stand_in(tx, tenant_id, new.role)
-        row = msgspec.structs.asdict(new)
-        row.update(
-            public_id=secrets.make_public_id(),
-            tenant_id=tenant_id,
-            role=int(new.role),
-            display_name=new.display_name or joined(new.first_name, new.last_name),
-            password_hash=encoded,
-            verified=False,
-            auth_epoch=0,
-            created_at=tx.now,
-            updated_at=tx.now,
-            last_login_at=0,
-        )
-        try:
-            user_id = await users.insert(tx, row)
-        except Taken as taken:
-            raise Invalid(Problem(taken.field, "taken")) from None
-        await audit.write(
-            tx,
-            action,
-            target_id=user_id,
-            tenant_id=tenant_id,
-            fields=[name for name, value in msgspec.structs.asdict(new).items() if value],
-        )
-        user = await users.get(tx, user_id)
-        if also is not None:
-            await also(tx, user)
-        return user
-
-
-async def _stand_in(tx: Tx, tenant_id: int, role: Role) -> None:
-    try:
-        await tenants.get(tx, tenant_id, to_change=False)
-    except NotFound:
-        raise Invalid(Problem("tenant", "unknown", tenant_id)) from None
-    if role is Role.OWNER:
-        await tenants.note_owner(tx, tenant_id)
-
-
-def trim(given: msgspec.Struct) -> None:
-    """Take the outer white space off every text that somebody gave."""
-    for name in given.__struct_fields__:
-        value = getattr(given, name)
-        if isinstance(value, str):
-            setattr(given, name, fields.trim(value))
-
-
-def joined(first_name: str, last_name: str) -> str:
-    """Return the display name of a first and a last name."""
-    return f"{first_name} {last_name}".strip()
-
-
-def password_faults(
-    directory: Directory, password: str, floor: Floor, person: User | NewUser
-) -> list[Problem]:
-    """Return what is wrong with a password for a person, under the operator's policy."""
-    effective = passwords.floor_for(directory.settings.password_policy, floor)
-    context = {n: getattr(person, n) for n in ("username", "email", "first_name", "last_name")}
-    return passwords.problems(password, effective, context=context)
 
 
 async def update(
@@ -228,7 +139,7 @@ async def update(
     switched = changes.active is not UNSET and changes.active is not user.active
     if switched:
         policy.require(tx.actor, Action.SET_ACTIVE, user)
-    trim(changes)
+    newcomers.trim(changes)
     faults = list(problems)
     told = {fault.field for fault in faults}
     faults += [p for p in fields.user_problems(changes, alphabet=alphabet) if p.field not in told]
@@ -238,9 +149,9 @@ async def update(
         if value is not UNSET and value != getattr(user, name)
     }
     told = {fault.field for fault in faults}
-    names = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
-    if any(name in changed for name in names):
-        held = await users.taken(tx, **names, besides=user.id)
+    wanted = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
+    if any(name in changed for name in wanted):
+        held = await names.taken(tx, **wanted, besides=user.id)
         faults += [Problem(f, "taken") for f in held if f in changed and f not in told]
     if faults:
         raise Invalid(*faults)
@@ -255,10 +166,10 @@ async def _write(tx: Tx, user: User, changed: dict[str, Any], action: str) -> Us
     told = tuple(changed)
     if "display_name" not in changed and {"first_name", "last_name"} & changed.keys():
         first = changed.get("first_name", user.first_name)
-        changed["display_name"] = joined(first, changed.get("last_name", user.last_name))
+        changed["display_name"] = newcomers.joined(first, changed.get("last_name", user.last_name))
     if "email" in changed:
         changed["verified"] = False
-        await tokens.void_one_times(tx, user.id)
+        await one_time.void(tx, user.id)
         await outbox.drop_of(tx, user.id)
     try:
         await users.save(tx, user, changed)
@@ -309,23 +220,14 @@ async def set_password(
     if user is None:
         raise NotFound
     policy.require(actor, Action.SET_PASSWORD, user)
-    faults = list(problems) or password_faults(directory, password, floor, user)
+    faults = list(problems) or faults_of(directory, password, floor, user)
     if faults:
         raise Invalid(*faults)
     encoded = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
         user = await users.get(tx, user_id)
         policy.require(tx.actor, Action.SET_PASSWORD, user)
-        await store_password(tx, user, encoded, Action.SET_PASSWORD)
-
-
-async def store_password(tx: Tx, user: User, encoded: str, action: str) -> None:
-    """Store a new password's hash: every session ends, waiting resets are void."""
-    await users.set_hash(tx, user.id, encoded)
-    await users.cut_off(tx, user.id)
-    await tokens.void_one_times(tx, user.id)
-    await outbox.drop_of(tx, user.id)
-    await audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=("password",))
+        await store(tx, user, encoded, Action.SET_PASSWORD)
 
 
 async def assign_role(
@@ -362,7 +264,7 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     policy.require(tx.actor, Action.DELETE_USER, user)
     await _guard_last(tx, user)
     await tokens.remove_of(tx, user.id)
-    await tokens.void_one_times(tx, user.id)
+    await one_time.void(tx, user.id)
     await outbox.drop_of(tx, user.id)
     await grants.remove_of(tx, user.id)
     await failures.forget(tx, user.id)

@@ -4,45 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import socket
 import sys
-from typing import Any
+import threading
+import time
+from typing import Any, NoReturn
 
 import msgspec
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.log import LogLevels
+from granian.server import Server
 
 from dragoman import app
 from dragoman.actions.start import Welcome
+from dragoman.cli.directory import stands_at
+from dragoman.cli.errors import ERROR, Told
 from dragoman.settings import Settings, load
 
 WORKERS = "_DRAGOMAN_WORKERS"
 PUBLIC_URL = "DRAGOMAN_PUBLIC_URL"
 DRAIN_S = 10
+ORPHAN_EVERY_S = 1.0
+ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 def application() -> Any:
     """Return the ASGI application of one worker process (Granian calls this)."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     return app.create(load(), workers=int(os.environ.get(WORKERS, "1")))
 
 
+def _end_with(parent: int) -> None:
+    # A worker whose parent was killed would go on answering, beside the next server on its port.
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_EVERY_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until SIGTERM or SIGINT; then end what runs and return.
+    """Serve until SIGTERM or SIGINT; then answer what is under way, end, and return.
 
     Prints a new first superadmin, once, and the address of every contract.
+    Raises SettingsError, Unavailable, Invalid, and Told for an address that cannot be had.
     """
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.log import LogLevels
-    from granian.server import Server
-
+    for name in ENDS:
+        signal.signal(name, _end)
+    address = _free_address(host, port)
+    shown = f"[{host}]" if ":" in host else host
     if settings.public_url == Settings().public_url:
-        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
-        settings = msgspec.structs.replace(settings, public_url=f"http://{shown}:{port}")
-    welcome = asyncio.run(app.prepare(settings))
-    _greet(settings, welcome)
+        near = "127.0.0.1" if host in {"0.0.0.0", "::"} else shown  # noqa: S104
+        settings = msgspec.structs.replace(settings, public_url=f"http://{near}:{port}")
+    welcome = asyncio.run(_prepare(settings))
+    _greet(settings, welcome, f"http://{shown}:{port}")
     os.environ[PUBLIC_URL] = settings.public_url
     os.environ[WORKERS] = str(workers)
-    Server(
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_start_anew)
+    _Server(
         "dragoman.cli.serve:application",
         factory=True,
-        address=host,
+        address=address,
         port=port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
@@ -56,7 +77,68 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     ).serve()
 
 
-def _greet(settings: Settings, welcome: Welcome | None) -> None:
+async def _prepare(settings: Settings) -> Welcome | None:
+    await stands_at(settings)
+    return await app.prepare(settings)
+
+
+class _Server(Server):
+    """Granian, for which a worker that ends at Ctrl-C, as the whole group does, is no fault."""
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Note that the end was asked for."""
+        for worker in self.wrks:
+            worker.interrupt_by_parent = True
+        super().signal_handler_interrupt(*args, **kwargs)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """End every worker; raises SystemExit(1) after a fault."""
+        if self.interrupt_signal:
+            self.interrupt_children.clear()
+        super().shutdown(exit_code)
+
+
+# A worker that was just forked still has our handlers, which would swallow the signal that is
+# to end it: until it has its own, it dies of it. Nothing of its work is under way by then.
+
+
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+
+
+def _start_anew() -> None:
+    for name in ENDS:
+        signal.signal(name, signal.SIG_DFL)
+    _release()
+
+
+def _end(*_: Any) -> NoReturn:
+    sys.exit(0)
+
+
+def _free_address(host: str, port: int) -> str:
+    """Return the host's IP address; raises Told if the port cannot be had there.
+
+    Granian itself would share it with whoever listens there already.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return str(address[0])
+    except OSError as fault:
+        why = fault.strerror or str(fault)
+        raise Told(ERROR, f"cannot listen at {host} port {port}: {why}") from None
+
+
+def _greet(settings: Settings, welcome: Welcome | None, address: str) -> None:
     lines: list[str] = []
     if welcome is not None:
         lines += ["The first superadmin was created:", f"  username: {welcome.username}"]
@@ -64,6 +146,6 @@ def _greet(settings: Settings, welcome: Welcome | None) -> None:
             lines += [f"  password: {welcome.password}", "  (shown once; it stays valid)"]
     lines += ["Contracts:"]
     lines += [f"  {name}: {settings.public_url}/{name}/" for name in app.contracts_of(settings)]
-    lines += [f"Ready at {settings.public_url} (Ctrl-C stops)"]
+    lines += [f"Listening at {address} (Ctrl-C stops)"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -7,9 +7,8 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.store.engine import Read, Tx
-from dragoman.store.query import Query
+from dragoman.store.query import Query, bind
 from dragoman.store.schema import addresses, failures
-from dragoman.store.users import bind
 
 _OF = sa.select(failures.c.since, failures.c.count).where(
     failures.c.account == bind("account", sa.Text), failures.c.address == bind("address", sa.Text)

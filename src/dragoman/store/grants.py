@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from dragoman.store.engine import Tx
-from dragoman.store.query import Query
+from dragoman.store.query import Query, bind
 from dragoman.store.schema import access, grants, group_members
-from dragoman.store.users import bind
 
 _GRANTS: Query[None] = Query(sa.delete(grants).where(grants.c.user_id == bind("user_id")))
 _GROUPS: Query[None] = Query(

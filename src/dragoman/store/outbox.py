@@ -6,9 +6,8 @@ import msgspec
 import sqlalchemy as sa
 
 from dragoman.store.engine import Read, Tx
-from dragoman.store.query import Query, Row, within
+from dragoman.store.query import Query, Row, bind, within
 from dragoman.store.schema import outbox
-from dragoman.store.users import bind
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -52,6 +51,7 @@ _DUE = (
     .order_by(outbox.c.due_at)
     .limit(bind("limit"))
 )
+_ANY_DUE: Query[int] = Query(_DUE)
 _DUE_IDS: Query[int] = Query(_DUE.with_for_update(skip_locked=True), sqlite=_DUE)
 _LEASE: Query[Waiting] = Query(
     sa.update(outbox)
@@ -72,6 +72,7 @@ _LATER: Query[None] = Query(
         due_at=bind("due_at"), failed_at=bind("failed_at"), last_error=bind("last_error", sa.Text)
     )
 )
+_REMOVE: Query[None] = Query(sa.delete(outbox).where(outbox.c.id == bind("id")))
 _DROP: Query[None] = Query(sa.delete(outbox).where(outbox.c.user_id == bind("user_id")))
 _PURGE: Query[None] = Query(
     sa.delete(outbox).where(
@@ -97,6 +98,11 @@ async def add(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payload
     return await tx.one(_INSERT, **given, now=tx.now) or 0
 
 
+async def due(read: Read) -> bool:
+    """Say whether anything is due, without holding it."""
+    return await read.one(_ANY_DUE, now=read.now, limit=1) is not None
+
+
 async def lease(tx: Tx, *, until: int, limit: int = 10) -> list[Waiting]:
     """Take what is due; nobody else gets it before ``until``. Each taking is one attempt."""
     ids = await tx.all(_DUE_IDS, now=tx.now, limit=limit)
@@ -112,6 +118,11 @@ async def postpone(tx: Tx, waiting_id: int, *, due_at: int, last_error: str, giv
     """Try again later, or never."""
     failed_at = tx.now if give_up else 0
     await tx.run(_LATER, id=waiting_id, due_at=due_at, failed_at=failed_at, last_error=last_error)
+
+
+async def remove(tx: Tx, waiting_id: int) -> None:
+    """Forget one thing unsent: its cause is gone."""
+    await tx.run(_REMOVE, id=waiting_id)
 
 
 async def drop_of(tx: Tx, user_id: int) -> int:

@@ -7,9 +7,8 @@ import sqlalchemy as sa
 from dragoman.rules.model import Permission
 from dragoman.rules.policy import CATALOGUE
 from dragoman.store.engine import Tx
-from dragoman.store.query import Query
+from dragoman.store.query import Query, bind
 from dragoman.store.schema import permissions
-from dragoman.store.users import bind
 
 _ALL: Query[Permission] = Query(
     sa.select(permissions.c.id, permissions.c.codename, permissions.c.name).order_by(

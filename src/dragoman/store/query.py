@@ -110,6 +110,11 @@ def _first(row: Row) -> Any:
     return row[0]
 
 
+def bind(name: str, kind: Any = sa.BigInteger) -> Any:
+    """A named parameter of a type."""
+    return sa.bindparam(name, type_=kind())
+
+
 def like_pattern(word: str) -> str:
     """Return a LIKE pattern that finds the word anywhere, its own wildcards taken literally."""
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

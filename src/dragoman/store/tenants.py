@@ -11,9 +11,8 @@ from dragoman.rules.fields import canonical
 from dragoman.rules.model import Page, Tenant
 from dragoman.rules.policy import Reach
 from dragoman.store.engine import Read, Tx
-from dragoman.store.query import Query, Row, like_pattern
+from dragoman.store.query import Query, Row, bind, like_pattern
 from dragoman.store.schema import tenants, users
-from dragoman.store.users import bind
 
 LIVING = tenants.c.deleted_at.is_(None)
 COLUMNS: tuple[Any, ...] = (

@@ -6,17 +6,16 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from dragoman.rules.errors import NotFound, Taken
+from dragoman.rules.errors import NotFound
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Actor, Filter, Order, Page, Role, User
 from dragoman.store import counts, narrow
+from dragoman.store import names as holders
 from dragoman.store.engine import Read, Tx
 from dragoman.store.gather import PointRead
 from dragoman.store.narrow import LIVING, Scope
-from dragoman.store.query import Query, Row, within
+from dragoman.store.query import Query, Row, bind
 from dragoman.store.schema import names, tenants, users
 
 ROLES = tuple(Role)
@@ -55,11 +54,6 @@ def load(row: Row) -> User:
         row[10], row[11], row[12], row[13], row[14], bool(row[15]), bool(row[16]), row[17],
         row[18], row[19], row[20],
     )  # fmt: skip
-
-
-def bind(name: str, kind: Any = sa.BigInteger) -> Any:
-    """A named parameter of a type."""
-    return sa.bindparam(name, type_=kind())
 
 
 _SELECT = sa.select(*COLUMNS).select_from(users.outerjoin(tenants)).where(LIVING)
@@ -193,7 +187,7 @@ async def insert(tx: Tx, row: dict[str, Any]) -> int:
     user_id = await tx.one(_INSERT, **row)
     if user_id is None:
         raise NotFound
-    await _hold(tx, user_id, row["username_key"], row["email_key"])
+    await holders.hold(tx, user_id, row["username_key"], row["email_key"])
     tx.count(row["tenant_id"], row["role"], row["active"], 1)
     return user_id
 
@@ -203,45 +197,6 @@ def _derived(row: dict[str, Any]) -> dict[str, str]:
     return {"username_key": keys[0], "email_key": keys[1], "search": "\n".join(keys)}
 
 
-_KEY = sa.func.json_each(bind("keys", sa.Text)).table_valued("value")
-_HOLD_ROWS = sa.select(
-    sa.func.unnest(sa.bindparam("keys", type_=sa.ARRAY(sa.Text()))), bind("user_id")
-)
-_HOLD: Query[str] = Query(
-    postgres_insert(names)
-    .from_select(["key", "user_id"], _HOLD_ROWS)
-    .on_conflict_do_nothing()
-    .returning(names.c.key),
-    sqlite=sqlite_insert(names)
-    .from_select(["key", "user_id"], sa.select(_KEY.c.value, bind("user_id")).where(sa.true()))
-    .on_conflict_do_nothing()
-    .returning(names.c.key),
-)
-_RELEASE: Query[None] = Query(sa.delete(names).where(names.c.user_id == bind("user_id")))
-_HOLDERS: Query[tuple[str, int]] = Query(
-    sa.select(names.c.key, names.c.user_id).where(within(names.c.key, "keys")),
-    lambda row: (row[0], row[1]),
-)
-
-
-async def _hold(tx: Tx, user_id: int, username_key: str, email_key: str) -> None:
-    keys = sorted({key for key in (username_key, email_key) if key})
-    held = set(await tx.all(_HOLD, keys=keys, user_id=user_id))
-    if username_key not in held:
-        raise Taken("username")
-    if email_key and email_key not in held:
-        raise Taken("email")
-
-
-async def taken(read: Read | Tx, *, username: str, email: str, besides: int = 0) -> list[str]:
-    """Return which of ``username`` and ``email`` somebody else holds, as either."""
-    keys = {"username": canonical(username), "email": canonical(email)}
-    wanted = sorted({key for key in keys.values() if key})
-    holders = dict(await read.all(_HOLDERS, keys=wanted))
-    return [field for field, key in keys.items() if holders.get(key, besides) != besides]
-
-
-_CHANGEABLE = tuple(c.name for c in users.c if c.name not in {"id", "public_id", "created_at"})
 _SAVE: dict[tuple[str, ...], Query[None]] = {}
 
 
@@ -257,8 +212,8 @@ async def save(tx: Tx, before: User, changed: dict[str, Any]) -> None:
         whole = {name: changed.get(name, getattr(before, name)) for name in named}
         row.update(_derived(whole))
         if "username" in changed or "email" in changed:
-            await tx.run(_RELEASE, user_id=before.id)
-            await _hold(tx, before.id, row["username_key"], row["email_key"])
+            await holders.release(tx, before.id)
+            await holders.hold(tx, before.id, row["username_key"], row["email_key"])
     await _update(tx, before.id, row)
     tx.count(before.tenant_id, before.role, before.active, -1)
     tx.count(
@@ -315,7 +270,7 @@ async def remove(tx: Tx, user: User, *, erase: bool) -> None:
     row = {**blank, "search": "", "password_hash": "", "active": False, "deleted_at": tx.now}
     await _update(tx, user.id, {**row, "updated_at": tx.now, "last_login_at": user.last_login_at})
     await cut_off(tx, user.id)
-    await tx.run(_RELEASE, user_id=user.id)
+    await holders.release(tx, user.id)
     tx.count(user.tenant_id, user.role, user.active, -1)
 
 

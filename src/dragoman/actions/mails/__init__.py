@@ -1,0 +1,101 @@
+"""Mails in words: the facts of a letter, and the message that is made of them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+LINE = 998
+"""The longest line that SMTP carries (RFC 5321, 4.5.3.1.6), without its end."""
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody is told. ``template`` names a pair of files beside this one.
+
+    ``facts`` never holds what a person has chosen, like a name: whoever asks for a mail to
+    somebody else could put words, or a link of their own, into it.
+    """
+
+    template: str
+    recipient: str
+    subject: str
+    facts: dict[str, Any]
+
+
+def text(letter: Letter) -> str:
+    """Return the letter as plain text."""
+    return _render(f"{letter.template}.txt", letter.facts)
+
+
+def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMessage:
+    """Return the letter as a message: text and HTML, one link in each.
+
+    Args:
+        letter: what is told.
+        sender: the From header, ``dragoman@example.com`` or ``Dragoman <dragoman@…>``.
+        message_id: what stands before the @ of the Message-ID; the same for every attempt, so
+            that a mail that comes twice can be known as one.
+        at: the moment of sending, microseconds since 1970.
+
+    Raises ValueError for an address that would break out of its header.
+    """
+    from datetime import UTC, datetime
+    from email.headerregistry import Address
+    from email.message import EmailMessage
+    from email.policy import SMTP
+
+    message = EmailMessage(policy=SMTP)
+    message["From"] = sender
+    known = message["From"].addresses
+    if len(known) != 1 or "@" not in known[0].addr_spec:
+        raise ValueError("the sender is no e-mail address")
+    author = wire(known[0].addr_spec)
+    message.replace_header("From", Address(known[0].display_name, addr_spec=author))
+    message["To"] = Address(addr_spec=wire(letter.recipient))
+    message["Subject"] = letter.subject
+    message["Date"] = datetime.fromtimestamp(at // 1_000_000, UTC)
+    message["Message-ID"] = f"<{message_id}@{author.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes in return
+    plain, rich = text(letter), _render(f"{letter.template}.html", letter.facts)
+    message.set_content(plain, **_encoding(plain))
+    message.add_alternative(rich, subtype="html", **_encoding(rich))
+    return message
+
+
+def wire(address: str) -> str:
+    """Return an address as it travels: its domain in ASCII (RFC 5890); the local part stays."""
+    local, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    from email_validator import validate_email
+
+    found = validate_email(address, check_deliverability=False, globally_deliverable=False)
+    return f"{local}@{found.ascii_domain}"
+
+
+def _encoding(body: str) -> dict[str, str]:
+    """Leave plain lines as they are: a link that is broken into lines is easily lost."""
+    plain = body.isascii() and all(len(line) <= LINE for line in body.splitlines())
+    return {"cte": "7bit"} if plain else {}
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+
+
+def _render(name: str, facts: dict[str, Any]) -> str:
+    return _templates().get_template(name).render(facts)

@@ -1,0 +1,176 @@
+"""Migrations bring a database to ``store/schema.py`` and back, once, whoever starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pysqlite3 import dbapi2
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from dragoman.store import migrate
+from dragoman.store.schema import metadata
+from dragoman.store.sqlite import connect
+from tests.support.databases import ADMIN_PASSWORD, SECRET_KEY, query
+
+pytestmark = pytest.mark.anyio
+
+NOT_IN_METADATA = "users_search"
+"""The full-text table of SQLite (with its own tables) and the trigram index of PostgreSQL."""
+
+
+def _counts(name: str | None, kind: str) -> bool:
+    return not (kind in {"table", "index"} and (name or "").startswith(NOT_IN_METADATA))
+
+
+def _differences(connection: sa.Connection) -> list[Any]:
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "compare_type": True,
+            "include_name": lambda name, kind, _: _counts(name, kind),
+            "include_object": lambda _, name, kind, *__: _counts(name, kind),
+        },
+    )
+    return compare_metadata(context, metadata)
+
+
+async def differences(database: str) -> list[Any]:
+    """Return how a database differs from the tables that the code believes in."""
+    if database.startswith("sqlite:///"):
+        path = Path(database.removeprefix("sqlite:///"))
+        engine = sa.create_engine("sqlite://", module=dbapi2, creator=lambda: connect(path))
+        with engine.connect() as connection:
+            found = _differences(connection)
+        engine.dispose()
+        return found
+
+    async def make() -> Any:
+        return await asyncpg.connect(database)
+
+    online = create_async_engine("postgresql+asyncpg://", async_creator=make)
+    async with online.connect() as connection:
+        found = await connection.run_sync(_differences)
+    await online.dispose()
+    return found
+
+
+async def tables(database: str) -> set[str]:
+    """Return the names of everything that holds rows."""
+    if database.startswith("sqlite:///"):
+        statement = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    else:
+        statement = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    return {row[0] for row in await query(database, statement)}
+
+
+async def test_the_tables_are_those_of_the_schema(blank_database: str):
+    await migrate.upgrade(blank_database)
+    assert await differences(blank_database) == []
+    assert await migrate.version(blank_database) == migrate.HEAD
+
+
+async def test_the_comparison_sees_a_column_that_is_missing(database: str):
+    extra = sa.Column("nobody_knows_it", sa.Integer())
+    table = metadata.tables["permissions"]
+    table.append_column(extra)
+    try:
+        assert await differences(database)
+    finally:
+        table._columns.remove(extra)
+    assert await differences(database) == []
+
+
+async def test_down_to_nothing_and_up_again(blank_database: str):
+    await migrate.upgrade(blank_database)
+    before = await tables(blank_database)
+    assert {"users", "tenants", "audit", "counts"} <= before
+    await migrate.downgrade(blank_database, "base")
+    assert await tables(blank_database) == {"alembic_version"}
+    assert await migrate.version(blank_database) == ""
+    await migrate.upgrade(blank_database)
+    assert await tables(blank_database) == before
+    assert await differences(blank_database) == []
+
+
+async def test_every_text_of_postgresql_is_sorted_by_its_code_points(shelf):
+    with shelf.empty("postgresql") as database:
+        rows = await query(
+            database,
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND data_type = 'text' "
+            "AND collation_name IS DISTINCT FROM 'C'",
+        )
+    assert rows == []
+
+
+def test_head_is_the_newest_script():
+    scripts = ScriptDirectory(str(migrate.SCRIPTS))
+    assert scripts.get_heads() == [migrate.HEAD]
+
+
+START = """
+import asyncio, sys
+from dragoman import app
+from dragoman.settings import Settings
+settings = Settings(
+    database=sys.argv[1], secret_key=bytes.fromhex(sys.argv[2]), admin_password=sys.argv[3]
+)
+print("ready", flush=True)
+sys.stdin.readline()
+welcome = asyncio.run(app.prepare(settings))
+print("first" if welcome else "later")
+"""
+
+
+async def test_three_nodes_that_start_at_once_migrate_once(blank_database: str):
+    arguments = [blank_database, SECRET_KEY.hex(), ADMIN_PASSWORD]
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-c", START, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    said: list[tuple[str, str]] = []
+    try:
+        for node in nodes:
+            assert node.stdout is not None
+            assert node.stdout.readline() == "ready\n"
+        for node in nodes:
+            assert node.stdin is not None
+            node.stdin.write("go\n")
+            node.stdin.flush()
+    finally:
+        said.extend(node.communicate(timeout=60) for node in nodes)
+    assert [node.returncode for node in nodes] == [0, 0, 0], said
+    assert sorted(out.strip() for out, _ in said) == ["first", "later", "later"]
+    assert await query(blank_database, "SELECT version_num FROM alembic_version") == [
+        (migrate.HEAD,)
+    ]
+    assert len(await query(blank_database, "SELECT 1 FROM users")) == 1
+    assert len(await query(blank_database, "SELECT 1 FROM tenants")) == 1
+
+
+async def test_tasks_of_one_process_that_migrate_at_once_migrate_once(blank_database: str):
+    await asyncio.gather(*(migrate.upgrade(blank_database) for _ in range(3)))
+    assert await migrate.version(blank_database) == migrate.HEAD
+    assert await differences(blank_database) == []
+
+
+async def test_a_database_that_stands_at_head_is_left_alone(database: str):
+    before = await query(database, "SELECT * FROM permissions ORDER BY id")
+    await migrate.upgrade(database)
+    assert await query(database, "SELECT * FROM permissions ORDER BY id") == before

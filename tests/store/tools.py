@@ -1,0 +1,133 @@
+"""People and credentials made below the dialects, for tests of the lower floors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Any
+
+import argon2
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from dragoman import app
+from dragoman.actions import tenants, tokens, users
+from dragoman.actions.directory import Directory, machine
+from dragoman.actions.tokens import Kind, Presented
+from dragoman.rules import passwords, secrets
+from dragoman.rules.model import Actor, NewUser, Role, TenantChanges, User
+from dragoman.rules.passwords import Floor
+from dragoman.rules.policy import NOTHING_NARROWED, Narrowing
+from dragoman.settings import Settings
+from dragoman.store import users as rows
+from dragoman.store.engine import Tx
+from dragoman.store.query import Query
+from dragoman.store.schema import users as table
+
+KIND = Kind(contract="tests", make=secrets.make_hex)
+MACHINE = machine("tests")
+PASSWORD = "violet-Kettle-42"
+LIVING_IDS: Query[int] = Query(sa.select(table.c.id).where(table.c.deleted_at.is_(None)))
+
+
+@contextlib.contextmanager
+def cheap_hashes() -> Any:
+    """Hash with argon2 as ever, but with 64 KiB: for tests that make people by the dozen."""
+    with pytest.MonkeyPatch.context() as patch:
+        cheap = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+        patch.setattr(passwords, "_hasher", cheap)
+        patch.setattr(passwords, "DUMMY", cheap.hash("nobody knows it"))
+        yield
+
+
+@contextlib.asynccontextmanager
+async def transaction(directory: Directory, actor: Actor = MACHINE) -> AsyncGenerator[Tx]:
+    """Open the transaction of one change; by default of the machine that tests are."""
+    async with directory.begin(actor) as tx:
+        yield tx
+
+
+async def make_tenant(directory: Directory, slug: str) -> int:
+    """Add a tenant and return its id."""
+    async with transaction(directory) as tx:
+        made = await tenants.create(tx, TenantChanges(name=slug, slug=slug))
+    return made.tenant.id
+
+
+async def make_user(
+    directory: Directory,
+    username: str,
+    role: Role = Role.MEMBER,
+    tenant_id: int | None = None,
+    *,
+    password: str = PASSWORD,
+    **fields: Any,
+) -> User:
+    """Add a user through the action."""
+    new = NewUser(username=username, role=role, tenant_id=tenant_id, **fields)
+    return await users.create(directory, MACHINE, new, password, Floor())
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test says of a row of users; the rest of it does not matter there."""
+
+    username: str
+    tenant_id: int | None = None
+    role: Role = Role.MEMBER
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    active: bool = True
+    created_at: int = 1
+    last_login_at: int = 0
+
+
+async def insert_rows(tx: Tx, given: Iterable[Row]) -> list[int]:
+    """Add users through the store alone, by the hundred; returns their ids."""
+    blank = {
+        "display_name": "", "phone": "", "bio": "", "url": "", "company": "", "location": "",
+        "password_hash": "", "verified": False, "auth_epoch": 0, "updated_at": 1,
+    }  # fmt: skip
+    ids: list[int] = []
+    for row in given:
+        public_id = secrets.make_public_id()
+        whole = {**msgspec.structs.asdict(row), **blank, "public_id": public_id}
+        ids.append(await rows.insert(tx, {**whole, "role": int(row.role)}))
+    return ids
+
+
+async def credential(
+    directory: Directory, user_id: int, narrowing: Narrowing = NOTHING_NARROWED
+) -> Presented:
+    """Issue a credential of the contract ``tests`` to somebody."""
+    async with transaction(directory) as tx:
+        secret = await tokens.issue(tx, directory, user_id, KIND)
+    return Presented(kind=KIND, secret=secret, narrowing=narrowing, request_id="", address="")
+
+
+async def actor_of(
+    directory: Directory, user_id: int, narrowing: Narrowing = NOTHING_NARROWED
+) -> Actor:
+    """Return somebody as actor, behind a credential of its own."""
+    presented = await credential(directory, user_id, narrowing)
+    actor, _, _ = await tokens.authenticate(directory, presented)
+    return actor
+
+
+def visitor(address: str = "192.0.2.1") -> Actor:
+    """Return somebody who has not signed in."""
+    narrowing = NOTHING_NARROWED
+    return Actor(kind="visitor", contract="tests", narrowing=narrowing, address=address)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Directory]:
+    """Open the directory of these settings for a while."""
+    async with app.opened(settings) as directory:
+        yield directory
+
+
+def names_of(found: Sequence[User]) -> list[str]:
+    """Return the usernames of users."""
+    return [user.username for user in found]
