@@ -214,7 +214,7 @@ async def reset_owner(directory: Directory, visitor: Actor, uid: str, secret: st
     return user
 
 
-def is_open(row: tokens.OneTime | None, user: User, now: int) -> TypeGuard[tokens.OneTime]:
+def is_open(row: one_time.OneTime | None, user: User, now: int) -> TypeGuard[one_time.OneTime]:
     """Say whether a reset link still opens: not used, void or expired, the user as it was."""
     return (
         row is not None
@@ -226,7 +226,7 @@ def is_open(row: tokens.OneTime | None, user: User, now: int) -> TypeGuard[token
 
 
 def _must_open(
-    directory: Directory, row: tokens.OneTime | None, user: User, secret: str, now: int
+    directory: Directory, row: one_time.OneTime | None, user: User, secret: str, now: int
 ) -> None:
     if not is_open(row, user, now) or not secrets.same(reset_secret(directory, row), secret):
         raise Stale("token")
@@ -252,7 +252,10 @@ async def reset_password(
         raise Invalid(*faults)
     encoded = await directory.hashing.hash(password)
     async with directory.begin(visitor) as tx:
-        user = await people.get(tx, user.id)
+        try:
+            user = await people.get(tx, user.id)
+        except NotFound:
+            raise Stale("uid") from None
         row = await one_time.find(tx, user.id, RESET)
         _must_open(directory, row, user, secret, tx.now)
         await passwords.store(tx, user, encoded, "reset_password")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
 
 from dragoman.actions import deliver, tokens
 from dragoman.actions.directory import Directory, machine
@@ -12,28 +16,52 @@ from dragoman.rules.model import DAY, HOUR
 from dragoman.store import failures, outbox
 from dragoman.store import tokens as credentials
 
-BEAT_S = 1.0
-NOTE_EVERY = 10
-TIDY_EVERY = 3600
+SEND_EVERY_S = 1.0
+NOTE_EVERY_S = 10.0
+TIDY_EVERY_S = 3600.0
+FIRST_TIDY_S = 60.0
+MOST_S = 30.0
+"""The longest pause after a chore that fails again and again."""
 KEEP_SENT = 7 * DAY
 KEEP_ADDRESSES = 180 * DAY
+
+log: Any = structlog.get_logger()
 
 
 async def run(directory: Directory) -> None:
     """Run until cancelled: mails every second, touches every ten, tidying every hour.
 
-    A database that cannot serve is waited for.
+    Each goes its own pace: a silent mail server holds up mails alone. A database that cannot
+    serve is waited for.
     """
-    beat = 0
+    async with asyncio.TaskGroup() as chores:
+        chores.create_task(_every(SEND_EVERY_S, deliver.send_due, directory))
+        chores.create_task(_every(NOTE_EVERY_S, tokens.note_touches, directory))
+        chores.create_task(_every(TIDY_EVERY_S, purge, directory, first_s=FIRST_TIDY_S))
+
+
+async def _every(
+    pause_s: float,
+    chore: Callable[[Directory], Awaitable[int]],
+    directory: Directory,
+    *,
+    first_s: float = 0.0,
+) -> None:
+    await asyncio.sleep(first_s)
+    failures_in_a_row = 0
     while True:
-        with contextlib.suppress(Failure):
-            await deliver.send_due(directory)
-            if beat % NOTE_EVERY == 0:
-                await tokens.note_touches(directory)
-            if beat % TIDY_EVERY == TIDY_EVERY // 60:
-                await purge(directory)
-        beat += 1
-        await asyncio.sleep(BEAT_S)
+        try:
+            await chore(directory)
+            failures_in_a_row = 0
+        except Failure as fault:
+            failures_in_a_row += 1
+            if failures_in_a_row == 1:
+                log.warning("chore_waits", chore=chore.__name__, error=type(fault).__name__)
+        except Exception:  # a bug in one chore must not end them all
+            failures_in_a_row += 1
+            log.exception("bug", chore=chore.__name__)
+        longer_s = min(2.0**failures_in_a_row, MOST_S) if failures_in_a_row else 0.0
+        await asyncio.sleep(max(pause_s, longer_s))
 
 
 async def finish(directory: Directory) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import rich_click as click
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
@@ -94,6 +96,11 @@ def _unavailable(fault: errors.Unavailable) -> tuple[int, list[str]]:
     return ERROR, [f"{said}: {why}" if why else said]
 
 
+def _system(fault: OSError) -> tuple[int, list[str]]:
+    where = f"{fault.filename}: " if fault.filename else ""
+    return ERROR, [f"{where}{fault.strerror or fault}"]
+
+
 def _plain(code: int, text: str) -> Speak:
     return lambda _: (code, [text])
 
@@ -122,12 +129,28 @@ TABLE: Mapping[type[Exception], Speak] = {
     errors.UnsupportedMedia: lambda fault: (ERROR, [f"cannot read {fault.media_type!r}"]),
     errors.NotAnObject: lambda fault: (ERROR, [f"expected an object, but got {fault.kind}"]),
     errors.Failure: _plain(ERROR, "the directory refuses"),
+    OSError: _system,
 }
 
 
 def speak(fault: Exception) -> tuple[int, list[str]] | None:
     """Return the exit code and the lines for a fact; None for what is no fact but a bug."""
+    if isinstance(fault, BrokenPipeError):
+        return None  # whoever read our output has gone; click ends us quietly
     for ancestor in type(fault).__mro__:
         if ancestor in TABLE:
             return TABLE[ancestor](fault)
     return None
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Say something on standard error, without anything that a terminal would obey."""
+    for line in lines:
+        click.echo(plain(line), err=True)
+
+
+def plain(text: str) -> str:
+    """Return a text with every character that does not print written as its code."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

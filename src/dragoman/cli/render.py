@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-FORMS = ("table", "json", "ndjson")
+from dragoman.cli.errors import plain
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ENDLESS = 100_000
 """The width of a table that no terminal shows: nothing of it is folded or cut."""
@@ -50,7 +51,7 @@ class Listing:
     def add(self, records: Sequence[msgspec.Struct]) -> None:
         """Show some more."""
         if self._form == "table":
-            names = self._columns
+            self._begun, names = True, self._columns
             self._table.show([tuple(getattr(record, name) for name in names) for record in records])
             return
         for record in records:
@@ -61,6 +62,8 @@ class Listing:
 
     def end(self) -> None:
         """Close the list; an empty one is shown as such."""
+        if self._form == "table" and not self._begun:
+            self._table.show([])
         if self._form == "json":
             _write(b"\n]\n" if self._begun else b"[]\n")
         sys.stdout.flush()
@@ -84,21 +87,17 @@ class _Table:
         from rich.table import Table
         from rich.text import Text
 
+        folds = sys.stdout.isatty()
         cells = [[_shown(value) for value in row] for row in rows]
         table = Table(box=None, show_header=self._header, pad_edge=False, padding=(0, 2, 0, 0))
         for at, name in enumerate(self._columns):
             longest = max((cell_len(row[at]) for row in cells), default=0)
-            self._widths[at] = max(self._widths[at], longest)
-            table.add_column(name, min_width=None if self._wide else self._widths[at])
+            self._widths[at] = max(self._widths[at], longest, cell_len(name))
+            table.add_column(name, min_width=None if folds else self._widths[at])
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
         self._header = False
-        console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else ENDLESS)
-        console.print(table)
-
-    @property
-    def _wide(self) -> bool:
-        return sys.stdout.isatty()
+        Console(file=sys.stdout, width=None if folds else ENDLESS).print(table)
 
 
 def _shown(value: Any) -> str:
@@ -107,7 +106,4 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return plain(str(value))

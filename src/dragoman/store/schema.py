@@ -7,6 +7,8 @@ code points ("C"; SQLite's own), so that both databases answer in the same order
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -15,10 +17,6 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """64 bits; on SQLite the spelling that makes a primary key the row id."""
 
 TEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
-
-
-def _id() -> sa.Column[int]:
-    return sa.Column("id", BIG, primary_key=True, autoincrement=True)
 
 
 def _text(name: str, default: str | None = "") -> sa.Column[str]:
@@ -35,14 +33,32 @@ def _flag(name: str, default: bool) -> sa.Column[bool]:
     )
 
 
+def _part(name: str, of: str) -> sa.Column[int]:
+    return sa.Column(name, BIG, sa.ForeignKey(of), primary_key=True)
+
+
+def _where(condition: sa.ColumnElement[bool]) -> dict[str, Any]:
+    """An index over some rows only, on either database."""
+    return {"postgresql_where": condition, "sqlite_where": condition}
+
+
 def _user(name: str = "user_id", *, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, BIG, sa.ForeignKey("users.id"), nullable=nullable)
 
 
-tenants = sa.Table(
+def _things(name: str, *parts: Any) -> sa.Table:
+    """A table whose rows have ids, which are never given out twice."""
+    number = sa.Column("id", BIG, primary_key=True, autoincrement=True)
+    return sa.Table(name, metadata, number, *parts, sqlite_autoincrement=True)
+
+
+def _links(name: str, *parts: Any) -> sa.Table:
+    """A table whose rows are known by what they connect."""
+    return sa.Table(name, metadata, *parts, sqlite_with_rowid=False)
+
+
+tenants = _things(
     "tenants",
-    metadata,
-    _id(),
     sa.Column("public_id", TEXT, nullable=False, unique=True),  # a random UUID
     _text("name", None),
     _text("name_key", None),  # canonical, unique among the living
@@ -57,27 +73,13 @@ tenants = sa.Table(
     _big("created_at", None),
     _big("updated_at", None),
     sa.Column("deleted_at", BIG),
-    sqlite_autoincrement=True,  # ids are never given out twice
 )
-sa.Index(
-    "tenants_name",
-    tenants.c.name_key,
-    unique=True,
-    postgresql_where=tenants.c.deleted_at.is_(None),
-    sqlite_where=tenants.c.deleted_at.is_(None),
-)
-sa.Index(
-    "tenants_slug",
-    tenants.c.slug_key,
-    unique=True,
-    postgresql_where=tenants.c.deleted_at.is_(None),
-    sqlite_where=tenants.c.deleted_at.is_(None),
-)
+_standing = _where(tenants.c.deleted_at.is_(None))
+sa.Index("tenants_name", tenants.c.name_key, unique=True, **_standing)
+sa.Index("tenants_slug", tenants.c.slug_key, unique=True, **_standing)
 
-users = sa.Table(
+users = _things(
     "users",
-    metadata,
-    _id(),
     sa.Column("public_id", TEXT, nullable=False, unique=True),  # 17 characters, random
     sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id")),
     sa.Column("role", sa.SmallInteger(), nullable=False),  # rules.model.Role
@@ -102,7 +104,6 @@ users = sa.Table(
     _big("updated_at", None),
     _big("last_login_at"),
     sa.Column("deleted_at", BIG),
-    sqlite_autoincrement=True,
 )
 
 
@@ -111,8 +112,7 @@ def _living(name: str, *columns: sa.Column[object]) -> None:
 
     It ends with the id, so that a page's ids come from the index alone.
     """
-    living = users.c.deleted_at.is_(None)
-    sa.Index(name, *columns, users.c.id, postgresql_where=living, sqlite_where=living)
+    sa.Index(name, *columns, users.c.id, **_where(users.c.deleted_at.is_(None)))
 
 
 _living("users_by_name", users.c.username_key)
@@ -123,12 +123,10 @@ _living("users_by_tenant", users.c.tenant_id)
 _living("users_by_creation", users.c.created_at)
 _living("users_by_email", users.c.email_key)
 
-names = sa.Table(  # who holds a string, as username or as e-mail address: one holder in all
+names = _links(  # who holds a string, as username or as e-mail address: one holder in all
     "names",
-    metadata,
     sa.Column("key", TEXT, primary_key=True),
     _user(),
-    sqlite_with_rowid=False,
 )
 sa.Index("names_by_user", names.c.user_id)
 
@@ -140,60 +138,47 @@ permissions = sa.Table(
     _text("name", None),
 )
 
-groups = sa.Table(
+groups = _things(
     "groups",
-    metadata,
-    _id(),
     sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id"), nullable=False),
     _text("name", None),
     _text("name_key", None),
     _big("created_at", None),
     sa.UniqueConstraint("tenant_id", "name_key"),
-    sqlite_autoincrement=True,
 )
 
-group_permissions = sa.Table(
+group_permissions = _links(
     "group_permissions",
-    metadata,
-    sa.Column("group_id", BIG, sa.ForeignKey("groups.id"), primary_key=True),
-    sa.Column("permission_id", BIG, sa.ForeignKey("permissions.id"), primary_key=True),
-    sqlite_with_rowid=False,
+    _part("group_id", "groups.id"),
+    _part("permission_id", "permissions.id"),
 )
 
-group_members = sa.Table(
+group_members = _links(
     "group_members",
-    metadata,
-    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
-    sa.Column("group_id", BIG, sa.ForeignKey("groups.id"), primary_key=True),
-    sqlite_with_rowid=False,
+    _part("user_id", "users.id"),
+    _part("group_id", "groups.id"),
 )
 sa.Index("group_members_by_group", group_members.c.group_id)
 
-grants = sa.Table(
+grants = _links(
     "grants",
-    metadata,
-    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
-    sa.Column("permission_id", BIG, sa.ForeignKey("permissions.id"), primary_key=True),
+    _part("user_id", "users.id"),
+    _part("permission_id", "permissions.id"),
     _big("granted_by"),  # a user's id; 0 for the command line
     _big("granted_at", None),
-    sqlite_with_rowid=False,
 )
 
-access = sa.Table(  # who may use which foreign resource, and how far
+access = _links(  # who may use which foreign resource, and how far
     "access",
-    metadata,
-    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
+    _part("user_id", "users.id"),
     sa.Column("resource", TEXT, primary_key=True),
     _text("level", None),
     _big("granted_by"),
     _big("granted_at", None),
-    sqlite_with_rowid=False,
 )
 
-invitations = sa.Table(
+invitations = _things(
     "invitations",
-    metadata,
-    _id(),
     sa.Column("public_id", TEXT, nullable=False, unique=True),
     sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id"), nullable=False),
     _text("email", None),
@@ -207,15 +192,12 @@ invitations = sa.Table(
     _big("expires_at", None),
     _big("accepted_at"),
     _big("revoked_at"),
-    sqlite_autoincrement=True,
 )
 sa.Index("invitations_by_tenant", invitations.c.tenant_id, invitations.c.id)
 sa.Index("invitations_by_email", invitations.c.email_key)
 
-tokens = sa.Table(
+tokens = _things(
     "tokens",
-    metadata,
-    _id(),
     sa.Column("digest", sa.LargeBinary(), nullable=False, unique=True),  # SHA-256 of the secret
     _user(),
     _text("contract", None),  # who issued it: it works there alone
@@ -228,16 +210,13 @@ tokens = sa.Table(
     _big("idle_until", None),
     _big("expires_at", None),
     _big("used_at"),  # a refresh token works once
-    sqlite_autoincrement=True,
 )
 sa.Index("tokens_by_user", tokens.c.user_id)
 sa.Index("tokens_by_family", tokens.c.family)
 sa.Index("tokens_by_expiry", tokens.c.expires_at)
 
-one_time = sa.Table(  # secrets that go out by mail: derived from this row, never stored
+one_time = _things(  # secrets that go out by mail: derived from this row, never stored
     "one_time",
-    metadata,
-    _id(),
     _user(),
     _text("purpose", None),
     _big("generation"),
@@ -245,7 +224,6 @@ one_time = sa.Table(  # secrets that go out by mail: derived from this row, neve
     _big("expires_at", None),
     _big("used_at"),
     sa.UniqueConstraint("user_id", "purpose"),
-    sqlite_autoincrement=True,
 )
 
 signing_keys = sa.Table(
@@ -258,30 +236,24 @@ signing_keys = sa.Table(
     _big("retired_at"),
 )
 
-failures = sa.Table(  # attempts that failed, per account and address; address "" counts them all
+failures = _links(  # attempts that failed, per account and address; address "" counts them all
     "failures",
-    metadata,
     sa.Column("account", TEXT, primary_key=True),
     sa.Column("address", TEXT, primary_key=True),
     _big("since", None),
     _big("count", None),
-    sqlite_with_rowid=False,
 )
 sa.Index("failures_by_age", failures.c.since)
 
-addresses = sa.Table(  # from where a user has signed in before (digests, not addresses)
+addresses = _links(  # from where a user has signed in before (digests, not addresses)
     "addresses",
-    metadata,
-    sa.Column("user_id", BIG, sa.ForeignKey("users.id"), primary_key=True),
+    _part("user_id", "users.id"),
     sa.Column("address", TEXT, primary_key=True),
     _big("last_at", None),
-    sqlite_with_rowid=False,
 )
 
-audit = sa.Table(
+audit = _things(
     "audit",
-    metadata,
-    _id(),
     _big("at", None),
     _text("actor_kind", None),
     _big("actor_id"),
@@ -294,15 +266,12 @@ audit = sa.Table(
     _text("fields"),  # names of what was changed, never values
     _text("request_id"),
     _text("address"),
-    sqlite_autoincrement=True,
 )
 sa.Index("audit_by_target", audit.c.target_kind, audit.c.target_id, audit.c.id)
 sa.Index("audit_by_tenant", audit.c.tenant_id, audit.c.id)
 
-outbox = sa.Table(  # what is to be sent, written with its cause and sent after it
+outbox = _things(  # what is to be sent, written with its cause and sent after it
     "outbox",
-    metadata,
-    _id(),
     _text("kind", None),  # the mail's template
     _user(nullable=True),  # whom it concerns: it goes when that user is erased
     _text("recipient", None),
@@ -313,19 +282,16 @@ outbox = sa.Table(  # what is to be sent, written with its cause and sent after 
     _big("sent_at"),
     _big("failed_at"),  # given up
     _text("last_error"),
-    sqlite_autoincrement=True,
 )
-_waiting = sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
-sa.Index("outbox_due", outbox.c.due_at, postgresql_where=_waiting, sqlite_where=_waiting)
+_waiting = _where(sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0))
+sa.Index("outbox_due", outbox.c.due_at, **_waiting)
 sa.Index("outbox_by_user", outbox.c.user_id)
 
-counts = sa.Table(  # exact numbers of living users; several rows (shards) a counter on PostgreSQL
+counts = _links(  # exact numbers of living users; several rows (shards) a counter on PostgreSQL
     "counts",
-    metadata,
     sa.Column("tenant_id", BIG, primary_key=True, autoincrement=False),  # 0: without a tenant
     sa.Column("role", sa.SmallInteger(), primary_key=True, autoincrement=False),
     sa.Column("active", sa.Boolean(), primary_key=True),
     sa.Column("shard", sa.SmallInteger(), primary_key=True, autoincrement=False),
     _big("n", None),
-    sqlite_with_rowid=False,
 )

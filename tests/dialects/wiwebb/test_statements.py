@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -38,13 +38,13 @@ class Statements(list[str]):
         return len(self)
 
     def note(self, statement: str) -> None:
-        """Take down one statement."""
-        if not statement.lstrip().upper().startswith("PRAGMA"):
+        """Take down one statement; those marked ``--`` SQLite runs inside another one."""
+        if not statement.lstrip().startswith(("--", "PRAGMA")):
             self.append(statement)
 
 
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statements]:
+def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
     """What both drivers execute from now on, but for the upkeep, which rests."""
     executed = Statements()
     connect_sqlite, connect_postgres = sqlite.connect, asyncpg.connect
@@ -62,7 +62,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statements]:
     monkeypatch.setattr(sqlite, "connect", listened)
     monkeypatch.setattr(asyncpg, "connect", logged)
     monkeypatch.setattr(upkeep, "BEAT_S", 3600)
-    yield executed
+    return executed
 
 
 @pytest.fixture
@@ -145,7 +145,6 @@ async def test_a_stranger_costs_one_statement_at_most(
         "",
         "?page_size=100",
         "?page_size=2&page=2",
-        "?page_size=2&page=last",
         "?ordering=-date_joined",
         "?role=subscriber&is_active=true",
         "?tenant={acme}&role=subscriber&is_active=true&ordering=-username&page_size=1",
@@ -161,6 +160,15 @@ async def test_a_page_costs_four_statements_at_most(
     path = USERS + query.format_map(world.variables())
     cost = await statements.of(client, path, status=200, token=world.people[who].token)
     assert cost <= 4, statements
+
+
+@pytest.mark.anyio
+async def test_the_last_page_costs_one_look_more(
+    client: httpx.AsyncClient, statements: Statements, world: World
+) -> None:
+    """Its number is not known before the count."""
+    path, token = f"{USERS}?page_size=2&page=last", world.people["root"].token
+    assert await statements.of(client, path, status=200, token=token) <= 5, statements
 
 
 @pytest.mark.anyio

@@ -79,7 +79,7 @@ def wire(address: str) -> str:
     return f"{local}@{found.ascii_domain}"
 
 
-def _encoding(body: str) -> dict[str, str]:
+def _encoding(body: str) -> dict[str, Any]:
     """Leave plain lines as they are: a link that is broken into lines is easily lost."""
     plain = body.isascii() and all(len(line) <= LINE for line in body.splitlines())
     return {"cte": "7bit"} if plain else {}
