@@ -20,6 +20,7 @@ from dragoman import dialects
 from dragoman.actions import start, upkeep
 from dragoman.actions.directory import Directory
 from dragoman.actions.start import Welcome
+from dragoman.actions.tokens import Kind
 from dragoman.door import Door, Served
 from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate
@@ -78,6 +79,11 @@ def contracts_of(settings: Settings) -> tuple[str, ...]:
     if hidden:
         raise SettingsError([f"DRAGOMAN_HOSTS names contracts that are off: {', '.join(hidden)}"])
     return tuple(names)
+
+
+def kind_of(name: str) -> Kind:
+    """Return how a served contract's credentials look."""
+    return dialects.load(name).CONTRACT.kind
 
 
 async def prepare(settings: Settings) -> Welcome | None:

@@ -84,7 +84,9 @@ def tokens() -> None:
 
 
 @tokens.command(name="create")
-@click.option("--user", required=True, metavar="USER", help="A username, an e-mail address or an id.")
+@click.option(
+    "--user", required=True, metavar="USER", help="A username, an e-mail address or an id."
+)
 @click.option("--contract", required=True, metavar="NAME", help="Where it works, and only there.")
 @options.by_id
 @options.output

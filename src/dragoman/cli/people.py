@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 
@@ -139,9 +138,7 @@ def create(
             last_name=last_name,
             active=not inactive,
         )
-        user = await users.create(
-            directory, actor, new, password, FLOOR, alphabet=Alphabet.FREE
-        )
+        user = await users.create(directory, actor, new, password, FLOOR, alphabet=Alphabet.FREE)
         await _show(directory, user, form)
 
     run(work)

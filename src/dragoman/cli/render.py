@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import rich_click as click
 
 from dragoman.cli.errors import plain
 
@@ -32,6 +33,17 @@ def one(record: msgspec.Struct, form: str) -> None:
         _write(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
     else:
         _write(msgspec.json.encode(record) + b"\n")
+
+
+def line(text: str) -> None:
+    """Show a text as it is, but for what a terminal would obey."""
+    sys.stdout.write("\n".join(plain(part) for part in text.split("\n")) + "\n")
+
+
+def state(word: str, text: str) -> None:
+    """Show a line that begins with ``ok``, ``warn`` or ``fail``, in colour on a terminal."""
+    colour = {"ok": "green", "warn": "yellow", "fail": "red"}[word]
+    click.echo(f"{click.style(f'{word:<4}', fg=colour)}  {plain(text)}")
 
 
 class Listing:

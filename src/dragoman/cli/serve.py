@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import msgspec
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server.mp import MPServer
 
 from dragoman import app
 from dragoman.actions.start import Welcome
@@ -82,7 +82,7 @@ async def _prepare(settings: Settings) -> Welcome | None:
     return await app.prepare(settings)
 
 
-class _Server(Server):
+class _Server(MPServer):
     """Granian, for which a worker that ends at Ctrl-C, as the whole group does, is no fault."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:

@@ -25,9 +25,7 @@ def create(
     """Create a tenant and show it."""
     from dragoman.cli import places
 
-    places.create(
-        form, slug=slug, name=name or slug, email=email, url=url, description=description
-    )
+    places.create(form, slug=slug, name=name or slug, email=email, url=url, description=description)
 
 
 @tenants.command(name="list")

@@ -49,7 +49,9 @@ def create(*, from_stdin: bool, form: str, **given: Any) -> None:
     "--role", "roles", multiple=True, type=click.Choice(options.ROLES), help="May be repeated."
 )
 @click.option("--active/--inactive", default=None, help="Only those switched on, or off.")
-@click.option("--search", default="", metavar="WORDS", help="Every word occurs in a name or e-mail.")
+@click.option(
+    "--search", default="", metavar="WORDS", help="Every word occurs in a name or e-mail."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="N users at most.")
 @options.output
 def listing(*, form: str, **wanted: Any) -> None:

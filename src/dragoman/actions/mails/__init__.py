@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from dragoman.rules import fields
+
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
@@ -43,7 +45,7 @@ def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMe
             that a mail that comes twice can be known as one.
         at: the moment of sending, microseconds since 1970.
 
-    Raises ValueError for an address that would break out of its header.
+    Raises ValueError for what is no address: none breaks out of its header.
     """
     from datetime import UTC, datetime
     from email.headerregistry import Address
@@ -51,12 +53,10 @@ def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMe
     from email.policy import SMTP
 
     message = EmailMessage(policy=SMTP)
-    message["From"] = sender
-    known = message["From"].addresses
-    if len(known) != 1 or "@" not in known[0].addr_spec:
-        raise ValueError("the sender is no e-mail address")
-    author = wire(known[0].addr_spec)
-    message.replace_header("From", Address(known[0].display_name, addr_spec=author))
+    message["From"] = sender  # it may have a name beside the address
+    known = message["From"].addresses[0]
+    author = wire(known.addr_spec)
+    message.replace_header("From", Address(known.display_name, addr_spec=author))
     message["To"] = Address(addr_spec=wire(letter.recipient))
     message["Subject"] = letter.subject
     message["Date"] = datetime.fromtimestamp(at // 1_000_000, UTC)
@@ -69,7 +69,12 @@ def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMe
 
 
 def wire(address: str) -> str:
-    """Return an address as it travels: its domain in ASCII (RFC 5890); the local part stays."""
+    """Return an address as it travels: its domain in ASCII (RFC 5890); the local part stays.
+
+    Raises ValueError for what is no address by our own rules.
+    """
+    if not address or fields.email_problems(address):
+        raise ValueError("no e-mail address")
     local, _, domain = address.rpartition("@")
     if domain.isascii():
         return address
