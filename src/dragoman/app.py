@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate
 from dragoman.store.engine import Database, Driver
 from dragoman.web import health, logs
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def driver_for(settings: Settings) -> Driver:
@@ -138,8 +140,20 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
         dialect: Any = dialects.load(name)
         served[name] = Served(dialect.build(directory), dialect.DOCUMENTED)
     routes = health.routes(directory, migrate.HEAD)
-    own = Starlette(routes=[*routes, Route("/{rest:path}", _nothing)], lifespan=life)
+    own = Starlette(
+        routes=[*routes, Route("/", _index(settings, served)), Route("/{rest:path}", _nothing)],
+        lifespan=life,
+    )
     return Door(own, served, settings.hosts)
+
+
+def _index(settings: Settings, served: Mapping[str, Served]) -> Endpoint:
+    bases = {name: f"{settings.public_url}/{name}/" for name in served}
+
+    async def index(_: Request) -> Response:
+        return JSONResponse({"name": "Dragoman", "contracts": bases})
+
+    return index
 
 
 async def _nothing(_: Request) -> Response:

@@ -58,7 +58,9 @@ class Door:
         prefix = path[1:].partition("/")[0]
         served = self._contracts.get(prefix)
         if served is not None:
-            return served.app, {**scope, "root_path": scope.get("root_path", "") + "/" + prefix}
+            if path == f"/{prefix}":
+                path += "/"
+            return served.app, {**scope, "path": path, "root_path": f"/{prefix}"}
         for served in self._contracts.values():
             if served.documented.match(path):
                 return served.app, scope

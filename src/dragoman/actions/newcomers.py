@@ -82,7 +82,7 @@ async def add(
             action,
             target_id=user_id,
             tenant_id=tenant_id,
-            fields=[name for name, value in msgspec.structs.asdict(new).items() if value],
+            fields=[name for name, value in msgspec.structs.asdict(new).items() if value != ""],
         )
         user = await users.get(tx, user_id)
         if also is not None:

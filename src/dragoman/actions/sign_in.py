@@ -10,7 +10,7 @@ import msgspec
 from dragoman.actions import attempts, newcomers, passwords
 from dragoman.actions.directory import Directory
 from dragoman.actions.tokens import Kind, give
-from dragoman.rules import policy, secrets
+from dragoman.rules import fields, policy, secrets
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
@@ -159,7 +159,10 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
     """Send a reset link to the active user who holds an e-mail address, if there is one.
 
     Whoever asks learns nothing; more than five an hour for one address send nothing more.
+    Raises Invalid for what is no e-mail address.
     """
+    if faults := fields.email_problems(email):
+        raise Invalid(*faults)
     read = directory.read(visitor)
     found = await people.find_by_name(read, email)
     account = f"reset:{attempts.account_of(directory, email, found)}"
@@ -206,7 +209,8 @@ async def reset_owner(directory: Directory, visitor: Actor, uid: str, secret: st
     if not (uid.isascii() and uid.isprintable()):
         raise Stale("uid")  # no database takes everything that a path can hold
     read = directory.read(visitor)
-    user = await people.find_by_public_id(read, uid)
+    known = uid.isascii() and uid.isalnum()
+    user = await people.find_by_public_id(read, uid) if known else None
     if user is None or not user.active:
         raise Stale("uid")
     row = await one_time.find(read, user.id, RESET)

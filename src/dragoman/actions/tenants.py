@@ -11,11 +11,11 @@ from msgspec import UNSET
 
 from dragoman.actions.newcomers import trim
 from dragoman.rules import fields, policy
-from dragoman.rules.errors import InUse, Invalid, NoTenant, NotFound, Problem
+from dragoman.rules.errors import InUse, Invalid, LastSuperadmin, NoTenant, NotFound, Problem
 from dragoman.rules.model import Page, Tenant, TenantChanges
 from dragoman.rules.policy import Action
-from dragoman.store import audit, counts, tenants
-from dragoman.store.engine import LOCK_TENANTS, Read, Tx
+from dragoman.store import audit, counts, ranks, tenants
+from dragoman.store.engine import LOCK_SUPERADMINS, LOCK_TENANTS, Read, Tx
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -113,7 +113,7 @@ async def update(
 ) -> Counted:
     """Change a tenant; switching it off ends every session of its users.
 
-    Raises Forbidden, NotFound or Invalid; then nothing is changed.
+    Raises Forbidden, NotFound, Invalid or LastSuperadmin; then nothing is changed.
     """
     policy.require_tenant(tx.actor, Action.UPDATE_TENANT, tenant_id)
     await tx.lock(LOCK_TENANTS)
@@ -129,6 +129,9 @@ async def update(
     if changed:
         await tenants.save(tx, tenant_id, changed)
         if changed.get("active") is False:
+            await tx.lock(LOCK_SUPERADMINS)
+            if not await ranks.has_superadmin_outside(tx, tenant_id):
+                raise LastSuperadmin
             await tenants.cut_off(tx, tenant_id)
         await audit.write(
             tx,

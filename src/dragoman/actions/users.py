@@ -33,6 +33,7 @@ from dragoman.store import (
     narrow,
     one_time,
     outbox,
+    ranks,
     tenants,
     tokens,
     users,
@@ -279,9 +280,9 @@ async def _guard_last(tx: Tx, user: User) -> None:
         return
     if user.role is Role.SUPERADMIN:
         await tx.lock(LOCK_SUPERADMINS)
-        if not await users.has_other_superadmin(tx, user):
+        if not await ranks.has_other_superadmin(tx, user):
             raise LastSuperadmin
     if user.role is Role.OWNER and user.tenant_id and policy.guards_last_owner(tx.actor):
         await tx.lock(LOCK_OWNERS, user.tenant_id)
-        if not await users.has_other_owner(tx, user):
+        if not await ranks.has_other_owner(tx, user):
             raise LastOwner

@@ -25,6 +25,7 @@ from dragoman.settings import Settings, load
 WORKERS = "_DRAGOMAN_WORKERS"
 PUBLIC_URL = "DRAGOMAN_PUBLIC_URL"
 DRAIN_S = 10
+INSIST_EVERY_S = 0.5
 ORPHAN_EVERY_S = 1.0
 ENDS = (signal.SIGTERM, signal.SIGINT)
 
@@ -96,6 +97,15 @@ class _Server(MPServer):
         if self.interrupt_signal:
             self.interrupt_children.clear()
         super().shutdown(exit_code)
+
+    def _stop_workers(self) -> None:
+        # A signal is lost on a worker whose loop does not run yet, so it is told again.
+        end = time.monotonic() + DRAIN_S
+        while time.monotonic() < end and (alive := [w for w in self.wrks if w.is_alive()]):
+            for worker in alive:
+                worker.terminate()
+            alive[0].join(INSIST_EVERY_S)
+        super()._stop_workers()
 
 
 # A worker that was just forked still has our handlers, which would swallow the signal that is

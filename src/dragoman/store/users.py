@@ -274,23 +274,7 @@ async def remove(tx: Tx, user: User, *, erase: bool) -> None:
     tx.count(user.tenant_id, user.role, user.active, -1)
 
 
-_ACTIVE = sa.select(users.c.id).where(LIVING, users.c.active, users.c.id != bind("besides"))
-_OTHER_OWNER: Query[int] = Query(
-    _ACTIVE.where(users.c.tenant_id == bind("tenant_id"), users.c.role == int(Role.OWNER)).limit(1)
-)
-_OTHER_SUPERADMIN: Query[int] = Query(_ACTIVE.where(users.c.role == int(Role.SUPERADMIN)).limit(1))
 _ANYONE: Query[int] = Query(sa.select(users.c.id).limit(1))
-
-
-async def has_other_owner(tx: Tx, user: User) -> bool:
-    """Say whether the user's tenant has an active owner besides it (hold LOCK_OWNERS)."""
-    found = await tx.one(_OTHER_OWNER, besides=user.id, tenant_id=user.tenant_id)
-    return found is not None
-
-
-async def has_other_superadmin(tx: Tx, user: User) -> bool:
-    """Say whether there is an active superadmin besides it (hold LOCK_SUPERADMINS)."""
-    return await tx.one(_OTHER_SUPERADMIN, besides=user.id) is not None
 
 
 async def ever_any(read: Read | Tx) -> bool:

@@ -242,6 +242,7 @@ class Slashless:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on without the slash."""
         path: str = scope.get("path", "")
-        if scope["type"] == "http" and len(path) > 1 and path.endswith("/"):
+        root = len(scope.get("root_path", ""))
+        if scope["type"] == "http" and len(path) > root + 1 and path.endswith("/"):
             scope = {**scope, "path": path[:-1], "dragoman.path": path}
         await self.app(scope, receive, send)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 from markupsafe import Markup, escape
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 TEMPLATE = Path(__file__).with_name("docs.html")
@@ -37,7 +37,7 @@ _KEPT = 8  # made answers, one for each prefix and kind
 
 
 def routes(document: Path, title: str, *, address: str = "http://127.0.0.1:8000") -> list[Route]:
-    """Return the routes ``/openapi.json`` and ``/docs`` of one contract.
+    """Return the routes of one contract's document: ``/openapi.json``, ``/docs``, and ``/`` to it.
 
     ``document`` is its OpenAPI 3 document in YAML, read when first asked for and once; the
     routes may be mounted anywhere, and speak of the prefix (``root_path``) under which they
@@ -47,7 +47,12 @@ def routes(document: Path, title: str, *, address: str = "http://127.0.0.1:8000"
     return [
         Route("/openapi.json", partial(answer, kind="json")),
         Route("/docs", partial(answer, kind="page")),
+        Route("/", _to_page),
     ]
+
+
+def _to_page(request: Request) -> Response:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
 
 class _Made(NamedTuple):

@@ -55,12 +55,12 @@ def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMe
     message = EmailMessage(policy=SMTP)
     message["From"] = sender  # it may have a name beside the address
     known = message["From"].addresses[0]
-    author = wire(known.addr_spec)
-    message.replace_header("From", Address(known.display_name, addr_spec=author))
-    message["To"] = Address(addr_spec=wire(letter.recipient))
+    local, domain = wire(known.addr_spec)
+    message.replace_header("From", Address(known.display_name, local, domain))
+    message["To"] = Address("", *wire(letter.recipient))
     message["Subject"] = letter.subject
     message["Date"] = datetime.fromtimestamp(at // 1_000_000, UTC)
-    message["Message-ID"] = f"<{message_id}@{author.rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{message_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes in return
     plain, rich = text(letter), _render(f"{letter.template}.html", letter.facts)
     message.set_content(plain, **_encoding(plain))
@@ -68,20 +68,20 @@ def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMe
     return message
 
 
-def wire(address: str) -> str:
-    """Return an address as it travels: its domain in ASCII (RFC 5890); the local part stays.
+def wire(address: str) -> tuple[str, str]:
+    """Return an address as it travels: the local part as it is, the domain in ASCII (RFC 5890).
 
     Raises ValueError for what is no address by our own rules.
     """
     if not address or fields.email_problems(address):
         raise ValueError("no e-mail address")
     local, _, domain = address.rpartition("@")
-    if domain.isascii():
-        return address
-    from email_validator import validate_email
+    if not domain.isascii():
+        from email_validator import validate_email
 
-    found = validate_email(address, check_deliverability=False, globally_deliverable=False)
-    return f"{local}@{found.ascii_domain}"
+        found = validate_email(address, check_deliverability=False, globally_deliverable=False)
+        domain = found.ascii_domain
+    return local, domain
 
 
 def _encoding(body: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def build(directory: Directory) -> Any:
             DELETE=tenants.delete,
         ),
         at("/reset/{uid}/{secret}", GET=_public(reset.show), POST=_public(reset.submit)),
-        *docs.routes(OPENAPI, "WiWebb Users API"),
+        *docs.routes(OPENAPI, "WiWebb Users API", address=directory.settings.public_url),
         Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
     return Slashless(Starlette(routes=routes))
