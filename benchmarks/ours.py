@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from tests.support.postgresql import PostgreSQL
-from tests.support.server import dragoman, free_port
 
 from benchmarks.data import ADMIN_ID, OWNER_ID, Dataset
 from benchmarks.servers import Target, database, serving, settle
@@ -23,6 +21,8 @@ from dragoman.rules.fields import canonical
 from dragoman.rules.passwords import hash_password
 from dragoman.settings import Rate, Settings
 from dragoman.store import counts, migrate
+from tests.support.postgresql import PostgreSQL
+from tests.support.server import dragoman, free_port
 
 SECRET_KEY = bytes(range(32))
 PASSWORD = "violet-Kettle-42"

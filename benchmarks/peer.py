@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from tests.support.postgresql import PostgreSQL
-from tests.support.server import free_port
 
 from benchmarks.data import ADMIN_ID, OWNER_ID, Dataset
 from benchmarks.ours import PASSWORD
 from benchmarks.servers import Target, database, serving, settle
 from dragoman.dialects.wiwebb.schemas import WORDS
 from dragoman.rules.passwords import hash_password
+from tests.support.postgresql import PostgreSQL
+from tests.support.server import free_port
 
 HOME = Path(__file__).parents[1]
 BLOCKING_THREADS = 2

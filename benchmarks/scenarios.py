@@ -49,18 +49,19 @@ SCENARIOS = (
 def differences(scenario: Scenario, dataset: Dataset, targets: list[Target]) -> list[str]:
     """Ask every target for the same things once; return where their answers are not the same."""
     found: list[str] = []
-    for path in scenario.paths(dataset)[:CHECKED]:
-        answers = [_answer(target, scenario, path) for target in targets]
-        found += [
-            f"{path}: {target.name} answers {answer}, {targets[0].name} {answers[0]}"
-            for target, answer in zip(targets, answers, strict=True)
-            if answer != answers[0] or answer[0] != 200
-        ]
+    with httpx.Client(timeout=30) as client:
+        for path in dict.fromkeys(scenario.paths(dataset)[:CHECKED]):
+            answers = [_answer(client, target, scenario, path) for target in targets]
+            found += [
+                f"{path}: {target.name} answers {answer}, {targets[0].name} {answers[0]}"
+                for target, answer in zip(targets, answers, strict=True)
+                if answer != answers[0] or answer[0] != 200
+            ]
     return found
 
 
-def _answer(target: Target, scenario: Scenario, path: str) -> tuple[int, Any]:
+def _answer(client: httpx.Client, target: Target, scenario: Scenario, path: str) -> tuple[int, Any]:
     """Return status and body; links without the address, which is each target's own."""
     headers = {"Authorization": f"Token {target.tokens[scenario.caller]}"}
-    answer = httpx.get(target.url + path, headers=headers, timeout=30)
+    answer = client.get(target.url + path, headers=headers)
     return answer.status_code, msgspec.json.decode(answer.content.replace(target.url.encode(), b""))

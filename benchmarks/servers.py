@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import httpx
 import msgspec
+
 from tests.support.postgresql import PostgreSQL, with_database
 
 VARIABLE = "DRAGOMAN_BENCH_POSTGRESQL"

@@ -181,6 +181,7 @@ async def test_tasks_of_one_process_that_migrate_at_once_migrate_once(blank_data
             capture_output=True,
             text=True,
             timeout=15,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         pytest.fail("they wait for each other for ever", pytrace=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ HEAD = "0001"
 """The newest migration; a test holds it against ``migrations/``."""
 SCRIPTS = Path(__file__).with_name("migrations")
 LOCK = 7_236_451
-WAIT_S = 60.0
+"""The advisory lock that one migrating node holds on PostgreSQL."""
+_ALEMBIC = threading.Lock()  # its context is a global of the process
 
 
 async def upgrade(database: str, revision: str = "head") -> None:
@@ -74,4 +76,5 @@ def _run(database: str, command: str, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["database"] = database
-    getattr(commands, command)(config, revision)
+    with _ALEMBIC:
+        getattr(commands, command)(config, revision)

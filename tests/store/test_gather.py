@@ -1,0 +1,188 @@
+"""Point reads of the same moment travel together, and everybody gets its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dragoman.actions.directory import Directory
+from dragoman.rules import secrets
+from dragoman.rules.errors import Unavailable
+from dragoman.store import tokens
+from dragoman.store import users as rows
+from dragoman.store.engine import Database
+from dragoman.store.gather import Gatherer, PointRead
+from dragoman.store.postgres import PostgresDriver
+from dragoman.store.schema import users
+from tests.store.tools import MACHINE, Row, credential, insert_rows, make_user, transaction
+
+pytestmark = pytest.mark.anyio
+
+ANY_READ: PointRead[Any] = PointRead(
+    (sa.BigInteger(),),
+    lambda q: sa.select(q.c.n, users.c.username).select_from(q).join(users, users.c.id == q.c.k0),
+    lambda row: row[1],
+)
+
+
+class Statements:
+    """Answers a key by its double, odd thousands by nothing; notes who asked for what together."""
+
+    def __init__(self, *, patience_s: float = 0.0, fault: BaseException | None = None) -> None:
+        self.batches: list[list[int]] = []
+        self.patience_s = patience_s
+        self.fault = fault
+        self.flying = 0
+        self.most_flying = 0
+
+    async def __call__(
+        self, read: PointRead[Any], columns: dict[str, list[Any]]
+    ) -> list[tuple[int, Any]]:
+        keys = columns["k0"]
+        self.batches.append(keys)
+        self.flying += 1
+        self.most_flying = max(self.most_flying, self.flying)
+        try:
+            await asyncio.sleep(self.patience_s)
+            if self.fault is not None:
+                raise self.fault
+        finally:
+            self.flying -= 1
+        found = [(n, key * 2) for n, key in enumerate(keys, start=1) if key % 2000 < 1000]
+        return found[::-1]  # a database promises no order
+
+
+async def ask(gatherer: Gatherer, keys: Sequence[int]) -> list[Any]:
+    """Ask for keys from a task each, all in the same moment."""
+
+    async def one(key: int) -> Any:
+        return await gatherer.get((key,))
+
+    return await asyncio.gather(*(one(key) for key in keys))
+
+
+class TestGatherer:
+    async def test_everybody_gets_the_own_answer(self):
+        keys = [7, 3, 1500, 7, 3500, 3, 0]
+        assert await ask(Gatherer(ANY_READ, Statements()), keys) == [14, 6, None, 14, None, 6, 0]
+
+    async def test_one_alone_starts_at_once(self):
+        statements = Statements(patience_s=0.01)
+        waiting = Gatherer(ANY_READ, statements).get((1,))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert statements.batches == [[1]]
+        assert await waiting == 2
+
+    async def test_a_crowd_needs_few_statements(self):
+        statements = Statements(patience_s=0.005)
+        gatherer = Gatherer(ANY_READ, statements, flights=2, most=100)
+
+        async def one(key: int) -> Any:
+            await asyncio.sleep(key % 7 / 1000)
+            return await gatherer.get((key,))
+
+        keys = range(900)
+        assert await asyncio.gather(*(one(key) for key in keys)) == [key * 2 for key in keys]
+        assert sum(len(batch) for batch in statements.batches) == 900
+        assert len(statements.batches) < 40
+        assert max(len(batch) for batch in statements.batches) <= 100
+        assert statements.most_flying <= 2
+
+    async def test_an_error_reaches_every_waiter_and_nobody_later(self):
+        statements = Statements(patience_s=0.005, fault=Unavailable("database"))
+        gatherer = Gatherer(ANY_READ, statements, flights=1)
+        waiting = [gatherer.get((key,)) for key in range(5)]
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(fault, Unavailable) for fault in told)
+        statements.fault = None
+        assert await asyncio.wait_for(ask(gatherer, [1, 2]), 1) == [2, 4]
+
+    async def test_an_error_reaches_those_who_came_while_it_was_on_its_way(self):
+        statements = Statements(patience_s=0.01, fault=Unavailable("database"))
+        gatherer = Gatherer(ANY_READ, statements, flights=1)
+        first = asyncio.ensure_future(ask(gatherer, [1]))
+        await asyncio.sleep(0.005)
+        second = asyncio.ensure_future(ask(gatherer, [2]))
+        with pytest.raises(Unavailable):
+            await first
+        statements.fault = None
+        assert await asyncio.wait_for(second, 1) == [4]
+
+    async def test_who_does_not_wait_any_more_disturbs_nobody(self):
+        statements = Statements(patience_s=0.01)
+        gatherer = Gatherer(ANY_READ, statements, flights=1)
+        tasks = [asyncio.ensure_future(ask(gatherer, [key])) for key in range(6)]
+        await asyncio.sleep(0.002)
+        tasks[0].cancel()
+        tasks[3].cancel()
+        told = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [t for n, t in enumerate(told) if n not in {0, 3}] == [[2], [4], [8], [10]]
+        assert await asyncio.wait_for(ask(gatherer, [9]), 1) == [18]
+
+    async def test_all_who_asked_may_go(self):
+        gatherer = Gatherer(ANY_READ, Statements(patience_s=0.01), flights=1)
+        tasks = [asyncio.ensure_future(ask(gatherer, [key])) for key in range(3)]
+        await asyncio.sleep(0.002)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert await asyncio.wait_for(ask(gatherer, [4]), 1) == [8]
+
+    async def test_a_statement_that_was_cancelled_is_told(self):
+        gatherer = Gatherer(ANY_READ, Statements(fault=asyncio.CancelledError()), flights=1)
+        waiting = gatherer.get((1,))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, 1)
+
+
+class TestDatabases:
+    async def test_users_by_id(self, directory: Directory):
+        async with transaction(directory) as tx:
+            ids = await insert_rows(tx, (Row(username=f"user{n}") for n in range(120)))
+        read = directory.read(MACHINE)
+        wanted = [*ids, 987_654_321, ids[0], -1, 2**62, ids[-1]]
+        found = await asyncio.gather(*(rows.find(read, user_id) for user_id in wanted))
+        names = [user.username if user else None for user in found]
+        expected = [f"user{n}" for n in range(120)]
+        assert names == [*expected, None, "user0", None, None, "user119"]
+
+    async def test_credentials_and_whom_they_are_about(self, directory: Directory):
+        people = [await make_user(directory, f"user{n}", tenant_id=1) for n in range(4)]
+        held = [await credential(directory, user.id) for user in people]
+        asked: list[tuple[bytes, int]] = []
+        for n in range(40):
+            digest = secrets.digest(held[n % 4].secret if n % 5 else f"nobody's {n}")
+            asked.append((digest, people[n % 3].id if n % 7 else 0))
+        database: Database = directory.database
+        found = await asyncio.gather(*(tokens.standing(database, *key) for key in asked))
+        for n, standing in enumerate(found):
+            if n % 5 == 0:
+                assert standing is None
+                continue
+            assert standing is not None
+            assert standing.user.username == f"user{n % 4}"
+            ahead = standing.ahead
+            assert (ahead.username if ahead else None) == (f"user{n % 3}" if n % 7 else None)
+
+    @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+    async def test_a_crowd_at_postgresql_needs_few_statements(self, directory: Directory):
+        driver = directory.database.driver
+        assert isinstance(driver, PostgresDriver)
+        async with transaction(directory) as tx:
+            ids = await insert_rows(tx, (Row(username=f"user{n}") for n in range(50)))
+        batches: list[int] = []
+
+        async def fetch(read: PointRead[Any], columns: dict[str, list[Any]]) -> Any:
+            batches.append(len(columns["k0"]))
+            return await driver._gathered(read, columns)
+
+        gatherer = Gatherer(ANY_READ, fetch)
+        found = await ask(gatherer, ids * 10)
+        assert found == [f"user{n}" for n in range(50)] * 10
+        assert sum(batches) == 500
+        assert len(batches) <= 10
