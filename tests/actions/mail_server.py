@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class MailServer(Mailbox):
 def mail_server(
     *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None,
     password: bool = False, port: int = 0, **more: Any,
-) -> Iterator[MailServer]:  # fmt: skip
+) -> Generator[MailServer]:  # fmt: skip
     """Run one: with STARTTLS or TLS from the start, and a password that it asks for."""
     box = MailServer()
     port = port or free_port()
@@ -94,7 +94,7 @@ def mail_server(
 
 
 @contextlib.contextmanager
-def silent_server(*, drip: bytes = b"") -> Iterator[str]:
+def silent_server(*, drip: bytes = b"") -> Generator[str]:
     """Listen and never say a word; or ``drip``, a byte every tenth of a second, for ever."""
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -126,15 +126,15 @@ def certificate(folder: Path, *, host: str = "127.0.0.1") -> tuple[ssl.SSLContex
     """Make a certificate that signs itself; returns a server's context and the file to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]),
             critical=False,

@@ -259,5 +259,3 @@ def test_an_idle_server_holds_no_mail_program_in_memory() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
-
-

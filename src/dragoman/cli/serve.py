@@ -12,6 +12,8 @@ import time
 from typing import Any, NoReturn
 
 import msgspec
+from granian import _signals
+from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 from granian.server.mp import MPServer
@@ -33,6 +35,7 @@ ENDS = (signal.SIGTERM, signal.SIGINT)
 def application() -> Any:
     """Return the ASGI application of one worker process (Granian calls this)."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    _signals.set_loop_signals = _told_once
     return app.create(load(), workers=int(os.environ.get(WORKERS, "1")))
 
 
@@ -41,6 +44,26 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(ORPHAN_EVERY_S)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _told_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+    """Let SIGTERM and SIGINT end a worker, as Granian does it, but only the first of them.
+
+    A second one while requests are under way makes Granian hang until it is killed, and Ctrl-C
+    always sends two: the terminal's, to the whole group, and the main process's own.
+    """
+    event = WorkerSignal()
+    told = False
+
+    def tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            event.set()
+
+    for name in ENDS:
+        loop.add_signal_handler(name, tell)
+    return event
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import re
+import time
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ async def test_every_link_that_opens_nothing_reads_the_same(
             assert (await client.post(path, json=body, headers=by(world, "root"))).is_success
             base = used.rsplit("/", 2)[0]
             dead = [
-                used, older, of_idle, newer + "x", newer[:-1], newer.upper(),
+                used, older, of_idle, newer + "x", newer[:-1], newer + newer[-43:],
                 f"{base}/nobody/nonsense", f"{base}/{world.people['otto'].id}/x",
                 f"{base}/%00/x", f"{base}/%ff/%fe", f"{base}/%F0%9F%98%80/%F0%9F%98%80",
                 f"{base}/%ED%A0%80/%ED%A0%80", f"{base}/a%0d%0ab/c%0d%0ad", f"{base}/x/%00",
@@ -179,23 +180,24 @@ async def test_every_link_that_opens_nothing_reads_the_same(
             ]  # fmt: skip
             answers = [without_id(await client.get(link)) for link in dead]
             answers += [without_id(await fill_in(client, link)) for link in dead]
-            told = dict(zip([*dead, *dead], answers, strict=False))
-            assert {link: a[0] for link, a in told.items() if a[0] != 404} == {}
+            assert {status for status, _, _ in answers} == {404}
             assert {body for _, body, _ in answers} == {answers[0][1]}
             assert {str(headers) for _, _, headers in answers} == {str(answers[0][2])}
             assert (await fill_in(client, newer)).status_code == 200
     assert "of no use any more" in answers[0][1].decode()
 
 
-async def test_an_expired_link(inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_expired_link(
+    inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
     database, _ = inhabited
     with mail_server() as server:
         async with running(settings_for(database, smtp_url=server.url, reset_hours=1)) as client:
             link = await asked(client, server)
-            real = __import__("time").time_ns
-            monkeypatch.setattr("time.time_ns", lambda: real() + 3_500 * 10**9)
+            real = time.time_ns
+            monkeypatch.setattr(time, "time_ns", lambda: real() + 3_500 * 10**9)
             assert (await client.get(link)).status_code == 200
-            monkeypatch.setattr("time.time_ns", lambda: real() + 3_601 * 10**9)
+            monkeypatch.setattr(time, "time_ns", lambda: real() + 3_601 * 10**9)
             assert (await client.get(link)).status_code == 404
             assert (await fill_in(client, link)).status_code == 404
 

@@ -1,0 +1,175 @@
+"""What ends a user's credentials ends all of them, of every contract, with its own commit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from dragoman.actions import sign_in, tenants, tokens, users
+from dragoman.actions.directory import Directory
+from dragoman.actions.tokens import Kind, Presented
+from dragoman.rules import secrets
+from dragoman.rules.errors import Unauthenticated
+from dragoman.rules.model import Role, TenantChanges, User, UserChanges
+from dragoman.rules.passwords import Floor
+from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.store.engine import Tx
+from tests.store.tools import (
+    KIND,
+    MACHINE,
+    PASSWORD,
+    actor_of,
+    credential,
+    make_tenant,
+    make_user,
+    transaction,
+)
+
+pytestmark = pytest.mark.anyio
+
+Act = Callable[[Tx, User], Awaitable[Any]]
+
+
+async def _tenant_off(tx: Tx, user: User) -> None:
+    assert user.tenant_id is not None
+    await tenants.update(tx, user.tenant_id, TenantChanges(active=False))
+
+
+KILLS: dict[str, Act] = {
+    "deactivation": lambda tx, user: users.set_active(tx, user.id, active=False),
+    "deactivation by update": lambda tx, user: users.update(tx, user.id, UserChanges(active=False)),
+    "deletion": lambda tx, user: users.delete(tx, user.id, erase=False),
+    "erasure": lambda tx, user: users.delete(tx, user.id, erase=True),
+    "promotion": lambda tx, user: users.assign_role(tx, user.id, Role.OWNER),
+    "demotion": lambda tx, user: users.assign_role(tx, user.id, Role.VIEWER),
+    "a new password": lambda tx, user: users.store_password(tx, user, "hash", "test"),
+    "the tenant's deactivation": _tenant_off,
+}
+SPARES: dict[str, Act] = {
+    "another name": lambda tx, user: users.update(tx, user.id, UserChanges(username="other")),
+    "another address": lambda tx, user: users.update(tx, user.id, UserChanges(email="o@x.test")),
+    "activation of who is active": lambda tx, user: users.set_active(tx, user.id, active=True),
+    "the role it has": lambda tx, user: users.assign_role(tx, user.id, Role.MEMBER),
+    "the deactivation of somebody else": lambda tx, _: users.set_active(tx, 1, active=True),
+}
+
+
+async def stands(directory: Directory, held: list[Presented]) -> list[str]:
+    """Return what is said of each credential."""
+    said: list[str] = []
+    for presented in held:
+        try:
+            await tokens.authenticate(directory, presented)
+            said.append("valid")
+        except Unauthenticated as fault:
+            said.append(fault.why)
+    return said
+
+
+async def member(directory: Directory) -> tuple[User, list[Presented]]:
+    """Return a member of a tenant with an owner, and credentials of two contracts."""
+    home = await make_tenant(directory, "home")
+    await make_user(directory, "owner", Role.OWNER, home)
+    user = await make_user(directory, "member", tenant_id=home)
+    other = Kind(contract="other", make=secrets.make_urlsafe)
+    async with transaction(directory) as tx:
+        secret = await tokens.issue(tx, directory, user.id, other)
+    of_other = Presented(
+        kind=other, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address=""
+    )
+    return user, [await credential(directory, user.id), of_other]
+
+
+@pytest.mark.parametrize("act", KILLS)
+async def test_it_ends_every_credential_with_its_commit(directory: Directory, act: str):
+    user, held = await member(directory)
+    bystander = await credential(directory, 1)
+    async with transaction(directory) as tx:
+        await KILLS[act](tx, user)
+    assert "valid" not in await stands(directory, held)
+    assert await stands(directory, [bystander]) == ["valid"]
+
+
+@pytest.mark.parametrize("act", KILLS)
+async def test_it_ends_nothing_when_it_is_rolled_back(directory: Directory, act: str):
+    user, held = await member(directory)
+    with pytest.raises(ZeroDivisionError):
+        async with transaction(directory) as tx:
+            await KILLS[act](tx, user)
+            raise ZeroDivisionError
+    assert await stands(directory, held) == ["valid", "valid"]
+
+
+@pytest.mark.parametrize("act", SPARES)
+async def test_it_ends_nothing(directory: Directory, act: str):
+    user, held = await member(directory)
+    async with transaction(directory) as tx:
+        await SPARES[act](tx, user)
+    assert await stands(directory, held) == ["valid", "valid"]
+
+
+async def test_who_was_off_and_is_on_again_has_to_sign_in_again(directory: Directory):
+    user, held = await member(directory)
+    for active in (False, True):
+        async with transaction(directory) as tx:
+            await users.set_active(tx, user.id, active=active)
+    assert await stands(directory, held) == ["unknown", "unknown"]
+
+
+async def test_a_tenant_that_was_off_and_is_on_again_ended_its_sessions(directory: Directory):
+    user, held = await member(directory)
+    for active in (False, True):
+        async with transaction(directory) as tx:
+            assert user.tenant_id is not None
+            await tenants.update(tx, user.tenant_id, TenantChanges(active=active))
+    assert await stands(directory, held) == ["unknown", "unknown"]
+
+
+async def test_a_password_that_somebody_sets(directory: Directory):
+    user, held = await member(directory)
+    await users.set_password(directory, MACHINE, user.id, "another-Kettle-43", Floor())
+    assert "valid" not in await stands(directory, held)
+    _, secret = await sign_in.sign_in(directory, MACHINE, "member", "another-Kettle-43", KIND)
+    fresh = Presented(
+        kind=KIND, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address=""
+    )
+    assert await stands(directory, [fresh]) == ["valid"]
+
+
+@pytest.mark.parametrize("act", KILLS)
+async def test_who_was_cut_off_meanwhile_changes_nothing(directory: Directory, act: str):
+    """Hashing may keep a request waiting; its transaction looks again."""
+    user, _ = await member(directory)
+    actor = await actor_of(directory, user.id)
+    async with transaction(directory) as tx:
+        await KILLS[act](tx, user)
+    with pytest.raises(Unauthenticated):
+        async with directory.begin(actor):
+            pytest.fail("the transaction of somebody who was cut off")
+
+
+async def test_a_tenant_that_was_off_and_on_meanwhile_cut_its_users_off(directory: Directory):
+    user, _ = await member(directory)
+    actor = await actor_of(directory, user.id)
+    for active in (False, True):
+        async with transaction(directory) as tx:
+            assert user.tenant_id is not None
+            await tenants.update(tx, user.tenant_id, TenantChanges(active=active))
+    with pytest.raises(Unauthenticated):
+        async with directory.begin(actor):
+            pytest.fail("the transaction of somebody who was cut off")
+
+
+async def test_a_credential_works_at_its_own_contract_alone(directory: Directory):
+    _, (of_tests, of_other) = await member(directory)
+    stolen = Presented(
+        kind=of_other.kind,
+        secret=of_tests.secret,
+        narrowing=NOTHING_NARROWED,
+        request_id="",
+        address="",
+    )
+    assert await stands(directory, [stolen]) == ["unknown"]
+    assert PASSWORD not in of_tests.secret
