@@ -20,7 +20,6 @@ from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.servers import Target
 
 TARGETS = ("sqlite", "postgresql", "django")
-DJANGO = "Django REST framework"
 QUICK: dict[str, Any] = {
     "users": 1000, "seconds": 0.5, "warm_up": 0.1, "repetitions": 1, "connections": 4,
 }  # fmt: skip
@@ -44,7 +43,7 @@ def main() -> int:
         "output": str(options.output),
         "generator": "wrk" if options.wrk else "benchmarks/load.py",
     }
-    report.show(results, DJANGO, conditions)
+    report.show(results, peer.NAME, conditions)
     report.write(results, conditions, options.output)
     return int(any(result.failures or not result.rate for result in results))
 
@@ -98,13 +97,23 @@ def _measure(options: argparse.Namespace, dataset: Dataset, targets: list[Target
             _say(f"{scenario.name} ({repetition + 1} of {options.repetitions})")
             first = repetition % len(targets)
             for target in targets[first:] + targets[:first]:
-                measured = _ask(options, scenario, dataset, target)
+                measured = _watched(options, scenario, dataset, target)
                 runs.setdefault((scenario.name, target.name), []).append(measured)
     return [
         Result(scenario=scenario.name, target=target.name, runs=runs[scenario.name, target.name])
         for scenario in SCENARIOS
         for target in targets
     ]
+
+
+def _watched(
+    options: argparse.Namespace, scenario: Scenario, dataset: Dataset, target: Target
+) -> load.Measured:
+    before = servers.worked(target.pid)
+    measured = _ask(options, scenario, dataset, target)
+    took = max(0.0, servers.worked(target.pid) - before)
+    each = round(took / max(1, measured.answered) * 1e6, 1)
+    return msgspec.structs.replace(measured, server_us=each)
 
 
 def _ask(

@@ -37,14 +37,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back: requests a second, latencies in milliseconds, what failed and how often."""
+    """What came back: requests a second, latencies in milliseconds, what failed and how often.
+
+    ``answered`` counts the warm-up too. ``server_us`` is what the server's own processes worked
+    for one answer, in microseconds: whoever asks for the measurement adds it.
+    """
 
     rate: float
     median_ms: float
     p99_ms: float
     requests: int
+    answered: int
     failures: dict[str, int]
     generator_busy: float
+    server_us: float = 0.0
 
 
 class Run:
@@ -58,10 +64,12 @@ class Run:
         self.began = perf_counter() + plan.warm_up
         self.end = self.began + plan.seconds
         self.latencies: list[float] = []
+        self.answered = 0
         self.failures: Counter[str] = Counter()
 
     def note(self, sent: float, at: float, status: bytes) -> None:
         """Count an answer: its latency if it came in the measured time, its fault in any case."""
+        self.answered += 1
         if status != b"200":
             self.failures[status.decode("latin-1")] += 1
         elif self.began <= at <= self.end:
@@ -155,21 +163,15 @@ async def measure(plan: Plan) -> Measured:
     if late:
         run.failures["no answer"] += late
     busy, took = process_time() - busy, perf_counter() - took
-    return measured(run.latencies, plan.seconds, run.failures, busy / took if took else 0.0)
-
-
-def measured(
-    latencies: list[float], seconds: float, failures: dict[str, int], busy: float
-) -> Measured:
-    """Sum up the answers of ``seconds``, by their latencies in seconds."""
-    ranked = sorted(latencies) or [0.0]
+    ranked = sorted(run.latencies) or [0.0]
     return Measured(
-        rate=round(len(latencies) / seconds, 1),
+        rate=round(len(run.latencies) / plan.seconds, 1),
         median_ms=round(ranked[len(ranked) // 2] * 1000, 2),
         p99_ms=round(ranked[len(ranked) * 99 // 100] * 1000, 2),
-        requests=len(latencies),
-        failures=dict(failures),
-        generator_busy=round(busy, 2),
+        requests=len(run.latencies),
+        answered=run.answered,
+        failures=dict(run.failures),
+        generator_busy=round(busy / max(took, plan.seconds), 2),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +68,9 @@ def _served(name: str, url: str, dataset: Dataset, folder: Path, workers: int) -
         "DRAGOMAN_ANONYMOUS_RATE": "off",  # everything else as it comes, durability included
     }
     command = [*dragoman(), "serve", "--port", str(port), "--workers", str(workers)]
-    with ExitStack() as stack:
-        address = f"http://127.0.0.1:{port}"
-        stack.enter_context(serving(command, environment, folder, f"{address}/readyz"))
-        yield Target(name, address, credentials)
+    address = f"http://127.0.0.1:{port}"
+    with serving(command, environment, folder, f"{address}/readyz") as pid:
+        yield Target(name, address, pid, credentials)
 
 
 async def _fill(settings: Settings, dataset: Dataset) -> dict[str, str]:

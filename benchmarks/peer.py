@@ -23,6 +23,7 @@ from tests.support.postgresql import PostgreSQL
 from tests.support.server import free_port
 
 HOME = Path(__file__).parents[1]
+NAME = "Django REST framework"
 BLOCKING_THREADS = 2
 """Per worker: one waits for the database while another computes; more only queue for the GIL."""
 
@@ -56,8 +57,8 @@ def django(dataset: Dataset, folder: Path, workers: int, server: PostgreSQL) -> 
             "--log-level", "warning",
         ]  # fmt: skip
         address = f"http://127.0.0.1:{port}"
-        with serving(command, environment, folder, f"{address}/readyz"):
-            yield Target("Django REST framework", address, credentials)
+        with serving(command, environment, folder, f"{address}/readyz") as pid:
+            yield Target(NAME, address, pid, credentials)
 
 
 async def _fill(url: str, dataset: Dataset) -> dict[str, str]:

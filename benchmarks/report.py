@@ -10,8 +10,6 @@ from statistics import median
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.load import Measured
 
@@ -41,40 +39,34 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show(results: list[Result], against: str, conditions: dict[str, Any]) -> None:
-    """Print the table; ratios are against the target of that name, within this run."""
-    table = Table("target", title_justify="left")
-    for heading in ("requests/s", "lowest – highest", "ratio", "median ms", "p99 ms", "failed"):
-        table.add_column(heading, justify="right")
+    """Print a table per scenario; ratios are to the target of that name, within this run."""
     for scenario in dict.fromkeys(result.scenario for result in results):
-        table.add_section()
-        table.add_row(f"[bold]{scenario}")
-        for result in (r for r in results if r.scenario == scenario):
-            table.add_row(*_cells(result, results, against))
-    console = Console()
-    console = console if console.is_terminal else Console(width=100)
-    console.print(table)
+        print(f"{scenario}\n{'':24}{'requests/s':>10}{'from – to':>16}{'ratio':>9}", end="")
+        print(f"{'median ms':>11}{'p99 ms':>9}{'CPU µs':>9}{'failed':>8}")
+        measured = [result for result in results if result.scenario == scenario]
+        base = next((result.rate for result in measured if result.target == against), 0.0)
+        for result in measured:
+            print(_line(result, base))
+        print()
     busiest = max(run.generator_busy for result in results for run in result.runs)
-    console.print(
-        f"{conditions['users']:,} users, {conditions['workers']} workers, "
-        f"{conditions['connections']} connections, {conditions['repetitions']} × "
-        f"{conditions['seconds']} s each, interleaved; medians; load by {conditions['generator']}"
-        + (f", which kept up to {busiest:.0%} of a core busy." if busiest else "."),
-        soft_wrap=True,
+    print(
+        "{users:,} users, {workers} workers, {connections} connections, {repetitions} × {seconds:g} s"
+        " each in turns, medians of them.\nCPU: what the server's own processes worked for one"
+        " answer, without PostgreSQL's.\nLoad: {generator}".format_map(conditions)
+        + (f", which kept at most {busiest:.0%} of a core busy." if busiest else ".")
     )
 
 
-def _cells(result: Result, results: list[Result], against: str) -> list[str]:
-    base = [r.rate for r in results if (r.scenario, r.target) == (result.scenario, against)]
-    rates = [run.rate for run in result.runs]
-    return [
-        f"  {result.target}",
-        f"{result.rate:,.0f}",
-        f"{min(rates):,.0f} – {max(rates):,.0f}",
-        f"{result.rate / base[0]:.1f} ×" if base and base[0] else "",
-        f"{median(run.median_ms for run in result.runs):.2f}",
-        f"{median(run.p99_ms for run in result.runs):.2f}",
-        str(result.failures or ""),
-    ]
+def _line(result: Result, base: float) -> str:
+    runs = result.runs
+    rates = [run.rate for run in runs]
+    between = f"{min(rates):,.0f} – {max(rates):,.0f}"
+    ratio = f"{result.rate / base:.1f} ×" if base else ""
+    return (
+        f"  {result.target:22}{result.rate:>10,.0f}{between:>16}{ratio:>9}"
+        f"{median(run.median_ms for run in runs):>11.2f}{median(run.p99_ms for run in runs):>9.2f}"
+        f"{median(run.server_us for run in runs):>9,.0f}{result.failures or '':>8}"
+    )
 
 
 def write(results: list[Result], conditions: dict[str, Any], path: Path = LATEST) -> None:

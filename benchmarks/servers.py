@@ -23,10 +23,11 @@ PATIENCE_S = 60.0
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A server to measure: where it answers, and a credential of everybody who asks."""
+    """A server to measure: where it answers, its first process, and everybody's credential."""
 
     name: str
     url: str
+    pid: int
     tokens: dict[str, str]
 
 
@@ -64,8 +65,8 @@ async def settle(url: str) -> None:
 @contextlib.contextmanager
 def serving(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, ready: str
-) -> Generator[None]:
-    """Run a server for the length of a block.
+) -> Generator[int]:
+    """Run a server for the length of a block; yields the id of its first process.
 
     Args:
         command: what starts it.
@@ -86,7 +87,7 @@ def serving(
         )
     try:
         _wait(process, ready, folder)
-        yield
+        yield process.pid
     finally:
         _end(process)
 
@@ -109,3 +110,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def worked(pid: int) -> float:
+    """Return how many seconds a process and its children have worked so far; 0 without /proc.
+
+    A machine that is shared changes this figure less than it changes times.
+    """
+    place = Path("/proc") / str(pid)
+    try:
+        times = place.joinpath("stat").read_text().rpartition(")")[2].split()[11:13]
+        children = place.joinpath("task", str(pid), "children").read_text().split()
+    except OSError:
+        return 0.0
+    own = sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return own + sum(worked(int(child)) for child in children)

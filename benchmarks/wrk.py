@@ -41,8 +41,7 @@ def measure(plan: Plan) -> Measured:
         paths, script = Path(folder) / "paths", Path(folder) / "script.lua"
         paths.write_text("\n".join(plan.paths))
         script.write_text(SCRIPT.replace("PATHS", str(paths)))
-        if plan.warm_up:
-            _run(plan, script, plan.warm_up)
+        warm: dict[str, Any] = _run(plan, script, plan.warm_up) if plan.warm_up else {}
         told = _run(plan, script, plan.seconds)
     counted: dict[str, int] = dict(zip(FAULTS, told["failures"], strict=True))
     return Measured(
@@ -50,6 +49,7 @@ def measure(plan: Plan) -> Measured:
         median_ms=round(told["median"] / 1000, 2),
         p99_ms=round(told["p99"] / 1000, 2),
         requests=told["requests"],
+        answered=told["requests"] + warm.get("requests", 0),
         failures={fault: number for fault, number in counted.items() if number},
         generator_busy=0.0,
     )

@@ -141,7 +141,7 @@ async def test_silence_at_the_other_end_holds_up_no_request_and_no_chore(
     inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, world = inhabited
-    monkeypatch.setattr(upkeep, "NOTE_EVERY_S", 0.1)
+    monkeypatch.setattr(upkeep, "NOTE_EVERY", 0.1)
     monkeypatch.setattr(deliver, "GRACE_S", 0.2)
     by_mia = {"Authorization": f"Token {world.people['mia'].token}"}
     with silent_server() as url:
@@ -191,8 +191,8 @@ async def test_a_bug_in_one_chore_ends_no_other(
 
     monkeypatch.setattr(deliver, "send_due", broken)
     monkeypatch.setattr(upkeep, "purge", working)
-    monkeypatch.setattr(upkeep, "FIRST_TIDY_S", 0.05)
-    monkeypatch.setattr(upkeep, "TIDY_EVERY_S", 0.05)
+    monkeypatch.setattr(upkeep, "FIRST_TIDY", 0.05)
+    monkeypatch.setattr(upkeep, "TIDY_EVERY", 0.05)
     async with directory_of(database, "") as directory:
         chores = asyncio.create_task(upkeep.run(directory))
         await asyncio.sleep(0.5)

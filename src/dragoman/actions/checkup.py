@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,14 +34,21 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str = ""
 
 
+_POSTGRESQL = re.compile(
+    r"(?:(?P<user>[\w.%+-]+)(?::[^@]*)?@)?"
+    r"(?P<where>[\w.-]*(?::\d+)?(?:,[\w.-]+(?::\d+)?)*(?:/[\w.%-]*)?)(?:\?[^@]*)?"
+)
+
+
 def place(database: str) -> str:
     """Return where a database is, without anybody's password."""
     if database.startswith("sqlite:///"):
         return f"SQLite, {database.removeprefix('sqlite:///')}"
-    rest = database.partition("://")[2].partition("?")[0]
-    who, _, where = rest.rpartition("@")
-    user = who.partition(":")[0]
-    return f"PostgreSQL, {user}@{where}" if user else f"PostgreSQL, {where}"
+    found = _POSTGRESQL.fullmatch(database.partition("://")[2])
+    if found is None:
+        return "PostgreSQL"  # an address so odd that nobody can say where its password ends
+    user = f"{found['user']}@" if found["user"] else ""
+    return f"PostgreSQL, {user}{found['where']}"
 
 
 # --------------------------------------------------------------------------- settings

@@ -127,7 +127,7 @@ async def update(
         if value is not UNSET and value != getattr(tenant, name)
     }
     if changed:
-        await tenants.save(tx, tenant_id, changed)
+        await tenants.save(tx, tenant, changed)
         if changed.get("active") is False:
             await tx.lock(LOCK_SUPERADMINS)
             if not await ranks.has_superadmin_outside(tx, tenant_id):
@@ -147,10 +147,10 @@ async def update(
 async def delete(tx: Tx, tenant_id: int) -> None:
     """Delete a tenant without users; raises Forbidden, NotFound or InUse."""
     policy.require_tenant(tx.actor, Action.DELETE_TENANT, tenant_id)
-    await tenants.get(tx, tenant_id, to_change=True)
+    tenant = await tenants.get(tx, tenant_id, to_change=True)
     if await tenants.is_inhabited(tx, tenant_id):
         raise InUse
-    await tenants.save(tx, tenant_id, {"deleted_at": tx.now})
+    await tenants.save(tx, tenant, {"deleted_at": tx.now})
     await tenants.cut_off(tx, tenant_id)
     await audit.write(
         tx,

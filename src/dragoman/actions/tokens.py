@@ -71,6 +71,7 @@ async def authenticate(
         role=user.role,
         permissions=found.permissions,
         auth_epoch=user.auth_epoch,
+        tenant_epoch=found.tenant_epoch,
         token_id=found.token.id,
         request_id=presented.request_id,
         address=presented.address,

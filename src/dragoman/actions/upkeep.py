@@ -16,10 +16,9 @@ from dragoman.rules.model import DAY, HOUR
 from dragoman.store import failures, outbox
 from dragoman.store import tokens as credentials
 
-SEND_EVERY_S = 1.0
-NOTE_EVERY_S = 10.0
-TIDY_EVERY_S = 3600.0
-FIRST_TIDY_S = 60.0
+BEAT_S = 1.0
+NOTE_EVERY, FIRST_TIDY, TIDY_EVERY = 10, 60, 3600
+"""Paces of the slower chores, in beats."""
 MOST_S = 30.0
 """The longest pause after a chore that fails again and again."""
 KEEP_SENT = 7 * DAY
@@ -35,9 +34,10 @@ async def run(directory: Directory) -> None:
     serve is waited for.
     """
     async with asyncio.TaskGroup() as chores:
-        chores.create_task(_every(SEND_EVERY_S, deliver.send_due, directory))
-        chores.create_task(_every(NOTE_EVERY_S, tokens.note_touches, directory))
-        chores.create_task(_every(TIDY_EVERY_S, purge, directory, first_s=FIRST_TIDY_S))
+        chores.create_task(_every(BEAT_S, deliver.send_due, directory))
+        chores.create_task(_every(BEAT_S * NOTE_EVERY, tokens.note_touches, directory))
+        first_s = BEAT_S * FIRST_TIDY
+        chores.create_task(_every(BEAT_S * TIDY_EVERY, purge, directory, first_s=first_s))
 
 
 async def _every(

@@ -109,6 +109,24 @@ async def tenant_named(read: Read, slug: str) -> Tenant:
     return tenant
 
 
+async def _home(directory: Directory, slug: str | None, role: Role) -> Tenant | None:
+    """Return where a new user stands: as told, else, if the role needs it, as the settings say."""
+    read = directory.read(command_line())
+    if slug is not None:
+        return await tenant_named(read, slug)
+    if role.of_platform:
+        return None
+    slug = directory.settings.tenant
+    home = await places.find_by_slug(read, slug)
+    if home is None:
+        raise Told(
+            NOT_FOUND,
+            f"there is no tenant {slug!r} (DRAGOMAN_TENANT) yet: the first 'dragoman serve' "
+            f"makes it, or 'dragoman tenants create --slug {slug}'",
+        )
+    return home
+
+
 def create(
     password: str,
     form: str,
@@ -125,10 +143,7 @@ def create(
 
     async def work(directory: Directory) -> None:
         actor = command_line()
-        slug = tenant
-        if slug is None and not Role[role.upper()].of_platform:
-            slug = directory.settings.tenant
-        home = await tenant_named(directory.read(actor), slug) if slug is not None else None
+        home = await _home(directory, tenant, Role[role.upper()])
         new = NewUser(
             username=username,
             email=email,

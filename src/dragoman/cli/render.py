@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -109,7 +110,12 @@ class _Table:
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
         self._header = False
-        Console(file=sys.stdout, width=None if folds else ENDLESS).print(table)
+        if folds:
+            Console(file=sys.stdout).print(table)
+            return
+        drawn = io.StringIO()
+        Console(file=drawn, width=ENDLESS).print(table)
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines())
 
 
 def _shown(value: Any) -> str:

@@ -26,7 +26,8 @@ from dragoman.settings import Settings, load
 
 WORKERS = "_DRAGOMAN_WORKERS"
 PUBLIC_URL = "DRAGOMAN_PUBLIC_URL"
-DRAIN_S = 10
+DRAIN_S = 8
+"""What is under way at the end has so many seconds; Docker kills after 10."""
 INSIST_EVERY_S = 0.5
 ORPHAN_EVERY_S = 1.0
 ENDS = (signal.SIGTERM, signal.SIGINT)
@@ -124,9 +125,10 @@ class _Server(MPServer):
     def _stop_workers(self) -> None:
         # A signal is lost on a worker whose loop does not run yet, so it is told again.
         end = time.monotonic() + DRAIN_S
-        while time.monotonic() < end and (alive := [w for w in self.wrks if w.is_alive()]):
+        while alive := [worker for worker in self.wrks if worker.is_alive()]:
+            late = time.monotonic() > end
             for worker in alive:
-                worker.terminate()
+                worker.kill() if late else worker.terminate()
             alive[0].join(INSIST_EVERY_S)
         super()._stop_workers()
 

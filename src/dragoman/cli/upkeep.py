@@ -143,7 +143,9 @@ async def _examine() -> list[Finding]:
     where = checkup.place(settings.database)
     try:
         version = await stands_at(settings)
-        findings.append(Finding("database", OK, where))
+        path = settings.sqlite_path
+        there = path is None or path.exists()
+        findings.append(Finding("database", OK, where if there else f"{where}, not there yet"))
         findings.append(_migrations(version))
         if version == migrations.HEAD:
             async with app.opened(_keyed(settings)) as directory:

@@ -133,11 +133,14 @@ def set_password(user: str, *, is_id: bool, from_stdin: bool) -> None:
 
 @users.command(name="set-role")
 @click.argument("user")
-@click.argument("role", type=click.Choice(options.ROLES))
+@click.argument("role", metavar="ROLE", type=click.Choice(options.ROLES))
 @options.by_id
 @options.output
 def set_role(user: str, role: str, *, is_id: bool, form: str) -> None:
-    """Give a user another role, in the same tenant; every session of the user ends."""
+    """Give a user another role, in the same tenant; every session of the user ends.
+
+    ROLE is superadmin, admin, owner, member or viewer.
+    """
     from dragoman.cli import people
 
     people.set_role(user, role, form, is_id=is_id)

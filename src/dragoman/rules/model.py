@@ -120,6 +120,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     role: Role = Role.VIEWER
     permissions: frozenset[str] = frozenset()
     auth_epoch: int = 0
+    tenant_epoch: int = 0
     token_id: int = 0
     name: str = ""
     request_id: str = ""

@@ -13,12 +13,14 @@ import sqlalchemy as sa
 
 from dragoman.rules.model import Actor, Filter, Order
 from dragoman.rules.policy import Reach
-from dragoman.store.query import Query, Row, like_pattern, within
+from dragoman.store.query import Query, Row, holds_all, like_pattern, within
 from dragoman.store.schema import tenants, users
 
 LIVING = users.c.deleted_at.is_(None)
 GRAM = 3
 """Letters a word needs for the trigram index; shorter ones are looked for row by row."""
+INDEXED = 8
+"""So many words, the longest, go to the index; any number of others to its candidates."""
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -36,8 +38,8 @@ class Shape(msgspec.Struct, frozen=True):
     tenant: bool
     roles: bool
     active: bool
-    long_words: int
-    short_words: int
+    grams: int  # how many words the trigram index looks for
+    words: bool  # are there others, to be looked for row by row?
     orders: tuple[Order, ...] = ()
     after: bool = False
     among: bool = False
@@ -48,34 +50,40 @@ def scope_of(actor: Actor, reach: Reach) -> Scope:
     return Scope(reach, actor.tenant_id, actor.user_id)
 
 
+def _split(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the words for the index, and the others."""
+    ordered = sorted(words, key=len, reverse=True)
+    grams = [word for word in ordered[:INDEXED] if len(word) >= GRAM]
+    return grams, ordered[len(grams) :]
+
+
 def shape_of(scope: Scope, wanted: Filter, orders: tuple[Order, ...] = ()) -> Shape:
     """Return the shape of a list."""
-    long_words = sum(len(word) >= GRAM for word in wanted.words)
+    grams, others = _split(wanted.words)
     return Shape(
         reach=scope.reach,
         tenant=wanted.tenant_id is not None,
         roles=wanted.roles is not None,
         active=wanted.active is not None,
-        long_words=long_words,
-        short_words=len(wanted.words) - long_words,
+        grams=len(grams),
+        words=bool(others),
         orders=orders,
     )
 
 
 def values_of(scope: Scope, wanted: Filter) -> dict[str, Any]:
     """Return the parameters of a list's conditions."""
-    words = [word for word in wanted.words if len(word) >= GRAM]
+    grams, others = _split(wanted.words)
     values: dict[str, Any] = {
         "own_tenant": scope.tenant_id,
         "own_id": scope.user_id,
         "tenant": wanted.tenant_id,
         "roles": sorted(int(role) for role in wanted.roles or ()),
         "active": wanted.active,
-        "match": " AND ".join('"' + word.replace('"', '""') + '"' for word in words),
+        "match": " AND ".join('"' + word.replace('"', '""') + '"' for word in grams),
+        "words": others,
     }
-    values.update((f"long{i}", like_pattern(word)) for i, word in enumerate(words))
-    short = [word for word in wanted.words if len(word) < GRAM]
-    values.update((f"short{i}", word) for i, word in enumerate(short))
+    values.update((f"gram{i}", like_pattern(word)) for i, word in enumerate(grams))
     return values
 
 
@@ -101,24 +109,17 @@ def _conditions(shape: Shape, dialect: str) -> list[Any]:
 
 
 def _search(shape: Shape, dialect: str) -> list[Any]:
+    found: list[Any] = [holds_all(users.c.search, "words")] if shape.words else []
     texts = sa.Text()
-    if dialect == "sqlite":
-        found = [
-            sa.func.instr(users.c.search, sa.bindparam(f"short{i}", type_=texts)) > 0
-            for i in range(shape.short_words)
+    if dialect == "postgresql":
+        return found + [
+            users.c.search.like(sa.bindparam(f"gram{i}", type_=texts)) for i in range(shape.grams)
         ]
-        if shape.long_words:
-            hits = sa.text("SELECT rowid FROM users_search WHERE users_search MATCH :match")
-            hits = hits.bindparams(sa.bindparam("match", type_=texts))
-            found.append(users.c.id.in_(hits.columns(sa.column("rowid"))))
-        return found
-    short = [
-        sa.func.strpos(users.c.search, sa.bindparam(f"short{i}", type_=texts)) > 0
-        for i in range(shape.short_words)
-    ]
-    return short + [
-        users.c.search.like(sa.bindparam(f"long{i}", type_=texts)) for i in range(shape.long_words)
-    ]
+    if shape.grams:
+        hits = sa.text("SELECT rowid FROM users_search WHERE users_search MATCH :match")
+        hits = hits.bindparams(sa.bindparam("match", type_=texts))
+        found.append(users.c.id.in_(hits.columns(sa.column("rowid"))))
+    return found
 
 
 KEYS: dict[str, Any] = {

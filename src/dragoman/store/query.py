@@ -46,6 +46,32 @@ def _within_sqlite(element: within, compiler: Any, **options: Any) -> str:
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - our own names
 
 
+class holds_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+    """Every word of a list, given as one parameter, stands somewhere in the column."""
+
+    inherit_cache = False
+    type = sa.Boolean()
+
+    def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.parameter = sa.bindparam(name, type_=ARRAY(sa.Text()), unique=False)
+
+
+@compiles(holds_all, "postgresql")
+def _holds_all_postgresql(element: holds_all, compiler: Any, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    words = compiler.process(element.parameter, **options)
+    return f"NOT EXISTS (SELECT 1 FROM unnest({words}) AS w WHERE strpos({column}, w) = 0)"  # noqa: S608 - our own names
+
+
+@compiles(holds_all, "sqlite")
+def _holds_all_sqlite(element: holds_all, compiler: Any, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    plain = sa.bindparam(element.parameter.key, type_=sa.Text())
+    words = compiler.process(plain, **options)
+    return f"NOT EXISTS (SELECT 1 FROM json_each({words}) AS w WHERE instr({column}, w.value) = 0)"  # noqa: S608 - our own names
+
+
 class words(FunctionElement[str]):  # noqa: N801 - reads like a function in a statement
     """The texts of a group in one, with a space between them."""
 

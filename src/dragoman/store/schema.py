@@ -67,6 +67,7 @@ tenants = _things(
     _text("email"),
     _text("url"),
     _text("description"),
+    _text("search"),  # canonical name, slug and e-mail, one a line
     _flag("active", True),
     _big("auth_epoch"),  # moves when the tenant is switched off: its users' credentials die
     _flag("ever_owned", False),  # has it ever had an owner? then no sign-up becomes one

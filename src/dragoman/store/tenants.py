@@ -11,7 +11,7 @@ from dragoman.rules.fields import canonical
 from dragoman.rules.model import Page, Tenant
 from dragoman.rules.policy import Reach
 from dragoman.store.engine import Read, Tx
-from dragoman.store.query import Query, Row, bind, like_pattern
+from dragoman.store.query import Query, Row, bind, holds_all
 from dragoman.store.schema import tenants, users
 
 LIVING = tenants.c.deleted_at.is_(None)
@@ -85,23 +85,27 @@ _INSERT: Query[int] = Query(
 
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
     """Add a tenant; returns its id (hold LOCK_TENANTS and look for its names before)."""
-    keys = {"name_key": canonical(row["name"]), "slug_key": canonical(row["slug"])}
     times = {"created_at": tx.now, "updated_at": tx.now}
-    return await tx.one(_INSERT, **row, **keys, **times) or 0
+    return await tx.one(_INSERT, **row, **_derived(row), **times) or 0
+
+
+def _derived(row: dict[str, str]) -> dict[str, str]:
+    name, slug, email = (canonical(row[n]) for n in ("name", "slug", "email"))
+    return {"name_key": name, "slug_key": slug, "search": f"{name}\n{slug}\n{email}"}
 
 
 _SAVE: dict[tuple[str, ...], Query[None]] = {}
 
 
-async def save(tx: Tx, tenant_id: int, changed: dict[str, Any]) -> None:
+async def save(tx: Tx, before: Tenant, changed: dict[str, Any]) -> None:
     """Write changed columns of a tenant whose row is held."""
     row: dict[str, Any] = {**changed, "updated_at": tx.now}
-    row.update({f"{n}_key": canonical(row[n]) for n in ("name", "slug") if n in row})
+    row |= _derived({n: changed.get(n, getattr(before, n)) for n in ("name", "slug", "email")})
     shape = tuple(sorted(row))
     if shape not in _SAVE:
         values = {name: bind(name, type(tenants.c[name].type)) for name in shape}
         _SAVE[shape] = Query(sa.update(tenants).where(tenants.c.id == bind("which")).values(values))
-    await tx.run(_SAVE[shape], **row, which=tenant_id)
+    await tx.run(_SAVE[shape], **row, which=before.id)
 
 
 _CUT: Query[None] = Query(
@@ -171,11 +175,9 @@ async def page(
     if active is not None:
         found.append(tenants.c.active == bind("active", sa.Boolean))
         values["active"] = active
-    for i, word in enumerate(words):
-        pattern = bind(f"word{i}", sa.Text)
-        lowered = (tenants.c.name_key, tenants.c.slug_key, sa.func.lower(tenants.c.email))
-        found.append(sa.or_(*(c.like(pattern, escape="\\") for c in lowered)))
-        values[f"word{i}"] = like_pattern(word)
+    if words:
+        found.append(holds_all(tenants.c.search, "words"))
+        values["words"] = list(words)
     column = KEYS[order[0]].desc() if order[1] else KEYS[order[0]].asc()
     rows: Query[Tenant] = Query(
         sa.select(*COLUMNS)

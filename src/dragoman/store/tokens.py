@@ -33,6 +33,7 @@ class Standing(msgspec.Struct, frozen=True):
     user: User
     epochs_hold: bool
     tenant_active: bool
+    tenant_epoch: int
     permissions: frozenset[str]
     ahead: User | None
 
@@ -83,6 +84,7 @@ def _standing_select(q: Any) -> Any:
                 tokens.c.tenant_epoch == sa.func.coalesce(tenants.c.auth_epoch, 0),
             ),
             sa.func.coalesce(tenants.c.active, sa.true()),
+            tokens.c.tenant_epoch,
             _codenames,
             *people.COLUMNS,
             *_TARGET,
@@ -96,20 +98,22 @@ def _standing_select(q: Any) -> Any:
     )
 
 
-_USER_AT = 1 + len(_TOKEN) + 5
+_OWN = 6
+_USER_AT = 1 + len(_TOKEN) + _OWN
 _TARGET_AT = _USER_AT + len(people.COLUMNS)
 
 
 def _load(row: Row) -> Standing:
     values = tuple(row)
-    idle_until, used_at, epochs_hold, tenant_active, codenames = values[_USER_AT - 5 : _USER_AT]
+    idle, used, hold, tenant_active, tenant_epoch, codenames = values[_USER_AT - _OWN : _USER_AT]
     return Standing(
-        Token(*values[1 : _USER_AT - 5]),
-        idle_until,
-        used_at,
+        Token(*values[1 : _USER_AT - _OWN]),
+        idle,
+        used,
         people.load(values[_USER_AT:]),
-        bool(epochs_hold),
+        bool(hold),
         bool(tenant_active),
+        tenant_epoch,
         frozenset(codenames.split(" ")) if codenames else frozenset(),
         people.load(values[_TARGET_AT:]) if values[_TARGET_AT] is not None else None,
     )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dragoman.rules.errors import NotFound
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Actor, Filter, Order, Page, Role, User
+from dragoman.rules.policy import Reach
 from dragoman.store import counts, narrow
 from dragoman.store import names as holders
 from dragoman.store.engine import Read, Tx
@@ -89,6 +90,7 @@ _STANDS: Query[int] = Query(
         users.c.active,
         users.c.auth_epoch == bind("epoch"),
         sa.or_(tenants.c.id.is_(None), tenants.c.active),
+        sa.func.coalesce(tenants.c.auth_epoch, 0) == bind("tenant_epoch"),
     )
 )
 
@@ -126,7 +128,8 @@ async def password_hash(read: Read | Tx, user_id: int) -> str:
 
 async def stands(tx: Tx, actor: Actor) -> bool:
     """Say whether the person behind a credential still has the standing it was issued for."""
-    return await tx.one(_STANDS, id=actor.user_id, epoch=actor.auth_epoch) is not None
+    epochs = {"epoch": actor.auth_epoch, "tenant_epoch": actor.tenant_epoch}
+    return await tx.one(_STANDS, id=actor.user_id, **epochs) is not None
 
 
 async def page(
@@ -151,15 +154,17 @@ async def page(
     """
     values: dict[str, Any] = narrow.values_of(scope, wanted)
     shape = narrow.shape_of(scope, wanted, orders)
+    shape_alone = narrow.shape_of(scope, wanted)
     if wanted.words:
-        bare = narrow.shape_of(scope, wanted)
-        hits = await read.all(narrow.ids_query(bare), **values, limit=CANDIDATES + 1)
+        hits = await read.all(narrow.ids_query(shape_alone), **values, limit=CANDIDATES + 1)
         if len(hits) <= CANDIDATES:
             count = len(hits)
-            shape = msgspec.structs.replace(shape, among=True, long_words=0, short_words=0)
+            shape = msgspec.structs.replace(shape, among=True, grams=0, words=False)
             values["among"] = hits
         else:
-            count = await read.one(narrow.count_query(bare), **values) or 0
+            count = await read.one(narrow.count_query(shape_alone), **values) or 0
+    elif scope.reach is Reach.SELF:
+        count = await read.one(narrow.count_query(shape_alone), **values) or 0
     else:
         count = await counts.of(read, scope, wanted)
     if after is not None:

@@ -129,6 +129,7 @@ def upgrade() -> None:
         sa.Column("email", TEXT, server_default="", nullable=False),
         sa.Column("url", TEXT, server_default="", nullable=False),
         sa.Column("description", TEXT, server_default="", nullable=False),
+        sa.Column("search", TEXT, server_default="", nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("auth_epoch", BIG, server_default="0", nullable=False),
         sa.Column("ever_owned", sa.Boolean(), server_default=sa.false(), nullable=False),

@@ -1,0 +1,237 @@
+"""PostgreSQL: connections that die, a pool that is exhausted, a server that does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from dragoman.actions import users
+from dragoman.actions.directory import Directory
+from dragoman.rules.errors import Unavailable
+from dragoman.rules.model import Filter, Order, UserChanges
+from dragoman.rules.policy import Reach
+from dragoman.store import counts
+from dragoman.store import users as rows
+from dragoman.store.narrow import Scope
+from dragoman.store.postgres import PostgresDriver
+from tests.store.tools import MACHINE, Row, insert_rows, transaction
+from tests.support.databases import query
+
+pytestmark = pytest.mark.anyio
+
+BY_NAME = (Order("username"),)
+EVERYBODY = Scope(Reach.ANY, None, 0)
+WORK = 6
+"""Connections for transactions and scans."""
+
+
+@pytest.fixture(params=[pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """This database alone."""
+    return request.param
+
+
+async def cut(database: str) -> int:
+    """End every connection of the application; return how many there were."""
+    ended = await query(
+        database,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'dragoman'",
+    )
+    return len(ended)
+
+
+async def connections(database: str) -> int:
+    found = await query(
+        database,
+        "SELECT 1 FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'dragoman'",
+    )
+    return len(found)
+
+
+async def point(directory: Directory) -> None:
+    assert await rows.find(directory.read(MACHINE), 1) is not None
+
+
+async def scan(directory: Directory) -> None:
+    page = await rows.page(directory.read(MACHINE), EVERYBODY, Filter(), BY_NAME, limit=1)
+    assert page.rows
+
+
+async def write(directory: Directory) -> None:
+    async with transaction(directory) as tx:
+        await users.update(tx, 1, UserChanges(first_name=f"{random.random()}"))
+
+
+ALL = (point, scan, write)
+
+
+async def warm(directory: Directory) -> None:
+    """Open every connection that the pools may have."""
+    await asyncio.gather(*(work(directory) for work in ALL * 8))
+
+
+class TestLostConnections:
+    async def test_whoever_asks_is_told_or_served_and_soon_everybody_is_served(
+        self, directory: Directory, database: str
+    ):
+        await warm(directory)
+        assert await cut(database) >= 2
+        told = await asyncio.gather(*(work(directory) for work in ALL * 10), return_exceptions=True)
+        strange = [fault for fault in told if fault and not isinstance(fault, Unavailable)]
+        assert strange == []
+        for _ in range(2):
+            for work in ALL:
+                await asyncio.wait_for(work(directory), 2)
+        assert await connections(database) <= WORK + 2
+
+    async def test_one_after_the_other(self, directory: Directory, database: str):
+        for work in ALL:
+            await warm(directory)
+            await cut(database)
+            lost = 0
+            for _ in range(20):
+                try:
+                    await asyncio.wait_for(work(directory), 2)
+                except Unavailable:
+                    lost += 1
+            assert lost <= WORK, work
+
+    async def test_a_transaction_that_loses_its_connection_changes_nothing(
+        self, directory: Directory, database: str
+    ):
+        with pytest.raises(Unavailable):
+            async with transaction(directory) as tx:
+                await insert_rows(tx, [Row(username="half")])
+                await cut(database)
+                await asyncio.sleep(0.05)
+                await insert_rows(tx, [Row(username="other half")])
+        assert await query(database, "SELECT 1 FROM users WHERE username LIKE '%half'") == []
+        await write(directory)
+        assert await counts.differences(directory.read(MACHINE)) == {}
+
+    async def test_a_commit_that_loses_its_connection_is_unavailable(
+        self, directory: Directory, database: str
+    ):
+        with pytest.raises(Unavailable):
+            async with transaction(directory) as tx:
+                await insert_rows(tx, [Row(username="half")])
+                await cut(database)
+        assert await query(database, "SELECT 1 FROM users WHERE username = 'half'") == []
+
+
+class TestPool:
+    @contextlib.asynccontextmanager
+    async def taken(self, directory: Directory, number: int) -> AsyncIterator[None]:
+        """Keep so many connections busy for the length of a block."""
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(number):
+                await stack.enter_async_context(transaction(directory))
+            yield
+
+    async def test_who_finds_no_connection_is_told_within_two_seconds(self, directory: Directory):
+        async with self.taken(directory, WORK):
+            began = time.monotonic()
+            told = await asyncio.gather(
+                *(work(directory) for work in (scan, write) * 4), return_exceptions=True
+            )
+            assert all(isinstance(fault, Unavailable) for fault in told), told
+            assert time.monotonic() - began < 3
+            await asyncio.wait_for(point(directory), 1)  # these have connections of their own
+        await asyncio.gather(*(work(directory) for work in ALL * 4))
+
+    async def test_who_waits_gets_the_next_connection(self, directory: Directory):
+        async with self.taken(directory, WORK):
+            waiting = asyncio.create_task(scan(directory))
+            await asyncio.sleep(0.1)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, 1)
+
+    async def test_who_stops_waiting_takes_no_connection_along(
+        self, directory: Directory, database: str
+    ):
+        chance = random.Random(3)
+
+        async def impatient() -> None:
+            with contextlib.suppress(TimeoutError, Unavailable):
+                async with asyncio.timeout(chance.random() / 20):
+                    await chance.choice((scan, write))(directory)
+
+        for _ in range(8):
+            await asyncio.gather(*(impatient() for _ in range(25)))
+        async with asyncio.timeout(5), self.taken(directory, WORK):
+            assert await connections(database) <= WORK + 2
+
+    async def test_an_error_of_ours_gives_the_connection_back(self, directory: Directory):
+        for _ in range(WORK * 2):
+            with pytest.raises(ZeroDivisionError):
+                async with transaction(directory):
+                    raise ZeroDivisionError
+        async with asyncio.timeout(5), self.taken(directory, WORK):
+            pass
+
+    async def test_a_task_that_is_cancelled_in_its_transaction_changes_nothing(
+        self, directory: Directory, database: str
+    ):
+        entered = asyncio.Event()
+
+        async def change() -> None:
+            async with transaction(directory) as tx:
+                await insert_rows(tx, [Row(username="half")])
+                entered.set()
+                await asyncio.sleep(30)
+
+        task = asyncio.create_task(change())
+        await entered.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with transaction(directory) as tx:
+            await insert_rows(tx, [Row(username="whole")])
+        found = await query(database, "SELECT username FROM users WHERE id > 1")
+        assert found == [("whole",)]
+
+
+class TestNoServer:
+    async def test_nobody_listens(self, free_port: int):
+        driver = PostgresDriver(f"postgresql://x@127.0.0.1:{free_port}/x")
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            await driver.open()
+        assert time.monotonic() - began < 2.5
+        await driver.close()
+
+    async def test_somebody_listens_and_says_nothing(self):
+        async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(20)
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        driver = PostgresDriver(f"postgresql://x@127.0.0.1:{port}/x?sslmode=disable")
+        began = time.monotonic()
+        told = await asyncio.gather(*(driver.alive() for _ in range(8)), return_exceptions=True)
+        took = time.monotonic() - began
+        server.close()
+        await driver.close()
+        assert all(isinstance(fault, Unavailable) for fault in told), told
+        assert took < 3
+
+    async def test_a_database_that_does_not_exist(self, database: str):
+        driver = PostgresDriver(database + "_gone")
+        with pytest.raises((Unavailable, asyncpg.InvalidCatalogNameError)):
+            await driver.open()
+        await driver.close()
+
+    @pytest.fixture
+    def free_port(self) -> int:
+        from tests.support.server import free_port
+
+        return free_port()
