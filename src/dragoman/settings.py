@@ -249,7 +249,7 @@ def _url(value: Any) -> str:
 
 def _smtp(value: Any) -> str:
     text = _text(value)
-    if text and not re.fullmatch(r"smtps?://(?:[^\s@/]+@)?[^\s@/]+", text.rstrip("/")):
+    if text and not re.fullmatch(r"smtps?://(?:[^\s@/]+@)?[^\s@/:]+(?::\d{1,5})?/?", text):
         raise ValueError("must read like smtp://user:pass@host:25")
     return text.rstrip("/")
 

@@ -13,10 +13,12 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import pytest
 from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app
@@ -26,6 +28,7 @@ from dragoman.rules.model import Role
 from dragoman.rules.passwords import verify_password
 from dragoman.store import counts
 from tests.support.databases import ADMIN_PASSWORD, SECRET_KEY, query, settings_for
+from tests.support.server import Server
 
 API = "/api/v1"
 FEWEST, MOST = 3, 9
@@ -398,7 +401,7 @@ def damage(journal: Journal, database: str, *, hashes: int = 8) -> list[str]:
         return faults + [f"nobody made {by_id[i]}" for i in by_id.keys() - known - {first}]
 
     faults = asyncio.run(look()) + _passwords(journal, database, hashes)
-    return faults + _integrity(database)
+    return faults + integrity(database)
 
 
 def _names(users: dict[int, dict[str, Any]], names: dict[str, int]) -> list[str]:
@@ -454,7 +457,7 @@ def _passwords(journal: Journal, database: str, most: int) -> list[str]:
     ]
 
 
-def _integrity(database: str) -> list[str]:
+def integrity(database: str) -> list[str]:
     """Ask SQLite itself whether its file, and the search index in it, are whole."""
     if not database.startswith("sqlite:///"):
         return []
@@ -509,3 +512,21 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
             return True
         event.wait(0.02)
     return condition()
+
+
+def workers(server: Server) -> list[int]:
+    """Return the processes of a server that answer requests, the oldest first."""
+    tasks = Path(f"/proc/{server.pid}/task")
+    if not tasks.is_dir():
+        pytest.skip("no /proc on this system")
+    children = [
+        int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()
+    ]
+    return sorted(pid for pid in children if b"resource_tracker" not in _command(pid))
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

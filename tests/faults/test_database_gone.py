@@ -152,12 +152,8 @@ def serving(database: str, folder: Path, workers: int = 1) -> Iterator[Server]:
 @contextlib.contextmanager
 def calling(database: str, folder: Path) -> Iterator[Caller]:
     """Run such a server and call it."""
-    with serving(database, folder) as server:
-        caller = Caller(server)
-        try:
-            yield caller
-        finally:
-            caller.close()
+    with serving(database, folder) as server, contextlib.closing(Caller(server)) as caller:
+        yield caller
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +269,29 @@ def test_another_process_writes_to_sqlite(database: str, tmp_path: Path) -> None
             assert caller.refused(WRITES[0], SIGN_IN) == []
             assert caller.refused_together(*WRITES, *WRITES, SIGN_IN) == []
         assert caller.works(*READS, *WRITES, SIGN_IN) == []
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_the_disk_is_full(database: str, tmp_path: Path) -> None:
+    """No file can grow, not even the log: reads go on, writes are refused, nothing is torn."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("this system cannot limit another process")
+    with serving(database, tmp_path) as server:
+        with contextlib.closing(Caller(server)) as caller:
+            assert caller.works(*READS, *WRITES, SIGN_IN) == []
+            processes = [server.pid, *storm.workers(server)]
+            full = resource.RLIMIT_FSIZE
+            usual = {pid: resource.prlimit(pid, full) for pid in processes}
+            for pid, (_, hard) in usual.items():
+                resource.prlimit(pid, full, (1, hard))
+            try:
+                assert caller.works(*READS) == []
+                assert caller.refused(*WRITES, SIGN_IN, *WRITES) == []
+                assert caller.works(*READS) == []
+            finally:
+                for pid, limits in usual.items():
+                    resource.prlimit(pid, full, limits)
+            assert caller.works(*READS, *WRITES, SIGN_IN) == []
+        assert storm.integrity(database) == []

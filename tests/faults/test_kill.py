@@ -66,7 +66,7 @@ def test_a_dead_worker_is_replaced(database: str, tmp_path: Path) -> None:
         with Storm(journal, server.url, token, tenant, writers=4) as blowing:
             for _ in range(2):
                 assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
-                before = workers(server)
+                before = storm.workers(server)
                 os.kill(before[0], signal.SIGKILL)
                 assert storm.wait_for(partial(replaced, server, before), 10), "no new worker came"
             assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
@@ -82,23 +82,5 @@ def test_a_dead_worker_is_replaced(database: str, tmp_path: Path) -> None:
 
 def replaced(server: Server, before: list[int]) -> bool:
     """Say whether the first of the workers is gone and there are as many as before."""
-    now = workers(server)
+    now = storm.workers(server)
     return before[0] not in now and len(now) == len(before)
-
-
-def workers(server: Server) -> list[int]:
-    """Return the processes of a server that answer requests, the oldest first."""
-    tasks = Path(f"/proc/{server.pid}/task")
-    if not tasks.is_dir():
-        pytest.skip("no /proc on this system")
-    children = [
-        int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()
-    ]
-    return sorted(pid for pid in children if b"resource_tracker" not in _command(pid))
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -22,6 +23,7 @@ from dragoman.store.narrow import Scope
 from dragoman.store.postgres import PostgresDriver
 from tests.store.tools import MACHINE, Row, insert_rows, transaction
 from tests.support.databases import query
+from tests.support.server import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -200,8 +202,8 @@ class TestPool:
 
 
 class TestNoServer:
-    async def test_nobody_listens(self, free_port: int):
-        driver = PostgresDriver(f"postgresql://x@127.0.0.1:{free_port}/x")
+    async def test_nobody_listens(self):
+        driver = PostgresDriver(f"postgresql://x@127.0.0.1:{free_port()}/x")
         began = time.monotonic()
         with pytest.raises(Unavailable):
             await driver.open()
@@ -209,18 +211,12 @@ class TestNoServer:
         await driver.close()
 
     async def test_somebody_listens_and_says_nothing(self):
-        async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(20)
-            writer.close()
-
-        server = await asyncio.start_server(silent, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        driver = PostgresDriver(f"postgresql://x@127.0.0.1:{port}/x?sslmode=disable")
-        began = time.monotonic()
-        told = await asyncio.gather(*(driver.alive() for _ in range(8)), return_exceptions=True)
-        took = time.monotonic() - began
-        server.close()
-        await driver.close()
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            driver = PostgresDriver(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x")
+            began = time.monotonic()
+            told = await asyncio.gather(*(driver.alive() for _ in range(8)), return_exceptions=True)
+            took = time.monotonic() - began
+            await driver.close()
         assert all(isinstance(fault, Unavailable) for fault in told), told
         assert took < 3
 
@@ -229,9 +225,3 @@ class TestNoServer:
         with pytest.raises((Unavailable, asyncpg.InvalidCatalogNameError)):
             await driver.open()
         await driver.close()
-
-    @pytest.fixture
-    def free_port(self) -> int:
-        from tests.support.server import free_port
-
-        return free_port()

@@ -32,8 +32,10 @@ async def lifespan(application: Application) -> AsyncGenerator[None]:
     task = asyncio.ensure_future(application(scope, asked.get, answered.put))
     try:
         await _ask(task, asked, answered, "startup")
-        yield
-        await _ask(task, asked, answered, "shutdown")
+        try:
+            yield
+        finally:
+            await _ask(task, asked, answered, "shutdown")
     finally:
         if not task.done():
             _, waiting = await asyncio.wait({task}, timeout=PATIENCE_S)

@@ -21,7 +21,7 @@ NOTE_EVERY, FIRST_TIDY, TIDY_EVERY = 10, 60, 3600
 """Paces of the slower chores, in beats."""
 MOST_S = 30.0
 """The longest pause after a chore that fails again and again."""
-KEEP_SENT = 7 * DAY
+KEEP_MAIL = 7 * DAY
 KEEP_ADDRESSES = 180 * DAY
 
 log: Any = structlog.get_logger()
@@ -76,4 +76,4 @@ async def purge(directory: Directory) -> int:
         gone = await credentials.purge(tx)
         gone += await failures.purge(tx, tx.now - HOUR)
         gone += await failures.forget_old(tx, tx.now - KEEP_ADDRESSES)
-        return gone + await outbox.purge(tx, tx.now - KEEP_SENT)
+        return gone + await outbox.purge(tx, tx.now - KEEP_MAIL)

@@ -74,14 +74,7 @@ _LATER: Query[None] = Query(
 )
 _REMOVE: Query[None] = Query(sa.delete(outbox).where(outbox.c.id == bind("id")))
 _DROP: Query[None] = Query(sa.delete(outbox).where(outbox.c.user_id == bind("user_id")))
-_PURGE: Query[None] = Query(
-    sa.delete(outbox).where(
-        sa.or_(
-            sa.and_(outbox.c.sent_at > 0, outbox.c.sent_at < bind("before")),
-            sa.and_(outbox.c.failed_at > 0, outbox.c.failed_at < bind("before")),
-        )
-    )
-)
+_PURGE: Query[None] = Query(sa.delete(outbox).where(outbox.c.created_at < bind("before")))
 _LIST: Query[Waiting] = Query(
     sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _load
 )
@@ -131,7 +124,7 @@ async def drop_of(tx: Tx, user_id: int) -> int:
 
 
 async def purge(tx: Tx, before: int) -> int:
-    """Forget what was sent or given up before a moment; returns how many."""
+    """Forget what was written before a moment, whatever became of it; returns how many."""
     return await tx.run(_PURGE, before=before)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -20,7 +21,8 @@ from dragoman.store.query import Query, Text
 T = TypeVar("T")
 
 BUSY_MS = 2000
-WRITER_WAIT_S = 5.0
+WAIT_S = 2.0
+"""How long a writer waits, in all: for its turn in this process, then for other processes."""
 
 
 def connect(path: Path) -> Any:
@@ -53,7 +55,10 @@ def translate(fault: BaseException) -> BaseException:
     """Turn what the driver raises when it cannot serve into Unavailable."""
     if isinstance(fault, sqlite3.OperationalError | sqlite3.InterfaceError):
         words = str(fault)
-        if any(w in words for w in ("locked", "busy", "full", "disk", "unable to open", "I/O")):
+        if any(
+            w in words
+            for w in ("locked", "busy", "full", "disk", "unable to open", "I/O", "readonly")
+        ):
             return Unavailable("database")
     return fault
 
@@ -119,12 +124,14 @@ class SqliteDriver:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[_Session]:
+        began = time.monotonic()
         try:
-            await asyncio.wait_for(self._turn.acquire(), WRITER_WAIT_S)
+            await asyncio.wait_for(self._turn.acquire(), WAIT_S)
         except TimeoutError:
             raise Unavailable("database") from None
+        left_ms = int((WAIT_S - (time.monotonic() - began)) * 1000)
         try:
-            await self.in_writer(lambda c: c.execute("BEGIN IMMEDIATE"))
+            await self.in_writer(lambda c: _begin(c, max(left_ms, 100)))
             yield _Session(self)
             await self.in_writer(lambda c: c.execute("COMMIT"))
         except BaseException:
@@ -161,6 +168,11 @@ class SqliteDriver:
         except sqlite3.Error as fault:
             raise Unavailable("database") from fault
         return str(row[0]) if row else ""
+
+
+def _begin(connection: Any, wait_ms: int) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    connection.execute("BEGIN IMMEDIATE")
 
 
 def _roll_back(connection: Any) -> None:
