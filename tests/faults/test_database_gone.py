@@ -48,7 +48,7 @@ READS = (
     Asked("GET", "/tenants/{tenant}/", 200),
 )
 WRITES = (
-    Asked("PATCH", "/users/{id}/", 200, {"location": "there"}),
+    Asked("PATCH", "/users/{id}/", 200, {"location": "place {n}"}),
     Asked("POST", "/users/{id}/activate/", 200, {"is_active": True}),
     Asked("POST", "/users/{id}/assign-role/", 200, {"role": "subscriber"}),
     Asked("POST", "/tenants/", 201, {"name": "T{n}", "slug": "t{n}"}),
@@ -56,6 +56,9 @@ WRITES = (
 SIGN_IN = Asked(
     "POST", "/auth/login/", 200, {"username": "admin", "password": ADMIN_PASSWORD}, anonymous=True
 )
+NOBODY = Asked("GET", "/users/987654321/", 404)
+GROWING = (WRITES[0], WRITES[3], SIGN_IN)
+"""What writes something every time, whatever was there before."""
 RESET = Asked("POST", "/auth/password/reset/", 200, {"email": "keep@storm.test"}, anonymous=True)
 
 
@@ -137,9 +140,12 @@ class Caller:
 
 
 @contextlib.contextmanager
-def serving(database: str, folder: Path, workers: int = 1) -> Iterator[Server]:
+def serving(
+    database: str, folder: Path, workers: int = 1, log_level: str = "warning"
+) -> Iterator[Server]:
     """Run a server that must not find a bug in itself, and must end well."""
-    server = Server(storm.environment(database), folder, "--workers", str(workers))
+    settings = {**storm.environment(database), "DRAGOMAN_LOG_LEVEL": log_level}
+    server = Server(settings, folder, "--workers", str(workers))
     server.start()
     try:
         yield server
@@ -278,20 +284,22 @@ def test_the_disk_is_full(database: str, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
         pytest.skip("this system cannot limit another process")
-    with serving(database, tmp_path) as server:
-        with contextlib.closing(Caller(server)) as caller:
-            assert caller.works(*READS, *WRITES, SIGN_IN) == []
-            processes = [server.pid, *storm.workers(server)]
-            full = resource.RLIMIT_FSIZE
-            usual = {pid: resource.prlimit(pid, full) for pid in processes}
-            for pid, (_, hard) in usual.items():
-                resource.prlimit(pid, full, (1, hard))
-            try:
-                assert caller.works(*READS) == []
-                assert caller.refused(*WRITES, SIGN_IN, *WRITES) == []
-                assert caller.works(*READS) == []
-            finally:
-                for pid, limits in usual.items():
-                    resource.prlimit(pid, full, limits)
-            assert caller.works(*READS, *WRITES, SIGN_IN) == []
+    with (
+        serving(database, tmp_path, log_level="info") as server,
+        contextlib.closing(Caller(server)) as caller,
+    ):
+        assert caller.works(*READS, *GROWING) == []
+        processes = [server.pid, *storm.workers(server)]
+        full = resource.RLIMIT_FSIZE
+        usual = {pid: resource.prlimit(pid, full) for pid in processes}
+        for pid, (_, hard) in usual.items():
+            resource.prlimit(pid, full, (1, hard))
+        try:
+            assert caller.works(*READS, NOBODY) == []
+            assert caller.refused(*GROWING, *GROWING) == []
+            assert caller.works(*READS, NOBODY) == []
+        finally:
+            for pid, limits in usual.items():
+                resource.prlimit(pid, full, limits)
+        assert caller.works(*READS, *GROWING, NOBODY) == []
         assert storm.integrity(database) == []

@@ -160,6 +160,7 @@ class TestPool:
         self, directory: Directory, database: str
     ):
         chance = random.Random(3)
+        await warm(directory)
 
         async def impatient() -> None:
             with contextlib.suppress(TimeoutError, Unavailable):
@@ -170,6 +171,26 @@ class TestPool:
             await asyncio.gather(*(impatient() for _ in range(25)))
         async with asyncio.timeout(5), self.taken(directory, WORK):
             assert await connections(database) <= WORK + 2
+
+    async def test_who_is_called_and_has_gone_hands_the_call_on(
+        self, directory: Directory, database: str
+    ):
+        """A place that became free is not forgotten with the one who was to take it."""
+        held = [transaction(directory) for _ in range(WORK)]
+        for one in held:
+            await one.__aenter__()
+        first, second = (asyncio.create_task(scan(directory)) for _ in range(2))
+        await asyncio.sleep(0.1)
+        await cut(database)
+        await asyncio.sleep(0.1)
+        with pytest.raises(Unavailable):
+            await held.pop().__aexit__(None, None, None)
+        first.cancel()
+        await asyncio.wait_for(second, 1)
+        for one in held:
+            with pytest.raises(Unavailable):
+                await one.__aexit__(None, None, None)
+        await asyncio.gather(first, return_exceptions=True)
 
     async def test_an_error_of_ours_gives_the_connection_back(self, directory: Directory):
         for _ in range(WORK * 2):

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import rich_click as click
+from click.exceptions import Abort, ClickException, Exit
 from click.shell_completion import get_completion_class
 
 from dragoman import __version__
@@ -19,10 +20,22 @@ COMPLETE = "_DRAGOMAN_COMPLETE"
 class Commands(click.RichGroup):
     """The root of all commands: what goes wrong in one is told here, once."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """Read the command line; raises click.UsageError for bytes that are no text."""
+        try:
+            "".join(args).encode()
+        except UnicodeEncodeError:
+            raise click.UsageError("the command line is not UTF-8") from None
+        return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a fact becomes its lines on standard error and its exit code."""
         try:
             return super().invoke(ctx)
+        except (Abort, ClickException, Exit):
+            raise
         except Exception as fault:
             from dragoman.cli.errors import speak, tell
 

@@ -13,7 +13,7 @@ from dragoman.actions.directory import Directory
 from dragoman.cli import render
 from dragoman.cli.directory import command_line, run
 from dragoman.cli.errors import NOT_FOUND, PARTLY, USAGE, Told, speak, tell
-from dragoman.rules.errors import Failure, NotFound
+from dragoman.rules.errors import Failure, NotFound, Problem
 from dragoman.rules.fields import Alphabet, words_of
 from dragoman.rules.model import Filter, NewUser, Order, Role, Tenant, User
 from dragoman.rules.passwords import Floor
@@ -153,7 +153,11 @@ def create(
             last_name=last_name,
             active=not inactive,
         )
-        user = await users.create(directory, actor, new, password, FLOOR, alphabet=Alphabet.FREE)
+        # An empty password is told here: beside other faults the action takes it for absent.
+        faults = [] if password else [Problem("password", "blank")]
+        user = await users.create(
+            directory, actor, new, password, FLOOR, alphabet=Alphabet.FREE, problems=faults
+        )
         await _show(directory, user, form)
 
     run(work)

@@ -50,7 +50,7 @@ def _entry(row: tuple[int, int, int]) -> tuple[int, bool, int]:
 _IN_TENANT = Query(_BY.where(counts.c.tenant_id == _of("tenant_id")), _entry)
 
 
-async def of(read: Read | Tx, scope: Scope, wanted: Filter) -> int:
+async def of(read: Read, scope: Scope, wanted: Filter) -> int:
     """Return how many living users a list without search has."""
     tenant_id = scope.tenant_id if scope.reach is Reach.TENANT else wanted.tenant_id
     if scope.reach is Reach.TENANT and wanted.tenant_id not in {None, scope.tenant_id}:
@@ -58,7 +58,7 @@ async def of(read: Read | Tx, scope: Scope, wanted: Filter) -> int:
     if scope.reach is Reach.NONE:
         return 0
     everywhere = EVERYWHERE if tenant_id is None else tenant_id
-    entries = await read.all(_IN_TENANT, tenant_id=everywhere)
+    entries = await read.quick(_IN_TENANT, tenant_id=everywhere)
     return sum(
         n
         for role, active, n in entries

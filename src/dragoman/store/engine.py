@@ -60,6 +60,10 @@ class Driver(Protocol):
         """Read outside a transaction what may take its time."""
         ...
 
+    async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        """Read a handful of rows by their key."""
+        ...
+
     async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
         """Read one thing by its key; reads of the same moment may travel together."""
         ...
@@ -83,6 +87,10 @@ class Read:
     async def all(self, query: Query[T], **params: Any) -> list[T]:
         """Return every row."""
         return await self.driver.scan(query, params)
+
+    async def quick(self, query: Query[T], **params: Any) -> list[T]:
+        """Return every row, where they are a handful found by their key."""
+        return await self.driver.quick(query, params)
 
     async def one(self, query: Query[T], **params: Any) -> T | None:
         """Return the first row, or None."""

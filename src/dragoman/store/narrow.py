@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dragoman.rules.model import Actor, Filter, Order
+from dragoman.rules.model import Actor, Filter, Order, Role
 from dragoman.rules.policy import Reach
 from dragoman.store.query import Query, Row, holds_all, like_pattern, within
 from dragoman.store.schema import tenants, users
 
 LIVING = users.c.deleted_at.is_(None)
+NOBODY = -1
+"""A role that nobody has: what a list narrowed to no role at all asks for."""
 GRAM = 3
 """Letters a word needs for the trigram index; shorter ones are looked for row by row."""
 INDEXED = 8
@@ -36,13 +38,15 @@ class Shape(msgspec.Struct, frozen=True):
 
     reach: Reach
     tenant: bool
-    roles: bool
-    active: bool
+    roles: tuple[int, ...]  # none: all of them
+    active: bool | None
     grams: int  # how many words the trigram index looks for
     words: bool  # are there others, to be looked for row by row?
     orders: tuple[Order, ...] = ()
     after: bool = False
     among: bool = False
+    limit: int = 0
+    skips: bool = False
 
 
 def scope_of(actor: Actor, reach: Reach) -> Scope:
@@ -63,8 +67,8 @@ def shape_of(scope: Scope, wanted: Filter, orders: tuple[Order, ...] = ()) -> Sh
     return Shape(
         reach=scope.reach,
         tenant=wanted.tenant_id is not None,
-        roles=wanted.roles is not None,
-        active=wanted.active is not None,
+        roles=() if wanted.roles is None else tuple(sorted(map(int, wanted.roles))) or (NOBODY,),
+        active=wanted.active,
         grams=len(grams),
         words=bool(others),
         orders=orders,
@@ -78,8 +82,6 @@ def values_of(scope: Scope, wanted: Filter) -> dict[str, Any]:
         "own_tenant": scope.tenant_id,
         "own_id": scope.user_id,
         "tenant": wanted.tenant_id,
-        "roles": sorted(int(role) for role in wanted.roles or ()),
-        "active": wanted.active,
         "match": " AND ".join('"' + word.replace('"', '""') + '"' for word in grams),
         "words": others,
     }
@@ -98,9 +100,9 @@ def _conditions(shape: Shape, dialect: str) -> list[Any]:
     if shape.tenant:
         found.append(users.c.tenant_id == sa.bindparam("tenant", type_=sa.BigInteger()))
     if shape.roles:
-        found.append(within(users.c.role, "roles"))
-    if shape.active:
-        found.append(users.c.active == sa.bindparam("active", type_=sa.Boolean()))
+        found.append(users.c.role.in_([sa.literal_column(str(role)) for role in shape.roles]))
+    if shape.active is not None:
+        found.append(users.c.active == (sa.true() if shape.active else sa.false()))
     if shape.among:
         found.append(within(users.c.id, "among"))
     else:
@@ -175,29 +177,70 @@ def _both(build: Any, into: Any = None) -> Query[Any]:
     return Query(build("postgresql"), into, sqlite=build("sqlite"))
 
 
+def _arms(shape: Shape) -> list[Shape]:
+    """Split a list into parts that an index gives in order each: one role, one state.
+
+    So the rarest role costs what the most frequent one costs. A list that no role or state
+    narrows, that is searched, or that is ordered otherwise, is one part.
+    """
+    narrowed = bool(shape.roles) or shape.active is not None
+    indexed = len(shape.orders) == 1 and shape.orders[0].key == "username"
+    if not narrowed or not indexed or shape.among or shape.grams or shape.words:
+        return [shape]
+    roles = shape.roles or tuple(range(len(Role)))
+    states = (True, False) if shape.active is None else (shape.active,)
+    return [
+        msgspec.structs.replace(shape, roles=(role,), active=active)
+        for role in roles
+        for active in states
+    ]
+
+
+def _page_ids(shape: Shape, dialect: str) -> Any:
+    """Return the select of a page's ids, from an index alone."""
+    columns = _columns(shape.orders)
+    labels = [column.label(f"key{i}") for i, (column, _) in enumerate(columns)]
+    skip = sa.bindparam("offset", type_=sa.BigInteger())
+
+    def cut(select: Any, keys: list[Any], *, parts: bool) -> Any:
+        directions = zip(keys, columns, strict=True)
+        ordered = select.order_by(*(k.desc() if c[1] else k.asc() for k, c in directions))
+        limit: Any = sa.literal_column(str(shape.limit))
+        if shape.skips and not parts:
+            return ordered.limit(limit).offset(skip)
+        return ordered.limit(limit + skip if shape.skips else limit)
+
+    def arm(part: Shape, *, parts: bool) -> Any:
+        select = sa.select(users.c.id, *labels).where(*_conditions(part, dialect))
+        if shape.after:
+            select = select.where(_after(shape.orders))
+        return cut(select, [column for column, _ in columns], parts=parts)
+
+    arms = _arms(shape)
+    if len(arms) == 1:
+        return arm(arms[0], parts=False).subquery("page")
+    together = sa.union_all(*(sa.select(arm(part, parts=True).subquery()) for part in arms))
+    whole = together.subquery("parts")
+    keys = [whole.c[label.name] for label in labels]
+    return cut(sa.select(whole.c.id, *keys), keys, parts=False).subquery("page")
+
+
 @lru_cache(maxsize=512)
 def page_query(shape: Shape, columns: tuple[Any, ...], into: Any) -> Query[Any]:
     """Return the query of one page: ids first, from an index alone, and then their rows.
 
-    Parameters beside those of ``values_of``: ``limit``, ``offset``, or ``after_key`` and
-    ``after_id``, and ``among`` where the ids were found before.
+    Parameters beside those of ``values_of``: ``offset`` where the shape skips, ``after_key`` and
+    ``after_id`` where it continues, and ``among`` where the ids were found before. The limit
+    stands in the text, so that a plan made once is good for ever.
     """
-    ordering = [
-        column.desc() if descending else column.asc()
-        for column, descending in _columns(shape.orders)
-    ]
 
     def build(dialect: str) -> Any:
-        ids = sa.select(users.c.id).where(*_conditions(shape, dialect)).order_by(*ordering)
-        if shape.after:
-            ids = ids.where(_after(shape.orders))
-        else:
-            ids = ids.offset(sa.bindparam("offset", type_=sa.BigInteger()))
-        page = ids.limit(sa.bindparam("limit", type_=sa.BigInteger())).subquery("page")
+        page = _page_ids(shape, dialect)
+        keys = enumerate(_columns(shape.orders))
         return (
             sa.select(*columns, position_column(shape.orders))
             .select_from(users.join(page, page.c.id == users.c.id).outerjoin(tenants))
-            .order_by(*ordering)
+            .order_by(*(page.c[f"key{i}"].desc() if c[1] else page.c[f"key{i}"] for i, c in keys))
         )
 
     def load(row: Row) -> tuple[Any, Any]:

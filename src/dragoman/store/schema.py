@@ -119,7 +119,7 @@ def _living(name: str, *columns: sa.Column[object]) -> None:
 _living("users_by_name", users.c.username_key)
 _living("users_by_tenant_name", users.c.tenant_id, users.c.username_key)
 _living("users_by_state", users.c.tenant_id, users.c.role, users.c.active, users.c.username_key)
-_living("users_by_role", users.c.role, users.c.username_key)
+_living("users_by_role", users.c.role, users.c.active, users.c.username_key)
 _living("users_by_tenant", users.c.tenant_id)
 _living("users_by_creation", users.c.created_at)
 _living("users_by_email", users.c.email_key)

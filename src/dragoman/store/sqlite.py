@@ -153,6 +153,12 @@ class SqliteDriver:
             connection = self._local.connection = self._connect()
         return _fetch(connection, query, params)
 
+    async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        try:
+            return _fetch(self._reader, query, params)
+        except sqlite3.Error as fault:
+            raise translate(fault) from fault
+
     async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
         try:
             text = read.query.sqlite

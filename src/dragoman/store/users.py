@@ -168,10 +168,11 @@ async def page(
     else:
         count = await counts.of(read, scope, wanted)
     if after is not None:
-        shape = msgspec.structs.replace(shape, after=True)
         values["after_key"], values["after_id"] = after
+    skips = offset > 0 and after is None
+    shape = msgspec.structs.replace(shape, after=after is not None, limit=limit, skips=skips)
     query = narrow.page_query(shape, COLUMNS, load)
-    found = await read.all(query, **values, limit=limit, offset=offset)
+    found = await read.all(query, **values, offset=offset)
     rows = [user for user, _ in found]
     position = (found[-1][1], rows[-1].id) if found and narrow.continues(orders) else None
     return Page(rows, count, position)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -72,7 +72,7 @@ class Call:
         self.directory = directory
         self.contract = contract
         given = request.headers.get("x-request-id", "")
-        self.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        self.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
         self.address = limits.address_of(request, directory.settings)
         self.names: Mapping[str, str] = {}
         self.user: User | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 from starlette.requests import Request
@@ -26,9 +27,18 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def observe(contract: str, method: str, status: int, began: float) -> None:
     """Count one answered request that began at ``time.perf_counter()``."""
-    known = method if method in _METHODS else "other"
-    REQUESTS.labels(contract, known, str(status)).inc()
-    SECONDS.labels(contract).observe(time.perf_counter() - began)
+    _requests(contract, method if method in _METHODS else "other", status).inc()
+    _seconds(contract).observe(time.perf_counter() - began)
+
+
+@cache
+def _requests(contract: str, method: str, status: int) -> Counter:
+    return REQUESTS.labels(contract, method, str(status))
+
+
+@cache
+def _seconds(contract: str) -> Histogram:
+    return SECONDS.labels(contract)
 
 
 def routes(directory: Directory, head: str) -> list[Route]:

@@ -24,7 +24,8 @@ class NoSuchPage(NotFound):
 
 def query_of(call: Call) -> dict[str, str]:
     """Return the query's parameters; the last one wins."""
-    pairs = parse_qsl(call.request.url.query, keep_blank_values=True, errors="replace")
+    text: str = call.request.scope["query_string"].decode("latin-1")
+    pairs = parse_qsl(text, keep_blank_values=True, errors="replace")
     return {key: value.replace("\x00", "") for key, value in pairs}
 
 

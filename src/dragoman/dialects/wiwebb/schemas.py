@@ -142,12 +142,9 @@ def new_user(values: dict[str, Any], role: Role = Role.MEMBER) -> NewUser:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def moment(microseconds: int) -> str | None:
-    """Return a time as ``2025-11-30T16:00:00Z``, None for "never"."""
-    if not microseconds:
-        return None
-    at = _EPOCH + timedelta(microseconds=microseconds)
-    return at.replace(tzinfo=None).isoformat() + "Z"
+def moment(microseconds: int) -> datetime | None:
+    """Return a time, which is written as ``2025-11-30T16:00:00Z``; None for "never"."""
+    return _EPOCH + timedelta(microseconds=microseconds) if microseconds else None
 
 
 class UserOut(msgspec.Struct, frozen=True):
@@ -167,8 +164,8 @@ class UserOut(msgspec.Struct, frozen=True):
     url: str
     company: str
     location: str
-    date_joined: str | None
-    last_login: str | None
+    date_joined: datetime | None
+    last_login: datetime | None
 
 
 def user_out(user: User) -> UserOut:

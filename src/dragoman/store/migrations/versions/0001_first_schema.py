@@ -196,7 +196,7 @@ def upgrade() -> None:
     op.create_index("users_by_email", "users", ["email_key", "id"], unique=False, **LIVING)
     op.create_index("users_by_name", "users", ["username_key", "id"], unique=False, **LIVING)
     op.create_index(
-        "users_by_role", "users", ["role", "username_key", "id"], unique=False, **LIVING
+        "users_by_role", "users", ["role", "active", "username_key", "id"], unique=False, **LIVING
     )
     op.create_index(
         "users_by_state",

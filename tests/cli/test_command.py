@@ -1,0 +1,181 @@
+"""The installed command itself: streams, exit codes, help, the password that nobody sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dragoman import __version__
+from dragoman.cli import options
+from dragoman.cli.commands import main
+from dragoman.rules.model import Role
+from tests.cli.terminal import Terminal
+from tests.support.server import dragoman, environment
+
+COMMANDS = [
+    "serve", "migrate", "users create", "users list", "users show", "users deactivate",
+    "users activate", "users set-password", "users set-role", "users delete", "tenants create",
+    "tenants list", "tenants show", "tokens create", "outbox", "doctor", "completion",
+]  # fmt: skip
+
+
+def test_a_fresh_directory_from_the_shell(tmp_path: Path) -> None:
+    """Every way to end but one (5, in test_users), by the installed command."""
+    shell = Terminal("sqlite:///dragoman.db", tmp_path, DRAGOMAN_SECRET_KEY="")
+    shell.spawn("users", "list").refused(1, "there is no database at dragoman.db")
+    assert list(tmp_path.iterdir()) == []
+    assert shell.spawn("migrate").code == 0
+    assert (tmp_path / "dragoman.db").stat().st_mode & 0o777 == 0o600
+    words = ["users", "create", "--username", "ada", "--email", "ada@acme.test", "--role", "admin"]
+    made = shell.spawn(*words, "--password-stdin", "-o", "json", stdin="violet-Kettle-42\n")
+    assert made.json()["username"] == "ada"
+    assert made.err == ""
+    assert (tmp_path / "dragoman.key").stat().st_mode & 0o777 == 0o600
+    shell.spawn(*words, "--password-stdin", stdin="violet-Kettle-42\n").refused(4, "is taken")
+    shell.spawn(*words).refused(2, "--password-stdin")
+    shell.spawn("users", "show", "nix").refused(3, "there is no user 'nix'")
+    assert shell.spawn("users", "show", "ada", "-o", "ndjson").lines() == [made.json()]
+
+
+def test_all_faults_of_the_settings_at_once(shell: Terminal) -> None:
+    wrong = {"DRAGOMAN_PUBLIC_URL": "nowhere", "DRAGOMAN_NONSENSE": "1", "DRAGOMAN_TENANT": ""}
+    for words in (["users", "list"], ["serve"], ["migrate"]):
+        said = shell.run(*words, **wrong)
+        said.refused(1, *wrong)
+        assert len(said.err.splitlines()) == 3
+
+
+def test_version() -> None:
+    done = subprocess.run([*dragoman(), "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"dragoman {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["", "users", "tenants", "tokens", *COMMANDS])
+def test_help(shell: Terminal, command: str) -> None:
+    said = shell.run(*command.split(), "--help")
+    assert said.code == 0
+    assert "Usage: dragoman" in said.out
+
+
+def test_help_needs_nothing_heavy() -> None:
+    """What makes ``dragoman --help`` slow is imported by the commands alone."""
+    code = (
+        "import sys; from dragoman.cli.commands import main; main(['users', 'create', '--help'],"
+        " standalone_mode=False); heavy = {'sqlalchemy', 'asyncpg', 'starlette', 'granian', 'msgspec'};"
+        " sys.exit(', '.join(heavy & sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_usage(shell: Terminal) -> None:
+    shell.run("nonsense").refused(2, "nonsense")
+    shell.run("users", "list", "-o", "yaml").refused(2, "yaml")
+    shell.run("users", "show", "x\udcff").refused(2, "not UTF-8")
+    shell.run("serve", "--port", "70000").refused(2, "70000")
+
+
+def test_the_roles_are_those_of_the_rules() -> None:
+    assert tuple(role.name.lower() for role in Role) == options.ROLES
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_completion(shell: Terminal, name: str) -> None:
+    said = shell.run("completion", name)
+    assert said.code == 0
+    assert "_DRAGOMAN_COMPLETE" in said.out
+    shell.run("completion", "tcsh").refused(2)
+
+
+def test_completion_completes() -> None:
+    asked = {"_DRAGOMAN_COMPLETE": "bash_complete", "COMP_WORDS": "dragoman users se"}
+    done = subprocess.run(
+        dragoman(),
+        env=environment({**asked, "COMP_CWORD": "2"}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["plain,set-password", "plain,set-role"]
+
+
+def test_a_reader_that_goes_away(shell: Terminal) -> None:
+    """``dragoman users list | head -1`` says nothing about it."""
+    for name in ("ann", "ben"):
+        shell.create(name)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*dragoman(), "users", "list", "-o", "ndjson"],
+        env=environment(shell.settings),
+        check=False,
+        stdout=write,
+        stderr=subprocess.PIPE,
+    )
+    os.close(write)
+    assert done.stderr == b""
+
+
+def test_a_terminal_asks_twice_and_shows_nothing(shell: Terminal) -> None:
+    words = ["users", "create", "--username", "ada", "--email", "a@acme.test", "--role", "admin"]
+    status, shown = on_a_terminal(shell, words, "other-Kettle-43\n", "other-Kettle-43\n")
+    assert status == 0, shown
+    assert "Password:" in shown
+    assert "Kettle" not in shown
+    assert shell.sign_in("ada", "other-Kettle-43") == 200
+
+
+def test_a_terminal_is_asked_before_somebody_is_deleted(shell: Terminal) -> None:
+    shell.create("olga")
+    status, shown = on_a_terminal(shell, ["users", "delete", "olga"], "n\n")
+    assert status == 1, shown
+    assert "Delete olga" in shown
+    assert shell.run("users", "show", "olga").code == 0
+    assert shell.run("users", "delete", "olga", "--yes").code == 0
+
+
+def on_a_terminal(shell: Terminal, words: list[str], *typed: str) -> tuple[int, str]:
+    """Run the command on a terminal of its own; type each text when it asks for something."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [*dragoman(), *words],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        env=environment({**shell.settings, "TERM": "dumb"}),
+        start_new_session=True,
+    )
+    os.close(child)
+    shown, left = "", list(typed)
+    while True:
+        try:
+            said = os.read(parent, 4096)
+        except OSError:  # Linux's way to say that nobody has it open any more
+            break
+        if not said:
+            break
+        shown += said.decode()
+        if left and shown.rstrip(" ").endswith(":"):
+            os.write(parent, left.pop(0).encode())
+    os.close(parent)
+    return process.wait(30), shown
+
+
+def test_json_is_utf8_whatever_the_locale(shell: Terminal) -> None:
+    shell.create("olga", "member", "--first-name", "Ольга")
+    said = shell.spawn("users", "show", "olga", "-o", "json", LC_ALL="C", PYTHONUTF8="0")
+    assert json.loads(said.out)["first_name"] == "Ольга"
+
+
+def test_every_command_stands_in_this_list() -> None:
+    there = [
+        f"{name} {sub}" if sub else name
+        for name, command in main.commands.items()
+        for sub in (getattr(command, "commands", None) or {"": None})
+    ]
+    assert sorted(there) == sorted(COMMANDS)

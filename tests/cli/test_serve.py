@@ -1,0 +1,127 @@
+"""`dragoman serve`: what it prints, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.terminal import Terminal
+from tests.support.databases import Shelf
+from tests.support.server import Server, free_port, serving
+
+QUIET = {"DRAGOMAN_DATABASE": "sqlite:///dragoman.db", "DRAGOMAN_ANONYMOUS_RATE": "off"}
+
+
+def within(seconds: float, happens: Callable[[], bool]) -> bool:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not happens():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_the_first_start_prints_the_superadmin_once(tmp_path: Path) -> None:
+    server = Server(QUIET, tmp_path)
+    for start in (1, 2):
+        server.start()
+        said = (tmp_path / "stdout").read_text()
+        assert said.count("password: ") == 1
+        assert said.count(f"wiwebb: {server.url}/wiwebb/") == start
+        assert said.count(f"Listening at {server.url}") == start
+        password = re.findall(r"password: (\S+)", said)[0]
+        assert len(password) >= 20
+        answer = httpx.post(
+            f"{server.url}/api/v1/auth/login/", json={"username": "admin", "password": password}
+        )
+        assert answer.status_code == 200
+        server.stop()
+    assert (tmp_path / "stderr").read_text() == ""
+    for name in ("dragoman.db", "dragoman.key"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_to_the_whole_group(tmp_path: Path, sent: signal.Signals, workers: str) -> None:
+    """Ctrl-C reaches the workers too, and the main process tells them again; no fault of theirs.
+
+    The signal comes while some workers may not have finished starting.
+    """
+    server = Server(QUIET, tmp_path, "--workers", workers)
+    server.start()
+    assert server.process is not None
+    os.killpg(server.pid, sent)
+    assert server.process.wait(7) == 0, server.said()
+    assert within(2, lambda: not server.running())
+    assert (tmp_path / "stderr").read_text() == ""
+
+
+def test_a_request_that_is_never_finished_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    server = Server(QUIET, tmp_path)
+    server.start()
+    assert server.process is not None
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(
+            b"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+        )
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 15
+
+
+def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
+    """Else they would answer beside the next server, on the same port."""
+    server = Server(QUIET, tmp_path, "--workers", "2")
+    server.start()
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait(5)
+    try:
+        assert within(10, lambda: not server.running())
+    finally:
+        server.kill()
+
+
+def test_a_port_that_is_taken(shell: Terminal) -> None:
+    with serving(shell.settings, shell.folder) as server:
+        said = shell.spawn("serve", "--port", str(server.port))
+        said.refused(1, f"cannot listen at 127.0.0.1 port {server.port}: ")
+        assert "Listening" not in said.out
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_what_keeps_it_from_starting(tmp_path: Path, shelf: Shelf) -> None:
+    port = str(free_port())
+    away = Terminal("postgresql://me:tr0mb0ne@127.0.0.1:1/users", tmp_path)
+    said = away.spawn("serve", "--port", port)
+    said.refused(1, "the database cannot serve now")
+    assert "tr0mb0ne" not in said.err
+    with shelf.empty("sqlite") as url:
+        wrong = {"DRAGOMAN_CONTRACTS": "wiwebb,nix", "DRAGOMAN_HOSTS": "a.test=nox"}
+        said = Terminal(url, tmp_path, **wrong).spawn("serve", "--port", port)
+        said.refused(1, "nix", "nox")
+        said = Terminal(url, tmp_path).spawn("serve", "--host", "192.0.2.1", "--port", port)
+        said.refused(1, f"cannot listen at 192.0.2.1 port {port}")
+
+
+def test_an_administrator_that_cannot_be(tmp_path: Path) -> None:
+    shell = Terminal("sqlite:///dragoman.db", tmp_path, DRAGOMAN_ADMIN_EMAIL="nowhere")
+    shell.spawn("serve", "--port", str(free_port())).refused(1, "email: is no e-mail address")
+
+
+def test_a_name_is_a_host_too(tmp_path: Path) -> None:
+    port = free_port()
+    server = Server(QUIET, tmp_path, "--host", "localhost")
+    server.port = port
+    server.start()
+    server.stop()

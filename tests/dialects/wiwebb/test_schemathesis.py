@@ -1,0 +1,144 @@
+"""Everything that ``openapi.yaml`` allows and forbids, and what no document foresees.
+
+Schemathesis makes the requests from the document: systematic ones that go to the edges of every
+parameter and field, valid and not, and random ones. Whoever asks, the answer must be one that
+the document describes. They are the same ones in every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import string
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.python import asgi
+from schemathesis.specs.openapi import checks
+
+import dragoman
+from dragoman import app
+from dragoman.actions import tokens
+from dragoman.actions.directory import machine
+from dragoman.dialects.wiwebb.auth import KIND
+from tests.support.databases import Shelf, settings_for
+from tests.support.world import PASSWORD, World
+
+DOCUMENT = Path(dragoman.__file__).parent / "dialects" / "wiwebb" / "openapi.yaml"
+SEED = 20
+SCHEMA = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config(seed=SEED))
+SCHEMA.config.update(base_url="http://127.0.0.1:8000/wiwebb")
+OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
+CHECKS: list[Any] = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.unsupported_method,
+    checks.allow_header_conformance,
+    checks.negative_data_rejection,
+]
+SHOWN = 12
+"""How many failures are told in full."""
+
+
+class Caller:
+    """Somebody who asks, in a world of its own; signs in again when its token has died."""
+
+    def __init__(self, database: str, world: World, name: str) -> None:
+        self.database = database
+        self.settings = settings_for(database)
+        SCHEMA.app = app.create(self.settings)
+        self.person = world.people.get(name)
+        self.token = self.person.token if self.person else ""
+        self.ids = [person.id for person in world.people.values()]
+        self.tenants = [tenant.id for tenant in world.tenants.values()]
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        self.failures: dict[str, str] = {}
+
+    def headers(self) -> dict[str, str]:
+        """Return who it is."""
+        return {"Authorization": f"Token {self.token}"} if self.token else {}
+
+    def try_out(self, case: Case, number: int) -> None:
+        """Send one request and keep what is wrong with the answer, once for each kind."""
+        self._aim(case, number)
+        headers = self.headers()
+        label = case.operation.label
+        response = case.call(headers=headers)
+        first = response.status_code < 300 and not self.statuses[label, response.status_code]
+        self.statuses[label, response.status_code] += 1
+        chosen = [*CHECKS, checks.ignored_auth] if first else CHECKS
+        try:
+            case.validate_response(response, chosen, headers=headers)
+        except FailureGroup as group:
+            for failure in group.exceptions:
+                kind = f"{label}: {type(failure).__name__} {response.status_code}"
+                self.failures.setdefault(kind, f"{failure}\n{group.message}")
+        if self.person and (response.status_code == 401 or label.endswith("/logout/")):
+            self.token = asyncio.run(self._fresh_token())
+
+    def _aim(self, case: Case, number: int) -> None:
+        """Let two of three well-formed ids be those of somebody who is there."""
+        given = case.path_parameters.get("id")
+        if number % 3 and isinstance(given, int) and given > 0:
+            there = self.tenants if "/tenants/" in case.path else self.ids
+            case.path_parameters["id"] = there[number % len(there)]
+
+    async def _fresh_token(self) -> str:
+        assert self.person is not None
+        async with app.opened(self.settings) as directory:
+            async with directory.begin(machine("tests")) as tx:
+                return await tokens.issue(tx, directory, self.person.id, KIND)
+
+    def report(self) -> None:
+        """Fail if anything was wrong."""
+        if self.failures:
+            told = [f"## {kind}\n{text}" for kind, text in self.failures.items()]
+            head = f"{len(told)} kinds of failures: {', '.join(self.failures)}"
+            pytest.fail("\n\n".join([head, *told[:SHOWN]]), pytrace=False)
+
+
+@pytest.fixture
+def call(shelf: Shelf, backend: str) -> Iterator[Callable[[str], Caller]]:
+    """Make a caller in a fresh world."""
+    with ExitStack() as stack:
+
+        def make(name: str) -> Caller:
+            asgi.shutdown_lifespans()
+            database, world = stack.enter_context(shelf.inhabited(backend))
+            return Caller(database, world, name)
+
+        yield make
+        asgi.shutdown_lifespans()
+
+
+def systematic(operation: Any, every: int) -> Iterator[Case]:
+    """Yield the requests at the edges, each n-th of them."""
+    config = SCHEMA.config.generation_for(operation=operation)
+    for mode in GenerationMode:
+        cases = SCHEMA.iter_coverage_cases(
+            operation, generation_modes=[mode], generation_config=config
+        )
+        yield from islice(cases, None, None, every)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_explore(operation, call):
+    caller = call("root")
+    for n, case in enumerate(systematic(operation, 1)):
+        caller.try_out(case, n)
+    print(caller.statuses)
+    caller.report()

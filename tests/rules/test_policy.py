@@ -1,0 +1,405 @@
+"""The policy: every cell of the design's table, ranks, oneself, what may be conferred."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import msgspec
+import pytest
+
+from dragoman.rules import policy
+from dragoman.rules.errors import Forbidden, NotFound, Reason
+from dragoman.rules.model import Actor, Role
+from dragoman.rules.policy import (
+    ANY,
+    CATALOGUE,
+    NONE,
+    NOTHING_NARROWED,
+    SELF,
+    TENANT,
+    Action,
+    Narrowing,
+    Reach,
+)
+
+HOME, AWAY = 1, 2
+ME, OTHER = 10, 11
+
+# The design's table ("Roles and the table"), and the rows that its dots stand for, by the same
+# letters: superadmin admin owner member viewer; any, tenant, self, none.
+DESIGN = {
+    Action.LIST_USERS: "AATTT",
+    Action.VIEW_USER: "AATTT",
+    Action.CREATE_USER: "AATNN",
+    Action.UPDATE_USER: "AATSS",
+    Action.SET_ACTIVE: "AATNN",
+    Action.SET_PASSWORD: "AATNN",
+    Action.CHANGE_PASSWORD: "SSSSS",
+    Action.DELETE_USER: "AATSS",
+    Action.ASSIGN_ROLE: "AATNN",
+    Action.VIEW_PERMISSIONS: "AATSS",
+    Action.ASSIGN_PERMISSION: "AATNN",
+    Action.VIEW_ACCESS: "AATSS",
+    Action.SET_ACCESS: "AATNN",
+    Action.INVITE: "AATNN",
+    Action.ISSUE_TOKEN: "AATNN",
+    Action.REVOKE_TOKEN: "AATSS",
+    Action.LIST_TENANTS: "AATNN",
+    Action.VIEW_TENANT: "AATNN",
+    Action.VIEW_OWN_TENANT: "AATTT",
+    Action.CREATE_TENANT: "AANNN",
+    Action.UPDATE_TENANT: "AATNN",
+    Action.SWITCH_TENANT: "AANNN",
+    Action.DELETE_TENANT: "AANNN",
+    Action.VIEW_HISTORY: "AATSS",
+}
+LETTERS = {"A": ANY, "T": TENANT, "S": SELF, "N": NONE}
+
+# Actions whose target is a user; the others are about tenants or lists.
+ON_USERS = [
+    action
+    for action in DESIGN
+    if "tenant" not in action.value and action not in {Action.CREATE_USER, Action.LIST_USERS}
+]
+SEEING = {
+    Action.VIEW_USER,
+    Action.VIEW_PERMISSIONS,
+    Action.VIEW_ACCESS,
+    Action.VIEW_HISTORY,
+}
+NEVER_ONESELF = {Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD}
+
+
+class Target(msgspec.Struct, frozen=True):
+    """As much of a user as the policy looks at."""
+
+    id: int
+    tenant_id: int | None
+    role: Role
+
+
+def actor(role: Role, **given: Any) -> Actor:
+    fixed: dict[str, Any] = {
+        "kind": "user",
+        "contract": "tests",
+        "narrowing": NOTHING_NARROWED,
+        "user_id": ME,
+        "tenant_id": None if role.of_platform else HOME,
+        "role": role,
+    }
+    return Actor(**{**fixed, **given})
+
+
+def said(who: Actor, action: Action, target: Target) -> str:
+    """Return what the policy says: ``yes``, ``not found`` or a reason."""
+    try:
+        policy.require(who, action, target)
+    except NotFound:
+        return "not found"
+    except Forbidden as fault:
+        return str(fault.reason)
+    return "yes"
+
+
+def expected(who: Actor, action: Action, reach: Reach, target: Target) -> str:
+    """Say it again, in the order of the design's words."""
+    own = target.id == who.user_id
+    in_tenant = who.tenant_id is not None and target.tenant_id == who.tenant_id
+    if reach is NONE:
+        return "function"
+    inside = reach is ANY or own or (reach is TENANT and in_tenant)
+    if not inside:
+        visible = LETTERS[DESIGN[Action.VIEW_USER][who.role]]
+        seen = visible is ANY or own or in_tenant
+        return "reach" if seen and action is not Action.VIEW_USER else "not found"
+    if own and action in NEVER_ONESELF:
+        return "oneself"
+    if action not in SEEING and target.role < who.role:
+        return "rank"
+    return "yes"
+
+
+class TestTable:
+    def test_it_is_the_design(self):
+        table = {
+            action: "".join(reach.name[0] for reach in row)  # ANY TENANT SELF NONE
+            for action, row in policy.TABLE.items()
+        }
+        assert table == DESIGN
+
+    def test_every_action_has_a_row(self):
+        assert set(policy.TABLE) == set(Action)
+
+    @pytest.mark.parametrize("role", Role, ids=lambda role: role.name.lower())
+    def test_every_cell_over_every_target(self, role: Role):
+        who = actor(role)
+        targets = [Target(ME, who.tenant_id, role)]
+        for other in Role:
+            places = (None,) if other.of_platform else (HOME, AWAY)
+            targets += [Target(OTHER, place, other) for place in places]
+        wrong: list[str] = []
+        for action, target in itertools.product(ON_USERS, targets):
+            reach = LETTERS[DESIGN[action][role]]
+            wanted, got = expected(who, action, reach, target), said(who, action, target)
+            if wanted != got:
+                wrong.append(f"{action} on {target}: {got} instead of {wanted}")
+        assert wrong == []
+
+    def test_a_few_cells_by_name(self):
+        owner, member, viewer = (actor(r) for r in (Role.OWNER, Role.MEMBER, Role.VIEWER))
+        admin, root = actor(Role.ADMIN), actor(Role.SUPERADMIN)
+        neighbour = Target(OTHER, HOME, Role.MEMBER)
+        stranger = Target(OTHER, AWAY, Role.MEMBER)
+        boss = Target(OTHER, None, Role.SUPERADMIN)
+        assert said(owner, Action.DELETE_USER, neighbour) == "yes"
+        assert said(owner, Action.DELETE_USER, stranger) == "not found"
+        assert said(owner, Action.DELETE_USER, boss) == "not found"
+        assert said(member, Action.VIEW_USER, neighbour) == "yes"
+        assert said(member, Action.VIEW_USER, stranger) == "not found"
+        assert said(member, Action.UPDATE_USER, neighbour) == "reach"
+        assert said(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
+        assert said(member, Action.SET_ACTIVE, neighbour) == "function"
+        assert said(member, Action.SET_ACTIVE, stranger) == "function"
+        assert said(viewer, Action.DELETE_USER, Target(ME, HOME, Role.VIEWER)) == "yes"
+        assert said(admin, Action.SET_PASSWORD, stranger) == "yes"
+        assert said(admin, Action.SET_PASSWORD, boss) == "rank"
+        assert said(admin, Action.VIEW_USER, boss) == "yes"
+        assert said(root, Action.DELETE_USER, boss) == "yes"
+
+    def test_a_refused_function_is_refused_for_every_id(self):
+        for role, action in itertools.product(Role, ON_USERS):
+            if LETTERS[DESIGN[action][role]] is not NONE:
+                continue
+            who = actor(role)
+            for target in (
+                Target(ME, who.tenant_id, role),
+                Target(OTHER, HOME, Role.VIEWER),
+                Target(OTHER, AWAY, Role.SUPERADMIN),
+            ):
+                assert said(who, action, target) == "function"
+
+
+class TestRank:
+    def test_the_order(self):
+        assert list(Role) == sorted(Role)
+        assert [role.name for role in Role] == ["SUPERADMIN", "ADMIN", "OWNER", "MEMBER", "VIEWER"]
+        for higher, lower in itertools.combinations(Role, 2):
+            assert higher.outranks(lower)
+            assert not lower.outranks(higher)
+            assert not higher.outranks(higher)
+
+    def test_nobody_acts_on_a_higher_rank_whatever_it_was_given(self):
+        everything = frozenset(code for _, code, _, _ in CATALOGUE)
+        for mine, theirs, action in itertools.product(Role, Role, ON_USERS):
+            who = actor(mine, tenant_id=HOME, permissions=everything)
+            got = said(who, action, Target(OTHER, HOME, theirs))
+            if theirs < mine and action not in SEEING:
+                assert got in {"rank", "function", "reach"}, (mine, theirs, action)
+            else:
+                assert got != "rank", (mine, theirs, action)
+
+    def test_equals_may_act_on_each_other_where_the_table_allows_the_act(self):
+        for role in (Role.SUPERADMIN, Role.ADMIN, Role.OWNER):
+            target = Target(OTHER, None if role.of_platform else HOME, role)
+            for action in (Action.DELETE_USER, Action.SET_ACTIVE, Action.ASSIGN_ROLE):
+                assert said(actor(role), action, target) == "yes"
+
+
+class TestOneself:
+    @pytest.mark.parametrize("action", sorted(NEVER_ONESELF))
+    @pytest.mark.parametrize("role", [Role.SUPERADMIN, Role.ADMIN, Role.OWNER])
+    def test_not_on_the_own_account(self, role: Role, action: Action):
+        who = actor(role)
+        assert said(who, action, Target(ME, who.tenant_id, role)) == "oneself"
+
+    def test_a_member_with_the_permission_neither(self):
+        who = actor(Role.MEMBER, permissions=frozenset({"users.set_active"}))
+        assert said(who, Action.SET_ACTIVE, Target(ME, HOME, Role.MEMBER)) == "oneself"
+        assert said(who, Action.SET_ACTIVE, Target(OTHER, HOME, Role.MEMBER)) == "yes"
+
+    def test_the_own_password_is_changed_by_another_action(self):
+        for role in Role:
+            who = actor(role)
+            assert said(who, Action.CHANGE_PASSWORD, Target(ME, who.tenant_id, role)) == "yes"
+            stranger = Target(OTHER, who.tenant_id, role)
+            assert said(who, Action.CHANGE_PASSWORD, stranger) in {"reach", "not found"}
+
+    def test_a_machine_is_nobody_and_may_act_on_user_zero(self):
+        system = Actor(kind="system", contract="cli", narrowing=NOTHING_NARROWED)
+        assert said(system, Action.SET_ACTIVE, Target(0, None, Role.SUPERADMIN)) == "yes"
+
+
+class TestConfer:
+    def test_who_may_confer_what(self):
+        everything = set(Role)
+        below = {Role.OWNER, Role.MEMBER, Role.VIEWER}
+        assert policy.may_assign(actor(Role.SUPERADMIN)) == everything
+        assert policy.may_assign(actor(Role.ADMIN)) == everything - {Role.SUPERADMIN}
+        assert policy.may_assign(actor(Role.OWNER)) == below
+        assert policy.may_assign(actor(Role.MEMBER)) == set()
+        assert policy.may_assign(actor(Role.VIEWER)) == set()
+
+    def test_nobody_confers_more_than_it_is(self):
+        for role, given in itertools.product(Role, Role):
+            try:
+                policy.require_assignable(actor(role), given)
+            except Forbidden as fault:
+                assert fault.reason is Reason.CONFER
+            else:
+                assert not given.outranks(role)
+
+    def test_a_narrowing_takes_away_and_gives_nothing(self):
+        narrowing = Narrowing(
+            may_assign={
+                Role.OWNER: frozenset({Role.SUPERADMIN, Role.MEMBER}),
+                Role.MEMBER: frozenset({Role.MEMBER}),
+            }
+        )
+        assert policy.may_assign(actor(Role.OWNER, narrowing=narrowing)) == {Role.MEMBER}
+        assert policy.may_assign(actor(Role.MEMBER, narrowing=narrowing)) == set()
+        assert Role.OWNER in policy.may_assign(actor(Role.ADMIN, narrowing=narrowing))
+
+    def test_who_holds_a_permission(self):
+        for _, code, _, _ in CATALOGUE:
+            assert policy.holds(actor(Role.OWNER), code)
+            assert policy.holds(actor(Role.ADMIN), code)
+            assert not policy.holds(actor(Role.MEMBER), code)
+            assert policy.holds(actor(Role.MEMBER, permissions=frozenset({code})), code)
+        other = frozenset({"users.view"})
+        assert not policy.holds(actor(Role.MEMBER, permissions=other), "users.delete")
+
+
+class TestPermissions:
+    def test_each_raises_its_cells_to_the_tenant_and_no_other(self):
+        for role, (_, code, _, raised) in itertools.product(Role, CATALOGUE):
+            who = actor(role, permissions=frozenset({code}))
+            for action in Action:
+                bare = LETTERS[DESIGN[action][role]]
+                wanted = max(bare, TENANT) if action in raised else bare
+                if role.of_platform and bare < TENANT:
+                    wanted = bare
+                assert policy.cell(who, action) is wanted, (role, code, action)
+
+    def test_they_reach_no_further_than_the_own_tenant(self):
+        who = actor(Role.MEMBER, permissions=frozenset({"users.delete"}))
+        assert said(who, Action.DELETE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
+        assert said(who, Action.DELETE_USER, Target(OTHER, AWAY, Role.MEMBER)) == "not found"
+        assert said(who, Action.DELETE_USER, Target(OTHER, None, Role.VIEWER)) == "not found"
+
+    def test_an_unknown_one_is_worth_nothing(self):
+        who = actor(Role.MEMBER, permissions=frozenset({"users.everything"}))
+        assert policy.cell(who, Action.DELETE_USER) is SELF
+
+    def test_the_catalogue_is_sound(self):
+        numbers = [number for number, *_ in CATALOGUE]
+        codes = [code for _, code, _, _ in CATALOGUE]
+        assert numbers == sorted(set(numbers))
+        assert len(codes) == len(set(codes))
+        assert not any(" " in code for code in codes)  # the store joins them with spaces
+        for _, code, _, raised in CATALOGUE:
+            assert raised, code
+            assert all(policy.TABLE[action][Role.OWNER] is TENANT for action in raised), code
+
+
+class TestWithoutTenant:
+    """A user of a tenant's role without a tenant: nowhere to reach but itself."""
+
+    @pytest.mark.parametrize("role", [Role.OWNER, Role.MEMBER, Role.VIEWER])
+    def test_it_sees_itself_and_nobody_else(self, role: Role):
+        who = actor(role, tenant_id=None)
+        assert said(who, Action.VIEW_USER, Target(ME, None, role)) == "yes"
+        assert said(who, Action.VIEW_USER, Target(OTHER, None, role)) == "not found"
+        assert said(who, Action.VIEW_USER, Target(OTHER, HOME, role)) == "not found"
+        assert said(who, Action.UPDATE_USER, Target(ME, None, role)) == "yes"
+
+    def test_its_owner_creates_and_switches_nobody(self):
+        who = actor(Role.OWNER, tenant_id=None)
+        for action in (Action.CREATE_USER, Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.INVITE):
+            with pytest.raises(Forbidden):
+                policy.allow(who, action)
+
+
+class TestWhoIsNoUser:
+    def test_a_visitor_gets_nothing(self):
+        visitor = Actor(kind="visitor", contract="tests", narrowing=NOTHING_NARROWED)
+        for action in Action:
+            assert policy.cell(visitor, action) is NONE
+            with pytest.raises(Forbidden) as told:
+                policy.require(visitor, action, Target(0, None, Role.VIEWER))
+            assert told.value.reason is Reason.FUNCTION
+        assert policy.may_assign(visitor) == frozenset()
+        assert not policy.holds(visitor, "users.view")
+        assert policy.guards_last_owner(visitor)
+
+    def test_a_visitor_of_no_known_kind_gets_nothing_either(self):
+        robot = Actor(kind="robot", contract="x", narrowing=NOTHING_NARROWED, role=Role.SUPERADMIN)
+        assert all(policy.cell(robot, action) is NONE for action in Action)
+        assert policy.may_assign(robot) == frozenset()
+        assert not policy.holds(robot, "users.view")
+        assert policy.guards_last_owner(robot)
+
+    def test_the_system_may_everything(self):
+        system = Actor(kind="system", contract="cli", narrowing=NOTHING_NARROWED)
+        for action, role in itertools.product(Action, Role):
+            assert policy.cell(system, action) is ANY
+            policy.require(system, action, Target(OTHER, AWAY, role))
+            policy.require_assignable(system, role)
+        assert policy.holds(system, "users.delete")
+        assert not policy.guards_last_owner(system)
+
+
+class TestLastOwner:
+    def test_whom_the_rule_binds(self):
+        there = Narrowing(whole_platform=True)
+        here = Narrowing()
+        for role in Role:
+            assert policy.guards_last_owner(actor(role, narrowing=here))
+            bound = policy.guards_last_owner(actor(role, narrowing=there))
+            assert bound is not role.of_platform
+
+
+class TestTenants:
+    def test_whose_tenant(self):
+        owner, member, admin = (actor(r) for r in (Role.OWNER, Role.MEMBER, Role.ADMIN))
+        policy.require_tenant(owner, Action.VIEW_TENANT, HOME)
+        policy.require_tenant(admin, Action.DELETE_TENANT, AWAY)
+        for who, action, place, fault in (
+            (owner, Action.VIEW_TENANT, AWAY, NotFound),
+            (owner, Action.UPDATE_TENANT, AWAY, NotFound),
+            (owner, Action.DELETE_TENANT, HOME, Forbidden),
+            (owner, Action.SWITCH_TENANT, HOME, Forbidden),
+            (member, Action.VIEW_TENANT, HOME, Forbidden),
+            (member, Action.VIEW_OWN_TENANT, AWAY, NotFound),
+        ):
+            with pytest.raises(fault):
+                policy.require_tenant(who, action, place)
+
+    def test_a_permission_never_opens_other_tenants(self):
+        everything = frozenset(code for _, code, _, _ in CATALOGUE)
+        who = actor(Role.MEMBER, permissions=everything)
+        for action in (Action.VIEW_TENANT, Action.UPDATE_TENANT, Action.CREATE_TENANT):
+            with pytest.raises(Forbidden):
+                policy.require_tenant(who, action, HOME)
+
+
+class TestNarrowing:
+    def test_the_lesser_cell_holds(self):
+        rows = {Action.DELETE_USER: (NONE, SELF, ANY, ANY, NONE)}
+        narrowing = Narrowing(rows=rows)
+        got = [policy.cell(actor(r, narrowing=narrowing), Action.DELETE_USER) for r in Role]
+        assert got == [NONE, SELF, TENANT, SELF, NONE]
+
+    def test_it_comes_after_the_permissions(self):
+        narrowing = Narrowing(rows={Action.DELETE_USER: (ANY, ANY, TENANT, SELF, NONE)})
+        held = frozenset({"users.delete"})
+        member = actor(Role.MEMBER, narrowing=narrowing, permissions=held)
+        assert policy.cell(member, Action.DELETE_USER) is SELF
+        viewer = actor(Role.VIEWER, narrowing=narrowing, permissions=held)
+        assert policy.cell(viewer, Action.DELETE_USER) is NONE
+
+    def test_who_is_narrowed_sees_less_and_is_told_less(self):
+        """Where a contract narrows the view, the others are not found any more, not forbidden."""
+        rows = {Action.VIEW_USER: (ANY, ANY, TENANT, SELF, SELF)}
+        who = actor(Role.MEMBER, narrowing=Narrowing(rows=rows))
+        assert said(who, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "not found"
