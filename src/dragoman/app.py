@@ -24,7 +24,8 @@ from dragoman.actions.tokens import Kind
 from dragoman.door import Door, Served
 from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate
-from dragoman.store.engine import Database, Driver
+from dragoman.store.database import Database
+from dragoman.store.engine import Driver
 from dragoman.web import health, logs
 
 Endpoint = Callable[[Request], Awaitable[Response]]

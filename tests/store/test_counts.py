@@ -26,7 +26,7 @@ from dragoman.rules.model import Filter, Order, Role, UserChanges
 from dragoman.rules.policy import Reach
 from dragoman.store import counts, narrow
 from dragoman.store import users as rows
-from dragoman.store.engine import Database
+from dragoman.store.database import Database
 from tests.store.tools import (
     MACHINE,
     Row,

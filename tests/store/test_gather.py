@@ -14,7 +14,7 @@ from dragoman.rules import secrets
 from dragoman.rules.errors import Unavailable
 from dragoman.store import tokens
 from dragoman.store import users as rows
-from dragoman.store.engine import Database
+from dragoman.store.database import Database
 from dragoman.store.gather import Gatherer, PointRead
 from dragoman.store.postgres import PostgresDriver
 from dragoman.store.schema import users

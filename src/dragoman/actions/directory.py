@@ -9,7 +9,8 @@ from dragoman.actions.hashing import Hashing
 from dragoman.rules.model import Actor, User
 from dragoman.rules.policy import NOTHING_NARROWED
 from dragoman.settings import Settings
-from dragoman.store.engine import Database, Read, Tx
+from dragoman.store.database import Database
+from dragoman.store.engine import Read, Tx
 
 
 class Directory:
@@ -36,7 +37,7 @@ class Directory:
         return self.database.read(actor, ahead)
 
     def begin(self, actor: Actor) -> AbstractAsyncContextManager[Tx]:
-        """Open the transaction of one change (see ``store.engine.Database.begin``)."""
+        """Open the transaction of one change (see ``store.database.Database.begin``)."""
         return self.database.begin(actor)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import Actor, User
 
 if TYPE_CHECKING:
@@ -144,32 +142,3 @@ LOCK_SUPERADMINS = 2  # who are the platform's active superadmins
 LOCK_TENANTS = 3  # which names and slugs are taken
 EVERYWHERE = -1
 """The counters' tenant for users of all tenants and of none together."""
-
-
-class Database:
-    """The one way to the tables; made by ``app.py`` for a driver."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-
-    def read(self, actor: Actor, ahead: User | None = None) -> Read:
-        """Read on this actor's behalf."""
-        return Read(self.driver, actor, ahead)
-
-    @asynccontextmanager
-    async def begin(self, actor: Actor) -> AsyncGenerator[Tx]:
-        """Open the transaction of one change.
-
-        It commits when the block ends and rolls back when an exception leaves it. The actor's
-        standing is looked at again inside it, because hashing may have kept the request waiting:
-        raises Unauthenticated if the actor was cut off meanwhile, Unavailable if the database
-        cannot serve.
-        """
-        from dragoman.store import counts, users
-
-        async with self.driver.session() as session:
-            tx = Tx(session, actor)
-            if actor.kind == "user" and not await users.stands(tx, actor):
-                raise Unauthenticated("unknown")
-            yield tx
-            await tx.finish(counts.add)

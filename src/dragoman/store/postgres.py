@@ -77,7 +77,8 @@ class _Pool:
         if self._room:
             self._room -= 1
             try:
-                return await asyncpg.connect(self._dsn, **{**self._options, "timeout": left_s})
+                options: dict[str, Any] = {**self._options, "timeout": left_s}
+                return await asyncpg.connect(self._dsn, **options)
             except BaseException:
                 self._room += 1
                 self._wake()

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from dragoman.rules.model import Token, User
 from dragoman.store import users as people
-from dragoman.store.engine import Database, Tx
+from dragoman.store.database import Database
+from dragoman.store.engine import Tx
 from dragoman.store.gather import PointRead
 from dragoman.store.narrow import LIVING
 from dragoman.store.query import Query, Row, bind, words

@@ -8,7 +8,6 @@ the document describes. They are the same ones in every run.
 from __future__ import annotations
 
 import asyncio
-import string
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,14 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.python import asgi
 from schemathesis.specs.openapi import checks
 
@@ -35,10 +32,26 @@ from dragoman.dialects.wiwebb.auth import KIND
 from tests.support.databases import Shelf, settings_for
 from tests.support.world import PASSWORD, World
 
+
+class Stage:
+    """Where the application of the moment stands: Schemathesis wants one that stays."""
+
+    application: Any = None
+    address = "127.0.0.1"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass everything on, as if it came from the address of the moment."""
+        if scope["type"] == "http":
+            scope["client"] = (self.address, 50_000)
+        await self.application(scope, receive, send)
+
+
+STAGE = Stage()
 DOCUMENT = Path(dragoman.__file__).parent / "dialects" / "wiwebb" / "openapi.yaml"
 SEED = 20
 SCHEMA = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config(seed=SEED))
 SCHEMA.config.update(base_url="http://127.0.0.1:8000/wiwebb")
+SCHEMA.app = STAGE
 OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
 CHECKS: list[Any] = [
     not_a_server_error,
@@ -50,6 +63,8 @@ CHECKS: list[Any] = [
     checks.allow_header_conformance,
     checks.negative_data_rejection,
 ]
+NEW = {"username": "new{}", "email": "new{}@fresh.test", "name": "New {}", "slug": "new-{}"}
+"""What must be unique."""
 SHOWN = 12
 """How many failures are told in full."""
 
@@ -60,13 +75,14 @@ class Caller:
     def __init__(self, database: str, world: World, name: str) -> None:
         self.database = database
         self.settings = settings_for(database)
-        SCHEMA.app = app.create(self.settings)
+        STAGE.application = app.create(self.settings)
         self.person = world.people.get(name)
         self.token = self.person.token if self.person else ""
         self.ids = [person.id for person in world.people.values()]
         self.tenants = [tenant.id for tenant in world.tenants.values()]
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.failures: dict[str, str] = {}
+        self._sent: set[tuple[str, Any]] = set()
 
     def headers(self) -> dict[str, str]:
         """Return who it is."""
@@ -91,11 +107,29 @@ class Caller:
             self.token = asyncio.run(self._fresh_token())
 
     def _aim(self, case: Case, number: int) -> None:
-        """Let two of three well-formed ids be those of somebody who is there."""
-        given = case.path_parameters.get("id")
-        if number % 3 and isinstance(given, int) and given > 0:
+        """Let most well-formed requests reach further than to "not found" and "taken".
+
+        Two of three ids become those of somebody who is there; what must be unique and was sent
+        before becomes new; passwords that must be right are.
+        """
+        STAGE.address = f"10.0.{number // 250 % 250}.{number % 250}"
+        if number % 3 == 0:
+            return
+        given = str(case.path_parameters.get("id", ""))
+        bad_body = case.meta is not None and case.meta.is_negative_at(ParameterLocation.BODY)
+        if given and (bad_body or given.isdigit()):
             there = self.tenants if "/tenants/" in case.path else self.ids
             case.path_parameters["id"] = there[number % len(there)]
+        body: Any = case.body
+        if case.meta is None or case.meta.generation.mode.is_negative or not isinstance(body, dict):
+            return
+        if case.operation.label.endswith("/login/"):
+            body |= {"username": "olga", "password": PASSWORD}
+        elif case.method == "POST":
+            body |= {key: PASSWORD for key in body.keys() & {"old_password"}}
+            sent = {(key, value) for key, value in body.items() if key in NEW}
+            body |= {key: NEW[key].format(number) for key, _ in sent & self._sent}
+            self._sent |= sent
 
     async def _fresh_token(self) -> str:
         assert self.person is not None
