@@ -194,6 +194,12 @@ def test_a_mail_that_waits_is_shown_with_its_link(mailed: Terminal) -> None:
     assert mailed.ask("GET", f"/wiwebb/reset/{path.split()[0]}").status_code == 200
 
 
+def test_without_the_servers_key_no_link_is_made_up(mailed: Terminal) -> None:
+    said = mailed.run("outbox", "-o", "json", DRAGOMAN_SECRET_KEY="")
+    assert [mail["text"] for mail in said.json()] == [None]
+    assert "DRAGOMAN_SECRET_KEY" in said.err
+
+
 def test_mails_that_failed_are_a_warning(mailed: Terminal) -> None:
     with sqlite3.connect(mailed.database.removeprefix("sqlite:///")) as connection:
         connection.execute("UPDATE outbox SET failed_at = 1, last_error = 'no \x1b[31m such user'")

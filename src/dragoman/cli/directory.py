@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from dragoman import app
 from dragoman.actions.directory import Directory, machine
@@ -44,8 +47,24 @@ async def _run(settings: Settings, work: Callable[[Directory], Awaitable[T]]) ->
             f"the database stands at migration {version or 'none'}, "
             f"this program needs {migrate.HEAD}: run 'dragoman migrate'",
         )
-    async with app.opened(settings) as directory:
+    async with app.opened(keyed(settings)) as directory:
         return await work(directory)
+
+
+def has_key(settings: Settings) -> bool:
+    """Say whether the server's key is at hand: set, or in its file."""
+    return bool(settings.secret_key) or app.key_file(settings).exists()
+
+
+def keyed(settings: Settings) -> Settings:
+    """Return the settings with a key that is thrown away, where there is none at hand.
+
+    Only a server makes a key file; one made by a command, in whatever folder it runs, would be
+    the wrong one for the next server that is started there.
+    """
+    if has_key(settings):
+        return settings
+    return msgspec.structs.replace(settings, secret_key=secrets.token_bytes(32))
 
 
 async def stands_at(settings: Settings) -> str:

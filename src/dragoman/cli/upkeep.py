@@ -11,7 +11,7 @@ from dragoman.actions import checkup, deliver, tokens
 from dragoman.actions.checkup import FAIL, OK, WARN, Finding
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
-from dragoman.cli.directory import command_line, run, stands_at
+from dragoman.cli.directory import command_line, has_key, keyed, run, stands_at
 from dragoman.cli.errors import ERROR, USAGE, Told, speak, tell
 from dragoman.cli.people import named
 from dragoman.rules.errors import Failure
@@ -83,10 +83,11 @@ class MailOut(msgspec.Struct, frozen=True):
 
 def outbox(form: str, *, limit: int) -> None:
     """Show what the outbox holds."""
+    links = has_key(load())
 
     async def work(directory: Directory) -> None:
         held = await mails.latest(directory.read(command_line()), limit)
-        shown = [await _mail(directory, waiting) for waiting in held]
+        shown = [await _mail(directory, waiting, links=links) for waiting in held]
         lines = render.Listing(form, MAIL_COLUMNS)
         lines.add(shown)
         lines.end()
@@ -94,11 +95,13 @@ def outbox(form: str, *, limit: int) -> None:
             for mail in shown:
                 if mail.text:
                     render.line(f"\n--- {mail.id}, to {mail.recipient}\n{mail.text.rstrip()}")
+        if not links and any(mail.state == WAITING for mail in shown):
+            tell(["the server's key is not here, so no text is shown: set DRAGOMAN_SECRET_KEY"])
 
     run(work)
 
 
-async def _mail(directory: Directory, waiting: Waiting) -> MailOut:
+async def _mail(directory: Directory, waiting: Waiting, *, links: bool) -> MailOut:
     state = SENT if waiting.sent_at else FAILED if waiting.failed_at else WAITING
     return MailOut(
         id=waiting.id,
@@ -108,7 +111,7 @@ async def _mail(directory: Directory, waiting: Waiting) -> MailOut:
         attempts=waiting.attempts,
         created_at=render.moment(waiting.created_at),
         last_error=waiting.last_error or None,
-        text=await deliver.preview(directory, waiting) if state == WAITING else None,
+        text=await deliver.preview(directory, waiting) if links and state == WAITING else None,
     )
 
 
@@ -148,20 +151,13 @@ async def _examine() -> list[Finding]:
         findings.append(Finding("database", OK, where if there else f"{where}, not there yet"))
         findings.append(_migrations(version))
         if version == migrations.HEAD:
-            async with app.opened(_keyed(settings)) as directory:
+            async with app.opened(keyed(settings)) as directory:
                 findings += await checkup.of_database(directory)
     except (Failure, Told, SettingsError) as fault:
         _, lines = speak(fault) or (ERROR, [])
         found = f"{where}: {'; '.join(lines)}"
         findings.append(Finding("database", FAIL, found, "see DRAGOMAN_DATABASE"))
     return findings
-
-
-def _keyed(settings: Settings) -> Settings:
-    """Keep a key from being made: who examines changes nothing, and needs none."""
-    if settings.secret_key or app.key_file(settings).exists():
-        return settings
-    return msgspec.structs.replace(settings, secret_key=bytes(32))
 
 
 def _migrations(version: str) -> Finding:
