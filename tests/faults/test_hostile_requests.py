@@ -1,0 +1,333 @@
+"""Requests that no document foresees: whatever comes in, no answer is a 5xx and none is missing.
+
+First everything that an application can be handed, made up by hypothesis; then bytes on a real
+connection, where the server in front of the application has its say as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from dragoman import app
+from tests.faults import storm
+from tests.support.databases import Shelf, settings_for
+from tests.support.running import lifespan
+from tests.support.server import Server
+from tests.support.world import World
+
+LONG = "a" * 9000
+SEGMENTS = st.one_of(
+    st.sampled_from(
+        ["", "1", "2", "3", "0", "-1", "+1", " 1", "1.0", "1e3", "0x1", "１", "²", "٣", "9" * 19,
+         "9" * 400, str(2**63 - 1), str(2**63), "1\x00", "\x00", "%00", "..", ".", "//", "me", "last",
+         "null", "\ud800", "\u202e", "ﬀ", "1;2", "1?2", "1#2", "{id}", "😀", "\r\nX: 1", LONG]
+    ),
+    st.text(max_size=12),
+)  # fmt: skip
+PATHS = st.one_of(
+    st.builds(
+        "".join,
+        st.tuples(
+            st.sampled_from(["", "/wiwebb", "/wiwebb//", "/WIWEBB", "/wiwebb/wiwebb"]),
+            st.sampled_from(["/api/v1/users/", "/api/v1/tenants/", "/reset/", "/api/v1/auth/", "/"]),
+            SEGMENTS,
+            st.sampled_from(["", "/", "/activate/", "/assign-role", "/set-password/", "/x/y/z"]),
+        ),
+    ),
+    st.sampled_from(
+        ["/api/v1/auth/login/", "/api/v1/auth/registration/", "/api/v1/auth/password/change/",
+         "/api/v1/auth/password/reset/", "/api/v1/auth/password/reset/confirm/", "/api/v1/auth/user/",
+         "/wiwebb/openapi.json", "/wiwebb/docs", "/healthz", "/metrics", "", "*", "/:", "api/v1"]
+    ),
+    st.builds("/{}".format, SEGMENTS),
+)  # fmt: skip
+METHODS = st.one_of(
+    st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]),
+    st.sampled_from(["CONNECT", "PROPFIND", "get", "", "G\x00T", "M-SEARCH", "X" * 300, "ÄÖ"]),
+)
+KNOWN = st.sampled_from(
+    [
+        (method, f"/api/v1/{path}")
+        for path, methods in {
+            "users/": "GET POST",
+            "users/5/": "GET PUT PATCH DELETE",
+            "users/5/assign-role/": "POST",
+            "users/5/set-password/": "POST",
+            "users/5/activate/": "POST",
+            "auth/login/": "POST",
+            "auth/registration/": "POST",
+            "auth/user/": "GET PUT PATCH",
+            "auth/password/change/": "POST",
+            "auth/password/reset/": "POST",
+            "auth/password/reset/confirm/": "POST",
+            "tenants/": "GET POST",
+            "tenants/2/": "GET PUT PATCH DELETE",
+        }.items()
+        for method in methods.split()
+    ]
+    + [("GET", "/reset/x/y"), ("POST", "/reset/x/y")]
+)
+VALUES = st.one_of(
+    st.sampled_from(
+        [b"", b"1", b"0", b"-1", b"last", b"9" * 30, b"%00", b"\x00", b"%ff", b"\xff\xfe", b"%ud800",
+         b"%ed%a0%80", b"%", b"%%", b"%2", b"a" * 5000, b"1e9", b"NaN", b"inf", b"true", b"'\"\\", b"-id,id",
+         b"%E2%80%AE", b"[]", b"{}", b"%25_%5C", b"1,2", b"%0a", b"\xef\xbc\x91", b"superadmin"]
+    ),
+    st.binary(max_size=12),
+)  # fmt: skip
+NAMES = st.sampled_from(
+    [b"page", b"page_size", b"search", b"role", b"tenant", b"is_active", b"ordering", b"after", b"x", b""]
+)  # fmt: skip
+QUERIES = st.lists(
+    st.tuples(NAMES, st.sampled_from([b"=", b"", b"[]=", b"=="]), VALUES).map(b"".join), max_size=5
+).map(b"&".join)
+FIELDS = st.sampled_from(
+    ["username", "email", "password", "role", "tenant", "is_active", "first_name", "bio", "url", "name",
+     "slug", "old_password", "password1", "password2", "new_password1", "new_password2", "uid", "token"]
+)  # fmt: skip
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+    | st.sampled_from(["subscriber", "a@b.test", LONG, "\x00", "1" * 30, 2**63, -(2**63), 1e400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+JSON_BODIES = st.dictionaries(FIELDS, JSON_VALUES, max_size=6).map(json.dumps).map(str.encode)
+PARTS = b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\nx\r\n--b--\r\n'
+BODIES = st.one_of(
+    st.just(b""),
+    JSON_BODIES,
+    JSON_VALUES.map(json.dumps).map(str.encode),
+    st.binary(max_size=60),
+    st.tuples(JSON_BODIES, st.binary(max_size=4)).map(b"".join),
+    st.sampled_from(
+        [b"[" * 100_000, b'{"a":' * 40 + b"1" + b"}" * 40, b'{"a":1,"a":2}', b'{"role":"\\ud800"}',
+         b'{"tenant":1e999}', b'{"tenant":' + b"1" * 5000 + b"}", b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00",
+         b"x" * 300_000, b"a=%ff&b=%00&username=%ed%a0%80", b"&" * 3000, PARTS, PARTS[:30], b"--b--",
+         PARTS.replace(b"\r\n", b"\n"), PARTS.replace(b'name="username"', b'name*=utf-8\'\'%ff; filename="x"')]
+    ),
+)  # fmt: skip
+HEADERS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just(b"content-type"),
+            st.sampled_from(
+                [b"application/json", b"application/json; charset=latin-1", b"APPLICATION/JSON", b"",
+                 b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=b",
+                 b"multipart/form-data", b"multipart/form-data; boundary=", b"text/plain", b"a/b/c;;=",
+                 b"multipart/form-data; boundary=" + b"b" * 3000, b"application/json\xff", b";", b"*/*"]
+            ),
+        ),
+        st.tuples(st.just(b"content-length"), st.sampled_from([b"0", b"-1", b"9" * 30, b"x", b"", b"1.5"])),
+        st.tuples(
+            st.sampled_from(
+                [b"authorization", b"x-request-id", b"host", b"x-forwarded-for", b"cookie", b"accept",
+                 b"if-none-match", b"range", b"content-encoding", b"x", b""]
+            ),
+            st.one_of(
+                st.sampled_from([b"Token", b"Token a b", b"Token \xff", b"token " + b"0" * 40, b"Basic eDp5",
+                                 b"*", b"::1", b"1.2.3.4, x", b"gzip", b"\x00", b"a" * 9000, b"]["]),
+                st.binary(max_size=20),
+            ),
+        ),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+class Hostile(msgspec.Struct, frozen=True):
+    """One request as an application gets it."""
+
+    target: tuple[str, str]
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    pieces: int
+    signed_in: bool
+
+
+REQUESTS = st.builds(
+    Hostile,
+    st.one_of(KNOWN, KNOWN, st.tuples(METHODS, PATHS)),
+    QUERIES,
+    HEADERS,
+    BODIES,
+    st.sampled_from([1, 1, 1, 3]),
+    st.sampled_from([True, True, True, False]),
+)
+RANDOM = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+async def answer(application: Any, token: str, asked: Hostile) -> tuple[int, bytes]:
+    """Hand a request over; return the answer's status and body."""
+    method, path = asked.target
+    headers = list(asked.headers)
+    if asked.signed_in:
+        headers.append((b"authorization", f"Token {token}".encode()))
+    if not any(name == b"content-type" for name, _ in headers):
+        headers.append((b"content-type", b"application/json"))
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode("utf-8", "surrogatepass"),
+        "root_path": "",
+        "query_string": asked.query,
+        "headers": headers,
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 8000),
+        "state": {},
+    }
+    size = max(1, -(-len(asked.body) // asked.pieces))
+    pieces = [asked.body[at : at + size] for at in range(0, len(asked.body), size)] or [b""]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if not pieces:
+            return {"type": "http.disconnect"}
+        body = pieces.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(pieces)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with asyncio.timeout(20):
+        await application(scope, receive, send)
+    start, *rest = sent
+    assert start["type"] == "http.response.start"
+    assert not rest[-1].get("more_body", False)
+    return start["status"], b"".join(message.get("body", b"") for message in rest)
+
+
+@pytest.mark.parametrize(
+    ("backend", "number"),
+    [
+        pytest.param("sqlite", 900, marks=pytest.mark.sqlite),
+        pytest.param("postgresql", 300, marks=pytest.mark.postgresql),
+    ],
+)
+def test_nothing_makes_it_fail(shelf: Shelf, backend: str, number: int) -> None:
+    """An admin's requests, so that they get as far as possible, and a stranger's."""
+    statuses: Counter[int] = Counter()
+    with shelf.inhabited(backend) as (database, world), asyncio.Runner() as runner:
+        application = app.create(settings_for(database))
+        stack = AsyncExitStack()
+        runner.run(_enter(stack, application))
+
+        @settings(RANDOM, max_examples=number)
+        @given(REQUESTS)
+        def try_out(asked: Hostile) -> None:
+            status, body = runner.run(answer(application, _token(world), asked))
+            statuses[status] += 1
+            assert status < 500, body
+            method, path = asked.target
+            if method != "HEAD" and path.startswith(("/api/v1", "/wiwebb/api/v1")):
+                assert body == b"" if status == 204 else isinstance(json.loads(body), dict)
+
+        try:
+            try_out()
+        finally:
+            runner.run(stack.aclose())
+    assert {200, 400, 401, 404, 405} <= statuses.keys(), statuses
+
+
+def _token(world: World) -> str:
+    return world.people["ada"].token
+
+
+async def _enter(stack: AsyncExitStack, application: Any) -> None:
+    await stack.enter_async_context(lifespan(application))
+
+
+LOGIN = b"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+RAW = {
+    "nothing": b"",
+    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 60,
+    "HTTP/2 with prior knowledge": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "NUL in the path": b"GET /api/v1/users/\x00/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "%00 in the path": b"GET /api/v1/users/%00/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no UTF-8 in the path": b"GET /api/v1/users/%ff%fe/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "raw bytes in the path": b"GET /api/v1/\xff\xfe/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "broken escape": b"GET /api/v1/users/%zz/%/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a long path": b"GET /api/v1/" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a long header": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 600_000 + b"\r\n\r\n",
+    "many headers": b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: 1\r\n" * 2000 + b"\r\n",
+    "no host": b"GET /api/v1/users/ HTTP/1.1\r\n\r\n",
+    "HTTP/1.0": b"GET /api/v1/users/ HTTP/1.0\r\n\r\n",
+    "a whole address": b"GET http://other.test/api/v1/users/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "OPTIONS *": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    "CONNECT": b"CONNECT other.test:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an unknown method": b"BREW /api/v1/users/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two lengths": LOGIN + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a negative length": LOGIN + b"Content-Length: -1\r\n\r\n{}",
+    "both lengths": LOGIN + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a broken chunk": LOGIN + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "less than announced": LOGIN + b"Content-Length: 100\r\n\r\n{}",
+    "upgrade": b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "half a request": b"GET /api/v1/users/ HTT",
+    "ten at once": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 10,
+}
+
+
+@pytest.mark.faults
+@pytest.mark.sqlite
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_bytes_on_a_connection(database: str, tmp_path: Path) -> None:
+    """A refusal or a closed connection, never a 5xx; and others are served all the while."""
+    server = Server(storm.environment(database), tmp_path, "--workers", "1")
+    server.start()
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(50)]
+    try:
+        for connection in held:  # they began to speak, and never go on
+            connection.sendall(b"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Le")
+        wrong: list[str] = []
+        for what, sent in RAW.items():
+            got = _exchange(server.port, sent)
+            statuses = {line[9:10] for line in got.split(b"\r\n") if line.startswith(b"HTTP/1.")}
+            if b"5" in statuses:
+                wrong.append(f"{what}: {got[:300]!r}")
+            assert httpx.get(f"{server.url}/healthz", timeout=5).status_code == 200, what
+        assert wrong == []
+        assert '"bug"' not in server.said()
+        assert "Traceback" not in server.said(), server.said()
+        for connection in held:
+            connection.close()
+        server.stop()
+    finally:
+        for connection in held:
+            connection.close()
+        server.kill()
+
+
+def _exchange(port: int, sent: bytes) -> bytes:
+    """Send bytes on a connection of their own, end it, and return what came back."""
+    got = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        try:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            while piece := connection.recv(65_536):
+                got += piece
+        except OSError:
+            return got
+    return got

@@ -1,0 +1,126 @@
+"""Every action asks the policy, or stands in PUBLIC; narrowing only narrows; pages are fresh."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pytest
+
+from dragoman import actions, dialects
+from dragoman.rules import policy, policy_page
+from dragoman.rules.model import Actor, Role
+from dragoman.rules.policy import CATALOGUE, NOTHING_NARROWED, Action, Narrowing
+
+ROOT = Path(__file__).parents[2]
+VERBS = ("users", "tenants", "tokens", "sign_in")
+GUARDED_OTHERWISE = {
+    "tokens.authenticate": "is how anybody becomes somebody",
+    "tokens.give": "an inner piece: sign-in and issue have decided",
+    "tokens.note_touches": "the server's own chore",
+    "sign_in.reset_owner": "asks for a one-time secret",
+}
+ASKING = {"allow", "require", "require_tenant", "require_assignable"}
+
+
+def verbs() -> list[tuple[str, str, ModuleType]]:
+    found: list[tuple[str, str, ModuleType]] = []
+    for name in VERBS:
+        module = importlib.import_module(f"{actions.__name__}.{name}")
+        found += [
+            (name, each, module)
+            for each, made in vars(module).items()
+            if inspect.iscoroutinefunction(made)
+            and made.__module__ == module.__name__
+            and not each.startswith("_")
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("file", "verb", "module"), verbs(), ids=lambda v: str(v)[:40])
+def test_every_verb_asks_the_policy(file: str, verb: str, module: ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(getattr(module, verb)))
+    calls = {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "policy"
+    }
+    if calls & ASKING:
+        assert verb not in policy.PUBLIC, "it asks, so it is not public"
+    else:
+        assert verb in policy.PUBLIC or f"{file}.{verb}" in GUARDED_OTHERWISE
+
+
+def test_what_is_public_is_there() -> None:
+    assert {verb for _, verb, _ in verbs()} >= policy.PUBLIC
+
+
+def actor(role: Role, narrowing: Narrowing, *permissions: str) -> Actor:
+    return Actor(
+        kind="user",
+        contract="house",
+        narrowing=narrowing,
+        user_id=7,
+        tenant_id=3,
+        role=role,
+        permissions=frozenset(permissions),
+    )
+
+
+def narrowings() -> dict[str, Narrowing]:
+    return {name: dialects.load(name).CONTRACT.narrowing for name in dialects.NAMES}
+
+
+@pytest.mark.parametrize("name", dialects.NAMES)
+def test_narrowing_only_narrows(name: str) -> None:
+    narrowing = narrowings()[name]
+    codes = [(), *((code,) for _, code, _, _ in CATALOGUE)]
+    for role, action, held in product(Role, Action, codes):
+        wide = policy.cell(actor(role, NOTHING_NARROWED, *held), action)
+        narrow = policy.cell(actor(role, narrowing, *held), action)
+        assert narrow <= wide, (role, action, held)
+    for role in Role:
+        wide = policy.may_assign(actor(role, NOTHING_NARROWED))
+        assert policy.may_assign(actor(role, narrowing)) <= wide, role
+
+
+def test_a_narrowing_that_widens_gains_nothing() -> None:
+    """The law holds by how cells are computed, not by how narrowings are written."""
+    everything = {action: (policy.ANY,) * len(Role) for action in Action}
+    greedy = Narrowing(rows=everything, may_assign=dict.fromkeys(Role, policy.EVERY_ROLE))
+    for role, action in product(Role, Action):
+        plain = policy.cell(actor(role, NOTHING_NARROWED), action)
+        assert policy.cell(actor(role, greedy), action) == plain
+        assert policy.may_assign(actor(role, greedy)) == policy.MAY_ASSIGN[role]
+
+
+def test_every_action_stands_in_the_table_and_every_role_has_a_cell() -> None:
+    assert set(policy.TABLE) == set(Action)
+    assert all(len(row) == len(Role) for row in policy.TABLE.values())
+
+
+def test_the_catalogue_is_stable() -> None:
+    ids = [number for number, *_ in CATALOGUE]
+    assert ids == list(range(1, len(ids) + 1))
+    assert len({code for _, code, *_ in CATALOGUE}) == len(ids)
+
+
+def test_the_policys_page_is_fresh() -> None:
+    assert (ROOT / "docs" / "policy.md").read_text() == policy_page.render(), "run make docs"
+
+
+def test_every_setting_is_documented() -> None:
+    from dragoman.settings import PARSERS, Settings
+
+    page = (ROOT / "docs" / "settings.md").read_text()
+    missing = [name for name in PARSERS if f"DRAGOMAN_{name.upper()}`" not in page]
+    assert not missing
+    assert set(PARSERS) == {field.name for field in msgspec.structs.fields(Settings)}

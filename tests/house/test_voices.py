@@ -1,0 +1,119 @@
+"""Every fact has a voice in every dialect and at the terminal; every problem has a sentence."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import pytest
+from starlette.requests import Request
+
+from dragoman import dialects
+from dragoman.actions.directory import Directory
+from dragoman.cli import errors as terminal
+from dragoman.dialects.wiwebb import errors as wiwebb
+from dragoman.rules import errors
+from dragoman.rules.errors import CODES, Failure, Problem, Reason
+from dragoman.settings import Settings
+from dragoman.web.calls import Call, MethodNotAllowed
+from dragoman.web.pages import NoSuchPage
+
+FACTS: list[Exception] = [
+    errors.NotFound(),
+    errors.Taken("username"),
+    errors.Taken("email"),
+    errors.Invalid(Problem("username", "required"), Problem("email", "taken")),
+    *(errors.Forbidden(reason) for reason in Reason),
+    errors.Unauthenticated("missing"),
+    errors.Unauthenticated("unknown"),
+    errors.Unauthenticated("inactive"),
+    *(errors.Unauthenticated("malformed", how) for how in ("alone", "spaces", "characters")),
+    errors.BadCredentials(),
+    errors.Stale("uid"),
+    errors.Stale("token"),
+    errors.Limited(7),
+    errors.LastOwner(),
+    errors.LastSuperadmin(),
+    errors.InUse(),
+    errors.NoTenant(),
+    errors.Unavailable("database", 3),
+    errors.BadRequest("why"),
+    errors.TooLarge(10),
+    errors.UnsupportedMedia("text/plain"),
+    errors.NotAnObject("list"),
+    errors.Failure("something new"),
+    MethodNotAllowed("PUT", ("GET", "POST")),
+    NoSuchPage(),
+    RuntimeError("a secret of ours"),
+]
+SEPARATE = {errors.Unavailable: 503, errors.Limited: 429, MethodNotAllowed: 405}
+
+
+def test_every_fact_is_among_them() -> None:
+    there = {
+        made
+        for made in vars(errors).values()
+        if inspect.isclass(made) and issubclass(made, Failure)
+    }
+    assert there <= {type(fact) for fact in FACTS}
+
+
+def call_at(name: str) -> Call:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+    }
+    directory = Directory.__new__(Directory)
+    directory.settings = Settings()
+    return Call(Request(scope), directory, dialects.load(name).CONTRACT)
+
+
+@pytest.mark.parametrize("name", dialects.NAMES)
+@pytest.mark.parametrize("fact", FACTS, ids=[f"{n}-{fact!r}" for n, fact in enumerate(FACTS)])
+def test_every_fact_has_a_voice(name: str, fact: Exception) -> None:
+    answer = dialects.load(name).CONTRACT.voice(call_at(name), fact)
+    bug = not isinstance(fact, Failure)
+    assert answer.status_code == 500 if bug else 400 <= answer.status_code < 504
+    expected = SEPARATE.get(type(fact))
+    assert expected in {None, answer.status_code}
+    if isinstance(fact, errors.Unavailable | errors.Limited):
+        assert answer.headers["retry-after"] == str(fact.retry_after)
+    if isinstance(fact, errors.Unauthenticated):
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"]
+    if isinstance(fact, MethodNotAllowed):
+        assert answer.headers["allow"] == "GET, POST"
+    assert b"a secret of ours" not in answer.body
+    if answer.body:
+        json.loads(bytes(answer.body))
+
+
+def test_every_problem_has_a_sentence_at_wiwebb() -> None:
+    assert wiwebb.SENTENCES.keys() | {"taken"} >= CODES
+    for code in CODES - {"taken"}:
+        said = wiwebb.sentence(Problem("email", code, "email"))
+        assert said, code
+        assert said[0].isupper() or said[0] == '"', said
+    for field in ("username", "email", "name", "slug"):
+        assert wiwebb.sentence(Problem(field, "taken"))
+
+
+def test_every_fact_has_a_voice_at_the_terminal() -> None:
+    for fact in FACTS:
+        said = terminal.speak(fact)
+        if not isinstance(fact, Failure):
+            assert said is None, "a bug is no fact"
+            continue
+        assert said is not None
+        code, lines = said
+        assert code in {1, 3, 4}, fact
+        assert all(line.strip() for line in lines), fact
+
+
+def test_every_problem_has_a_sentence_at_the_terminal() -> None:
+    for code in CODES:
+        assert terminal.sentence(Problem("email", code, 7)).startswith("email: "), code
