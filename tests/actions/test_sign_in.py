@@ -78,8 +78,7 @@ async def attempt(directory: Directory, name: str, password: str, address: str =
     except BadCredentials:
         return "bad"
     except Limited as fault:
-        assert fault.retry_after > 0
-        return "limited"
+        return "limited" if fault.retry_after > 0 else "limited for no time"
     return "in"
 
 

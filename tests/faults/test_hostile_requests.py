@@ -79,13 +79,14 @@ KNOWN = st.sampled_from(
     ]
     + [("GET", "/reset/x/y"), ("POST", "/reset/x/y")]
 )
-VALUES = st.one_of(
+ASCII = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=12)
+VALUES = st.one_of(  # as servers pass them on: percent-encoded, in ASCII
     st.sampled_from(
-        [b"", b"1", b"0", b"-1", b"last", b"9" * 30, b"%00", b"\x00", b"%ff", b"\xff\xfe", b"%ud800",
-         b"%ed%a0%80", b"%", b"%%", b"%2", b"a" * 5000, b"1e9", b"NaN", b"inf", b"true", b"'\"\\", b"-id,id",
-         b"%E2%80%AE", b"[]", b"{}", b"%25_%5C", b"1,2", b"%0a", b"\xef\xbc\x91", b"superadmin"]
+        [b"", b"1", b"0", b"-1", b"last", b"9" * 30, b"%00", b"%ff", b"%ff%fe", b"%ed%a0%80", b"%", b"%%",
+         b"%2", b"a" * 5000, b"1e9", b"NaN", b"inf", b"true", b"'", b"-id,id", b"%E2%80%AE", b"[]", b"%25_%5C",
+         b"1,2", b"%0a", b"%ef%bc%91", b"%C2%B2", b"superadmin", b"%22*%22", b"%22", b"a%20%22b", b"%F0%9F%98%80"]
     ),
-    st.binary(max_size=12),
+    ASCII.map(str.encode),
 )  # fmt: skip
 NAMES = st.sampled_from(
     [b"page", b"page_size", b"search", b"role", b"tenant", b"is_active", b"ordering", b"after", b"x", b""]
@@ -259,6 +260,7 @@ async def _enter(stack: AsyncExitStack, application: Any) -> None:
     await stack.enter_async_context(lifespan(application))
 
 
+QUIET_S = 0.3
 LOGIN = b"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 RAW = {
     "nothing": b"",
@@ -320,12 +322,11 @@ def test_bytes_on_a_connection(database: str, tmp_path: Path) -> None:
 
 
 def _exchange(port: int, sent: bytes) -> bytes:
-    """Send bytes on a connection of their own, end it, and return what came back."""
+    """Send bytes on a connection of their own; return what comes back until nothing more does."""
     got = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=QUIET_S) as connection:
         try:
             connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65_536):
                 got += piece
         except OSError:
