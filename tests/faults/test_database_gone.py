@@ -1,165 +1,18 @@
-"""A database that does not serve: 503 with Retry-After, soon; and all is well when it is back."""
+"""PostgreSQL that does not serve: 503 with Retry-After, soon; and all is well when it is back."""
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import httpx
-import msgspec
 import pytest
 
-from tests.faults import storm
+from tests.faults import aftermath, storm
+from tests.faults.caller import MANY, READS, RESET, SIGN_IN, WRITES, calling, serving
 from tests.faults.outage import Outage, own_postgresql
-from tests.faults.storm import API, Journal, Storm
-from tests.support.databases import ADMIN_PASSWORD
-from tests.support.server import Server
+from tests.faults.storm import Journal, Storm
 
-SOON_S = 2.0
-SLACK_S = 0.5
-"""What a busy machine may add."""
-BACK_S = 5.0
-MANY = 24
-
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """One request; ``status`` is its answer when all is well."""
-
-    method: str
-    path: str
-    status: int
-    body: dict[str, Any] | None = None
-    anonymous: bool = False
-
-
-READS = (
-    Asked("GET", "/users/{id}/", 200),
-    Asked("GET", "/users/", 200),
-    Asked("GET", "/users/?search=keep", 200),
-    Asked("GET", "/auth/user/", 200),
-    Asked("GET", "/tenants/{tenant}/", 200),
-)
-WRITES = (
-    Asked("PATCH", "/users/{id}/", 200, {"location": "place {n}"}),
-    Asked("POST", "/users/{id}/activate/", 200, {"is_active": True}),
-    Asked("POST", "/users/{id}/assign-role/", 200, {"role": "subscriber"}),
-    Asked("POST", "/tenants/", 201, {"name": "T{n}", "slug": "t{n}"}),
-)
-SIGN_IN = Asked(
-    "POST", "/auth/login/", 200, {"username": "admin", "password": ADMIN_PASSWORD}, anonymous=True
-)
-NOBODY = Asked("GET", "/users/987654321/", 404)
-GROWING = (WRITES[0], WRITES[3], SIGN_IN)
-"""What writes something every time, whatever was there before."""
-RESET = Asked("POST", "/auth/password/reset/", 200, {"email": "keep@storm.test"}, anonymous=True)
-
-
-class Caller:
-    """A client of a running server, signed in as its superadmin, with a user to act upon."""
-
-    def __init__(self, server: Server) -> None:
-        self._client = httpx.Client(base_url=server.url, timeout=60)
-        self.token, tenant = storm.enter(server.url)
-        self._number = 0
-        self._names = {"tenant": tenant, "id": 0}
-        body = {"username": "keep", "email": "keep@storm.test", "password": "kettle-Violet-1"}
-        made = self.ask(
-            Asked("POST", "/users/", 201, {**body, "role": "subscriber", "tenant": tenant})
-        )
-        self._names["id"] = made.json()["id"]
-
-    def ask(self, asked: Asked) -> httpx.Response:
-        """Send one request; may be called from several threads."""
-        self._number += 1
-        names = {**self._names, "n": self._number}
-        body = asked.body and {
-            key: value.format_map(names) if isinstance(value, str) else value
-            for key, value in asked.body.items()
-        }
-        headers = {} if asked.anonymous else {"Authorization": f"Token {self.token}"}
-        path = API + asked.path.format_map(names)
-        return self._client.request(asked.method, path, json=body, headers=headers)
-
-    def works(self, *all_asked: Asked) -> list[str]:
-        """Return what is not answered as when all is well."""
-        answers = [(asked, self.ask(asked)) for asked in all_asked]
-        return [
-            f"{asked.method} {asked.path}: {answer.status_code} {answer.text}"
-            for asked, answer in answers
-            if answer.status_code != asked.status
-        ]
-
-    def refused(self, *all_asked: Asked) -> list[str]:
-        """Return what is not answered by 503 with Retry-After in the contract's words, soon."""
-        faults: list[str] = []
-        for asked in all_asked:
-            began = time.monotonic()
-            answer = self.ask(asked)
-            took = time.monotonic() - began
-            told = f"{asked.method} {asked.path}: {answer.status_code} {answer.text}"
-            if answer.status_code != 503:
-                faults.append(told)
-            elif not answer.headers.get("Retry-After", "").isdigit():
-                faults.append(f"{told}: no Retry-After")
-            elif answer.json() != {"detail": "Service temporarily unavailable, try again later."}:
-                faults.append(f"{told}: in whose words?")
-            if took > SOON_S + SLACK_S:
-                faults.append(f"{told}: after {took:.1f} s")
-        return faults
-
-    def refused_together(self, *all_asked: Asked) -> list[str]:
-        """Return the same of many who ask at the same moment."""
-        with ThreadPoolExecutor(len(all_asked)) as pool:
-            return [fault for faults in pool.map(self.refused, all_asked) for fault in faults]
-
-    def health(self) -> tuple[int, int]:
-        """Return how /healthz and /readyz are answered; both must be soon."""
-        began = time.monotonic()
-        alive, ready = (self._client.get(path) for path in ("/healthz", "/readyz"))
-        took = time.monotonic() - began
-        assert took < SOON_S + SLACK_S, f"after {took:.1f} s"
-        if ready.status_code != 200:
-            assert ready.headers["Retry-After"].isdigit()
-        return alive.status_code, ready.status_code
-
-    def comes_back(self) -> bool:
-        """Wait until the server is ready again; say whether it was in time."""
-        return storm.wait_for(lambda: self.health() == (200, 200), BACK_S)
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._client.close()
-
-
-@contextlib.contextmanager
-def serving(
-    database: str, folder: Path, workers: int = 1, log_level: str = "warning"
-) -> Iterator[Server]:
-    """Run a server that must not find a bug in itself, and must end well."""
-    settings = {**storm.environment(database), "DRAGOMAN_LOG_LEVEL": log_level}
-    server = Server(settings, folder, "--workers", str(workers))
-    server.start()
-    try:
-        yield server
-        assert '"bug"' not in server.said(), server.said()
-        server.stop()
-    finally:
-        server.kill()
-
-
-@contextlib.contextmanager
-def calling(database: str, folder: Path) -> Iterator[Caller]:
-    """Run such a server and call it."""
-    with serving(database, folder) as server, contextlib.closing(Caller(server)) as caller:
-        yield caller
+pytestmark = [pytest.mark.faults, pytest.mark.postgresql, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +22,6 @@ def outage() -> Iterator[Outage]:
         yield outage
 
 
-@pytest.mark.postgresql
 def test_postgresql_stops_and_starts(outage: Outage, tmp_path: Path) -> None:
     """Stopped in good order, as for maintenance; the server outlives it."""
     with calling(outage.database("stopped"), tmp_path) as caller:
@@ -185,7 +37,6 @@ def test_postgresql_stops_and_starts(outage: Outage, tmp_path: Path) -> None:
         assert caller.works(*READS, *WRITES, SIGN_IN, RESET) == []
 
 
-@pytest.mark.postgresql
 def test_postgresql_crashes_in_a_storm(outage: Outage, tmp_path: Path) -> None:
     """It dies under the writers; what was acknowledged is there when it has recovered."""
     journal = Journal(seed=7)
@@ -198,14 +49,13 @@ def test_postgresql_crashes_in_a_storm(outage: Outage, tmp_path: Path) -> None:
                 outage.stop("immediate")
                 outage.start()
             assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
-        assert storm.settle(journal, database) == []
-        assert storm.damage(journal, database) == []
-        assert storm.heard(journal, server.url, token) == []
+        assert aftermath.settle(journal, database) == []
+        assert aftermath.damage(journal, database) == []
+        assert aftermath.heard(journal, server.url, token) == []
         assert journal.surprises == []
         assert set(journal.statuses) <= {200, 201, 204, 400, 503}
 
 
-@pytest.mark.postgresql
 def test_postgresql_does_not_answer(outage: Outage, tmp_path: Path) -> None:
     """Its connections stay open, but nothing comes back, as behind a network that is cut."""
     with calling(outage.database("frozen"), tmp_path) as caller:
@@ -220,7 +70,6 @@ def test_postgresql_does_not_answer(outage: Outage, tmp_path: Path) -> None:
         assert caller.works(*READS, *WRITES, SIGN_IN) == []
 
 
-@pytest.mark.postgresql
 def test_postgresql_lets_nobody_in(outage: Outage, tmp_path: Path) -> None:
     """It runs, but this database is closed for the moment."""
     with calling(outage.database("closed"), tmp_path) as caller:
@@ -235,71 +84,3 @@ def test_postgresql_lets_nobody_in(outage: Outage, tmp_path: Path) -> None:
             outage.execute('ALTER DATABASE "closed" ALLOW_CONNECTIONS true')
         assert caller.comes_back()
         assert caller.works(*READS, *WRITES, SIGN_IN) == []
-
-
-HOLD = """
-import sys
-from pysqlite3 import dbapi2
-connection = dbapi2.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN IMMEDIATE")
-print("held", flush=True)
-sys.stdin.read()
-connection.execute("ROLLBACK")
-"""
-
-
-@contextlib.contextmanager
-def write_lock(database: str) -> Iterator[None]:
-    """Let another process hold the write lock of an SQLite file."""
-    command = [sys.executable, "-c", HOLD, database.removeprefix("sqlite:///")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        try:
-            yield
-        finally:
-            holder.communicate(timeout=10)
-
-
-@pytest.mark.sqlite
-@pytest.mark.parametrize("backend", ["sqlite"])
-def test_another_process_writes_to_sqlite(database: str, tmp_path: Path) -> None:
-    """Reads go on as if nothing were; writes are refused, however many wait."""
-    with calling(database, tmp_path) as caller:
-        assert caller.works(*READS, *WRITES, SIGN_IN) == []
-        with write_lock(database):
-            began = time.monotonic()
-            assert caller.works(*READS) == []
-            assert time.monotonic() - began < SOON_S
-            assert caller.health() == (200, 200)
-            assert caller.refused(WRITES[0], SIGN_IN) == []
-            assert caller.refused_together(*WRITES, *WRITES, SIGN_IN) == []
-        assert caller.works(*READS, *WRITES, SIGN_IN) == []
-
-
-@pytest.mark.sqlite
-@pytest.mark.parametrize("backend", ["sqlite"])
-def test_the_disk_is_full(database: str, tmp_path: Path) -> None:
-    """No file can grow, not even the log: reads go on, writes are refused, nothing is torn."""
-    resource = pytest.importorskip("resource")
-    if not hasattr(resource, "prlimit"):
-        pytest.skip("this system cannot limit another process")
-    with (
-        serving(database, tmp_path, log_level="info") as server,
-        contextlib.closing(Caller(server)) as caller,
-    ):
-        assert caller.works(*READS, *GROWING) == []
-        processes = [server.pid, *storm.workers(server)]
-        full = resource.RLIMIT_FSIZE
-        usual = {pid: resource.prlimit(pid, full) for pid in processes}
-        for pid, (_, hard) in usual.items():
-            resource.prlimit(pid, full, (1, hard))
-        try:
-            assert caller.works(*READS, NOBODY) == []
-            assert caller.refused(*GROWING, *GROWING) == []
-            assert caller.works(*READS, NOBODY) == []
-        finally:
-            for pid, limits in usual.items():
-                resource.prlimit(pid, full, limits)
-        assert caller.works(*READS, *GROWING, NOBODY) == []
-        assert storm.integrity(database) == []

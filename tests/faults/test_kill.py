@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults import storm
+from tests.faults import aftermath, storm
+from tests.faults.processes import environment, wait_for, workers
 from tests.faults.storm import Journal, Storm
 from tests.support.server import Server
 
@@ -30,7 +31,7 @@ def test_nothing_acknowledged_is_lost(database: str, tmp_path: Path) -> None:
     journal = Journal(SEED)
     moments = random.Random(SEED)
     waits: list[float] = []
-    server = Server(storm.environment(database), tmp_path, "--workers", "2")
+    server = Server(environment(database), tmp_path, "--workers", "2")
     server.start()
     try:
         token, tenant = storm.enter(server.url)
@@ -44,10 +45,10 @@ def test_nothing_acknowledged_is_lost(database: str, tmp_path: Path) -> None:
             server.start()
             waits.append(time.monotonic() - began)
             context = f"cycle {cycle}, seed {SEED}, {dict(journal.statuses)}"
-            assert storm.settle(journal, database) == [], context
-            assert storm.damage(journal, database) == [], context
+            assert aftermath.settle(journal, database) == [], context
+            assert aftermath.damage(journal, database) == [], context
             assert journal.surprises == [], context
-        assert storm.heard(journal, server.url, token) == []
+        assert aftermath.heard(journal, server.url, token) == []
         assert '"bug"' not in server.said()
         server.stop()
     finally:
@@ -59,21 +60,21 @@ def test_nothing_acknowledged_is_lost(database: str, tmp_path: Path) -> None:
 def test_a_dead_worker_is_replaced(database: str, tmp_path: Path) -> None:
     """One of two workers dies: the other goes on, a new one comes, nothing is lost."""
     journal = Journal(SEED)
-    server = Server(storm.environment(database), tmp_path, "--workers", "2")
+    server = Server(environment(database), tmp_path, "--workers", "2")
     server.start()
     try:
         token, tenant = storm.enter(server.url)
         with Storm(journal, server.url, token, tenant, writers=4) as blowing:
             for _ in range(2):
                 assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
-                before = storm.workers(server)
+                before = workers(server)
                 os.kill(before[0], signal.SIGKILL)
-                assert storm.wait_for(partial(replaced, server, before), 10), "no new worker came"
+                assert wait_for(partial(replaced, server, before), 10), "no new worker came"
             assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
         assert httpx.get(f"{server.url}/readyz", timeout=5).status_code == 200
-        assert storm.settle(journal, database) == []
-        assert storm.damage(journal, database) == []
-        assert storm.heard(journal, server.url, token) == []
+        assert aftermath.settle(journal, database) == []
+        assert aftermath.damage(journal, database) == []
+        assert aftermath.heard(journal, server.url, token) == []
         assert journal.surprises == []
         server.stop()
     finally:
@@ -82,5 +83,5 @@ def test_a_dead_worker_is_replaced(database: str, tmp_path: Path) -> None:
 
 def replaced(server: Server, before: list[int]) -> bool:
     """Say whether the first of the workers is gone and there are as many as before."""
-    now = storm.workers(server)
+    now = workers(server)
     return before[0] not in now and len(now) == len(before)

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults import storm
+from tests.faults import aftermath, storm
+from tests.faults.processes import environment, wait_for
 from tests.faults.storm import API, Journal, Storm
 from tests.support.databases import ADMIN_PASSWORD, query
 from tests.support.server import Server
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 @pytest.mark.parametrize("workers", [1, 2])
 def test_requests_under_way_are_answered(database: str, tmp_path: Path, workers: int) -> None:
     """Whoever is in the middle of signing in when the signal comes gets the key, whole."""
-    server = Server(storm.environment(database), tmp_path, "--workers", str(workers))
+    server = Server(environment(database), tmp_path, "--workers", str(workers))
     server.start()
     try:
         answers = asyncio.run(_sign_in_while_it_ends(server))
@@ -74,7 +75,7 @@ def test_every_change_that_was_made_was_answered(
 ) -> None:
     """Writers that never pause: none of their changes is done without word of it."""
     journal = Journal(workers)
-    server = Server(storm.environment(database), tmp_path, "--workers", str(workers))
+    server = Server(environment(database), tmp_path, "--workers", str(workers))
     server.start()
     try:
         token, tenant = storm.enter(server.url)
@@ -82,9 +83,9 @@ def test_every_change_that_was_made_was_answered(
             assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
             end(server, signal.SIGTERM)
         silent = {a.open.request_id for a in journal.accounts if a.open}
-        assert storm.settle(journal, database) == []
+        assert aftermath.settle(journal, database) == []
         assert silent & journal.promised.keys() == set(), "done, and not answered"
-        assert storm.damage(journal, database) == []
+        assert aftermath.damage(journal, database) == []
         assert journal.surprises == []
     finally:
         server.kill()
@@ -93,7 +94,7 @@ def test_every_change_that_was_made_was_answered(
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_an_idle_server_ends_at_once(database: str, tmp_path: Path, sent: signal.Signals) -> None:
     """Connections that are kept open and say nothing hold nobody up."""
-    server = Server(storm.environment(database), tmp_path, "--workers", "2")
+    server = Server(environment(database), tmp_path, "--workers", "2")
     server.start()
     try:
         with httpx.Client(base_url=server.url, timeout=30) as client:
@@ -110,7 +111,7 @@ def end(server: Server, sent: signal.Signals) -> float:
     server.process.send_signal(sent)
     status = server.process.wait(END_S)
     took = time.monotonic() - began
-    left = not storm.wait_for(lambda: not server.running(), 2)
+    left = not wait_for(lambda: not server.running(), 2)
     assert status == 0, f"ended with status {status}\n{server.said()}"
     assert not left, "left processes behind"
     assert '"bug"' not in server.said(), server.said()

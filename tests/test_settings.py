@@ -1,0 +1,391 @@
+"""Settings: every variable, from the environment, files and TOML; all faults at once."""
+
+from __future__ import annotations
+
+import base64
+import io
+import ipaddress
+import itertools
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+from rich.pretty import Pretty
+
+from dragoman import app, dialects
+from dragoman.settings import PARSERS, SECRETS, Rate, Settings, SettingsError, load
+
+KEY = bytes(range(200, 232))
+
+
+def one(**given: str) -> Settings:
+    """Load settings of variables written without their prefix."""
+    return load({f"DRAGOMAN_{name}": value for name, value in given.items()})
+
+
+def faults(**given: str) -> list[str]:
+    with pytest.raises(SettingsError) as told:
+        one(**given)
+    return told.value.lines
+
+
+class TestDefaults:
+    def test_they_are_those_of_the_interface(self):
+        settings = load({})
+        assert settings == Settings()
+        assert settings.database == "sqlite:///dragoman.db"
+        assert settings.secret_key == b""
+        assert (settings.admin_username, settings.admin_email) == ("admin", "admin@localhost")
+        assert settings.admin_password == ""
+        assert settings.tenant == "main"
+        assert settings.hosts == {}
+        assert settings.public_url == "http://127.0.0.1:8000"
+        assert settings.smtp_url == ""
+        assert settings.anonymous_rate == Rate(60, 60)
+        assert settings.self_registration is True
+        assert settings.first_user_is_admin is True
+        assert settings.password_policy == "documented"
+        assert settings.trusted_proxies == ()
+
+    def test_all_contracts_are_served_by_name(self):
+        assert app.contracts_of(Settings()) == tuple(sorted(dialects.NAMES))
+
+    def test_what_is_not_ours_is_passed_over(self):
+        assert load({"PATH": "/bin", "DRAGOMANX": "1", "HOME": "/x"}) == Settings()
+
+
+NETWORK = ipaddress.ip_network
+GOOD: list[tuple[str, str, Any]] = [
+    ("DATABASE", "sqlite:///x.db", "sqlite:///x.db"),
+    ("DATABASE", "sqlite:////var/lib/x.db", "sqlite:////var/lib/x.db"),
+    ("DATABASE", " postgresql://u:p@h:1/n ", "postgresql://u:p@h:1/n"),
+    ("DATABASE", "postgres://h/n", "postgres://h/n"),
+    (
+        "DATABASE",
+        "postgresql://u@a:1,b:2/n?target_session_attrs=read-write",
+        "postgresql://u@a:1,b:2/n?target_session_attrs=read-write",
+    ),
+    ("SECRET_KEY", KEY.hex(), KEY),
+    ("SECRET_KEY", KEY.hex().upper() + "\n", KEY),
+    ("SECRET_KEY", base64.b64encode(KEY).decode(), KEY),
+    ("SECRET_KEY", base64.urlsafe_b64encode(KEY).decode().rstrip("="), KEY),
+    ("SECRET_KEY", (KEY * 2).hex(), KEY * 2),
+    ("SECRET_KEY", "", b""),
+    ("ADMIN_USERNAME", "root", "root"),
+    ("ADMIN_EMAIL", "root@localhost", "root@localhost"),
+    ("ADMIN_PASSWORD", " with spaces ", " with spaces "),
+    ("TENANT", "acme", "acme"),
+    ("CONTRACTS", "wekan, wiwebb,wekan", ("wekan", "wiwebb")),
+    ("HOSTS", "", {}),
+    ("HOSTS", "A.example.com=wekan, b.example.com = wiwebb", {"a.example.com": "wekan", "b.example.com": "wiwebb"}),
+    ("PUBLIC_URL", "https://x.example.com/base/", "https://x.example.com/base"),
+    ("PUBLIC_URL", "http://[::1]:8000", "http://[::1]:8000"),
+    ("SMTP_URL", "", ""),
+    ("SMTP_URL", "smtp://user:pass@mail.example.com:25", "smtp://user:pass@mail.example.com:25"),
+    ("SMTP_URL", "smtps://mail.example.com/", "smtps://mail.example.com"),
+    ("MAIL_FROM", "x@example.com", "x@example.com"),
+    ("ANONYMOUS_RATE", "60/minute", Rate(60, 60)),
+    ("ANONYMOUS_RATE", "5 / 10 seconds", Rate(5, 10)),
+    ("ANONYMOUS_RATE", "1000/Hour", Rate(1000, 3600)),
+    ("ANONYMOUS_RATE", "1/day", Rate(1, 86400)),
+    ("ANONYMOUS_RATE", "off", Rate(0, 1)),
+    ("SELF_REGISTRATION", "off", False),
+    ("SELF_REGISTRATION", "ON", True),
+    ("FIRST_USER_IS_ADMIN", "false", False),
+    ("PASSWORD_POLICY", "Hardened", "hardened"),
+    ("PASSWORD_POLICY", "standard", "standard"),
+    ("TRUSTED_PROXIES", "", ()),
+    ("TRUSTED_PROXIES", "10.0.0.1, fd00::/8", (NETWORK("10.0.0.1"), NETWORK("fd00::/8"))),
+    ("TRUSTED_PROXIES", "10.0.0.9/8", (NETWORK("10.0.0.0/8"),)),
+    ("TOKEN_IDLE_DAYS", "1", 1),
+    ("TOKEN_MAX_DAYS", "3650", 3650),
+    ("RESET_HOURS", "168", 168),
+    ("HASH_THREADS", "0", 0),
+    ("LOG_LEVEL", "WARNING", "warning"),
+    ("ACCESS_LOG", "yes", True),
+]  # fmt: skip
+
+BAD: list[tuple[str, str]] = [
+    ("DATABASE", ""),
+    ("DATABASE", "sqlite:///"),
+    ("DATABASE", "x.db"),
+    ("DATABASE", "mysql://h/n"),
+    ("SECRET_KEY", "short"),
+    ("SECRET_KEY", KEY[:31].hex()),
+    ("SECRET_KEY", KEY[:24].hex()),  # 48 hex digits are no 36 bytes of base64
+    ("SECRET_KEY", base64.b64encode(KEY[:31]).decode()),
+    ("SECRET_KEY", "x" * 43 + "!"),
+    ("ADMIN_USERNAME", " "),
+    ("ADMIN_EMAIL", ""),
+    ("TENANT", ""),
+    ("CONTRACTS", ""),
+    ("CONTRACTS", ","),
+    ("HOSTS", "wekan.example.com"),
+    ("HOSTS", "=wekan"),
+    ("HOSTS", "x.example.com="),
+    ("PUBLIC_URL", ""),
+    ("PUBLIC_URL", "users.example.com"),
+    ("PUBLIC_URL", "ftp://users.example.com"),
+    ("PUBLIC_URL", "https://x.example.com/?a=1"),
+    ("PUBLIC_URL", "https://x.example.com/a b"),
+    ("PUBLIC_URL", "https://user:pass@x.example.com"),
+    ("SMTP_URL", "mail.example.com"),
+    ("SMTP_URL", "http://mail.example.com"),
+    ("SMTP_URL", "smtp://a@b@c"),
+    ("ANONYMOUS_RATE", ""),
+    ("ANONYMOUS_RATE", "60"),
+    ("ANONYMOUS_RATE", "0/minute"),
+    ("ANONYMOUS_RATE", "60/fortnight"),
+    ("ANONYMOUS_RATE", "5/0 seconds"),
+    ("ANONYMOUS_RATE", "-5/minute"),
+    ("SELF_REGISTRATION", "maybe"),
+    ("SELF_REGISTRATION", ""),
+    ("FIRST_USER_IS_ADMIN", "2"),
+    ("PASSWORD_POLICY", "strict"),
+    ("TRUSTED_PROXIES", "proxy.example.com"),
+    ("TRUSTED_PROXIES", "10.0.0.0/33"),
+    ("TOKEN_IDLE_DAYS", "0"),
+    ("TOKEN_IDLE_DAYS", "1.5"),
+    ("TOKEN_MAX_DAYS", "many"),
+    ("RESET_HOURS", "169"),
+    ("HASH_THREADS", "-1"),
+    ("LOG_LEVEL", "loud"),
+    ("ACCESS_LOG", "perhaps"),
+]
+
+
+class TestVariables:
+    @pytest.mark.parametrize(("name", "text", "value"), GOOD, ids=itertools.count())
+    def test_what_is_read(self, name: str, text: str, value: Any):
+        assert getattr(one(**{name: text}), name.lower()) == value
+
+    @pytest.mark.parametrize(("name", "text"), BAD, ids=itertools.count())
+    def test_what_is_refused(self, name: str, text: str):
+        (line,) = faults(**{name: text})
+        assert line.startswith(f"DRAGOMAN_{name}: ")
+
+    def test_every_setting_is_tried_here(self):
+        assert {name.lower() for name, *_ in GOOD} == set(PARSERS)
+        assert set(PARSERS) == {field.name for field in msgspec.structs.fields(Settings)}
+
+    def test_a_password_keeps_its_white_space_and_even_emptiness(self):
+        assert one(ADMIN_PASSWORD="").admin_password == ""
+        assert one(ADMIN_PASSWORD="\t").admin_password == "\t"
+
+
+class TestFaults:
+    def test_all_at_once(self, tmp_path: Path):
+        lines = faults(
+            DATABASE="mysql://x",
+            ANONYMOUS_RATE="often",
+            LOG_LEVEL="loud",
+            PUBLC_URL="http://typo.example.com",
+            SECRET_KEY_FILE=str(tmp_path / "nowhere"),
+            ADMIN_USERNAME_FILE="/dev/null",
+            CONFIG=str(tmp_path / "nothing.toml"),
+        )
+        named = {line.partition(":")[0] for line in lines}
+        assert named == {
+            "DRAGOMAN_DATABASE",
+            "DRAGOMAN_ANONYMOUS_RATE",
+            "DRAGOMAN_LOG_LEVEL",
+            "DRAGOMAN_PUBLC_URL",
+            "DRAGOMAN_SECRET_KEY_FILE",
+            "DRAGOMAN_ADMIN_USERNAME_FILE",
+            "DRAGOMAN_CONFIG",
+        }
+
+    def test_they_hold_no_secret(self):
+        secret = "hunter2-hunter2"
+        lines = faults(
+            DATABASE=f"mysql://u:{secret}@h/n",
+            SECRET_KEY=secret,
+            SMTP_URL=f"mail://u:{secret}@h",
+            PUBLIC_URL=f"ftp://u:{secret}@h",
+            HOSTS=secret,
+        )
+        assert len(lines) == 5
+        assert not any(secret in line for line in lines)
+
+    def test_contracts_that_are_not_there(self):
+        with pytest.raises(SettingsError) as told:
+            app.contracts_of(Settings(contracts=("wiwebb", "nope"), hosts={"x.test": "never"}))
+        assert "nope" in str(told.value)
+        assert "never" in str(told.value)
+        assert "wiwebb" in str(told.value)
+
+    def test_a_host_of_a_contract_that_is_off(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(dialects, "NAMES", ("other", "wiwebb"))
+        with pytest.raises(SettingsError) as told:
+            app.contracts_of(Settings(contracts=("other",), hosts={"x.test": "wiwebb"}))
+        assert "wiwebb" in str(told.value)
+
+
+class TestFiles:
+    def test_secrets_from_files(self, tmp_path: Path):
+        texts = {
+            "secret_key": KEY.hex() + "\n",
+            "admin_password": " violet Kettle \r\n",
+            "smtp_url": "smtp://u:p@mail.example.com\n",
+            "database": "postgresql://u:p@h/n\n",
+        }
+        assert set(texts) == set(SECRETS)
+        given: dict[str, str] = {}
+        for name, text in texts.items():
+            path = tmp_path / name
+            path.write_bytes(text.encode())
+            given[f"{name.upper()}_FILE"] = str(path)
+        settings = one(**given)
+        assert settings.secret_key == KEY
+        assert settings.admin_password == " violet Kettle "
+        assert settings.smtp_url == "smtp://u:p@mail.example.com"
+        assert settings.database == "postgresql://u:p@h/n"
+
+    def test_the_environment_wins(self, tmp_path: Path):
+        path = tmp_path / "password"
+        path.write_text("from the file")
+        given = {"ADMIN_PASSWORD_FILE": str(path), "ADMIN_PASSWORD": "from the environment"}
+        assert one(**given).admin_password == "from the environment"
+
+    @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.write_bytes(b"\xff")])
+    def test_a_file_that_cannot_be_read(self, tmp_path: Path, make: Callable[[Path], Any]):
+        path = tmp_path / "key"
+        make(path)
+        (line,) = faults(SECRET_KEY_FILE=str(path))
+        assert line.startswith("DRAGOMAN_SECRET_KEY_FILE: ")
+
+
+class TestToml:
+    def toml(self, tmp_path: Path, text: str) -> str:
+        path = tmp_path / "dragoman.toml"
+        path.write_text(text)
+        return str(path)
+
+    def test_its_own_types_and_texts(self, tmp_path: Path):
+        text = """
+            database = "sqlite:///x.db"
+            secret_key = "%s"
+            contracts = ["wekan", "wiwebb"]
+            self_registration = false
+            first_user_is_admin = "off"
+            hash_threads = 2
+            token_idle_days = "7"
+            trusted_proxies = ["10.0.0.1"]
+            DRAGOMAN_TENANT = "acme"
+            anonymous_rate = "5/minute"
+            [hosts]
+            "Wekan.example.com" = "wekan"
+        """
+        settings = one(CONFIG=self.toml(tmp_path, text % KEY.hex()))
+        assert settings == Settings(
+            database="sqlite:///x.db",
+            secret_key=KEY,
+            contracts=("wekan", "wiwebb"),
+            self_registration=False,
+            first_user_is_admin=False,
+            hash_threads=2,
+            token_idle_days=7,
+            trusted_proxies=(NETWORK("10.0.0.1"),),
+            tenant="acme",
+            anonymous_rate=Rate(5, 60),
+            hosts={"wekan.example.com": "wekan"},
+        )
+
+    def test_the_environment_wins_and_so_does_a_secret_s_file(self, tmp_path: Path):
+        path = tmp_path / "password"
+        path.write_text("from the file")
+        config = self.toml(tmp_path, 'tenant = "toml"\nadmin_password = "toml"')
+        settings = one(CONFIG=config, TENANT="environment", ADMIN_PASSWORD_FILE=str(path))
+        assert (settings.tenant, settings.admin_password) == ("environment", "from the file")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "hash_threads = 1.5",
+            "hash_threads = true",
+            "tenant = 5",
+            "self_registration = 1",
+            "contracts = [1]",
+            "hosts = [1]",
+            "hosts = 5",
+            'hosts = {"x.test" = 5}',
+            "database = false",
+            "admin_password = 5",
+            "trusted_proxies = 5",
+            "anonymous_rate = 60",
+            "secret_key = 5",
+        ],
+    )
+    def test_values_of_a_wrong_type(self, tmp_path: Path, text: str):
+        (line,) = faults(CONFIG=self.toml(tmp_path, text))
+        assert line.startswith(f"DRAGOMAN_{text.split(maxsplit=1)[0].upper()}: ")
+
+    def test_a_key_that_is_no_setting(self, tmp_path: Path):
+        lines = faults(CONFIG=self.toml(tmp_path, 'tennant = "x"\nother = 1'))
+        assert len(lines) == 2
+        assert "'tennant'" in lines[0]
+
+    def test_what_is_no_toml(self, tmp_path: Path):
+        (line,) = faults(CONFIG=self.toml(tmp_path, "= nonsense"))
+        assert line.startswith("DRAGOMAN_CONFIG: ")
+
+
+class TestSecrets:
+    SETTINGS = Settings(
+        database="postgresql://u:hunter2@h/n",
+        secret_key=b"hunter2" * 5,
+        admin_password="hunter2",
+        smtp_url="smtp://u:hunter2@h",
+    )
+
+    def test_nothing_that_shows_settings_shows_them(self):
+        shown = [repr(self.SETTINGS), str(self.SETTINGS), f"{self.SETTINGS}"]
+        console = Console(file=io.StringIO(), width=200)
+        console.print(Pretty(self.SETTINGS), self.SETTINGS, {"settings": self.SETTINGS})
+        shown.append(console.file.getvalue())  # type: ignore[attr-defined]
+        for text in shown:
+            assert "hunter2" not in text
+            assert "tenant" in text
+
+    def test_rich_shows_no_more_than_repr(self):
+        told = list(self.SETTINGS.__rich_repr__())
+        assert "hunter2" not in str(told)
+
+    def test_a_rate_of_none_reads_as_none(self):
+        assert re.search(r"count=0", repr(one(ANONYMOUS_RATE="off")))
+
+
+class TestKeyFile:
+    def settings(self, tmp_path: Path) -> Settings:
+        return Settings(database=f"sqlite:///{tmp_path}/dragoman.db")
+
+    def test_it_is_made_once_and_for_the_owner_s_eyes(self, tmp_path: Path):
+        first = app.with_key(self.settings(tmp_path)).secret_key
+        path = tmp_path / "dragoman.key"
+        assert len(first) == 32
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert app.with_key(self.settings(tmp_path)).secret_key == first
+
+    def test_a_setting_needs_no_file(self, tmp_path: Path):
+        given = msgspec.structs.replace(self.settings(tmp_path), secret_key=KEY)
+        assert app.with_key(given).secret_key == KEY
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("text", ["", "00ff", "no hex at all", KEY[:31].hex()])
+    def test_a_file_without_a_key_is_a_fault(self, tmp_path: Path, text: str):
+        (tmp_path / "dragoman.key").write_text(text)
+        with pytest.raises(SettingsError):
+            app.with_key(self.settings(tmp_path))
+
+    def test_with_postgresql_it_lies_in_the_current_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        app.with_key(Settings(database="postgresql://h/n"))
+        assert os.listdir(tmp_path) == ["dragoman.key"]
