@@ -231,6 +231,8 @@ class TestTwoProcesses:
     async def test_both_write_at_once(self, directory: Directory, second: Directory, database: str):
         async def write(n: int) -> None:
             async with transaction(directory if n % 2 else second) as tx:
+                await users.update(tx, 1, UserChanges(first_name=f"n{n}"))  # reads first
+                await asyncio.sleep(0.001)
                 await insert_rows(tx, [Row(username=f"u{n}")])
 
         await asyncio.gather(*(write(n) for n in range(20)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dragoman.actions.directory import Directory
-from dragoman.rules import passwords, secrets
+from dragoman.rules import secrets
 from dragoman.rules.errors import Limited
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import HOUR, MINUTE, SECOND, Actor, User
 from dragoman.store import audit, failures
-from dragoman.store.engine import Read, Tx
+from dragoman.store.engine import LOCK_GUESSES, Read, Tx
 
 PER_ADDRESS = 10
 """Failures in a minute on one account from one address."""
@@ -33,13 +33,6 @@ async def count(tx: Tx, account: str, address: str, window: int) -> int:
     return number - 1
 
 
-async def rehashed(directory: Directory, password: str, encoded: str) -> str:
-    """Return a fresh hash where the stored one is of an older kind; else an empty text."""
-    if not passwords.needs_rehash(encoded):
-        return ""
-    return await directory.hashing.hash(password)
-
-
 class Guess:
     """One attempt on one account from one address.
 
@@ -53,7 +46,13 @@ class Guess:
         self._address = secrets.derive(directory.key, "address", actor.address)
 
     async def must_be_open(self, at: Read | Tx) -> None:
-        """Raise Limited if there were too many failures."""
+        """Raise Limited if there were too many failures.
+
+        In a transaction, verdicts on one account are given one after the other from here on.
+        """
+        if isinstance(at, Tx):
+            key = int.from_bytes(secrets.digest(self._account)[:4], "big")
+            await at.lock(LOCK_GUESSES, key)
         since, number = await failures.find(at, self._account, self._address)
         if number >= PER_ADDRESS and since + MINUTE > at.now:
             raise Limited(_seconds(since + MINUTE - at.now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import TypeGuard
 
@@ -21,10 +22,11 @@ from dragoman.rules.errors import (
     Reason,
     Stale,
     Unauthenticated,
+    Unavailable,
 )
 from dragoman.rules.fields import Alphabet, canonical
 from dragoman.rules.model import HOUR, Actor, NewUser, Role, User
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import Floor, needs_rehash
 from dragoman.rules.policy import Action
 from dragoman.store import audit, one_time, outbox, tenants, tokens
 from dragoman.store import users as people
@@ -82,7 +84,7 @@ async def sign_in(
     await guess.must_be_open(read)
     encoded = await people.password_hash(read, user.id) if user else ""
     right = await directory.hashing.verify(password, encoded)
-    fresh = await attempts.rehashed(directory, password, encoded) if right else ""
+    secret = ""
     async with directory.begin(visitor) as tx:
         await guess.must_be_open(tx)
         now = await _enters(tx, user, encoded) if user and right else None
@@ -90,13 +92,26 @@ async def sign_in(
             await guess.failed(tx)
         else:
             await guess.succeeded(tx)
-            if fresh:
-                await people.set_hash(tx, now.id, fresh)
             await people.signed_in(tx, now.id)
             secret = await give(tx, directory, now.id, kind)
             await audit.write(tx, "sign_in", target_id=now.id, tenant_id=now.tenant_id)
-            return now, secret
-    raise BadCredentials
+    if now is None:
+        raise BadCredentials
+    with contextlib.suppress(Unavailable):
+        await _rehash(directory, visitor, now.id, password, encoded)
+    return now, secret
+
+
+async def _rehash(
+    directory: Directory, actor: Actor, user_id: int, password: str, encoded: str
+) -> None:
+    """Store a fresh hash where the old one is of an older kind; only who got in pays for it."""
+    if not needs_rehash(encoded):
+        return
+    fresh = await directory.hashing.hash(password)
+    async with directory.begin(actor) as tx:
+        if await people.password_hash(tx, user_id) == encoded:
+            await people.set_hash(tx, user_id, fresh)
 
 
 async def _enters(tx: Tx, user: User, encoded: str) -> User | None:
@@ -138,18 +153,20 @@ async def change_password(
     told = {fault.field for fault in faults}
     if password or not faults:
         faults += passwords.faults_of(directory, password, floor, user)
+    guess = attempts.Guess(directory, actor, user.username, user)
     if "current" not in told:
-        guess = attempts.Guess(directory, actor, user.username, user)
         await guess.must_be_open(read)
         encoded = await people.password_hash(read, user.id)
         if not await directory.hashing.verify(current, encoded):
             async with directory.begin(actor) as tx:
+                await guess.must_be_open(tx)
                 await guess.failed(tx)
             faults.append(Problem("current", "wrong"))
     if faults:
         raise Invalid(*faults)
     fresh = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
+        await guess.must_be_open(tx)
         user = await people.get(tx, actor.user_id)
         await passwords.store(tx, user, fresh, Action.CHANGE_PASSWORD)
         await tokens.keep(tx, actor.token_id, user.id)

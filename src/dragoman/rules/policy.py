@@ -178,7 +178,7 @@ def cell(actor: Actor, action: Action) -> Reach:
     if actor.kind != "user":
         return Reach.NONE
     reach = TABLE[action][actor.role]
-    if reach < Reach.TENANT and any(action in RAISES[code] for code in actor.permissions):
+    if reach < Reach.TENANT and any(action in RAISES.get(code, ()) for code in actor.permissions):
         reach = Reach.TENANT
     narrowed = actor.narrowing.rows.get(action)
     if narrowed is not None:

@@ -139,6 +139,7 @@ class Tx:
 
 LOCK_OWNERS = 1  # over a tenant: who are its active owners
 LOCK_SUPERADMINS = 2  # who are the platform's active superadmins
+LOCK_GUESSES = 4  # over an account: its failures are counted one after the other
 LOCK_TENANTS = 3  # which names and slugs are taken
 EVERYWHERE = -1
 """The counters' tenant for users of all tenants and of none together."""

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from dragoman.rules.errors import Unavailable
 from dragoman.store.query import Query, Row
 
 T = TypeVar("T")
@@ -103,6 +104,8 @@ class Gatherer:
             columns = {f"k{i}": list(part) for i, part in enumerate(zip(*keys, strict=True))}
             found = dict(await self._fetch(self._read, columns))
         except BaseException as fault:  # noqa: BLE001 - whoever waits has to learn of it
+            if isinstance(fault, Unavailable):  # who waits would only learn it later
+                batch, self._waiting = batch + self._waiting, []
             for _, future in batch:
                 if not future.done():
                     future.set_exception(fault)

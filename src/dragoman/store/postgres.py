@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 WAIT_S = 2.0
 COMMAND_S = 30.0
+DOUBT_S = 0.8
+"""After so long without an answer, a server is asked whether it is still there."""
 SHARDS = 8
 
 _GONE = (
@@ -60,11 +62,13 @@ class _Pool:
             connection = await self._take(time.monotonic() + WAIT_S)
         except _GONE as fault:
             raise Unavailable("database") from fault
+        watch = _Watch(self._dsn, connection)
         try:
             yield connection
         except _GONE as fault:
             raise Unavailable("database") from fault
         finally:
+            watch.end()
             self._give(connection)
 
     async def _take(self, deadline: float) -> Any:
@@ -79,6 +83,10 @@ class _Pool:
             try:
                 options: dict[str, Any] = {**self._options, "timeout": left_s}
                 return await asyncpg.connect(self._dsn, **options)
+            except asyncpg.PostgresError as fault:
+                self._room += 1
+                self._wake()
+                raise Unavailable("database") from fault  # it lets nobody in
             except BaseException:
                 self._room += 1
                 self._wake()
@@ -122,6 +130,40 @@ class _Pool:
             except _GONE:
                 connection.terminate()
         self._idle.clear()
+
+
+class _Watch:
+    """Doubts a server that is silent for long; if it does not answer a new caller, hangs up.
+
+    A slow statement is waited for as long as the server answers at all.
+    """
+
+    def __init__(self, dsn: str, connection: Any) -> None:
+        self._dsn = dsn
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(DOUBT_S, self._doubt)
+        self._task: asyncio.Task[None] | None = None
+
+    def _doubt(self) -> None:
+        self._task = self._loop.create_task(self._ask())
+
+    async def _ask(self) -> None:
+        try:
+            other: Any = await asyncpg.connect(self._dsn, timeout=DOUBT_S)
+            other.terminate()
+        except asyncpg.PostgresError:
+            pass  # a refusal is an answer
+        except _GONE:
+            self._connection.terminate()
+            return
+        self._timer = self._loop.call_later(DOUBT_S, self._doubt)
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 class _Session:

@@ -9,9 +9,10 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from dragoman.rules.errors import BadRequest, NotAnObject, TooLarge, UnsupportedMedia
 
@@ -20,8 +21,8 @@ DEADLINE_S = 30.0
 DEPTH = 32
 FIELDS = 1000
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_BRACKETS = re.compile(rb"[\[\]{}]")
+_TOO_DEEP = f"more than {DEPTH} levels"
+_UNSAFE = re.compile("[\x00\ud800-\udfff]")
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -31,7 +32,7 @@ MULTIPART = "multipart/form-data"
 async def raw(request: Request, limit: int = LIMIT) -> bytes:
     """Return the body; raises TooLarge beyond ``limit`` bytes, BadRequest when it takes too long."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > limit):
         raise TooLarge(limit)
     chunks: list[bytes] = []
     size = 0
@@ -44,6 +45,8 @@ async def raw(request: Request, limit: int = LIMIT) -> bytes:
                 chunks.append(chunk)
     except TimeoutError:
         raise BadRequest("the body took too long") from None
+    except ClientDisconnect:
+        raise BadRequest("the body ended early") from None
     return b"".join(chunks)
 
 
@@ -86,8 +89,6 @@ def decode(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("the text is not UTF-8") from None
-    if _depth(body) > DEPTH:
-        raise BadRequest(f"more than {DEPTH} levels")
     try:
         value = json.loads(
             text,
@@ -99,21 +100,9 @@ def decode(body: bytes) -> Any:
     except json.JSONDecodeError as fault:
         raise BadRequest(f"{fault.msg}: line {fault.lineno} column {fault.colno}") from None
     except RecursionError:
-        raise BadRequest(f"more than {DEPTH} levels") from None
-    if "\\u" in text or "\x00" in text:
-        _check_texts(value)
+        raise BadRequest(_TOO_DEEP) from None
+    _check(value, 0)
     return value
-
-
-def _depth(body: bytes) -> int:
-    deepest = depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
-        if bracket in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            depth -= 1
-    return deepest
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -143,21 +132,22 @@ def _float(digits: str) -> float:
     return number
 
 
-def _check_texts(value: Any) -> None:
+def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
         check_text(value)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            check_text(key)
-            _check_texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            _check_texts(item)
+    elif isinstance(value, dict | list):
+        if depth == DEPTH:
+            raise BadRequest(_TOO_DEEP)
+        if isinstance(value, dict):
+            for key in value:
+                check_text(key)
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, depth + 1)
 
 
 def check_text(text: str) -> None:
     """Raise BadRequest for a text with NUL or a lone surrogate."""
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if _UNSAFE.search(text):
         raise BadRequest("a text with NUL or a lone surrogate")
 
 
@@ -184,8 +174,12 @@ async def _multipart(headers: Headers, body: bytes) -> dict[str, Any]:
     async def once() -> AsyncGenerator[bytes]:
         yield body
 
-    parser = MultiPartParser(headers, once(), max_files=10, max_fields=FIELDS)
     try:
+        body.decode("utf-8")
+        _, options = parse_options_header(headers.get("content-type"))
+        if b"--" + options[b"boundary"] + b"--" not in body:
+            raise BadRequest("the form was cut off")
+        parser = MultiPartParser(headers, once(), max_files=10, max_fields=FIELDS)
         form: FormData = await parser.parse()
     except (MultiPartException, ValueError, KeyError, LookupError):
         raise BadRequest("the form cannot be read") from None

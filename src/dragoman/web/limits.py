@@ -43,19 +43,28 @@ def address_of(request: Request, settings: Settings) -> str:
     It is read from its right end, past every proxy that is trusted.
     """
     client = request.client
-    address = client.host if client else ""
+    address = _written(client.host) if client else ""
     if not settings.trusted_proxies or not _trusted(address, settings):
         return address
     for line in reversed(request.headers.getlist("x-forwarded-for")):
         for part in reversed(line.split(",")):
             hop = part.strip()
-            try:
-                address = str(ipaddress.ip_address(hop))
-            except ValueError:
+            written = _written(hop)
+            if not written:
                 return address
+            address = written
             if not _trusted(address, settings):
                 return address
     return address
+
+
+def _written(text: str) -> str:
+    """Return an address in its one form; an IPv4 one in IPv6's clothes as what it is."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _trusted(address: str, settings: Settings) -> bool:

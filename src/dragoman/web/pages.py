@@ -37,14 +37,14 @@ def link(call: Call, query: dict[str, str], **changed: str | None) -> str:
     return f"{base}?{urlencode(kept)}" if kept else base
 
 
-def _subject(query: dict[str, str]) -> str:
+def _subject(call: Call, query: dict[str, str]) -> str:
     kept = sorted((k, v) for k, v in query.items() if k not in {AFTER, "page", "offset"})
-    return urlencode(kept)
+    return f"{call.contract.name}{call.path.rstrip('/')}?{urlencode(kept)}"
 
 
 def sign(call: Call, query: dict[str, str], number: int, after: tuple[Any, int]) -> str:
     """Return a position of this very list, good for its page ``number`` alone."""
-    payload = msgspec.json.encode([_subject(query), number, *after])
+    payload = msgspec.json.encode([_subject(call, query), number, *after])
     return secrets.sign(call.directory.key, "position", payload)
 
 
@@ -54,4 +54,4 @@ def position(call: Call, query: dict[str, str], number: int) -> tuple[Any, int] 
     if payload is None:
         return None
     subject, of_page, key, row_id = msgspec.json.decode(payload, type=_Position)
-    return (key, row_id) if (subject, of_page) == (_subject(query), number) else None
+    return (key, row_id) if (subject, of_page) == (_subject(call, query), number) else None

@@ -132,17 +132,19 @@ class Caller:
             there = self.tenants if "/tenants/" in case.path else self.ids
             if case.method == "DELETE":
                 there = [user_id for user_id in there if user_id != self.own_id]
-            case.path_parameters["id"] = there[number % len(there)]
+            case.path_parameters = {"id": there[number % len(there)]}
         body: Any = case.body
         if case.meta is None or case.meta.generation.mode.is_negative or not isinstance(body, dict):
             return
+        aimed: dict[str, Any] = {}
         if case.operation.label.endswith("/login/"):
-            body |= {"username": "olga", "password": PASSWORD}
+            aimed = {"username": "olga", "password": PASSWORD}
         elif case.method == "POST":
-            body |= dict.fromkeys(body.keys() & {"old_password"}, PASSWORD)
+            aimed = dict.fromkeys(body.keys() & {"old_password"}, PASSWORD)
             sent = {(key, value) for key, value in body.items() if key in NEW}
-            body |= {key: NEW[key].format(number) for key, _ in sent & self._sent}
+            aimed |= {key: NEW[key].format(number) for key, _ in sent & self._sent}
             self._sent |= sent
+        case.body = {**body, **aimed}  # a new one: requests may share what they are made of
 
     async def _fresh_token(self) -> str:
         assert self.person is not None
