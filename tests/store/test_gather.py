@@ -102,13 +102,26 @@ class TestGatherer:
         statements.fault = None
         assert await asyncio.wait_for(ask(gatherer, [1, 2]), 1) == [2, 4]
 
-    async def test_an_error_reaches_those_who_came_while_it_was_on_its_way(self):
+    async def test_a_silent_database_is_told_to_all_who_wait(self):
+        """Else each of them would wait for the same silence anew."""
         statements = Statements(patience_s=0.01, fault=Unavailable("database"))
         gatherer = Gatherer(ANY_READ, statements, flights=1)
         first = asyncio.ensure_future(ask(gatherer, [1]))
         await asyncio.sleep(0.005)
         second = asyncio.ensure_future(ask(gatherer, [2]))
-        with pytest.raises(Unavailable):
+        for task in (first, second):
+            with pytest.raises(Unavailable):
+                await task
+        statements.fault = None
+        assert await asyncio.wait_for(ask(gatherer, [2]), 1) == [4]
+
+    async def test_another_error_is_no_matter_of_who_came_later(self):
+        statements = Statements(patience_s=0.01, fault=RuntimeError("of this statement alone"))
+        gatherer = Gatherer(ANY_READ, statements, flights=1)
+        first = asyncio.ensure_future(ask(gatherer, [1]))
+        await asyncio.sleep(0.005)
+        second = asyncio.ensure_future(ask(gatherer, [2]))
+        with pytest.raises(RuntimeError):
             await first
         statements.fault = None
         assert await asyncio.wait_for(second, 1) == [4]
