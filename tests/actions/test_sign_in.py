@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import bcrypt
@@ -20,6 +20,7 @@ from dragoman.actions import sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
 from dragoman.actions.hashing import QUEUE_S, Hashing
 from dragoman.actions.tokens import Presented
+from dragoman.rules import passwords
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
@@ -281,6 +282,28 @@ class TestSameWork:
         assert await attempt(directory, "mia", PASSWORD) == "bad"
         assert counting.hashes == 0
         counting.close()
+
+
+def seconds(work: Callable[[], bool]) -> float:
+    """Return the least processor time of three runs of something that says no."""
+    taken: list[float] = []
+    for _ in range(3):
+        began = time.process_time()
+        assert not work()
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
+def test_no_hash_costs_as_much_as_one():
+    hashing = Hashing(1)
+    encoded = passwords.hash_password(PASSWORD)
+
+    def verify(against: str) -> bool:
+        return asyncio.run(hashing.verify("wrong", against))
+
+    with_one, with_none = seconds(lambda: verify(encoded)), seconds(lambda: verify(""))
+    hashing.close()
+    assert 0.5 < with_none / with_one < 2
 
 
 class Counting(Hashing):

@@ -62,7 +62,8 @@ async def ask(gatherer: Gatherer, keys: Sequence[int]) -> list[Any]:
     async def one(key: int) -> Any:
         return await gatherer.get((key,))
 
-    return await asyncio.gather(*(one(key) for key in keys))
+    async with asyncio.timeout(5):
+        return await asyncio.gather(*(one(key) for key in keys))
 
 
 class TestGatherer:
