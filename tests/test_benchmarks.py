@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 def test_a_quick_round_measures_something(tmp_path: Path) -> None:
     output = tmp_path / "figures.json"
+    options = ["--quick", "--targets", "sqlite", "--output"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--targets", "sqlite"]
-        + ["--output", str(output)],
+        [sys.executable, "-m", "benchmarks", *options, str(output)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -9,7 +9,10 @@ import itertools
 import os
 import re
 import stat
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -382,6 +385,32 @@ class TestKeyFile:
         (tmp_path / "dragoman.key").write_text(text)
         with pytest.raises(SettingsError):
             app.with_key(self.settings(tmp_path))
+
+    def test_nodes_that_start_at_once_have_the_same_one(self, tmp_path: Path):
+        """Whoever finds the file there finds the whole key in it."""
+        said: list[set[object]] = []
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            for n in range(30):
+                (folder := tmp_path / str(n)).mkdir()
+                said.append(self._keys_of_six(self.settings(folder)))
+        finally:
+            sys.setswitchinterval(interval)
+        assert [len(keys) for keys in said] == [1] * 30
+
+    def _keys_of_six(self, settings: Settings) -> set[object]:
+        together = threading.Barrier(6)
+
+        def start(_: int) -> object:
+            together.wait()
+            try:
+                return app.with_key(settings).secret_key
+            except SettingsError as fault:
+                return str(fault)
+
+        with ThreadPoolExecutor(6) as pool:
+            return set(pool.map(start, range(6)))
 
     def test_with_postgresql_it_lies_in_the_current_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

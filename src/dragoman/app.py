@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -142,9 +143,11 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
         served[name] = Served(dialect.build(directory), dialect.DOCUMENTED)
     routes = health.routes(directory, migrate.HEAD)
     own = Starlette(
-        routes=[*routes, Route("/", _index(settings, served)), Route("/{rest:path}", _nothing)],
+        routes=[*routes, Route("/", _index(settings, served))],
+        exception_handlers={HTTPException: _refuse},
         lifespan=life,
     )
+    own.router.redirect_slashes = False
     return Door(own, served, settings.hosts)
 
 
@@ -157,5 +160,6 @@ def _index(settings: Settings, served: Mapping[str, Served]) -> Endpoint:
     return index
 
 
-async def _nothing(_: Request) -> Response:
-    return JSONResponse({"error": "Not found"}, 404)
+async def _refuse(_: Request, fault: Exception) -> Response:
+    assert isinstance(fault, HTTPException)
+    return JSONResponse({"error": fault.detail}, fault.status_code, fault.headers)

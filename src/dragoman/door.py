@@ -48,6 +48,9 @@ class Door:
 
     def _choose(self, scope: Scope) -> tuple[ASGIApp, Scope]:
         path: str = scope["path"]
+        if not path.startswith("/"):  # OPTIONS *, CONNECT: no path of anybody's
+            path = NOWHERE
+            scope = {**scope, "path": path}
         if self._hosts and (name := self._hosts.get(_host_of(scope))) is not None:
             if path in OWN:
                 return self._own, scope
@@ -70,5 +73,7 @@ class Door:
 def _host_of(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"host":
-            return value.decode("latin-1").lower().rsplit(":", 1)[0]
+            host = value.decode("latin-1").lower()
+            bare, closed, _ = host.partition("]")
+            return bare + closed if closed else host.partition(":")[0].removesuffix(".")
     return ""

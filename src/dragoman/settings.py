@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import ipaddress
 import os
 import re
@@ -59,11 +60,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     access_log: bool = False
 
-    def __repr__(self) -> str:
+    def __rich_repr__(self, /) -> list[tuple[str, Any]]:
         """Show the settings without anything that is secret."""
-        hidden = {"secret_key", "admin_password", "smtp_url", "database"}
-        shown = (f"{n}={getattr(self, n)!r}" for n in self.__struct_fields__ if n not in hidden)
-        return f"Settings({', '.join(shown)})"
+        return [
+            (name, getattr(self, name)) for name in self.__struct_fields__ if name not in SECRETS
+        ]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Settings({shown})"
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -162,7 +167,7 @@ def _switch(value: Any) -> bool:
 def _number(least: int, most: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         try:
-            number = int(value)
+            number = int("" if isinstance(value, bool | float) else value)
         except (TypeError, ValueError):
             raise ValueError("must be a whole number") from None
         if not least <= number <= most:
@@ -187,7 +192,7 @@ def _rate(value: Any) -> Rate:
     if text == "off":
         return Rate(0, 1)
     found = re.fullmatch(r"(\d{1,9})\s*/\s*(?:(\d{1,6})\s*)?(second|minute|hour|day)s?", text)
-    if not found or int(found[1]) == 0:
+    if not found or int(found[1]) == 0 or (found[2] is not None and int(found[2]) == 0):
         raise ValueError("must read like 60/minute, or off")
     return Rate(int(found[1]), int(found[2] or 1) * UNITS[found[3]])
 
@@ -205,14 +210,12 @@ def _secret_key(value: Any) -> bytes:
     text = _text(value)
     if not text:
         return b""
-    for decode in (bytes.fromhex, _base64):
-        try:
-            key = decode(text)
-        except (ValueError, binascii.Error):
-            continue
-        if len(key) >= 32:
-            return key
-    raise ValueError("must be at least 32 random bytes, as hex or base64")
+    key = b""
+    with contextlib.suppress(ValueError, binascii.Error):
+        key = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]+", text) else _base64(text)
+    if len(key) < 32:
+        raise ValueError("must be at least 32 random bytes, as hex or base64")
+    return key
 
 
 def _base64(text: str) -> bytes:
@@ -235,9 +238,9 @@ def _hosts(value: Any) -> dict[str, str]:
         pairs = [item.partition("=") for item in _items(value)]
         table = {host.strip(): name.strip() for host, _, name in pairs}
     for host, name in table.items():
-        if not host or not name:
+        if not isinstance(name, str) or not host or not name:
             raise ValueError("must read like wekan.example.com=wekan,users.example.com=wiwebb")
-    return {str(host).lower(): str(name) for host, name in table.items()}
+    return {str(host).lower(): name for host, name in table.items()}
 
 
 def _url(value: Any) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from dragoman.actions.directory import Directory
+from dragoman.actions.directory import Directory, machine
 from dragoman.rules import policy, secrets
-from dragoman.rules.errors import Unauthenticated
+from dragoman.rules.errors import Failure, Unauthenticated
 from dragoman.rules.model import DAY, HOUR, Actor, User
 from dragoman.rules.policy import Action, Narrowing
 from dragoman.store import audit, tokens, users
@@ -124,10 +124,13 @@ async def sign_out(tx: Tx) -> None:
 async def note_touches(directory: Directory) -> int:
     """Write down which credentials were used since the last time; returns how many."""
     touches, directory.touches = directory.touches, {}
-    if touches:
-        from dragoman.actions.directory import machine
-
+    if not touches:
+        return 0
+    try:
         async with directory.begin(machine("upkeep")) as tx:
             for token_id, (at, idle_until) in touches.items():
                 await tokens.touch(tx, token_id, at, idle_until)
+    except Failure:
+        directory.touches = touches | directory.touches
+        raise
     return len(touches)

@@ -101,7 +101,7 @@ class Call:
 
     def read(self) -> Read:
         """Read on the caller's behalf."""
-        return self.directory.read(self.actor, self.ahead)
+        return self.directory.read(self.actor, self.ahead or self.user)
 
     def begin(self) -> AbstractAsyncContextManager[Tx]:
         """Open the transaction of this request."""

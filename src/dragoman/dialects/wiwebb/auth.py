@@ -28,10 +28,9 @@ _LOGIN = {
 async def login(call: Call) -> Response:
     """POST auth/login/: by username or e-mail, in either field."""
     body = await bodies.fields(call.request)
-    if body.get("username") and not body.get("email"):
-        body.pop("email", None)  # clients of the original send the other one empty
-    elif body.get("email") and not body.get("username"):
-        body.pop("username", None)
+    for name, other in (("username", "email"), ("email", "username")):
+        if body.get(name) and body.get(other) in ("", None):
+            body.pop(other, None)  # clients of the original send the other one empty
     values, problems = forms.read(body, _LOGIN)
     name = values.get("username") or values.get("email")
     if not name and not problems_of(problems, "username", "email"):

@@ -66,4 +66,6 @@ def build(directory: Directory) -> Any:
         *docs.routes(OPENAPI, "WiWebb Users API", address=directory.settings.public_url),
         Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
-    return Slashless(Starlette(routes=routes))
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    return Slashless(app)
