@@ -52,10 +52,8 @@ def with_key(settings: Settings) -> Settings:
     if settings.secret_key:
         return settings
     path = key_file(settings)
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
+    if not path.exists():
+        _make_key(path)
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except ValueError:
@@ -63,6 +61,21 @@ def with_key(settings: Settings) -> Settings:
     if len(key) < 32:
         raise SettingsError([f"{path} holds no key of 32 bytes in hex"])
     return msgspec.structs.replace(settings, secret_key=key)
+
+
+def _make_key(path: Path) -> None:
+    """Put a new key there, whole or not at all; whoever was first wins."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
 
 
 def key_file(settings: Settings) -> Path:

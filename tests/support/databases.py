@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-import sqlite3
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
+from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app
 from dragoman.settings import Rate, Settings

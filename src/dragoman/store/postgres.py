@@ -96,8 +96,9 @@ class _Pool:
         try:
             given = await asyncio.wait_for(asyncio.shield(future), left_s)
         except BaseException:
-            if future.done() and not future.cancelled() and future.result() is not None:
-                self._give(future.result())
+            if future.done() and not future.cancelled():
+                given = future.result()
+                self._wake() if given is None else self._give(given)
             future.cancel()
             raise
         return given if given is not None else await self._take(deadline)
