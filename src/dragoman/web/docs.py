@@ -47,12 +47,8 @@ def routes(document: Path, title: str, *, address: str = "http://127.0.0.1:8000"
     return [
         Route("/openapi.json", partial(answer, kind="json")),
         Route("/docs", partial(answer, kind="page")),
-        Route("/", _to_page),
+        Route("/", lambda r: RedirectResponse(f"{r.scope.get('root_path', '')}/docs")),
     ]
-
-
-def _to_page(request: Request) -> Response:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
 
 class _Made(NamedTuple):
