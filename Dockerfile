@@ -1,4 +1,4 @@
-# Linted by `make lint`; building and running it needs a container engine, which the checks do without.
+# Linted by `make lint`; no check builds or runs it.
 
 FROM python:3.11-slim AS build
 WORKDIR /build

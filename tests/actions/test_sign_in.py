@@ -232,7 +232,7 @@ class TestSameWork:
             await users.set_active(tx, off.id, active=False)
             await users.delete(tx, gone.id, erase=False)
             await users.delete(tx, erased.id, erase=True)
-            await tenants.update(tx, shut, TenantChanges(active=False))
+            await tenants.update(tx, shut, TenantChanges(active=False), home="main")
             await rows.set_hash(tx, keyless.id, "")
         return {
             "unknown": ("nobody", PASSWORD),
@@ -381,7 +381,7 @@ class TestMeanwhile:
                 await users.delete(tx, mia.id, erase=True)
             elif act == "tenant":
                 assert mia.tenant_id is not None
-                await tenants.update(tx, mia.tenant_id, TenantChanges(active=False))
+                await tenants.update(tx, mia.tenant_id, TenantChanges(active=False), home="main")
             else:
                 await rows.set_hash(tx, mia.id, "$argon2id$another")
         go.set()
@@ -526,9 +526,9 @@ class TestSignUp:
     ):
         async with transaction(directory) as tx:
             if act == "off":
-                await tenants.update(tx, 1, TenantChanges(active=False))
+                await tenants.update(tx, 1, TenantChanges(active=False), home="main")
             else:
-                await tenants.delete(tx, 1)
+                await tenants.delete(tx, 1, home="")
         with pytest.raises(Forbidden) as refused:
             await sign_in.sign_up(
                 directory, visitor(), NewUser(username="new"), PASSWORD, Floor(), KIND

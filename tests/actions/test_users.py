@@ -207,7 +207,7 @@ class TestLastSuperadmin:
         await delete(directory, MACHINE, 1)
         with pytest.raises(LastSuperadmin):
             async with transaction(directory) as tx:
-                await tenants.update(tx, home, TenantChanges(active=False))
+                await tenants.update(tx, home, TenantChanges(active=False), home="main")
 
 
 class TestNames:
@@ -283,7 +283,7 @@ class TestTenants:
 
             async def remove(home: int = home) -> None:
                 async with transaction(directory) as tx:
-                    await tenants.delete(tx, home)
+                    await tenants.delete(tx, home, home="main")
 
             said = await asyncio.gather(
                 told(remove()), told(make_user(directory, f"u{n}", tenant_id=home))

@@ -36,7 +36,7 @@ Act = Callable[[Tx, User], Awaitable[Any]]
 
 async def _tenant_off(tx: Tx, user: User) -> None:
     assert user.tenant_id is not None
-    await tenants.update(tx, user.tenant_id, TenantChanges(active=False))
+    await tenants.update(tx, user.tenant_id, TenantChanges(active=False), home="main")
 
 
 KILLS: dict[str, Act] = {
@@ -131,7 +131,7 @@ async def test_a_tenant_that_was_off_and_is_on_again_ended_its_sessions(director
     for active in (False, True):
         async with transaction(directory) as tx:
             assert user.tenant_id is not None
-            await tenants.update(tx, user.tenant_id, TenantChanges(active=active))
+            await tenants.update(tx, user.tenant_id, TenantChanges(active=active), home="main")
     assert await stands(directory, held) == ["unknown", "unknown"]
 
 
@@ -168,7 +168,7 @@ async def test_a_tenant_that_was_off_and_on_meanwhile_cut_its_users_off(director
     for active in (False, True):
         async with transaction(directory) as tx:
             assert user.tenant_id is not None
-            await tenants.update(tx, user.tenant_id, TenantChanges(active=active))
+            await tenants.update(tx, user.tenant_id, TenantChanges(active=active), home="main")
     with pytest.raises(Unauthenticated):
         async with directory.begin(actor):
             pytest.fail("the transaction of somebody who was cut off")

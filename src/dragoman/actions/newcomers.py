@@ -92,7 +92,7 @@ async def add(
 
 async def _stand_in(tx: Tx, tenant_id: int, role: Role) -> None:
     try:
-        await tenants.get(tx, tenant_id, to_change=False)
+        await tenants.get(tx, tenant_id, to_change=role is Role.OWNER)
     except NotFound:
         raise Invalid(Problem("tenant", "unknown", tenant_id)) from None
     if role is Role.OWNER:

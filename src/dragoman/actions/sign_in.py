@@ -60,8 +60,12 @@ async def sign_up(
     given: list[str] = []
 
     async def enter(tx: Tx, user: User) -> None:
+        now = await tenants.find(tx, home.id)
+        if now is None or not now.active:
+            raise Forbidden(Reason.CLOSED)  # switched off while the password was hashed
         given.append(await give(tx, directory, user.id, kind))
         await people.signed_in(tx, user.id)
+        await attempts.Guess(directory, visitor, user.username, user).succeeded(tx)
 
     faults = list(problems)
     user = await newcomers.add(
@@ -76,7 +80,7 @@ async def sign_in(
     """Sign in by username or e-mail address; returns the user and a new credential's secret.
 
     Unknown, wrong, inactive and deleted are alike: BadCredentials after exactly one hash
-    verification. Raises Limited after too many failures, before any work.
+    verification. Raises Limited after too many failures.
     """
     read = directory.read(visitor)
     user = await people.find_by_name(read, name)
@@ -110,8 +114,10 @@ async def _rehash(
         return
     fresh = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
-        if await people.password_hash(tx, user_id) == encoded:
-            await people.set_hash(tx, user_id, fresh)
+        with contextlib.suppress(NotFound):
+            await people.get(tx, user_id)  # held: nobody sets another one meanwhile
+            if await people.password_hash(tx, user_id) == encoded:
+                await people.set_hash(tx, user_id, fresh)
 
 
 async def _enters(tx: Tx, user: User, encoded: str) -> User | None:
@@ -157,17 +163,19 @@ async def change_password(
     if "current" not in told:
         await guess.must_be_open(read)
         encoded = await people.password_hash(read, user.id)
-        if not await directory.hashing.verify(current, encoded):
-            async with directory.begin(actor) as tx:
-                await guess.must_be_open(tx)
+        right = await directory.hashing.verify(current, encoded)
+        async with directory.begin(actor) as tx:  # a verdict, whatever else is wrong
+            await guess.must_be_open(tx)
+            if not right:
                 await guess.failed(tx)
-            faults.append(Problem("current", "wrong"))
+                faults.append(Problem("current", "wrong"))
     if faults:
         raise Invalid(*faults)
     fresh = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
-        await guess.must_be_open(tx)
         user = await people.get(tx, actor.user_id)
+        if not user.active or user.auth_epoch != actor.auth_epoch:
+            raise Unauthenticated("unknown")  # cut off while it waited for the row
         await passwords.store(tx, user, fresh, Action.CHANGE_PASSWORD)
         await tokens.keep(tx, actor.token_id, user.id)
 

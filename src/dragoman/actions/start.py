@@ -41,7 +41,10 @@ async def prepare(directory: Directory) -> Welcome | None:
         await tx.lock(LOCK_TENANTS)
         await permissions.fill(tx)
         if await tenants.find_by_slug(tx, settings.tenant) is None:
-            row = {"public_id": str(uuid.uuid4()), "name": settings.tenant}
+            name = settings.tenant
+            if await tenants.find_by_name(tx, name) is not None:
+                name = f"{name} {secrets.make_public_id()}"
+            row = {"public_id": str(uuid.uuid4()), "name": name}
             blank = {"email": "", "url": "", "description": "", "active": True}
             tenant_id = await tenants.insert(tx, {**row, "slug": settings.tenant, **blank})
             await audit.write(

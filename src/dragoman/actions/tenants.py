@@ -11,7 +11,17 @@ from msgspec import UNSET
 
 from dragoman.actions.newcomers import trim
 from dragoman.rules import fields, policy
-from dragoman.rules.errors import InUse, Invalid, LastSuperadmin, NoTenant, NotFound, Problem
+from dragoman.rules.errors import (
+    Forbidden,
+    InUse,
+    Invalid,
+    LastSuperadmin,
+    NoTenant,
+    NotFound,
+    Problem,
+    Reason,
+)
+from dragoman.rules.fields import canonical
 from dragoman.rules.model import Page, Tenant, TenantChanges
 from dragoman.rules.policy import Action
 from dragoman.store import audit, counts, ranks, tenants
@@ -109,10 +119,17 @@ async def _check(tx: Tx, changes: TenantChanges, faults: list[Problem], besides:
 
 
 async def update(
-    tx: Tx, tenant_id: int, changes: TenantChanges, *, problems: Iterable[Problem] = ()
+    tx: Tx,
+    tenant_id: int,
+    changes: TenantChanges,
+    *,
+    home: str,
+    problems: Iterable[Problem] = (),
 ) -> Counted:
     """Change a tenant; switching it off ends every session of its users.
 
+    ``home`` is the slug of the settings' tenant, where sign-ups stand: that one keeps it, and no
+    other takes it.
     Raises Forbidden, NotFound, Invalid or LastSuperadmin; then nothing is changed.
     """
     policy.require_tenant(tx.actor, Action.UPDATE_TENANT, tenant_id)
@@ -120,7 +137,13 @@ async def update(
     tenant = await tenants.get(tx, tenant_id, to_change=True)
     if changes.active is not UNSET and changes.active is not tenant.active:
         policy.allow(tx.actor, Action.SWITCH_TENANT)
-    await _check(tx, changes, list(problems), besides=tenant_id)
+    faults = list(problems)
+    if changes.slug is not UNSET and changes.slug != tenant.slug:
+        if canonical(tenant.slug) == canonical(home):
+            faults.append(Problem("slug", "fixed"))
+        elif canonical(changes.slug.strip()) == canonical(home):
+            faults.append(Problem("slug", "taken"))
+    await _check(tx, changes, faults, besides=tenant_id)
     changed: dict[str, Any] = {
         name: value
         for name, value in msgspec.structs.asdict(changes).items()
@@ -144,10 +167,15 @@ async def update(
     return await _counted(tx, await tenants.find(tx, tenant_id))
 
 
-async def delete(tx: Tx, tenant_id: int) -> None:
-    """Delete a tenant without users; raises Forbidden, NotFound or InUse."""
+async def delete(tx: Tx, tenant_id: int, *, home: str) -> None:
+    """Delete a tenant without users, but for the settings' own (slug ``home``).
+
+    Raises Forbidden, NotFound or InUse.
+    """
     policy.require_tenant(tx.actor, Action.DELETE_TENANT, tenant_id)
     tenant = await tenants.get(tx, tenant_id, to_change=True)
+    if canonical(tenant.slug) == canonical(home):
+        raise Forbidden(Reason.REACH)
     if await tenants.is_inhabited(tx, tenant_id):
         raise InUse
     await tenants.save(tx, tenant, {"deleted_at": tx.now})

@@ -8,7 +8,7 @@ import msgspec
 
 from dragoman.actions.directory import Directory, machine
 from dragoman.rules import policy, secrets
-from dragoman.rules.errors import Failure, Unauthenticated
+from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import DAY, HOUR, Actor, User
 from dragoman.rules.policy import Action, Narrowing
 from dragoman.store import audit, tokens, users
@@ -128,9 +128,9 @@ async def note_touches(directory: Directory) -> int:
         return 0
     try:
         async with directory.begin(machine("upkeep")) as tx:
-            for token_id, (at, idle_until) in touches.items():
+            for token_id, (at, idle_until) in sorted(touches.items()):
                 await tokens.touch(tx, token_id, at, idle_until)
-    except Failure:
+    except BaseException:
         directory.touches = touches | directory.touches
         raise
     return len(touches)

@@ -165,7 +165,8 @@ async def update(
 
 async def _write(tx: Tx, user: User, changed: dict[str, Any], action: str) -> User:
     told = tuple(changed)
-    if "display_name" not in changed and {"first_name", "last_name"} & changed.keys():
+    plain = user.display_name == newcomers.joined(user.first_name, user.last_name)
+    if plain and "display_name" not in changed and {"first_name", "last_name"} & changed.keys():
         first = changed.get("first_name", user.first_name)
         changed["display_name"] = newcomers.joined(first, changed.get("last_name", user.last_name))
     if "email" in changed:

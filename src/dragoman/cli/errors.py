@@ -51,6 +51,7 @@ SENTENCES: Mapping[str, str | Callable[[Any], str]] = {
     "wrong": "is wrong",
     "tenant_required": "is required for this role",
     "foreign_tenant": "is not the own one",
+    "fixed": "cannot be changed",
     "invalid": "is invalid",
 }
 

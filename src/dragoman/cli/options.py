@@ -28,7 +28,7 @@ def output(command: F) -> F:
 
 
 def by_id(command: F) -> F:
-    """Give a command ``--id``, for users whose id is somebody's username; see ``users.named``."""
+    """Give a command ``--id``, for users whose id is somebody's username; see ``people.named``."""
     return click.option(
         "--id", "is_id", is_flag=True, help="USER is an id, even if it is a username too."
     )(command)

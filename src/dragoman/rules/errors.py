@@ -47,6 +47,7 @@ CODES = frozenset(
         "wrong",
         "tenant_required",
         "foreign_tenant",
+        "fixed",  # this one cannot be changed
         "invalid",
     }
 )

@@ -1,4 +1,4 @@
-"""Credentials: who stands behind one, and one-time secrets; never the secrets themselves."""
+"""Credentials: who stands behind one; never the secrets themselves."""
 
 from __future__ import annotations
 

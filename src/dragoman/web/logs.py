@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import traceback
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -15,6 +17,18 @@ log: Any = structlog.get_logger()
 
 def _encode(event: dict[str, Any], **_: Any) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+def _frames(_: Any, __: str, event: Any) -> Any:
+    """Tell where it happened, never the exception's own words: those quote what came in."""
+    fault = event.pop("exc_info", None)
+    if fault is True:
+        fault = sys.exc_info()[1]
+    if isinstance(fault, BaseException):
+        trail = traceback.extract_tb(fault.__traceback__)
+        event["error"] = type(fault).__name__
+        event["frames"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in trail]
+    return event
 
 
 class _Patient:
@@ -37,7 +51,7 @@ def configure(level: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _frames,
             structlog.processors.JSONRenderer(serializer=_encode),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),

@@ -26,7 +26,7 @@ def query_of(call: Call) -> dict[str, str]:
     """Return the query's parameters; the last one wins."""
     text: str = call.request.scope["query_string"].decode("latin-1")
     pairs = parse_qsl(text, keep_blank_values=True, errors="replace")
-    return {key: value.replace("\x00", "") for key, value in pairs}
+    return {key: value.replace("\x00", "\ufffd") for key, value in pairs}
 
 
 def link(call: Call, query: dict[str, str], **changed: str | None) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
 from dragoman.rules.model import Role
+from dragoman.web import bodies
 from dragoman.web.calls import Call, MethodNotAllowed
 from dragoman.web.errors import Speak, voices
 from dragoman.web.pages import NoSuchPage
@@ -50,6 +51,7 @@ SENTENCES: dict[str, str | Callable[[Any], str]] = {
     "similar": lambda field: f"The password is too similar to the {SIMILAR[field]}.",
     "mismatch": "The two password fields didn't match.",
     "wrong": "Wrong password.",
+    "fixed": "This value cannot be changed.",
     "invalid": "Invalid value",
 }
 TAKEN = {
@@ -154,7 +156,11 @@ def assigning(call: Call, fault: errors.Failure) -> Response | None:
         Reason.FUNCTION: "Insufficient permissions",
         Reason.CONFER: _beyond(call),
         Reason.ONESELF: "Cannot change your own role",
-        Reason.RANK: "Cannot modify a SuperAdmin",
+        Reason.RANK: (
+            "Cannot modify a SuperAdmin"
+            if call.actor.role is Role.ADMIN
+            else "Insufficient permissions"
+        ),
     }
     return answer(403, {"error": said.get(fault.reason, "Insufficient permissions")})
 
@@ -180,6 +186,12 @@ def _plain(status: int, text: str) -> Callable[[Call, Any], Response]:
     return lambda call, fault: detail(status, text)
 
 
+def _unreadable(call: Call, fault: errors.BadRequest) -> Response:
+    kinds = {bodies.FORM: "Form", bodies.MULTIPART: "Multipart form"}
+    kind = kinds.get(bodies.media_type(call.request), "JSON")
+    return detail(400, f"{kind} parse error - {fault.what}")
+
+
 def _not_an_object(_: Call, fault: errors.NotAnObject) -> Response:
     said = f"Invalid data. Expected a dictionary, but got {fault.kind}."
     return answer(400, {NON_FIELD: [said]})
@@ -202,7 +214,7 @@ TABLE: dict[type[Exception], Speak] = {
     errors.InUse: _plain(400, "Cannot delete tenant with existing users."),
     errors.NoTenant: _plain(404, "No tenant assigned"),
     errors.Unavailable: _later(503, "Service temporarily unavailable, try again later."),
-    errors.BadRequest: lambda call, fault: detail(400, f"JSON parse error - {fault.what}"),
+    errors.BadRequest: _unreadable,
     errors.TooLarge: _plain(413, "The request body is too large."),
     errors.UnsupportedMedia: lambda call, fault: detail(
         415, f'Unsupported media type "{fault.media_type}" in request.'

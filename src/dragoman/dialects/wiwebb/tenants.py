@@ -91,14 +91,15 @@ async def _update(call: Call, *, partial: bool) -> Response:
     values, problems = forms.read(body, schemas.TENANT, partial=partial)
     async with call.begin() as tx:
         changes = TenantChanges(**values)
-        changed = await tenants.update(tx, _id(call), changes, problems=problems)
+        home = call.directory.settings.tenant
+        changed = await tenants.update(tx, _id(call), changes, home=home, problems=problems)
     return answer(200, tenant_out(changed))
 
 
 async def delete(call: Call) -> Response:
     """DELETE /tenants/{id}/."""
     async with call.begin() as tx:
-        await tenants.delete(tx, _id(call))
+        await tenants.delete(tx, _id(call), home=call.directory.settings.tenant)
     return Response(None, 204)
 
 
