@@ -28,9 +28,10 @@ from schemathesis.specs.openapi import checks
 
 import dragoman
 from dragoman import app
-from dragoman.actions import tokens
+from dragoman.actions import tenants, tokens
 from dragoman.actions.directory import machine
 from dragoman.dialects.wiwebb.auth import KIND
+from dragoman.rules.model import TenantChanges
 from tests.support.databases import Shelf, settings_for
 from tests.support.world import PASSWORD, World
 
@@ -91,9 +92,19 @@ class Caller:
         self.own_id = self.person.id if self.person else 0
         self.ids = [person.id for person in world.people.values()]
         self.tenants = [tenant.id for tenant in world.tenants.values()]
+        self.tenants.append(asyncio.run(self._vacant_tenant()))
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.failures: dict[str, str] = {}
         self._sent: set[tuple[str, Any]] = set()
+
+    async def _vacant_tenant(self) -> int:
+        """Add a tenant without users: the only kind that can be deleted."""
+        new = TenantChanges(name="Vacant", slug="vacant")
+        async with (
+            app.opened(self.settings) as directory,
+            directory.begin(machine("tests")) as tx,
+        ):
+            return (await tenants.create(tx, new)).tenant.id
 
     def headers(self) -> dict[str, str]:
         """Return who it is."""
