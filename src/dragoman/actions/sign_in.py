@@ -16,7 +16,6 @@ from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
     Invalid,
-    Limited,
     NotFound,
     Problem,
     Reason,
@@ -289,7 +288,3 @@ async def reset_password(
         _must_open(directory, row, user, secret, tx.now)
         await passwords.store(tx, user, encoded, "reset_password")
     return user
-
-
-__all__ = ["BadCredentials", "Limited", "change_password", "is_open", "request_reset",
-           "reset_owner", "reset_password", "reset_secret", "sign_in", "sign_up"]  # fmt: skip

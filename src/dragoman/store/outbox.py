@@ -78,11 +78,6 @@ _PURGE: Query[None] = Query(sa.delete(outbox).where(outbox.c.created_at < bind("
 _LIST: Query[Waiting] = Query(
     sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _load
 )
-_PENDING: Query[int] = Query(
-    sa.select(sa.func.count())
-    .select_from(outbox)
-    .where(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
-)
 
 
 async def add(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payload: str) -> int:
@@ -131,8 +126,3 @@ async def purge(tx: Tx, before: int) -> int:
 async def latest(read: Read, limit: int = 100) -> list[Waiting]:
     """Return what the outbox holds, newest first."""
     return await read.all(_LIST, limit=limit)
-
-
-async def pending(read: Read) -> int:
-    """Return how many wait to be sent."""
-    return await read.one(_PENDING) or 0

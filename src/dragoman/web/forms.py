@@ -12,7 +12,6 @@ from dragoman.rules.fields import trim
 
 TRUE = frozenset({"t", "y", "yes", "true", "on", "1"})
 FALSE = frozenset({"f", "n", "no", "false", "off", "0"})
-BAD = object()
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
