@@ -85,8 +85,8 @@ async def _fill(settings: Settings, dataset: Dataset) -> dict[str, str]:
     async with app.opened(settings) as directory, directory.begin(actor) as tx:
         await counts.recount(tx)
         return {
-            "admin": await tokens.issue(tx, directory, ADMIN_ID, KIND),
-            "owner": await tokens.issue(tx, directory, OWNER_ID, KIND),
+            "admin": (await tokens.issue(tx, directory, ADMIN_ID, KIND)).secret,
+            "owner": (await tokens.issue(tx, directory, OWNER_ID, KIND)).secret,
         }
 
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dragoman import dialects
-from dragoman.actions import start, upkeep
+from dragoman.actions import start, tokens, upkeep
 from dragoman.actions.directory import Directory
 from dragoman.actions.start import Welcome
 from dragoman.actions.tokens import Kind
@@ -27,7 +28,8 @@ from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate
 from dragoman.store.database import Database
 from dragoman.store.engine import Driver
-from dragoman.web import health, logs
+from dragoman.web import health, keys, logs
+from dragoman.web.calls import ways_of
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -153,15 +155,17 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
     served: dict[str, Served] = {}
     for name in contracts_of(settings):
         dialect: Any = dialects.load(name)
-        served[name] = Served(dialect.build(directory), dialect.DOCUMENTED)
-    routes = health.routes(directory, migrate.HEAD)
+        app = dialect.build(directory)
+        scheme = dialect.CONTRACT.scheme
+        served[name] = Served(app, dialect.DOCUMENTED, scheme, tuple(ways_of(app)))
+    routes = [*health.routes(directory, migrate.HEAD), *keys.routes(directory)]
     own = Starlette(
         routes=[*routes, Route("/", _index(settings, served))],
         exception_handlers={HTTPException: _refuse},
         lifespan=life,
     )
     own.router.redirect_slashes = False
-    return Door(own, served, settings.hosts)
+    return Door(own, served, settings.hosts, partial(tokens.issuer, directory))
 
 
 def _index(settings: Settings, served: Mapping[str, Served]) -> Endpoint:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dragoman.rules.errors import Unavailable
+from dragoman.web.calls import Way
 
 OWN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """What a host of a single contract serves besides it."""
@@ -16,10 +19,20 @@ NOWHERE = "/:"
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A contract's application and the paths that its document names."""
+    """A contract's application, the paths that its document names, and what answers them.
+
+    ``scheme`` is the word before its credentials.
+    """
 
     app: Any
     documented: re.Pattern[str]
+    scheme: str = ""
+    ways: tuple[Way, ...] = ()
+
+    def way(self, path: str) -> Way | None:
+        """Return what answers a path, with or without its trailing slash; None: nothing."""
+        bare = path.rstrip("/") or "/"
+        return next((way for way in self.ways if way.pattern.match(bare)), None)
 
 
 class Door:
@@ -29,45 +42,88 @@ class Door:
         own: the directory's own paths (health, figures) and its life cycle.
         contracts: the served contracts, in the order of the settings.
         hosts: names of hosts that serve one contract alone.
+        issuer: tells at which contract a credential works now (empty: at none).
     """
 
     def __init__(
-        self, own: ASGIApp, contracts: Mapping[str, Served], hosts: Mapping[str, str]
+        self,
+        own: ASGIApp,
+        contracts: Mapping[str, Served],
+        hosts: Mapping[str, str],
+        issuer: Callable[[str], Awaitable[str]],
     ) -> None:
         self._own = own
         self._contracts = contracts
         self._hosts = hosts
+        self._issuer = issuer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request to whoever answers it."""
         if scope["type"] != "http":
             await self._own(scope, receive, send)
             return
-        app, scope = self._choose(scope)
-        await app(scope, receive, send)
-
-    def _choose(self, scope: Scope) -> tuple[ASGIApp, Scope]:
         path: str = scope["path"]
         if not path.startswith("/"):  # OPTIONS *, CONNECT: no path of anybody's
             path = NOWHERE
             scope = {**scope, "path": path}
         if self._hosts and (name := self._hosts.get(_host_of(scope))) is not None:
-            if path in OWN:
-                return self._own, scope
-            served = self._contracts[name]
-            if served.documented.match(path) is None:
-                scope = {**scope, "path": NOWHERE}
-            return served.app, scope
-        prefix = path[1:].partition("/")[0]
-        served = self._contracts.get(prefix)
-        if served is not None:
-            if path == f"/{prefix}":
-                path += "/"
-            return served.app, {**scope, "path": path, "root_path": f"/{prefix}"}
-        for served in self._contracts.values():
-            if served.documented.match(path):
-                return served.app, scope
-        return self._own, scope
+            app, scope = self._by_host(self._contracts[name], scope)
+        else:
+            prefix = path[1:].partition("/")[0]
+            served = self._contracts.get(prefix)
+            if served is not None:
+                path += "/" if path == f"/{prefix}" else ""
+                app, scope = served.app, {**scope, "path": path, "root_path": f"/{prefix}"}
+            else:
+                app = await self._at_root(scope, path)
+        await app(scope, receive, send)
+
+    def _by_host(self, served: Served, scope: Scope) -> tuple[ASGIApp, Scope]:
+        path = scope["path"]
+        if path in OWN:
+            return self._own, scope
+        if served.documented.match(path) is None:
+            scope = {**scope, "path": NOWHERE}
+        return served.app, scope
+
+    async def _at_root(self, scope: Scope, path: str) -> ASGIApp:
+        """Return who documents a path; if several do, whoever issued the credential.
+
+        Where no valid one is presented, the first in the order of the settings that documents
+        path and method (contracts, *Where they meet*). A path that one contract writes out is
+        no other's parameter.
+        """
+        found = {
+            n: served for n, served in self._contracts.items() if served.documented.match(path)
+        }
+        if not found:
+            return self._own
+        first = next(iter(found.values()))
+        if len(found) == 1:
+            return first.app
+        ways = {name: way for name, served in found.items() if (way := served.way(path))}
+        if any(way.literal for way in ways.values()):
+            ways = {name: way for name, way in ways.items() if way.literal}
+        if len(ways) > 1 and (issuer := await self._issuer_of(scope, ways)):
+            return self._contracts[issuer].app
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        by_method = (name for name, way in ways.items() if method in way.methods)
+        name = next(by_method, next(iter(ways), ""))
+        return self._contracts[name].app if name else first.app
+
+    async def _issuer_of(self, scope: Scope, ways: Mapping[str, Way]) -> str:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        words = given[0].decode("latin-1").split() if len(given) == 1 else []
+        if len(words) != 2:
+            return ""
+        schemes = {name: self._contracts[name].scheme.lower() for name in ways}
+        if words[0].lower() not in schemes.values():
+            return ""
+        try:
+            issuer = await self._issuer(words[1])
+        except Unavailable:  # whoever answers meets it again, and says so
+            return ""
+        return issuer if schemes.get(issuer) == words[0].lower() else ""
 
 
 def _host_of(scope: Scope) -> str:

@@ -49,8 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: str = ""
     mail_from: str = "dragoman@localhost"
     anonymous_rate: Rate = Rate(60, 60)
+    user_rate: Rate = Rate(6000, 60)
     self_registration: bool = True
     first_user_is_admin: bool = True
+    wekan_errors_as_200: bool = False
     password_policy: str = "documented"  # noqa: S105 - the name of a policy
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     token_idle_days: int = 30
@@ -279,8 +281,10 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "smtp_url": _smtp,
     "mail_from": _filled,
     "anonymous_rate": _rate,
+    "user_rate": _rate,
     "self_registration": _switch,
     "first_user_is_admin": _switch,
+    "wekan_errors_as_200": _switch,
     "password_policy": _one_of("documented", "standard", "hardened"),
     "trusted_proxies": _networks,
     "token_idle_days": _number(1, 3650),

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dragoman import app
-from dragoman.actions import sign_in
+from dragoman.actions import resets
 from dragoman.actions.directory import Directory, machine
 from dragoman.rules.model import Actor
 from dragoman.rules.policy import NOTHING_NARROWED
@@ -33,7 +33,7 @@ async def directory_of(database: str, smtp_url: str, **changes: Any) -> AsyncGen
 
 async def ask(directory: Directory, *addresses: str) -> None:
     for address in addresses:
-        await sign_in.request_reset(directory, VISITOR, address)
+        await resets.request_reset(directory, VISITOR, address)
 
 
 async def waiting(directory: Directory) -> list[Waiting]:

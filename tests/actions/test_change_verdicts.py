@@ -26,7 +26,7 @@ async def test_after_ten_wrong_ones_the_right_one_is_not_told_apart(
     database, world = inhabited
     async with app.opened(settings_for(database)) as directory:
         async with directory.begin(machine("tests")) as tx:
-            secret = await tokens.issue(tx, directory, world.people["mia"].id, KIND)
+            secret = (await tokens.issue(tx, directory, world.people["mia"].id, KIND)).secret
         presented = Presented(
             kind=KIND, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address="x"
         )

@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
 import pytest
 import sqlalchemy as sa
 
 from dragoman import app
-from dragoman.actions import tokens
-from dragoman.actions.directory import Directory, machine
-from dragoman.actions.tokens import Kind, Presented
-from dragoman.rules import secrets
-from dragoman.rules.policy import NOTHING_NARROWED, Action, Reach, cell
+from dragoman.actions import groups as teams
+from dragoman.actions import permissions, roster, tokens, users
+from dragoman.actions.directory import Directory
+from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem, Reason
+from dragoman.rules.model import Actor, Held, Permission, Role
+from dragoman.rules.policy import CATALOGUE, Action, Narrowing, Reach, cell
+from dragoman.store import grants as given
+from dragoman.store import permissions as catalogue
+from dragoman.store import sqlite
 from dragoman.store.query import Query
 from dragoman.store.schema import grants, group_members, group_permissions, groups
-from tests.support.databases import settings_for
-from tests.support.world import World
+from tests.store.tools import MACHINE, actor_of, credential, transaction, visitor
+from tests.support.databases import history, query, settings_for
+from tests.support.world import NOBODY, World
 
 pytestmark = pytest.mark.anyio
 
-KIND = Kind(contract="tests", make=secrets.make_hex)
+IDS = {codename: number for number, codename, *_ in CATALOGUE}
+ASSIGN, CHANGE, DELETE, VIEW = (
+    IDS[name] for name in ("permissions.assign", "users.change", "users.delete", "permissions.view")
+)
+OWN_ALONE = Narrowing(own_alone=frozenset({Action.VIEW_PERMISSIONS}))
 
 
-async def credential(directory: Directory, user_id: int) -> Presented:
-    async with directory.begin(machine("tests")) as tx:
-        secret = await tokens.issue(tx, directory, user_id, KIND)
-    return Presented(
-        kind=KIND, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address=""
-    )
+@pytest.fixture
+async def directory(inhabited: tuple[str, World]) -> AsyncIterator[Directory]:
+    """A directory on the inhabited database."""
+    async with app.opened(settings_for(inhabited[0])) as directory:
+        yield directory
+
+
+@pytest.fixture
+def ids(inhabited: tuple[str, World]) -> dict[str, int]:
+    """Everybody's id by the name of ``support/world.py``."""
+    return {name: person.id for name, person in inhabited[1].people.items()}
+
+
+async def grant(directory: Directory, actor: Actor, user_id: int, *ids: int) -> list[int]:
+    async with transaction(directory, actor) as tx:
+        return [each.id for each in await permissions.grant(tx, user_id, ids)]
+
+
+async def revoke(directory: Directory, actor: Actor, user_id: int, *ids: int) -> list[int]:
+    async with transaction(directory, actor) as tx:
+        return [each.id for each in await permissions.revoke(tx, user_id, ids)]
+
+
+async def forbidden(work: Awaitable[Any], reason: Reason) -> None:
+    with pytest.raises(Forbidden) as refused:
+        await work
+    assert refused.value.reason is reason
+
+
+async def rows(directory: Directory) -> list[tuple[Any, ...]]:
+    return await query(directory.settings.database, "SELECT user_id, permission_id FROM grants")
 
 
 async def test_a_grant_and_a_group_reach_their_holder_and_nobody_else(
@@ -37,7 +76,7 @@ async def test_a_grant_and_a_group_reach_their_holder_and_nobody_else(
     async with app.opened(settings_for(database)) as directory:
         of_mia = await credential(directory, mia)
         of_gus = await credential(directory, gus)
-        async with directory.begin(machine("tests")) as tx:
+        async with transaction(directory) as tx:
             await tx.run(
                 Query(
                     sa.insert(grants).values(
@@ -70,3 +109,301 @@ async def test_a_grant_and_a_group_reach_their_holder_and_nobody_else(
         other, _, _ = await tokens.authenticate(directory, of_gus)
         assert other.permissions == frozenset()
         assert cell(other, Action.UPDATE_USER) is Reach.SELF
+
+
+# --------------------------------------------------------------------------- the catalogue
+
+
+async def test_the_table_is_the_rules_catalogue(directory: Directory) -> None:
+    """Ids are small, from 1, and never change."""
+    found = await catalogue.every(directory.read(MACHINE))
+    assert found == [Permission(number, code, name) for number, code, name, _ in CATALOGUE]
+    assert [each.id for each in found] == list(range(1, len(found) + 1))
+
+
+# --------------------------------------------------------------------------- view
+
+
+async def test_the_own_ones_may_be_read_by_everybody(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    """The list holds direct grants, by id, and not what a role or a group brings."""
+    await grant(directory, MACHINE, ids["mia"], DELETE, CHANGE)
+    async with transaction(directory) as tx:
+        desk = await teams.create(tx, await tenant_of(directory, ids["mia"]), "Desk", [VIEW])
+        await teams.add(tx, desk.group.id, ids["mia"])
+    for name, expected in ("mia", [CHANGE, DELETE]), ("vic", []), ("olga", []), ("root", []):
+        actor = await actor_of(directory, ids[name])
+        found = await permissions.view(directory.read(actor), ids[name])
+        assert [each.id for each in found] == expected, name
+
+
+async def tenant_of(directory: Directory, user_id: int) -> int:
+    user = await roster.view(directory.read(MACHINE), user_id)
+    assert user.tenant_id is not None
+    return user.tenant_id
+
+
+async def test_others_are_read_by_owners_and_with_the_permission(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    olga, gil = await actor_of(directory, ids["olga"]), await actor_of(directory, ids["gil"])
+    assert await permissions.view(directory.read(olga), ids["mia"]) == []
+    for unseen in ids["mia"], NOBODY, -1:
+        with pytest.raises(NotFound):
+            await permissions.view(directory.read(gil), unseen)
+    vic = await actor_of(directory, ids["vic"], OWN_ALONE)
+    for other in ids["mia"], ids["gus"], NOBODY, -1:
+        await forbidden(permissions.view(directory.read(vic), other), Reason.FUNCTION)
+    await grant(directory, MACHINE, ids["vic"], VIEW)
+    vic = await actor_of(directory, ids["vic"], OWN_ALONE)
+    assert await permissions.view(directory.read(vic), ids["mia"]) == []
+    assert await permissions.view(directory.read(vic), ids["olga"]) == []  # seeing is not acting
+    with pytest.raises(NotFound):
+        await permissions.view(directory.read(vic), ids["gus"])
+    with pytest.raises(Forbidden):
+        await permissions.view(directory.read(visitor()), ids["mia"])
+
+
+# --------------------------------------------------------------------------- grant and revoke
+
+
+async def test_union_and_difference(directory: Directory, ids: dict[str, int]) -> None:
+    """A repetition changes nothing, and is no change in the history either."""
+    olga, mia = await actor_of(directory, ids["olga"]), ids["mia"]
+    database = directory.settings.database
+    before = (await history(database))[-1].id
+    assert await grant(directory, olga, mia, DELETE, CHANGE, DELETE) == [CHANGE, DELETE]
+    assert await grant(directory, olga, mia, CHANGE, VIEW) == [CHANGE, DELETE, VIEW]
+    (first, second) = await history(database, before)
+    for row in first, second:
+        assert (row.actor_id, row.action, row.target_kind) == (olga.user_id, ASSIGNED, "user")
+        assert (row.target_id, row.fields) == (mia, "permissions")
+    assert await grant(directory, olga, mia, CHANGE) == [CHANGE, DELETE, VIEW]
+    assert await grant(directory, olga, mia) == [CHANGE, DELETE, VIEW]
+    assert await revoke(directory, olga, mia, ASSIGN) == [CHANGE, DELETE, VIEW]
+    assert len(await history(database, before)) == 2
+    assert await revoke(directory, olga, mia, CHANGE, ASSIGN) == [DELETE, VIEW]
+    assert await revoke(directory, olga, mia, DELETE, VIEW) == []
+    assert len(await history(database, before)) == 4
+    granted = await query(database, "SELECT count(*) FROM grants")
+    assert granted == [(0,)]
+
+
+ASSIGNED = "permissions.assign"
+
+
+async def test_who_granted_it_and_when_is_kept(directory: Directory, ids: dict[str, int]) -> None:
+    await grant(directory, await actor_of(directory, ids["olga"]), ids["mia"], CHANGE)
+    await grant(directory, MACHINE, ids["mia"], CHANGE, DELETE)
+    found = await query(
+        directory.settings.database,
+        "SELECT permission_id, granted_by, granted_at > 1700000000000000 FROM grants ORDER BY 1",
+    )
+    assert [tuple(row) for row in found] == [(CHANGE, ids["olga"], True), (DELETE, 0, True)]
+
+
+@pytest.mark.parametrize("change", [grant, revoke], ids=["grant", "revoke"])
+async def test_an_unknown_id_changes_nothing(
+    directory: Directory,
+    ids: dict[str, int],
+    change: Callable[..., Awaitable[list[int]]],
+) -> None:
+    olga, mia = await actor_of(directory, ids["olga"]), ids["mia"]
+    await grant(directory, olga, mia, CHANGE)
+    before = await rows(directory), len(await history(directory.settings.database))
+    for wrong in 99, 0, -1, 2**63 - 1:
+        with pytest.raises(Invalid) as refused:
+            await change(directory, olga, mia, CHANGE, DELETE, wrong)
+        assert refused.value.problems == (Problem("permissions", "unknown", wrong),)
+    assert (await rows(directory), len(await history(directory.settings.database))) == before
+
+
+async def test_what_the_dialect_found_wrong_comes_after_the_right_and_the_user(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    fault = Problem("permissions", "required")
+    for name, target, expected in (
+        ("vic", ids["mia"], Forbidden),
+        ("vic", NOBODY, Forbidden),
+        ("olga", NOBODY, NotFound),
+        ("olga", ids["gus"], NotFound),
+        ("olga", ids["mia"], Invalid),
+    ):
+        actor = await actor_of(directory, ids[name])
+        for verb in permissions.grant, permissions.revoke:
+            with pytest.raises(expected):
+                async with transaction(directory, actor) as tx:
+                    await verb(tx, target, [CHANGE], problems=[fault])
+    assert await rows(directory) == []
+
+
+async def test_nobody_without_the_permission(directory: Directory, ids: dict[str, int]) -> None:
+    """A refused function is refused for every id, the own included."""
+    for name in "mia", "vic", "gus":
+        actor = await actor_of(directory, ids[name])
+        for target in ids["mia"], ids["gus"], ids["olga"], ids["root"], NOBODY:
+            await forbidden(grant(directory, actor, target, CHANGE), Reason.FUNCTION)
+            await forbidden(revoke(directory, actor, target, CHANGE), Reason.FUNCTION)
+    await forbidden(grant(directory, visitor(), ids["mia"], CHANGE), Reason.FUNCTION)
+    assert await rows(directory) == []
+
+
+async def test_a_member_with_the_permission_confers_what_it_holds_itself(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    await grant(directory, MACHINE, ids["mia"], ASSIGN, CHANGE)
+    await grant(directory, MACHINE, ids["vic"], DELETE)
+    mia, vic = await actor_of(directory, ids["mia"]), ids["vic"]
+    assert await grant(directory, mia, vic, CHANGE) == [CHANGE, DELETE]
+    await forbidden(grant(directory, mia, vic, CHANGE, VIEW), Reason.CONFER)
+    await forbidden(revoke(directory, mia, vic, DELETE), Reason.CONFER)
+    await forbidden(revoke(directory, mia, vic, CHANGE, DELETE), Reason.CONFER)
+    await forbidden(grant(directory, mia, ids["mia"], VIEW), Reason.CONFER)
+    assert await revoke(directory, mia, vic, CHANGE) == [DELETE]
+    with pytest.raises(NotFound):
+        await grant(directory, mia, ids["gus"], CHANGE)
+
+
+async def test_nobody_acts_on_a_higher_rank(directory: Directory, ids: dict[str, int]) -> None:
+    await grant(directory, MACHINE, ids["mia"], ASSIGN, CHANGE)
+    mia = await actor_of(directory, ids["mia"])
+    await forbidden(grant(directory, mia, ids["olga"], CHANGE), Reason.RANK)
+    await forbidden(revoke(directory, mia, ids["otto"], CHANGE), Reason.RANK)
+    ada = await actor_of(directory, ids["ada"])
+    await forbidden(grant(directory, ada, ids["root"], CHANGE), Reason.RANK)
+    olga = await actor_of(directory, ids["olga"])
+    assert await grant(directory, olga, ids["otto"], CHANGE) == [CHANGE]  # of equal rank
+    assert await grant(directory, ada, ids["gus"], CHANGE) == [CHANGE]  # over all tenants
+
+
+async def test_what_was_taken_back_meanwhile_confers_nothing(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    """The request came in with the permission; when its turn comes, the permission is gone."""
+    await grant(directory, MACHINE, ids["mia"], ASSIGN, CHANGE)
+    mia = await actor_of(directory, ids["mia"])
+    await revoke(directory, MACHINE, ids["mia"], CHANGE)
+    await forbidden(grant(directory, mia, ids["vic"], CHANGE), Reason.CONFER)
+    await revoke(directory, MACHINE, ids["mia"], ASSIGN)
+    await forbidden(grant(directory, mia, ids["vic"]), Reason.FUNCTION)
+    await forbidden(revoke(directory, mia, ids["vic"]), Reason.FUNCTION)
+
+
+async def test_it_takes_effect_at_the_next_request_and_ends_no_session(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    presented = await credential(directory, ids["mia"])
+    for change, expected in (grant, {"users.change"}), (revoke, set()):
+        await change(directory, MACHINE, ids["mia"], CHANGE)
+        actor, _, _ = await tokens.authenticate(directory, presented)
+        assert actor.permissions == expected
+
+
+async def test_two_grants_at_once_are_both_there(directory: Directory, ids: dict[str, int]) -> None:
+    each = [grant(directory, MACHINE, ids["mia"], CHANGE, number) for number in range(1, 9)]
+    await asyncio.gather(*each)
+    found = await given.direct(directory.read(MACHINE), ids["mia"])
+    assert [permission.id for permission in found] == list(range(1, 9))
+
+
+async def test_a_deleted_user_holds_nothing(directory: Directory, ids: dict[str, int]) -> None:
+    await grant(directory, MACHINE, ids["mia"], CHANGE)
+    async with transaction(directory) as tx:
+        await users.delete(tx, ids["mia"], erase=False)
+    assert await rows(directory) == []
+    for verb in grant, revoke:
+        with pytest.raises(NotFound):
+            await verb(directory, MACHINE, ids["mia"], CHANGE)
+
+
+# --------------------------------------------------------------------------- pages
+
+
+async def settled(directory: Directory, ids: dict[str, int]) -> dict[str, Held]:
+    """Give mia, olga and gus something; returns what everybody holds."""
+    found = {name: Held() for name in ids}
+    async with transaction(directory) as tx:
+        acme = await tenant_of(directory, ids["mia"])
+        made = [(await teams.create(tx, acme, name)).group.id for name in ("One", "Two")]
+        for group_id in reversed(made):
+            await teams.add(tx, group_id, ids["mia"])
+        await permissions.grant(tx, ids["mia"], [DELETE, CHANGE])
+        await permissions.grant(tx, ids["gus"], [VIEW])
+        await permissions.grant(tx, ids["olga"], [CHANGE])
+    return {
+        **found,
+        "mia": Held(tuple(made), (CHANGE, DELETE)),
+        "gus": Held((), (VIEW,)),
+        "olga": Held((), (CHANGE,)),
+    }
+
+
+async def test_a_page_shows_what_the_reader_may_see(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    whole = await settled(directory, ids)
+    people = [await roster.view(directory.read(MACHINE), number) for number in ids.values()]
+    acme = {"olga", "otto", "mia", "vic", "idle"}
+    for name, seen in (
+        ("root", set(ids)),
+        ("olga", acme),
+        ("vic", {"vic"}),
+        ("mia", {"mia"}),
+        ("gus", {"gus"}),
+    ):
+        actor = await actor_of(directory, ids[name])
+        found = await permissions.held(directory.read(actor), people)
+        expected = {ids[n]: h if n in seen else Held() for n, h in whole.items()}
+        assert found == expected, name
+    found = await permissions.held(directory.read(visitor()), people)
+    assert set(found.values()) == {Held()}
+    assert await permissions.held(directory.read(MACHINE), []) == {}
+
+
+async def test_a_page_costs_two_statements_at_most(
+    monkeypatch: pytest.MonkeyPatch, inhabited: tuple[str, World], ids: dict[str, int]
+) -> None:
+    """Counted where the drivers hand them over."""
+    executed: list[str] = []
+    connect_sqlite, connect_postgres = sqlite.connect, asyncpg.connect
+
+    def listened(*args: Any) -> Any:
+        connection = connect_sqlite(*args)
+        connection.set_trace_callback(executed.append)
+        return connection
+
+    async def logged(*args: Any, **kwargs: Any) -> Any:
+        connection = await connect_postgres(*args, **kwargs)
+        connection.add_query_logger(lambda record: executed.append(record.query))
+        return connection
+
+    monkeypatch.setattr(sqlite, "connect", listened)
+    monkeypatch.setattr(asyncpg, "connect", logged)
+    async with app.opened(settings_for(inhabited[0])) as directory:
+        whole = await settled(directory, ids)
+        people = [await roster.view(directory.read(MACHINE), number) for number in ids.values()]
+        await asyncio.sleep(0.02)
+        executed.clear()
+        found = await permissions.held(directory.read(MACHINE), people)
+        await asyncio.sleep(0.02)
+        assert found == {ids[name]: held for name, held in whole.items()}
+        own = [each for each in executed if not each.lstrip().startswith("--")]
+        assert 1 <= len(own) <= 2, own
+
+
+async def test_codenames_are_what_a_request_would_be_given(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    """Direct ones and those of groups; what the role brings is no codename."""
+    async with transaction(directory) as tx:
+        acme = await tenant_of(directory, ids["mia"])
+        desk = await teams.create(tx, acme, "Desk", [VIEW, CHANGE])
+        await teams.add(tx, desk.group.id, ids["mia"])
+        await permissions.grant(tx, ids["mia"], [CHANGE, DELETE])
+        inside = await given.codenames_of(tx, ids["mia"])
+    actor = await actor_of(directory, ids["mia"])
+    assert inside == actor.permissions == {"permissions.view", "users.change", "users.delete"}
+    assert await given.codenames_of(directory.read(MACHINE), ids["mia"]) == inside
+    assert await given.codenames_of(directory.read(MACHINE), ids["olga"]) == frozenset()
+    assert (await actor_of(directory, ids["olga"])).role is Role.OWNER

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dragoman import app
-from dragoman.actions import tenants, users
+from dragoman.actions import roster, tenants, users
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import (
     Failure,
@@ -160,7 +160,7 @@ class TestLastOwner:
             await delete_itself(directory, await actor_of(directory, a), a)
 
     async def test_administrators_may_where_they_act_as_such(self, directory: Directory):
-        home = await make_tenant(directory, "home")
+        home = await directory.home()
         a, b = await pair(directory, Role.OWNER, home, 0)
         elsewhere = await actor_of(directory, 1, Narrowing(whole_platform=False))
         await delete(directory, elsewhere, a)
@@ -352,11 +352,11 @@ class TestWhoseTurn:
         rows_ = {Action.VIEW_USER: (ANY, ANY, TENANT, SELF, SELF)}
         mia = await actor_of(directory, user.id, Narrowing(rows=rows_))
         with pytest.raises(NotFound) as hidden:
-            await users.view(directory.read(mia), other.id)
+            await roster.view(directory.read(mia), other.id)
         with pytest.raises(NotFound) as absent:
-            await users.view(directory.read(mia), 987_654_321)
+            await roster.view(directory.read(mia), 987_654_321)
         assert str(hidden.value) == str(absent.value)
-        assert (await users.view(directory.read(mia), user.id)).username == "mia"
+        assert (await roster.view(directory.read(mia), user.id)).username == "mia"
 
 
 class TestHistory:

@@ -22,6 +22,9 @@ COMMANDS = [
     "serve", "migrate", "users create", "users list", "users show", "users deactivate",
     "users activate", "users set-password", "users set-role", "users delete", "tenants create",
     "tenants list", "tenants show", "tokens create", "outbox", "doctor", "completion",
+    "permissions list", "permissions show", "permissions grant", "permissions revoke",
+    "groups list", "groups create", "groups delete", "groups add", "groups remove",
+    "groups permit", "groups forbid", "keys rotate", "keys list",
 ]  # fmt: skip
 
 
@@ -56,7 +59,9 @@ def test_version() -> None:
     assert done.stdout == f"dragoman {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["", "users", "tenants", "tokens", *COMMANDS])
+@pytest.mark.parametrize(
+    "command", ["", "users", "tenants", "tokens", "permissions", "groups", "keys", *COMMANDS]
+)
 def test_help(shell: Terminal, command: str) -> None:
     said = shell.run(*command.split(), "--help")
     assert said.code == 0

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dragoman import dialects
+
 ROOT = Path(__file__).parents[2]
 
 ROUTES = '''"""Echo: a contract of one path."""
@@ -98,10 +100,16 @@ def name_all(house: Path, *names: str) -> None:
     path.write_text(text)
 
 
-def run(house: Path, *command: str | Path) -> str:
+def run(house: Path, *command: str | Path, seconds: float = 60) -> str:
     environment = {**os.environ, "PYTHONPATH": str(house / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        command, cwd=house, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=house,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -147,3 +155,27 @@ def test_removing_one_is_the_reverse(house: Path):
     assert '"/echo/echo/v1/x": [200' in said
     assert '"/wiwebb/api/v1/users/": [404' in said
     assert '"/api/v1/users/": [404' in said
+
+
+@pytest.mark.timeout(300)
+def test_without_one_of_them_everything_else_still_passes(house: Path):
+    """The contract's folder, its tests and its name: nothing else knows it."""
+    for part in ("tests", "docs", ".github", "README.md", "benchmarks"):
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, house / part, ignore=shutil.ignore_patterns("__pycache__"))
+        elif (ROOT / part).exists():
+            shutil.copy(ROOT / part, house)
+    shutil.rmtree(house / "src/dragoman/dialects/wekan")
+    shutil.rmtree(house / "tests/dialects/wekan")
+    name_all(house, *(name for name in dialects.NAMES if name != "wekan"))
+    said = run(
+        house,
+        sys.executable,
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "sqlite or not postgresql"),
+        *("--deselect", "tests/house/test_new_dialect.py"),
+        *("-k", "house or transcript or prefix or test_every_door"),  # the rest would say it twice
+        *("tests/house", "tests/dialects"),
+        seconds=280,
+    )
+    assert " passed" in said
+    assert "wekan" not in said

@@ -15,7 +15,8 @@ from dragoman.settings import Settings
 from dragoman.web.calls import Nowhere, Resource
 
 METHODS = {"get", "put", "post", "delete", "patch", "options", "head", "trace"}
-OUR_OWN = {"wiwebb": {"/reset/{uid}/{secret}", "/openapi.json", "/docs", "/"}}
+EVERYWHERE = {"/openapi.json", "/docs", "/"}
+OUR_OWN = {"wiwebb": {"/reset/{uid}/{secret}"}, "vsay": {"/accept/{secret}"}}
 """What a dialect serves beside its contract: pages of ours."""
 
 
@@ -31,7 +32,9 @@ def routed(name: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for route in app.routes:
         assert isinstance(route, Route)
-        if isinstance(route.endpoint, Nowhere) or route.path in OUR_OWN.get(name, set()):
+        if isinstance(route.endpoint, Nowhere) or route.path in EVERYWHERE | OUR_OWN.get(
+            name, set()
+        ):
             continue
         assert isinstance(route.endpoint, Resource), route.path
         found[route.path] = {method.lower() for method in route.endpoint.methods}

@@ -18,12 +18,23 @@ from dragoman.rules.model import Actor, Role
 from dragoman.rules.policy import CATALOGUE, NOTHING_NARROWED, Action, Narrowing
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("users", "tenants", "tokens", "sign_in")
+VERBS = (
+    "access", "groups", "invitations", "permissions", "resets", "roster", "sign_in", "signing",
+    "tenants", "tokens", "users",
+)  # fmt: skip
 GUARDED_OTHERWISE = {
+    "access.hold_all": "asked for somebody else's right: invite and resend have asked",
+    "access.holds_all": "the same, of whoever sent an invitation",
+    "permissions.held": "leaves out whomever the policy's cell does not cover",
+    "signing.sign": "an inner piece: whoever gives the credential has decided",
+    "signing.rotate": "the command line alone",
+    "signing.published": "public halves are for everybody",
+    "signing.opens": "the checkup's question",
     "tokens.authenticate": "is how anybody becomes somebody",
     "tokens.give": "an inner piece: sign-in and issue have decided",
+    "tokens.issuer": "tells the door which contract a credential is of",
     "tokens.note_touches": "the server's own chore",
-    "sign_in.reset_owner": "asks for a one-time secret",
+    "resets.reset_owner": "asks for a one-time secret",
 }
 ASKING = {"allow", "require", "require_tenant", "require_assignable"}
 

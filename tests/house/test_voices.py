@@ -34,6 +34,8 @@ FACTS: list[Exception] = [
     errors.Limited(7),
     errors.LastOwner(),
     errors.LastSuperadmin(),
+    errors.Same("password"),
+    errors.Inactive(),
     errors.InUse(),
     errors.NoTenant(),
     errors.Unavailable("database", 3),
@@ -90,6 +92,17 @@ def test_every_fact_has_a_voice(name: str, fact: Exception) -> None:
     assert b"a secret of ours" not in answer.body
     if answer.body:
         json.loads(bytes(answer.body))
+
+
+@pytest.mark.parametrize("name", dialects.NAMES)
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_problem_has_words_everywhere(name: str, code: str) -> None:
+    for field in ("username", "email", "password", "role"):
+        if code == "taken" and field in {"password", "role"}:
+            continue
+        fact = errors.Invalid(Problem(field, code, "email"))
+        answer = dialects.load(name).CONTRACT.voice(call_at(name), fact)
+        assert 400 <= answer.status_code < 500, (field, answer.status_code)
 
 
 def test_every_problem_has_a_sentence_at_wiwebb() -> None:

@@ -115,7 +115,8 @@ def expected(who: Actor, action: Action, reach: Reach, target: Target) -> str:
         return "reach" if seen and action is not Action.VIEW_USER else "not found"
     if own and action in NEVER_ONESELF:
         return "oneself"
-    if action not in SEEING and target.role < who.role:
+    equal = action is Action.ISSUE_TOKEN and target.role == who.role
+    if not own and action not in SEEING and (equal or target.role < who.role):
         return "rank"
     return "yes"
 
@@ -194,7 +195,8 @@ class TestRank:
         for mine, theirs, action in itertools.product(Role, Role, ON_USERS):
             who = actor(mine, tenant_id=HOME, permissions=everything)
             got = said(who, action, Target(OTHER, HOME, theirs))
-            if theirs < mine and action not in SEEING:
+            equal = theirs == mine and action is Action.ISSUE_TOKEN
+            if (equal or theirs < mine) and action not in SEEING:
                 assert got in {"rank", "function", "reach"}, (mine, theirs, action)
             else:
                 assert got != "rank", (mine, theirs, action)
@@ -230,6 +232,69 @@ class TestOneself:
         assert said(system, Action.SET_ACTIVE, Target(0, None, Role.SUPERADMIN)) == "yes"
 
 
+class TestStanding:
+    """In which rank and tenant somebody acts at a contract (contracts, *Whose users*)."""
+
+    @pytest.mark.parametrize(
+        ("role", "tenant", "expected"),
+        [
+            (Role.SUPERADMIN, None, (Role.OWNER, HOME)),
+            (Role.ADMIN, None, (Role.OWNER, HOME)),
+            (Role.ADMIN, AWAY, (Role.OWNER, AWAY)),
+            (Role.OWNER, AWAY, (Role.OWNER, AWAY)),
+            (Role.MEMBER, AWAY, (Role.MEMBER, AWAY)),
+            (Role.VIEWER, HOME, (Role.VIEWER, HOME)),
+        ],
+    )
+    def test_where_the_platform_is_not_known(
+        self, role: Role, tenant: int | None, expected: object
+    ):
+        assert policy.standing(role, tenant, Narrowing(), HOME) == expected
+        assert policy.standing(role, tenant, NOTHING_NARROWED, HOME) == (role, tenant)
+
+    def test_who_acts_as_an_owner_touches_no_administrator_but_itself(self):
+        who = actor(Role.OWNER, tenant_id=HOME)
+        for role in (Role.SUPERADMIN, Role.ADMIN):
+            assert said(who, Action.UPDATE_USER, Target(OTHER, HOME, role)) == "rank"
+            assert said(who, Action.UPDATE_USER, Target(OTHER, None, role)) == "not found"
+            assert said(who, Action.UPDATE_USER, Target(ME, None, role)) == "yes"
+
+
+class TestKnobs:
+    """What a narrowing says beside its rows."""
+
+    def test_no_self_service_leaves_others(self):
+        narrowing = Narrowing(no_self_service=frozenset({Action.UPDATE_USER}))
+        member = actor(Role.MEMBER, narrowing=narrowing)
+        assert said(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "function"
+        assert said(member, Action.DELETE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
+        given = frozenset({"users.change"})
+        helper = actor(Role.MEMBER, narrowing=narrowing, permissions=given)
+        assert said(helper, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
+
+    def test_own_alone_refuses_every_other_id(self):
+        narrowing = Narrowing(own_alone=frozenset({Action.UPDATE_USER}))
+        member = actor(Role.MEMBER, narrowing=narrowing)
+        assert said(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
+        for target in (Target(OTHER, HOME, Role.MEMBER), Target(OTHER, AWAY, Role.VIEWER)):
+            assert said(member, Action.UPDATE_USER, target) == "function"
+        with pytest.raises(Forbidden):
+            policy.allow(member, Action.UPDATE_USER, 987_654_321)
+        given = frozenset({"users.change"})
+        helper = actor(Role.MEMBER, narrowing=narrowing, permissions=given)
+        assert said(helper, Action.UPDATE_USER, Target(OTHER, AWAY, Role.VIEWER)) == "not found"
+
+    def test_only_a_contract_that_says_so_sets_the_own_password(self):
+        plain, documented = (
+            actor(Role.OWNER, narrowing=Narrowing(sets_own_password=said_so))
+            for said_so in (False, True)
+        )
+        own = Target(ME, HOME, Role.OWNER)
+        assert said(plain, Action.SET_PASSWORD, own) == "oneself"
+        assert said(documented, Action.SET_PASSWORD, own) == "yes"
+        assert said(documented, Action.SET_ACTIVE, own) == "oneself"
+
+
 class TestConfer:
     def test_who_may_confer_what(self):
         everything = set(Role)
@@ -237,8 +302,8 @@ class TestConfer:
         assert policy.may_assign(actor(Role.SUPERADMIN)) == everything
         assert policy.may_assign(actor(Role.ADMIN)) == everything - {Role.SUPERADMIN}
         assert policy.may_assign(actor(Role.OWNER)) == below
-        assert policy.may_assign(actor(Role.MEMBER)) == set()
-        assert policy.may_assign(actor(Role.VIEWER)) == set()
+        assert policy.may_assign(actor(Role.MEMBER)) == {Role.MEMBER, Role.VIEWER}
+        assert policy.may_assign(actor(Role.VIEWER)) == {Role.VIEWER}
 
     def test_nobody_confers_more_than_it_is(self):
         for role, given in itertools.product(Role, Role):
@@ -253,7 +318,7 @@ class TestConfer:
         narrowing = Narrowing(
             may_assign={
                 Role.OWNER: frozenset({Role.SUPERADMIN, Role.MEMBER}),
-                Role.MEMBER: frozenset({Role.MEMBER}),
+                Role.MEMBER: frozenset({Role.OWNER}),
             }
         )
         assert policy.may_assign(actor(Role.OWNER, narrowing=narrowing)) == {Role.MEMBER}

@@ -77,7 +77,7 @@ async def member(directory: Directory, name: str = "member") -> tuple[User, list
     async with transaction(directory) as tx:
         (member_id,) = await insert_rows(tx, [Row(username=name, tenant_id=home)])
         user = await rows.get(tx, member_id)
-        secret = await tokens.issue(tx, directory, user.id, other)
+        secret = (await tokens.issue(tx, directory, user.id, other)).secret
     of_other = Presented(
         kind=other, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address=""
     )
@@ -139,9 +139,9 @@ async def test_a_password_that_somebody_sets(directory: Directory):
     user, held = await member(directory)
     await users.set_password(directory, MACHINE, user.id, "another-Kettle-43", Floor())
     assert "valid" not in await stands(directory, held)
-    _, secret = await sign_in.sign_in(directory, MACHINE, "member", "another-Kettle-43", KIND)
+    _, given = await sign_in.sign_in(directory, MACHINE, "member", "another-Kettle-43", KIND)
     fresh = Presented(
-        kind=KIND, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address=""
+        kind=KIND, secret=given.secret, narrowing=NOTHING_NARROWED, request_id="", address=""
     )
     assert await stands(directory, [fresh]) == ["valid"]
 

@@ -102,7 +102,7 @@ async def credential(
 ) -> Presented:
     """Issue a credential of the contract ``tests`` to somebody."""
     async with transaction(directory) as tx:
-        secret = await tokens.issue(tx, directory, user_id, KIND)
+        secret = (await tokens.issue(tx, directory, user_id, KIND)).secret
     return Presented(kind=KIND, secret=secret, narrowing=narrowing, request_id="", address="")
 
 

@@ -18,7 +18,10 @@ from typing import Any
 import httpx
 import msgspec
 
-from dragoman import app
+from dragoman import app, dialects
+from dragoman.actions import roster
+from dragoman.actions.directory import machine
+from dragoman.actions.tokens import give
 from dragoman.settings import Settings
 from tests.support import viewer
 from tests.support.running import running
@@ -45,13 +48,18 @@ NOBODY = 987_654_321
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Somebody of the world; ``token`` is a wiwebb credential, empty for who cannot sign in."""
+    """Somebody of the world; ``token`` is a wiwebb credential, empty for who cannot sign in.
+
+    ``tokens`` are credentials by contract.
+    """
 
     id: int
     username: str
     email: str
     token: str
     password: str = PASSWORD
+    public_id: str = ""
+    tokens: dict[str, str] = {}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -76,7 +84,8 @@ class World(msgspec.Struct, frozen=True):
         for name, thing in things.items():
             found[name] = str(thing.id)
             for field in thing.__struct_fields__:
-                found[f"{name}.{field}"] = str(getattr(thing, field))
+                if field != "tokens":
+                    found[f"{name}.{field}"] = str(getattr(thing, field))
         return found
 
 
@@ -90,7 +99,26 @@ async def build(settings: Settings) -> World:
     async with running(settings) as client:
         token = await sign_in(client, "vic", PASSWORD)
     person = Person(id=vic, username="vic", email="vic@acme.test", token=token)
-    return World(people={**world.people, "vic": person}, tenants=world.tenants)
+    people = await _equip(settings, {**world.people, "vic": person})
+    return World(people=people, tenants=world.tenants)
+
+
+async def _equip(settings: Settings, people: dict[str, Person]) -> dict[str, Person]:
+    """Give everybody who can sign in a credential of every contract."""
+    kinds = {name: app.kind_of(name) for name in dialects.NAMES if name != "wiwebb"}
+    equipped: dict[str, Person] = {}
+    async with app.opened(settings) as directory:
+        for name, person in people.items():
+            tokens = {"wiwebb": person.token} if person.token else {}
+            async with directory.begin(machine("tests")) as tx:
+                user = await roster.view(directory.read(machine("tests")), person.id)
+                for contract, kind in kinds.items():
+                    if user.active:
+                        tokens[contract] = (await give(tx, directory, user, kind)).secret
+            equipped[name] = msgspec.structs.replace(
+                person, public_id=user.public_id, tokens=tokens
+            )
+    return equipped
 
 
 async def _settle(client: httpx.AsyncClient, settings: Settings) -> World:

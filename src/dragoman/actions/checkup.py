@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from dragoman.actions import signing
 from dragoman.actions.directory import Directory, machine
 from dragoman.rules.model import MINUTE
 from dragoman.settings import Settings
@@ -170,6 +171,7 @@ async def of_database(directory: Directory) -> list[Finding]:
     path = directory.settings.sqlite_path
     found = await _sqlite(read, path) if path is not None else await _postgresql(read)
     found += [await _counters(read), await _outbox(read, directory.settings)]
+    found.append(await _signing(read, directory))
     if directory.settings.admin_password and await users.ever_any(read):
         found.append(
             Finding(
@@ -265,6 +267,18 @@ async def _counters(read: Read) -> Finding:
         not gaps,
         f"{len(gaps)} differ from the rows" if gaps else "exact",
         "rows were changed past Dragoman, or this is a fault of ours: please report it",
+    )
+
+
+async def _signing(read: Read, directory: Directory) -> Finding:
+    opened = await signing.opens(read, directory)
+    if opened is None:
+        return Finding("signing key", OK, "none yet; the first sign-in that needs one makes it")
+    return _judged(
+        "signing key",
+        opened,
+        "opens" if opened else "sealed with another server's key: nobody gets a JWT",
+        "bring that DRAGOMAN_SECRET_KEY back; if it is lost, 'dragoman keys rotate'",
     )
 
 

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from dragoman.actions import mails, sign_in
+from dragoman.actions import mails, offers, resets
 from dragoman.actions.directory import Directory, machine
 from dragoman.actions.mails import Letter
 from dragoman.actions.mails.post import NotSent, Post
 from dragoman.rules import secrets
 from dragoman.rules.errors import Failure
 from dragoman.rules.model import DAY, HOUR, SECOND
-from dragoman.store import one_time, outbox, users
+from dragoman.store import invitations, one_time, outbox, users
 from dragoman.store.outbox import Waiting
 
 T = TypeVar("T")
@@ -172,11 +172,10 @@ async def _reset(directory: Directory, waiting: Waiting) -> Letter | None:
     user = await users.find(read, waiting.user_id or 0)
     if user is None or user.email != waiting.recipient:
         return None
-    row = await one_time.find(read, user.id, sign_in.RESET)
-    if not sign_in.is_open(row, user, read.now) or row.generation != wanted:
+    row = await one_time.find(read, user.id, resets.RESET)
+    if not resets.is_open(row, user, read.now) or row.generation != wanted:
         return None
-    secret = sign_in.reset_secret(directory, row)
-    until = datetime.fromtimestamp(row.expires_at // SECOND, UTC)
+    secret = resets.reset_secret(directory, row)
     return Letter(
         template="reset",
         recipient=waiting.recipient,
@@ -184,12 +183,47 @@ async def _reset(directory: Directory, waiting: Waiting) -> Letter | None:
         facts={
             "link": f"{directory.settings.public_url}/wiwebb/reset/{user.public_id}/{secret}",
             "hours": round((row.expires_at - waiting.created_at) / HOUR),
-            "until": f"{until:%Y-%m-%d %H:%M} UTC",
+            "until": _told(row.expires_at),
         },
     )
 
 
+class _Sending(msgspec.Struct):
+    """The payload of an invitation's mail: which one, and which of its links."""
+
+    invitation: str
+    generation: int
+
+
+async def _invitation(directory: Directory, waiting: Waiting) -> Letter | None:
+    """The link to join a tenant; None where it would open nothing any more."""
+    wanted = msgspec.json.decode(waiting.payload, type=_Sending)
+    shown = await offers.find_open(directory.read(_POSTMAN), wanted.invitation)
+    if shown is None:
+        return None
+    invitation = shown.invitation
+    if (invitation.generation, invitation.email) != (wanted.generation, waiting.recipient):
+        return None
+    secret = offers.secret_of(directory, invitation)
+    return Letter(
+        template="invitation",
+        recipient=waiting.recipient,
+        subject="You are invited",
+        facts={
+            "link": f"{directory.settings.public_url}/vsay/accept/{secret}",
+            "organisation": mails.harmless(shown.tenant.name),
+            "until": _told(invitation.expires_at),
+        },
+    )
+
+
+def _told(moment: int) -> str:
+    """Return a moment (microseconds) as a mail tells it."""
+    return f"{datetime.fromtimestamp(moment // SECOND, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 KINDS: dict[str, Callable[[Directory, Waiting], Awaitable[Letter | None]]] = {
-    sign_in.RESET: _reset,
+    resets.RESET: _reset,
+    invitations.KIND: _invitation,
 }
 """What makes a letter of each kind of mail; None where its cause is gone."""

@@ -9,6 +9,7 @@ from dragoman.actions.hashing import Hashing
 from dragoman.rules.model import Actor, User
 from dragoman.rules.policy import NOTHING_NARROWED
 from dragoman.settings import Settings
+from dragoman.store import tenants
 from dragoman.store.database import Database
 from dragoman.store.engine import Read, Tx
 
@@ -25,12 +26,21 @@ class Directory:
         threads = settings.hash_threads or max(1, (os.cpu_count() or 1) // workers)
         self.hashing = Hashing(threads)
         self.touches: dict[int, tuple[int, int]] = {}
-        self._tenant_id = 0
+        self._home = 0
 
     @property
     def key(self) -> bytes:
         """The server's key: secrets in mails and positions in links are derived from it."""
         return self.settings.secret_key
+
+    async def home(self) -> int:
+        """Return the id of the settings' tenant, which keeps its slug and is never deleted."""
+        if not self._home:
+            found = await tenants.find_by_slug(
+                self.database.read(machine("home")), self.settings.tenant
+            )
+            self._home = found.id if found else 0
+        return self._home
 
     def read(self, actor: Actor, ahead: User | None = None) -> Read:
         """Read on this actor's behalf."""

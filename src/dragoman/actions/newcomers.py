@@ -29,11 +29,14 @@ async def add(
     faults: list[Problem],
     *,
     action: str = Action.CREATE_USER,
+    before: Callable[[Tx, NewUser], Awaitable[None]] | None = None,
     also: Callable[[Tx, User], Awaitable[None]] | None = None,
+    verified: bool = False,
 ) -> User:
     """Check, hash and insert a user whose maker has the right to it (``create``, ``sign_up``).
 
-    ``also`` does what belongs to the same transaction.
+    ``before`` and ``also`` do what belongs to the same transaction, first and last in it;
+    ``verified`` says that the e-mail address has been proved.
     """
     trim(new)
     told = {fault.field for fault in faults}
@@ -58,6 +61,8 @@ async def add(
         raise Invalid(*faults)
     encoded = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
+        if before is not None:
+            await before(tx, new)
         if tenant_id is not None:
             await _stand_in(tx, tenant_id, new.role)
         row = msgspec.structs.asdict(new)
@@ -67,7 +72,7 @@ async def add(
             role=int(new.role),
             display_name=new.display_name or joined(new.first_name, new.last_name),
             password_hash=encoded,
-            verified=False,
+            verified=verified,
             auth_epoch=0,
             created_at=tx.now,
             updated_at=tx.now,

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
+from dragoman.actions import signing
 from dragoman.actions.directory import Directory, machine
 from dragoman.rules import policy, secrets
-from dragoman.rules.errors import Unauthenticated
-from dragoman.rules.model import DAY, HOUR, Actor, User
+from dragoman.rules.errors import Inactive, Unauthenticated
+from dragoman.rules.model import DAY, HOUR, SECOND, Actor, User
 from dragoman.rules.policy import Action, Narrowing
 from dragoman.store import audit, tokens, users
-from dragoman.store.engine import Tx, now
+from dragoman.store.engine import Read, Tx, now
 
+REFRESH = "refresh"
+"""The kind of a credential that buys new ones, and opens nothing itself."""
 TOUCH_EVERY = HOUR
 """How stale the note of a credential's last use may be (microseconds)."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """How a contract's credentials look and how long they live.
+    """How a contract's credentials look and how long they live (microseconds).
 
-    ``idle_days`` and ``max_days`` 0 take the operator's settings.
+    ``lasts`` is a life of fixed length; 0 lets a credential live as long as it is used, within
+    the operator's settings. With ``refresh_lasts`` a refresh token of that life comes along.
+    ``claims`` makes JWTs of them, with these besides the registered ones (RFC 7519, 4.1).
     """
 
     contract: str
-    make: Callable[[], str]
+    make: Callable[[], str] = secrets.make_urlsafe
     kind: str = "session"
-    idle_days: int = 0
-    max_days: int = 0
+    lasts: int = 0
+    refresh_lasts: int = 0
+    claims: Callable[[User], dict[str, Any]] | None = None
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """What a user is given once, and is nowhere else; ``refresh`` is empty where none is made.
+
+    ``expires_at`` is the moment (microseconds) after which it is worth nothing.
+    """
+
+    secret: str
+    expires_at: int
+    refresh: str = ""
 
 
 class Presented(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +59,14 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True):
     address: str
 
 
+async def issuer(directory: Directory, secret: str) -> str:
+    """Return the contract at which a credential works at this moment; empty if at none."""
+    found = await tokens.standing(directory.database, secrets.digest(secret))
+    if found is None or found.token.kind == REFRESH or _flaw(found, now()):
+        return ""
+    return found.token.contract
+
+
 async def authenticate(
     directory: Directory, presented: Presented, ahead: int = 0
 ) -> tuple[Actor, User, User | None]:
@@ -49,26 +75,42 @@ async def authenticate(
     Raises Unauthenticated: ``inactive`` for the user or tenant that was switched off,
     ``unknown`` for everything else.
     """
-    digest = secrets.digest(presented.secret)
-    found = await tokens.standing(directory.database, digest, ahead)
-    if found is None or found.token.contract != presented.kind.contract or found.used_at:
+    kind = presented.kind
+    found = await tokens.standing(directory.database, secrets.digest(presented.secret), ahead)
+    if found is None or (found.token.contract, found.token.kind) != (kind.contract, kind.kind):
         raise Unauthenticated("unknown")
-    if not found.user.active or not found.tenant_active:
-        raise Unauthenticated("inactive")
     at = now()
+    if flaw := _flaw(found, at):
+        raise Unauthenticated(flaw)
+    if not kind.lasts and at - found.token.last_used_at > TOUCH_EVERY:
+        directory.touches[found.token.id] = (at, at + directory.settings.token_idle_days * DAY)
+    return await _actor(directory, presented, found), found.user, found.ahead
+
+
+def _flaw(found: tokens.Standing, at: int) -> str:
+    """Return why a credential is no good any more, or nothing."""
+    if found.used_at:
+        return "unknown"
+    if not found.user.active or not found.tenant_active:
+        return "inactive"
     if not found.epochs_hold or at >= min(found.idle_until, found.token.expires_at):
-        raise Unauthenticated("unknown")
-    if at - found.token.last_used_at > TOUCH_EVERY:
-        idle = (presented.kind.idle_days or directory.settings.token_idle_days) * DAY
-        directory.touches[found.token.id] = (at, at + idle)
+        return "unknown"
+    return ""
+
+
+async def _actor(directory: Directory, presented: Presented, found: tokens.Standing) -> Actor:
     user = found.user
-    actor = Actor(
+    role, tenant_id = user.role, user.tenant_id
+    if role.of_platform or tenant_id is None:
+        home = await directory.home()
+        role, tenant_id = policy.standing(role, tenant_id, presented.narrowing, home)
+    return Actor(
         kind="user",
         contract=presented.kind.contract,
         narrowing=presented.narrowing,
         user_id=user.id,
-        tenant_id=user.tenant_id,
-        role=user.role,
+        tenant_id=tenant_id,
+        role=role,
         permissions=found.permissions,
         auth_epoch=user.auth_epoch,
         tenant_epoch=found.tenant_epoch,
@@ -76,49 +118,160 @@ async def authenticate(
         request_id=presented.request_id,
         address=presented.address,
     )
-    return actor, user, found.ahead
 
 
-async def give(tx: Tx, directory: Directory, user_id: int, kind: Kind) -> str:
-    """Make a credential for a user and return its secret, which is nowhere else.
+async def give(
+    tx: Tx, directory: Directory, user: User, kind: Kind, *, family: int = 0
+) -> Credential:
+    """Make a credential for a user; its secret is nowhere else.
 
     The caller has decided that the user may have it: see ``sign_in`` and ``issue``.
+    ``family`` is that of the refresh token which was spent for it.
     """
-    secret = kind.make()
-    idle = (kind.idle_days or directory.settings.token_idle_days) * DAY
-    most = (kind.max_days or directory.settings.token_max_days) * DAY
+    longest = directory.settings.token_max_days * DAY
+    ends = tx.now + (min(kind.lasts, longest) or longest)
+    idle = ends if kind.lasts else tx.now + directory.settings.token_idle_days * DAY
+    refresh = ""
+    if kind.refresh_lasts:
+        family = family or secrets.make_number()
+        refresh = secrets.make_urlsafe()
+        until = tx.now + min(kind.refresh_lasts, longest)
+        await _insert(tx, user, kind, REFRESH, refresh, family, until, until)
+    if kind.claims is not None:
+        secret = await signing.sign(tx, directory, _claims(tx, directory, user, kind, ends))
+    else:
+        secret = kind.make()
+    await _insert(tx, user, kind, kind.kind, secret, family, idle, ends)
+    return Credential(secret, ends, refresh)
+
+
+async def _insert(
+    tx: Tx,
+    user: User,
+    kind: Kind,
+    word: str,
+    secret: str,
+    family: int,
+    idle_until: int,
+    expires_at: int,
+) -> None:
     await tokens.insert(
         tx,
-        user_id=user_id,
+        user_id=user.id,
         digest=secrets.digest(secret),
         contract=kind.contract,
-        kind=kind.kind,
-        idle_until=tx.now + idle,
-        expires_at=tx.now + most,
+        kind=word,
+        family=family,
+        idle_until=idle_until,
+        expires_at=expires_at,
     )
-    return secret
 
 
-async def issue(tx: Tx, directory: Directory, user_id: int, kind: Kind) -> str:
-    """Make a credential for somebody (the command line, administrators); returns its secret.
+def _claims(tx: Tx, directory: Directory, user: User, kind: Kind, ends: int) -> dict[str, Any]:
+    """Return the claims of a JWT (RFC 7519, 4.1; times in whole seconds) and the contract's own."""
+    assert kind.claims is not None
+    at = tx.now // SECOND
+    return {
+        "jti": secrets.make_public_id(),
+        "sub": user.public_id,
+        **kind.claims(user),
+        "iss": directory.settings.public_url,
+        "aud": kind.contract,
+        "iat": at,
+        "nbf": at,
+        "exp": at + (ends - tx.now) // SECOND,
+    }
 
-    Raises NotFound, Forbidden, or Unauthenticated(inactive) for a user who is switched off.
+
+async def issue(tx: Tx, directory: Directory, user_id: int, kind: Kind) -> Credential:
+    """Make a credential for somebody (the command line, administrators).
+
+    Raises NotFound, Forbidden, or Inactive for a user who is switched off.
     """
     policy.allow(tx.actor, Action.ISSUE_TOKEN)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.ISSUE_TOKEN, user)
     if not user.active:
-        raise Unauthenticated("inactive")
-    secret = await give(tx, directory, user_id, kind)
+        raise Inactive
+    credential = await give(tx, directory, user, kind)
     await audit.write(tx, Action.ISSUE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
-    return secret
+    return credential
 
 
-async def sign_out(tx: Tx) -> None:
-    """End the session that asks for it."""
-    policy.allow(tx.actor, Action.REVOKE_TOKEN)
-    await tokens.remove(tx, tx.actor.token_id)
-    await audit.write(tx, "sign_out", target_id=tx.actor.user_id, tenant_id=tx.actor.tenant_id)
+async def refresh(
+    directory: Directory, visitor: Actor, secret: str, kind: Kind
+) -> tuple[User, Credential]:
+    """Spend a refresh token for a new pair; returns whose it is, and the pair.
+
+    It works once: presented again, its whole family is dead, access tokens too (RFC 9700,
+    4.14.2). Raises Unauthenticated.
+    """
+    found = await tokens.standing(directory.database, secrets.digest(secret))
+    if found is None or (found.token.contract, found.token.kind) != (kind.contract, REFRESH):
+        raise Unauthenticated("unknown")
+    if found.used_at:
+        await _end_family(directory, visitor, found)
+        raise Unauthenticated("unknown")
+    if flaw := _flaw(found, now()):
+        raise Unauthenticated(flaw)
+    presented = Presented(
+        kind=kind,
+        secret="",
+        narrowing=visitor.narrowing,
+        request_id=visitor.request_id,
+        address=visitor.address,
+    )
+    actor = await _actor(directory, presented, found)
+    async with directory.begin(actor) as tx:
+        spent = await tokens.spend(tx, found.token.id)
+        if spent:
+            user = await users.get(tx, found.user.id)
+            credential = await give(tx, directory, user, kind, family=found.token.family)
+            await audit.write(tx, "refresh", target_id=user.id, tenant_id=user.tenant_id)
+            return user, credential
+    await _end_family(directory, visitor, found)  # somebody was faster with the same token
+    raise Unauthenticated("unknown")
+
+
+async def _end_family(directory: Directory, visitor: Actor, found: tokens.Standing) -> None:
+    async with directory.begin(visitor) as tx:
+        await tokens.remove_family(tx, found.token.family)
+        user = found.user
+        await audit.write(tx, "refresh_reused", target_id=user.id, tenant_id=user.tenant_id)
+
+
+async def sign_out(tx: Tx, *, everywhere: bool = False) -> None:
+    """End the session that asks for it, or all of that user's at this contract."""
+    actor = tx.actor
+    policy.allow(actor, Action.REVOKE_TOKEN)
+    if everywhere:
+        await tokens.remove_of(tx, actor.user_id, contract=actor.contract)
+    else:
+        await tokens.remove(tx, actor.token_id)
+    await audit.write(tx, "sign_out", target_id=actor.user_id, tenant_id=actor.tenant_id)
+
+
+async def revoke(tx: Tx, user_id: int, *, secret: str = "") -> int:
+    """End one session of a user at this contract, or all of them; returns how many there were.
+
+    Raises NotFound or Forbidden.
+    """
+    policy.allow(tx.actor, Action.REVOKE_TOKEN, user_id)
+    user = await users.get(tx, user_id)
+    policy.require(tx.actor, Action.REVOKE_TOKEN, user)
+    digest = secrets.digest(secret) if secret else b""
+    ended = await tokens.remove_of(tx, user.id, contract=tx.actor.contract, digest=digest)
+    await audit.write(tx, Action.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
+    return ended
+
+
+async def beginnings(read: Read, user: User) -> list[int]:
+    """Return when each session that a user has at this contract began (microseconds), in order.
+
+    Raises Forbidden or NotFound.
+    """
+    policy.require(read.actor, Action.VIEW_USER, user)
+    return await tokens.beginnings(read, user.id, read.actor.contract)
 
 
 async def note_touches(directory: Directory) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 
 import structlog
 
-from dragoman.actions import deliver, tokens
+from dragoman.actions import deliver, signing, tokens
 from dragoman.actions.directory import Directory, machine
 from dragoman.rules.errors import Failure
 from dragoman.rules.model import DAY, HOUR
-from dragoman.store import failures, outbox
+from dragoman.store import failures, outbox, signing_keys
 from dragoman.store import tokens as credentials
 
 BEAT_S = 1.0
@@ -71,9 +71,10 @@ async def finish(directory: Directory) -> None:
 
 
 async def purge(directory: Directory) -> int:
-    """Forget what has expired: credentials, failures, sent mails; returns how many rows went."""
+    """Forget what is over: credentials, failures, sent mails, keys; returns how many rows went."""
     async with directory.begin(machine("upkeep")) as tx:
         gone = await credentials.purge(tx)
         gone += await failures.purge(tx, tx.now - HOUR)
         gone += await failures.forget_old(tx, tx.now - KEEP_ADDRESSES)
+        gone += await signing_keys.purge(tx, tx.now - signing.PUBLISHED)
         return gone + await outbox.purge(tx, tx.now - KEEP_MAIL)

@@ -1,83 +1,40 @@
-"""Users: list, view, create, change, switch on and off, set passwords, assign roles, delete."""
+"""Users: create, change, switch on and off, set passwords, assign roles, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 from msgspec import UNSET
 
-from dragoman.actions import newcomers
+from dragoman.actions import newcomers, writing
 from dragoman.actions.directory import Directory
 from dragoman.actions.passwords import faults_of, store
 from dragoman.rules import fields, policy
 from dragoman.rules.errors import (
     Invalid,
-    LastOwner,
-    LastSuperadmin,
     NoTenant,
     NotFound,
     Problem,
-    Taken,
+    Same,
 )
-from dragoman.rules.fields import Alphabet
-from dragoman.rules.model import Actor, Filter, NewUser, Order, Page, Role, User, UserChanges
+from dragoman.rules.fields import Alphabet, canonical
+from dragoman.rules.model import Actor, NewUser, Role, User, UserChanges
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import Action, Reach
 from dragoman.store import (
     audit,
     failures,
     grants,
+    invitations,
     names,
-    narrow,
     one_time,
     outbox,
-    ranks,
     tenants,
     tokens,
     users,
 )
-from dragoman.store.engine import LOCK_OWNERS, LOCK_SUPERADMINS, Read, Tx
-
-
-async def page(
-    read: Read,
-    wanted: Filter,
-    orders: tuple[Order, ...],
-    *,
-    limit: int,
-    offset: int = 0,
-    after: tuple[Any, int] | None = None,
-    problems: Iterable[Problem] = (),
-) -> Page[User]:
-    """Return users that the actor may list (see ``store.users.page``).
-
-    Raises Forbidden; Invalid for what the dialect found wrong with the filters, and for a
-    tenant that does not exist (told only to those who see every tenant).
-    """
-    reach = policy.allow(read.actor, Action.LIST_USERS)
-    faults = list(problems)
-    if (
-        reach is Reach.ANY
-        and wanted.tenant_id is not None
-        and await tenants.find(read, wanted.tenant_id) is None
-    ):
-        faults.append(Problem("tenant", "unknown", wanted.tenant_id))
-    if faults:
-        raise Invalid(*faults)
-    scope = narrow.scope_of(read.actor, reach)
-    return await users.page(read, scope, wanted, orders, limit=limit, offset=offset, after=after)
-
-
-async def view(read: Read, user_id: int) -> User:
-    """Return one user; raises Forbidden, or NotFound for whatever is out of reach."""
-    policy.allow(read.actor, Action.VIEW_USER)
-    user = await users.find(read, user_id)
-    if user is None:
-        raise NotFound
-    policy.require(read.actor, Action.VIEW_USER, user)
-    return user
+from dragoman.store.engine import Tx
 
 
 async def create(
@@ -129,26 +86,31 @@ async def update(
     alphabet: Alphabet = Alphabet.STRICT,
     problems: Iterable[Problem] = (),
 ) -> User:
-    """Change a user's own fields; what is UNSET stays.
+    """Change a user's own fields; what is UNSET stays, and what is so already is not judged.
 
     ``active`` obeys the rule of ``set_active``. Raises NotFound, Forbidden, Invalid,
     LastOwner or LastSuperadmin; then nothing is changed.
     """
-    policy.allow(tx.actor, Action.UPDATE_USER)
+    policy.allow(tx.actor, Action.UPDATE_USER, user_id)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.UPDATE_USER, user)
     switched = changes.active is not UNSET and changes.active is not user.active
     if switched:
         policy.require(tx.actor, Action.SET_ACTIVE, user)
     newcomers.trim(changes)
+    kept = changes.username in {UNSET, user.username}
+    if _borrows(user) and changes.email and kept:
+        changes.username = changes.email
+        alphabet = Alphabet.FREE
     faults = list(problems)
-    told = {fault.field for fault in faults}
-    faults += [p for p in fields.user_problems(changes, alphabet=alphabet) if p.field not in told]
     changed = {
         name: value
         for name, value in msgspec.structs.asdict(changes).items()
         if value is not UNSET and value != getattr(user, name)
     }
+    told = {fault.field for fault in faults}
+    found = fields.user_problems(UserChanges(**changed), alphabet=alphabet)
+    faults += [problem for problem in found if problem.field not in told]
     told = {fault.field for fault in faults}
     wanted = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
     if any(name in changed for name in wanted):
@@ -159,28 +121,13 @@ async def update(
     if not changed:
         return user
     if switched and not changes.active:
-        await _guard_last(tx, user)
-    return await _write(tx, user, changed, Action.UPDATE_USER)
+        await writing.guard_last(tx, user)
+    return await writing.write(tx, user, changed, Action.UPDATE_USER)
 
 
-async def _write(tx: Tx, user: User, changed: dict[str, Any], action: str) -> User:
-    told = tuple(changed)
-    plain = user.display_name == newcomers.joined(user.first_name, user.last_name)
-    if plain and "display_name" not in changed and {"first_name", "last_name"} & changed.keys():
-        first = changed.get("first_name", user.first_name)
-        changed["display_name"] = newcomers.joined(first, changed.get("last_name", user.last_name))
-    if "email" in changed:
-        changed["verified"] = False
-        await one_time.void(tx, user.id)
-        await outbox.drop_of(tx, user.id)
-    try:
-        await users.save(tx, user, changed)
-    except Taken as taken:
-        raise Invalid(Problem(taken.field, "taken")) from None
-    if changed.get("active") is False or "role" in changed:
-        await users.cut_off(tx, user.id)
-    await audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=told)
-    return await users.get(tx, user.id)
+def _borrows(user: User) -> bool:
+    """Say whether a user has no username of its own, but its e-mail address (contracts, *Names*)."""
+    return canonical(user.username) == canonical(user.email)
 
 
 async def set_active(
@@ -200,8 +147,8 @@ async def set_active(
     if user.active is active:
         return user
     if not active:
-        await _guard_last(tx, user)
-    return await _write(tx, user, {"active": active}, Action.SET_ACTIVE)
+        await writing.guard_last(tx, user)
+    return await writing.write(tx, user, {"active": active}, Action.SET_ACTIVE)
 
 
 async def set_password(
@@ -212,23 +159,33 @@ async def set_password(
     floor: Floor,
     *,
     problems: Iterable[Problem] = (),
+    unlike: bool = False,
+    also: Callable[[Tx], Awaitable[object]] | None = None,
 ) -> None:
     """Set somebody else's password; ends every session of that user.
 
-    Raises NotFound, Forbidden, Invalid or Unavailable.
+    ``unlike`` refuses the password that the user has already; ``also`` does what belongs to the
+    same transaction. Raises NotFound, Forbidden, Invalid, Same or Unavailable.
     """
     policy.allow(actor, Action.SET_PASSWORD)
-    user = await users.find(directory.read(actor), user_id)
+    read = directory.read(actor)
+    user = await users.find(read, user_id)
     if user is None:
         raise NotFound
     policy.require(actor, Action.SET_PASSWORD, user)
     faults = list(problems) or faults_of(directory, password, floor, user)
     if faults:
         raise Invalid(*faults)
+    if unlike:
+        earlier = await users.password_hash(read, user.id)
+        if earlier and await directory.hashing.verify(password, earlier):
+            raise Same("password")
     encoded = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
         user = await users.get(tx, user_id)
         policy.require(tx.actor, Action.SET_PASSWORD, user)
+        if also is not None:
+            await also(tx)
         await store(tx, user, encoded, Action.SET_PASSWORD)
 
 
@@ -249,10 +206,44 @@ async def assign_role(
         return user
     if user.tenant_id is None and not role.of_platform:
         raise NoTenant
-    await _guard_last(tx, user)
+    await writing.guard_last(tx, user)
     if role is Role.OWNER and user.tenant_id is not None:
         await tenants.note_owner(tx, user.tenant_id)
-    return await _write(tx, user, {"role": role}, Action.ASSIGN_ROLE)
+    return await writing.write(tx, user, {"role": role}, Action.ASSIGN_ROLE)
+
+
+async def amend(
+    tx: Tx,
+    user_id: int,
+    *,
+    changes: UserChanges | None = None,
+    role: Role | None = None,
+    active: bool | None = None,
+    alike: frozenset[Role] = frozenset(),
+    problems: Iterable[Problem] = (),
+) -> User:
+    """Change several things of a user at once, all or none; what it already is, is no change.
+
+    So whoever sends back what was read of the own role and state has not touched them.
+    Raises what ``update``, ``assign_role`` and ``set_active`` raise.
+    """
+    wanted = {
+        Action.UPDATE_USER: changes,
+        Action.ASSIGN_ROLE: role,
+        Action.SET_ACTIVE: active,
+    }
+    asked = [action for action, given in wanted.items() if given is not None]
+    for action in asked or [Action.UPDATE_USER]:
+        policy.allow(tx.actor, action, user_id)
+    user = await users.get(tx, user_id)
+    own = tx.actor.is_user(user_id)
+    if changes is not None or problems or not asked:
+        user = await update(tx, user_id, changes or UserChanges(), problems=problems)
+    if role is not None and not (own and user.role in alike | {role}):
+        user = await assign_role(tx, user_id, role, alike=alike)
+    if active is not None and not (own and user.active is active):
+        user = await set_active(tx, user_id, active=active)
+    return user
 
 
 async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
@@ -261,29 +252,18 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     ``erase`` blanks every personal field, for contracts that promise it.
     Raises NotFound, Forbidden, LastOwner or LastSuperadmin.
     """
-    policy.allow(tx.actor, Action.DELETE_USER)
+    policy.allow(tx.actor, Action.DELETE_USER, user_id)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.DELETE_USER, user)
-    await _guard_last(tx, user)
+    await writing.guard_last(tx, user)
     await tokens.remove_of(tx, user.id)
     await one_time.void(tx, user.id)
     await outbox.drop_of(tx, user.id)
     await grants.remove_of(tx, user.id)
     await failures.forget(tx, user.id)
+    await invitations.revoke_of(tx, user.id)
+    if erase:
+        await invitations.erase_of(tx, canonical(user.email))
     await users.remove(tx, user, erase=erase)
     await audit.write(tx, Action.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
     return user
-
-
-async def _guard_last(tx: Tx, user: User) -> None:
-    """Let nobody take away the last active superadmin, nor a tenant's user the last owner."""
-    if not user.active:
-        return
-    if user.role is Role.SUPERADMIN:
-        await tx.lock(LOCK_SUPERADMINS)
-        if not await ranks.has_other_superadmin(tx, user):
-            raise LastSuperadmin
-    if user.role is Role.OWNER and user.tenant_id and policy.guards_last_owner(tx.actor):
-        await tx.lock(LOCK_OWNERS, user.tenant_id)
-        if not await ranks.has_other_owner(tx, user):
-            raise LastOwner

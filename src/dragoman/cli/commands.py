@@ -11,6 +11,9 @@ from click.shell_completion import get_completion_class
 
 from dragoman import __version__
 from dragoman.cli import options
+from dragoman.cli.groups import groups
+from dragoman.cli.keys import keys
+from dragoman.cli.permissions import permissions
 from dragoman.cli.tenants import tenants
 from dragoman.cli.users import users
 
@@ -59,8 +62,8 @@ def main() -> None:
     os.umask(0o077)  # the database and the key that a command makes are nobody else's to read
 
 
-main.add_command(users)
-main.add_command(tenants)
+for family in (users, tenants, permissions, groups, keys):
+    main.add_command(family)
 
 
 @main.command()

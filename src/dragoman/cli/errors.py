@@ -67,6 +67,7 @@ REASONS: Mapping[Reason, str] = {
 WHAT: Mapping[str, str] = {
     "database": "the database cannot serve now",
     "hashing": "too many passwords wait to be hashed",
+    "signing key": "another server's key sealed the signing key ('dragoman keys rotate' makes one)",
 }
 
 
@@ -80,12 +81,6 @@ def _invalid(fault: errors.Invalid) -> tuple[int, list[str]]:
     taken = all(problem.code == "taken" for problem in fault.problems)
     lines = list(dict.fromkeys(sentence(problem) for problem in fault.problems))
     return CONFLICT if taken and lines else ERROR, lines or ["it is invalid"]
-
-
-def _unauthenticated(fault: errors.Unauthenticated) -> tuple[int, list[str]]:
-    if fault.why == "inactive":
-        return ERROR, ["the user is switched off ('dragoman users activate' switches it on)"]
-    return ERROR, ["the credential is not valid"]
 
 
 def _unavailable(fault: errors.Unavailable) -> tuple[int, list[str]]:
@@ -113,7 +108,11 @@ TABLE: Mapping[type[Exception], Speak] = {
     errors.Taken: lambda fault: _invalid(errors.Invalid(Problem(fault.field, "taken"))),
     errors.Invalid: _invalid,
     errors.Forbidden: lambda fault: (ERROR, [REASONS[fault.reason]]),
-    errors.Unauthenticated: _unauthenticated,
+    errors.Unauthenticated: _plain(ERROR, "the credential is not valid"),
+    errors.Same: lambda fault: (CONFLICT, [f"{fault.field}: is that already"]),
+    errors.Inactive: _plain(
+        ERROR, "the user is switched off ('dragoman users activate' switches it on)"
+    ),
     errors.BadCredentials: _plain(ERROR, "no user has this name and this password"),
     errors.Stale: _plain(ERROR, "the secret is used, expired or unknown"),
     errors.Limited: lambda fault: (

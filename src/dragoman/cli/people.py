@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from dragoman.actions import tenants, users
+from dragoman.actions import roster, tenants, users
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
 from dragoman.cli.directory import command_line, run
@@ -88,7 +88,7 @@ async def named(read: Read, name: str, *, is_id: bool = False) -> User:
     numbered: User | None = None
     if name.isascii() and name.isdigit() and int(name) <= LARGEST_ID:
         with contextlib.suppress(NotFound):
-            numbered = await users.view(read, int(name))
+            numbered = await roster.view(read, int(name))
     if holder and numbered and holder.id != numbered.id:
         raise Told(
             USAGE,
@@ -187,7 +187,7 @@ def listing(
         after, left = None, sys.maxsize if limit is None else limit
         while left:
             size = min(PAGE, left)
-            page = await users.page(read, wanted, BY_ID, limit=size, after=after)
+            page = await roster.page(read, wanted, BY_ID, limit=size, after=after)
             lines.add([await shown.of(user) for user in page.rows])
             left -= len(page.rows)
             after = page.after

@@ -53,12 +53,14 @@ def create_token(name: str, contract: str, form: str, *, is_id: bool) -> None:
     if contract not in served:
         raise Told(USAGE, f"no contract {contract!r} is served (there are: {', '.join(served)})")
     kind = app.kind_of(contract)
+    if kind.claims is not None and not has_key(load()):
+        raise Told(ERROR, "the server's key is not here: set DRAGOMAN_SECRET_KEY")
 
     async def work(directory: Directory) -> None:
         actor = command_line()
         user = await named(directory.read(actor), name, is_id=is_id)
         async with directory.begin(actor) as tx:
-            secret = await tokens.issue(tx, directory, user.id, kind)
+            secret = (await tokens.issue(tx, directory, user.id, kind)).secret
         if form == "table":
             render.line(secret)
             tell([f"a credential of {user.username} at {contract}; it is not shown again"])

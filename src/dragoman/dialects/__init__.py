@@ -6,6 +6,10 @@ import importlib
 from typing import Any
 
 NAMES = (
+    "accounts",
+    "binacle",
+    "vsay",
+    "wekan",
     "wiwebb",
 )  # fmt: skip
 

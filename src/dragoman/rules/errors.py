@@ -140,6 +140,18 @@ class InUse(Failure):
     """It cannot go while others depend on it."""
 
 
+class Same(Failure):
+    """What was to be set is what it already is; ``field`` says which."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+class Inactive(Failure):
+    """That user is switched off, and this needs one who is not."""
+
+
 class NoTenant(Failure):
     """The user belongs to no tenant, and this needs one."""
 

@@ -91,8 +91,51 @@ class Permission(msgspec.Struct, frozen=True):
     name: str
 
 
+class Group(msgspec.Struct, frozen=True):
+    """Permissions of a tenant under one name; its members hold them all."""
+
+    id: int
+    tenant_id: int
+    name: str
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What one user was given: ids of groups and of permissions granted directly, ascending."""
+
+    groups: tuple[int, ...] = ()
+    permissions: tuple[int, ...] = ()
+
+
+class Access(msgspec.Struct, frozen=True):
+    """How far a user may use a foreign resource; the contract that names it knows the levels."""
+
+    resource: str
+    level: str
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """An offer to somebody outside to become a user; the secret is derived, never stored."""
+
+    id: int
+    public_id: str
+    tenant_id: int
+    email: str
+    name: str
+    role: Role
+    resources: tuple[str, ...]
+    inviter_id: int
+    generation: int
+    created_at: int
+    expires_at: int
+    accepted_at: int
+    revoked_at: int
+
+
 class Token(msgspec.Struct, frozen=True):
-    """A credential as the directory knows it: never the secret itself."""
+    """A credential as the directory knows it: never the secret itself.
+
+    ``family`` is shared by a refresh token and all that came of it; 0 for others.
+    """
 
     id: int
     user_id: int
@@ -101,6 +144,7 @@ class Token(msgspec.Struct, frozen=True):
     created_at: int
     last_used_at: int
     expires_at: int
+    family: int
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):

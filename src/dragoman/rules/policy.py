@@ -55,6 +55,7 @@ class Action(StrEnum):
 
 NONE, SELF, TENANT, ANY = Reach.NONE, Reach.SELF, Reach.TENANT, Reach.ANY
 Row = tuple[Reach, Reach, Reach, Reach, Reach]
+Standing = tuple[Role, int | None]
 Rows = Mapping[Action, Row]
 
 TABLE: Rows = {
@@ -91,8 +92,8 @@ MAY_ASSIGN: Mapping[Role, frozenset[Role]] = {
     Role.SUPERADMIN: EVERY_ROLE,
     Role.ADMIN: EVERY_ROLE - {Role.SUPERADMIN},
     Role.OWNER: frozenset({Role.OWNER, Role.MEMBER, Role.VIEWER}),
-    Role.MEMBER: NO_ROLE,
-    Role.VIEWER: NO_ROLE,
+    Role.MEMBER: frozenset({Role.MEMBER, Role.VIEWER}),  # where a permission lets it confer any
+    Role.VIEWER: frozenset({Role.VIEWER}),
 }
 
 CATALOGUE: tuple[tuple[int, str, str, tuple[Action, ...]], ...] = (
@@ -105,7 +106,12 @@ CATALOGUE: tuple[tuple[int, str, str, tuple[Action, ...]], ...] = (
     (7, "permissions.view", "Can view users' permissions", (Action.VIEW_PERMISSIONS,)),
     (8, "permissions.assign", "Can grant and remove permissions", (Action.ASSIGN_PERMISSION,)),
     (9, "invitations.manage", "Can invite users", (Action.INVITE,)),
-    (10, "access.set", "Can set users' access to resources", (Action.SET_ACCESS,)),
+    (
+        10,
+        "access.set",
+        "Can set users' access to resources",
+        (Action.SET_ACCESS, Action.VIEW_ACCESS),
+    ),
 )
 """The catalogue of permissions: stable id, codename, name, and the cells it raises to TENANT."""
 
@@ -113,11 +119,16 @@ RAISES: Mapping[str, frozenset[Action]] = {code: frozenset(acts) for _, code, _,
 PERMISSION_ROLE_HOLDS = Role.OWNER
 """Every permission is held, without a grant, by this role and all above it."""
 
-PUBLIC = frozenset({"sign_up", "sign_in", "request_reset", "reset_password"})
+PUBLIC = frozenset(
+    {"sign_up", "sign_in", "refresh", "request_reset", "reset_password", "show", "accept"}
+)
 """Actions that anybody may ask for; each guards itself (limits, one-time secrets)."""
 
 NOT_ONESELF = frozenset({Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD})
 """Not on the own account; the own password is changed by CHANGE_PASSWORD."""
+
+STRICTLY_BELOW = frozenset({Action.ISSUE_TOKEN})
+"""On others, only on those who stand lower: a credential of an equal is that equal's power."""
 
 READING = frozenset(
     {
@@ -138,11 +149,18 @@ class Narrowing(msgspec.Struct, frozen=True):
 
     ``may_assign`` limits what may be conferred; ``whole_platform`` says that platform
     administrators act here as such (they may even remove a tenant's last owner).
+    ``no_self_service`` are actions that nobody has for the own account alone: a SELF cell reads
+    NONE. ``own_alone`` are those for which a SELF cell refuses every other id, instead of not
+    finding it. ``sets_own_password`` lets an administrator set the own password without the
+    current one, where a contract documents that.
     """
 
     rows: Rows = msgspec.field(default_factory=dict)
     may_assign: Mapping[Role, frozenset[Role]] = msgspec.field(default_factory=dict)
     whole_platform: bool = False
+    no_self_service: frozenset[Action] = frozenset()
+    own_alone: frozenset[Action] = frozenset()
+    sets_own_password: bool = False
 
 
 NOTHING_NARROWED = Narrowing(whole_platform=True)
@@ -185,13 +203,30 @@ def cell(actor: Actor, action: Action) -> Reach:
         reach = min(reach, narrowed[actor.role])
     if reach == Reach.TENANT and actor.tenant_id is None:
         reach = Reach.SELF if action in _SELF_SERVICE or action in READING else Reach.NONE
+    if reach == Reach.SELF and action in actor.narrowing.no_self_service:
+        reach = Reach.NONE
     return reach
 
 
-def allow(actor: Actor, action: Action) -> Reach:
-    """Return the cell, or raise Forbidden(FUNCTION): a refused function is refused for every id."""
+def standing(role: Role, tenant_id: int | None, narrowing: Narrowing, home: int) -> Standing:
+    """Return the rank and the tenant in which somebody acts at a contract.
+
+    Where platform administrators do not act as such, they act as owners; whoever has no tenant
+    stands in the settings' one, ``home`` (contracts, *Whose users*).
+    """
+    if narrowing.whole_platform:
+        return role, tenant_id
+    return max(role, Role.OWNER), home if tenant_id is None else tenant_id
+
+
+def allow(actor: Actor, action: Action, user_id: int = 0) -> Reach:
+    """Return the cell, or raise Forbidden(FUNCTION): a refused function is refused for every id.
+
+    ``user_id`` is the target's, where the contract refuses all but the own one (``own_alone``).
+    """
     reach = cell(actor, action)
-    if reach is Reach.NONE:
+    alone = reach is Reach.SELF and action in actor.narrowing.own_alone
+    if reach is Reach.NONE or (alone and user_id and not actor.is_user(user_id)):
         raise Forbidden(Reason.FUNCTION)
     return reach
 
@@ -210,15 +245,19 @@ def require(actor: Actor, action: Action, target: Subject) -> None:
     see, Forbidden(REACH) for one it sees but may not act upon, Forbidden(RANK) for one that
     stands higher, Forbidden(ONESELF) for what nobody does to the own account.
     """
-    reach = allow(actor, action)
+    reach = allow(actor, action, target.id)
     if not covers(actor, reach, target):
         if action is Action.VIEW_USER or not covers(actor, cell(actor, Action.VIEW_USER), target):
             raise NotFound
         raise Forbidden(Reason.REACH)
-    if action in NOT_ONESELF and actor.is_user(target.id):
-        raise Forbidden(Reason.ONESELF)
-    if action not in READING and actor.kind == "user" and target.role.outranks(actor.role):
-        raise Forbidden(Reason.RANK)
+    if actor.is_user(target.id):
+        documented = action is Action.SET_PASSWORD and actor.narrowing.sets_own_password
+        if action in NOT_ONESELF and not documented:
+            raise Forbidden(Reason.ONESELF)
+    elif action not in READING and actor.kind == "user":
+        equal = action in STRICTLY_BELOW and target.role == actor.role
+        if equal or target.role.outranks(actor.role):
+            raise Forbidden(Reason.RANK)
 
 
 def require_tenant(actor: Actor, action: Action, tenant_id: int) -> None:

@@ -35,6 +35,11 @@ def make_urlsafe(n: int = 43) -> str:
     return secrets.token_urlsafe(n)[:n]
 
 
+def make_number() -> int:
+    """Make a random number above 0 that fits into 64 bits with a sign."""
+    return secrets.randbits(62) + 1
+
+
 def make_public_id() -> str:
     """Make a public id: 17 characters of Meteor's alphabet, 98 bits."""
     return _draw(READABLE, PUBLIC_ID_LENGTH)

@@ -141,5 +141,7 @@ LOCK_OWNERS = 1  # over a tenant: who are its active owners
 LOCK_SUPERADMINS = 2  # who are the platform's active superadmins
 LOCK_GUESSES = 4  # over an account: its failures are counted one after the other
 LOCK_TENANTS = 3  # which names and slugs are taken
+LOCK_INVITATIONS = 5  # over an e-mail address: is an invitation waiting for it?
+LOCK_KEYS = 6  # which key signs
 EVERYWHERE = -1
 """The counters' tenant for users of all tenants and of none together."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dragoman.rules.model import Token, User
 from dragoman.store import users as people
 from dragoman.store.database import Database
-from dragoman.store.engine import Tx
+from dragoman.store.engine import Read, Tx
 from dragoman.store.gather import PointRead
 from dragoman.store.narrow import LIVING
 from dragoman.store.query import Query, Row, bind, words
@@ -70,6 +70,7 @@ _TOKEN = (
     tokens.c.created_at,
     tokens.c.last_used_at,
     tokens.c.expires_at,
+    tokens.c.family,
 )
 
 
@@ -188,7 +189,13 @@ async def insert(
 
 
 _REMOVE: Query[None] = Query(sa.delete(tokens).where(tokens.c.id == bind("id")))
-_REMOVE_OF: Query[None] = Query(sa.delete(tokens).where(tokens.c.user_id == bind("user_id")))
+_OF = sa.delete(tokens).where(tokens.c.user_id == bind("user_id"))
+_AT = _OF.where(tokens.c.contract == bind("contract", sa.Text))
+_REMOVE_OF: Query[None] = Query(_OF)
+_REMOVE_AT: Query[None] = Query(_AT)
+_REMOVE_THAT: Query[None] = Query(_AT.where(tokens.c.digest == bind("digest", sa.LargeBinary)))
+_REMOVE_FAMILY: Query[None] = Query(sa.delete(tokens).where(tokens.c.family == bind("family")))
+_FAMILY: Query[int] = Query(sa.select(tokens.c.family).where(tokens.c.id == bind("id")))
 _REMOVE_OLD: Query[None] = Query(sa.delete(tokens).where(tokens.c.expires_at < bind("now")))
 _REMOVE_IDLE: Query[None] = Query(sa.delete(tokens).where(tokens.c.idle_until < bind("now")))
 _TOUCH: Query[None] = Query(
@@ -208,13 +215,27 @@ _KEEP: Query[None] = Query(
 
 
 async def remove(tx: Tx, token_id: int) -> None:
-    """Forget one credential."""
+    """Forget one credential, and its whole family where it has one."""
+    await remove_family(tx, await tx.one(_FAMILY, id=token_id) or 0)
     await tx.run(_REMOVE, id=token_id)
 
 
-async def remove_of(tx: Tx, user_id: int) -> int:
-    """Forget every credential of a user; returns how many there were."""
-    return await tx.run(_REMOVE_OF, user_id=user_id)
+async def remove_family(tx: Tx, family: int) -> None:
+    """Forget a family of credentials: refresh tokens, and what came with them; 0 is none."""
+    if family:
+        await tx.run(_REMOVE_FAMILY, family=family)
+
+
+async def remove_of(tx: Tx, user_id: int, *, contract: str = "", digest: bytes = b"") -> int:
+    """Forget every credential of a user; returns how many there were.
+
+    With a contract only those that it issued, with a digest besides only that very one.
+    """
+    if not contract:
+        return await tx.run(_REMOVE_OF, user_id=user_id)
+    if not digest:
+        return await tx.run(_REMOVE_AT, user_id=user_id, contract=contract)
+    return await tx.run(_REMOVE_THAT, user_id=user_id, contract=contract, digest=digest)
 
 
 async def touch(tx: Tx, token_id: int, at: int, idle_until: int) -> None:
@@ -230,3 +251,33 @@ async def keep(tx: Tx, token_id: int, user_id: int) -> None:
 async def purge(tx: Tx) -> int:
     """Forget credentials that have expired; returns how many."""
     return await tx.run(_REMOVE_OLD, now=tx.now) + await tx.run(_REMOVE_IDLE, now=tx.now)
+
+
+_SPEND: Query[None] = Query(
+    sa.update(tokens)
+    .where(tokens.c.id == bind("id"), tokens.c.used_at == 0)
+    .values(used_at=bind("now"))
+)
+_BEGINNINGS: Query[int] = Query(
+    sa.select(tokens.c.created_at)
+    .join(users, users.c.id == tokens.c.user_id)
+    .where(
+        tokens.c.user_id == bind("user_id"),
+        tokens.c.contract == bind("contract", sa.Text),
+        tokens.c.kind != "refresh",
+        tokens.c.user_epoch == users.c.auth_epoch,
+        tokens.c.expires_at > bind("now"),
+    )
+    .order_by(tokens.c.id)
+    .limit(100)
+)
+
+
+async def spend(tx: Tx, token_id: int) -> bool:
+    """Mark a credential as used; False if it was used already, or is gone."""
+    return await tx.run(_SPEND, id=token_id, now=tx.now) == 1
+
+
+async def beginnings(read: Read, user_id: int, contract: str) -> list[int]:
+    """Return when the live credentials of a user at a contract were made, a hundred at most."""
+    return await read.all(_BEGINNINGS, user_id=user_id, contract=contract, now=read.now)

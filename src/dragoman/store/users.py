@@ -113,7 +113,10 @@ async def get(tx: Tx, user_id: int) -> User:
 
 async def find_by_name(read: Read | Tx, name: str) -> User | None:
     """Return the living user who holds a username or an e-mail address, or None."""
-    return await read.one(_BY_NAME, key=canonical(name.strip()))
+    name = name.strip()
+    if not name.isprintable():
+        return None  # nobody's name, and not every database takes it (NUL, lone surrogates)
+    return await read.one(_BY_NAME, key=canonical(name))
 
 
 async def find_by_public_id(read: Read | Tx, public_id: str) -> User | None:

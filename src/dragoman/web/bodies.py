@@ -56,11 +56,13 @@ def media_type(request: Request) -> str:
 
 
 async def fields(
-    request: Request, accepted: tuple[str, ...] = (JSON, FORM, MULTIPART)
+    request: Request,
+    accepted: tuple[str, ...] = (JSON, FORM, MULTIPART),
+    lists: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return the body's fields: of a JSON object, or of a form (texts; the last one wins).
 
-    A request without a body has no fields. Raises BadRequest, NotAnObject, UnsupportedMedia or
+    ``lists`` are keys of forms that stand for the list of all their texts. A request without a body has no fields. Raises BadRequest, NotAnObject, UnsupportedMedia or
     TooLarge.
     """
     body = await raw(request)
@@ -75,8 +77,8 @@ async def fields(
             raise NotAnObject(type(value).__name__)
         return value
     if kind == FORM:
-        return _form(body)
-    return await _multipart(request.headers, body)
+        return _together(_form(body), lists)
+    return _together(await _multipart(request.headers, body), lists)
 
 
 def decode(body: bytes) -> Any:
@@ -151,7 +153,17 @@ def check_text(text: str) -> None:
         raise BadRequest("a text with NUL or a lone surrogate")
 
 
-def _form(body: bytes) -> dict[str, Any]:
+def _together(pairs: list[tuple[str, Any]], lists: frozenset[str]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in lists:
+            made.setdefault(key, []).append(value)
+        else:
+            made[key] = value
+    return made
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
     from urllib.parse import parse_qsl
 
     try:
@@ -167,10 +179,10 @@ def _form(body: bytes) -> dict[str, Any]:
     for key, value in pairs:
         check_text(key)
         check_text(value)
-    return dict(pairs)
+    return pairs
 
 
-async def _multipart(headers: Headers, body: bytes) -> dict[str, Any]:
+async def _multipart(headers: Headers, body: bytes) -> list[tuple[str, Any]]:
     async def once() -> AsyncGenerator[bytes]:
         yield body
 
@@ -183,13 +195,13 @@ async def _multipart(headers: Headers, body: bytes) -> dict[str, Any]:
         form: FormData = await parser.parse()
     except (MultiPartException, ValueError, KeyError, LookupError):
         raise BadRequest("the form cannot be read") from None
-    made: dict[str, Any] = {}
+    made: list[tuple[str, Any]] = []
     for key, value in form.multi_items():
         check_text(key)
         if isinstance(value, UploadFile):
             await value.close()
-            made[key] = [value.filename]  # a file is no text: the field's own check says so
+            made.append((key, [value.filename]))  # a file is no text: the field's own check says so
         else:
             check_text(value)
-            made[key] = value
+            made.append((key, value))
     return made

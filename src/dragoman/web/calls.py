@@ -39,11 +39,17 @@ class MethodNotAllowed(Failure):
         self.allowed = allowed
 
 
+class BrokenOff(Exception):  # noqa: N818 - a fact of the wire
+    """An answer that had begun cannot be finished; the server ends the connection."""
+
+
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """What a dialect tells the web floor about itself.
 
     ``scheme`` is the word in the Authorization header, ``kind`` what its credentials look like,
-    ``narrowing`` its policy, ``voice`` puts every error into its words.
+    ``narrowing`` its policy, ``voice`` puts every error into its words. ``finish`` adds to an
+    answer what all of this contract's carry; ``limits_users`` takes who has signed in to the
+    settings' rate as well.
     """
 
     name: str
@@ -51,6 +57,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     narrowing: Narrowing
     voice: Voice
+    finish: Callable[[Call, Response], None] | None = None
+    limits_users: bool = False
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -151,16 +159,25 @@ class Resource:
         except Exception as fault:  # noqa: BLE001 - whatever it is, the dialect answers it
             response = self._contract.voice(call, fault)
             _note(call, fault)
+        if self._contract.finish is not None:
+            self._contract.finish(call, response)
         headers = response.headers
         headers["X-Request-Id"] = call.request_id
         headers.setdefault("Cache-Control", "no-store")
         headers.setdefault("X-Content-Type-Options", "nosniff")
         if request.method == "HEAD":
             response = Response(None, response.status_code, dict(headers))
-        await response(scope, receive, send)
-        health.observe(self._contract.name, request.method, response.status_code, began)
-        if self._directory.settings.access_log:
-            _write_access(call, response, began)
+        try:
+            await response(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except Exception as fault:  # noqa: BLE001 - whatever it is, no more can be told
+            _note(call, fault)  # in the middle of a streamed answer: it has to be cut off
+            raise BrokenOff from None
+        finally:
+            health.observe(self._contract.name, request.method, response.status_code, began)
+            if self._directory.settings.access_log:
+                _write_access(call, response, began)
 
     async def _answer(self, call: Call) -> Response:
         method = call.request.method
@@ -180,6 +197,8 @@ class Resource:
         except Unauthenticated:
             limits.take(call.directory.settings, call.address)
             raise
+        if call.contract.limits_users:
+            limits.take_of_user(call.directory.settings, call.actor.user_id)
 
 
 class Nowhere(Resource):
@@ -231,6 +250,25 @@ def _write_access(call: Call, response: Response, began: float) -> None:
         actor=call.actor.user_id,
         ms=round((time.perf_counter() - began) * 1000, 2),
     )
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A path of a contract: how it is matched, whether it is a literal one, and its methods."""
+
+    pattern: re.Pattern[str]
+    literal: bool
+    methods: tuple[str, ...]
+
+
+def ways_of(app: Any) -> list[Way]:
+    """Return the paths that a dialect's application answers."""
+    routes = getattr(app.app if isinstance(app, Slashless) else app, "routes", [])
+    return [
+        Way(route.path_regex, not route.param_convertors, route.endpoint.methods)
+        for route in routes
+        if isinstance(getattr(route, "endpoint", None), Resource)
+        and not isinstance(route.endpoint, Nowhere)
+    ]
 
 
 class Slashless:

@@ -1,4 +1,4 @@
-"""The limit for callers without a valid credential, and from where a caller really comes."""
+"""Limits of rate, with and without a valid credential, and from where a caller really comes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import math
 import time
 from functools import lru_cache
 
+import msgspec
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from starlette.requests import Request
 
 from dragoman.rules.errors import Limited
-from dragoman.settings import Settings
+from dragoman.settings import Rate, Settings
 
 _limiter = FixedWindowRateLimiter(MemoryStorage())
 
@@ -28,13 +29,39 @@ def take(settings: Settings, address: str) -> None:
 
     One bucket per address over all contracts, per process.
     """
-    rate = settings.anonymous_rate
+    _take(settings.anonymous_rate, "anonymous", address)
+
+
+def _take(rate: Rate, *key: str) -> None:
     if not rate.count:
         return
     item = _item(rate.count, rate.seconds)
-    if not _limiter.hit(item, "anonymous", address):
-        resets = _limiter.get_window_stats(item, "anonymous", address).reset_time
+    if not _limiter.hit(item, *key):
+        resets = _limiter.get_window_stats(item, *key).reset_time
         raise Limited(max(1, math.ceil(resets - time.time())))
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """What a limit leaves a caller: so many of so many until a moment (unix seconds)."""
+
+    limit: int
+    remaining: int
+    resets_at: int
+
+
+def take_of_user(settings: Settings, user_id: int) -> None:
+    """Count one request of somebody who has signed in; raises Limited."""
+    _take(settings.user_rate, "user", str(user_id))
+
+
+def left(settings: Settings, address: str, user_id: int) -> Allowance | None:
+    """Return what is left to a caller, by its address where ``user_id`` is 0; None: no limit."""
+    rate = settings.user_rate if user_id else settings.anonymous_rate
+    if not rate.count:
+        return None
+    key = ("user", str(user_id)) if user_id else ("anonymous", address)
+    stats = _limiter.get_window_stats(_item(rate.count, rate.seconds), *key)
+    return Allowance(rate.count, max(0, stats.remaining), math.ceil(stats.reset_time))
 
 
 def address_of(request: Request, settings: Settings) -> str:

@@ -160,7 +160,7 @@ class Caller:
     async def _fresh_token(self) -> str:
         assert self.person is not None
         async with app.opened(self.settings) as opened, opened.begin(machine("tests")) as tx:
-            return await tokens.issue(tx, opened, self.person.id, KIND)
+            return (await tokens.issue(tx, opened, self.person.id, KIND)).secret
 
     def report(self) -> None:
         """Fail if anything was wrong."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dragoman.rules import fields
+from dragoman.rules.characters import hides
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -20,14 +23,36 @@ LINE = 998
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody is told. ``template`` names a pair of files beside this one.
 
-    ``facts`` never holds what a person has chosen, like a name: whoever asks for a mail to
-    somebody else could put words, or a link of their own, into it.
+    ``facts`` never holds what a person has chosen, like a name, unless ``harmless`` let it
+    through: whoever asks for a mail to somebody else could put words, or a link of their own,
+    into it.
     """
 
     template: str
     recipient: str
     subject: str
     facts: dict[str, Any]
+
+
+_KINDS_OF_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
+_SIGNS = frozenset(" .,-–'’&+()")
+_JOINING_DOT = re.compile(r"\.(?![ ,)]|$)")
+NAME = 80
+"""The longest name, in characters, that a letter repeats."""
+
+
+def harmless(name: str) -> str:
+    """Return a name that a letter may repeat, or nothing: it holds no link, header or markup.
+
+    It is made of letters, marks, digits, spaces and a few signs, at most 80 in all; no dot joins
+    what follows, since mail programs make links of whatever looks like a host. Its compatibility
+    form (NFKC) has to pass as well, because other characters stand for a dot or a slash.
+    """
+    for form in (name, unicodedata.normalize("NFKC", name)):
+        plain = all(c in _SIGNS or unicodedata.category(c) in _KINDS_OF_LETTERS for c in form)
+        if not plain or len(form) > NAME or hides(form) or _JOINING_DOT.search(form):
+            return ""
+    return name
 
 
 def text(letter: Letter) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import sign_in, tokens, users
+from dragoman.actions import resets, roster, sign_in, tokens
 from dragoman.actions.tokens import Kind
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import answer, detail
@@ -40,7 +40,9 @@ async def login(call: Call) -> Response:
     user, key = await sign_in.sign_in(
         call.directory, call.actor, str(name), values["password"], KIND
     )
-    return answer(200, {"key": key, "user": part_of(user, "id", "username", "email", "role")})
+    return answer(
+        200, {"key": key.secret, "user": part_of(user, "id", "username", "email", "role")}
+    )
 
 
 def problems_of(problems: list[Problem], *fields: str) -> list[Problem]:
@@ -65,12 +67,12 @@ async def register(call: Call) -> Response:
         call.directory, call.actor, new, password, schemas.FLOOR, KIND, problems=problems
     )
     shown = part_of(user, "id", "username", "email", "first_name", "last_name")
-    return answer(201, {"key": key, "user": shown})
+    return answer(201, {"key": key.secret, "user": shown})
 
 
 async def me(call: Call) -> Response:
     """GET auth/user/."""
-    user = await users.view(call.read(), call.actor.user_id)
+    user = await roster.view(call.read(), call.actor.user_id)
     return answer(200, user_out(user))
 
 
@@ -101,7 +103,7 @@ async def request_reset(call: Call) -> Response:
     values, problems = forms.read(await bodies.fields(call.request), schemas.RESET)
     if problems:
         raise Invalid(*problems)
-    await sign_in.request_reset(call.directory, call.actor, values["email"])
+    await resets.request_reset(call.directory, call.actor, values["email"])
     return detail(200, "Password reset e-mail has been sent.")
 
 
@@ -112,7 +114,7 @@ async def confirm_reset(call: Call) -> Response:
     password = schemas.both(values, problems)
     if problems_of(problems, "uid", "token"):
         raise Invalid(*problems)
-    await sign_in.reset_password(
+    await resets.reset_password(
         call.directory,
         call.actor,
         values["uid"],

@@ -34,6 +34,12 @@ def build(directory: Directory) -> Any:
     def at(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
+    page = Resource(
+        directory,
+        reset.LEAF.contract(CONTRACT),
+        GET=_public(reset.show),
+        POST=_public(reset.submit),
+    )
     routes: list[BaseRoute] = [
         at(
             "/api/v1/users/{id}",
@@ -62,7 +68,7 @@ def build(directory: Directory) -> Any:
             PATCH=tenants.patch,
             DELETE=tenants.delete,
         ),
-        at("/reset/{uid}/{secret}", GET=_public(reset.show), POST=_public(reset.submit)),
+        Route("/reset/{uid}/{secret}", page),
         *docs.routes(OPENAPI, "WiWebb Users API", address=directory.settings.public_url),
         Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]

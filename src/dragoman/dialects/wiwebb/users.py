@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dragoman.actions import users
+from dragoman.actions import roster, users
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import answer, assigning, filters
 from dragoman.dialects.wiwebb.schemas import ROLES, part_of, user_out
@@ -28,7 +28,7 @@ async def listing(call: Call) -> Response:
         after = pages.position(call, query, number) if number > 1 else None
         offset = (number - 1) * size
         read = call.read()
-        return await users.page(
+        return await roster.page(
             read, wanted, orders, limit=size, offset=offset, after=after, problems=problems
         )
 
@@ -130,7 +130,7 @@ async def create(call: Call) -> Response:
 
 async def retrieve(call: Call) -> Response:
     """GET /users/{id}/."""
-    return answer(200, user_out(await users.view(call.read(), call.number("id"))))
+    return answer(200, user_out(await roster.view(call.read(), call.number("id"))))
 
 
 async def put(call: Call) -> Response:

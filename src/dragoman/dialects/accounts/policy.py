@@ -1,0 +1,9 @@
+"""How the accounts contract narrows the directory's policy."""
+
+from __future__ import annotations
+
+from dragoman.rules.policy import Action, Narrowing
+
+NARROWING = Narrowing(
+    own_alone=frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.VIEW_PERMISSIONS})
+)

@@ -1,0 +1,114 @@
+"""Users at the accounts contract: list, retrieve, update, delete."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from starlette.responses import Response
+
+from dragoman.actions import permissions, roster, sign_in, users
+from dragoman.dialects.accounts import schemas
+from dragoman.dialects.accounts.errors import answer
+from dragoman.rules.errors import Problem
+from dragoman.rules.model import Filter, Order, Page, User, UserChanges
+from dragoman.web import bodies, forms, pages
+from dragoman.web.calls import Call, number_of
+
+USUAL, MOST = 50, 100
+"""Users on a page, unless ``limit`` says otherwise, and at most."""
+FARTHEST = 2**40
+"""Beyond every list; an offset is cut to it."""
+
+
+def id_of(call: Call) -> int:
+    """Return the id in the path; raises NotFound where it is none.
+
+    A number that nobody can have is -1: whoever is refused for every id is refused for it too.
+    """
+    text = call.params["id"]
+    return number_of(text) or (-1 if text.isascii() and text.isdigit() else call.number("id"))
+
+
+async def listing(call: Call) -> Response:
+    """GET /api/users: one page, by id."""
+    query = pages.query_of(call)
+    limit = min(number_of(query.get("limit", "").strip()) or USUAL, MOST)
+    offset = min(number_of(query.get("offset", "").strip()), FARTHEST)
+    query["limit"] = str(limit)  # as the framework's links do, also where it was left out
+    read = call.read()
+    found = await roster.page(
+        read,
+        Filter(),
+        (Order("id"),),
+        limit=limit,
+        offset=offset,
+        after=pages.position(call, query, offset) if offset else None,
+    )
+    held = await permissions.held(read, found.rows)
+    body = _envelope(call, query, limit, offset, found)
+    body["results"] = [schemas.user_out(user, held[user.id]) for user in found.rows]
+    return answer(200, body)
+
+
+def _envelope(
+    call: Call, query: dict[str, str], limit: int, offset: int, found: Page[User]
+) -> dict[str, Any]:
+    later = earlier = None
+    following = offset + limit
+    if following < found.count:
+        deep = following >= pages.DEEP and found.after is not None
+        position = pages.sign(call, query, following, found.after) if deep and found.after else None
+        later = pages.link(call, query, offset=str(following), after=position)
+    if offset > 0:
+        before = str(offset - limit) if offset > limit else None
+        earlier = pages.link(call, query, offset=before, after=None)
+    return {"count": found.count, "next": later, "previous": earlier}
+
+
+async def retrieve(call: Call) -> Response:
+    """GET /api/users/{id}."""
+    return await _shown(call, await roster.view(call.read(), call.number("id")))
+
+
+async def _shown(call: Call, user: User) -> Response:
+    held = await permissions.held(call.read(), [user])
+    return answer(200, schemas.user_out(user, held[user.id]))
+
+
+async def put(call: Call) -> Response:
+    """PUT /api/users/{id}: partial; a password among the fields goes with them, all or nothing."""
+    user_id = id_of(call)
+    body = await bodies.fields(call.request)
+    values, problems = forms.read(body, schemas.UPDATE, partial=True)
+    if "password" in body:
+        return await _shown(call, await _with_password(call, user_id, body, values, problems))
+    async with call.begin() as tx:
+        user = await users.update(tx, user_id, UserChanges(**values), problems=problems)
+    return await _shown(call, user)
+
+
+async def _with_password(
+    call: Call, user_id: int, body: dict[str, Any], values: dict[str, Any], problems: list[Problem]
+) -> User:
+    """Change the own password, which takes the current one, or set another's; and the rest."""
+    own = call.actor.is_user(user_id)
+    given, more = forms.read(body, schemas.CHANGE_PASSWORD if own else schemas.SET_PASSWORD)
+    new, current = given.get("password", ""), given.get("current", "")
+    faults = problems + more
+    changes = UserChanges(**values)
+    also = partial(users.update, user_id=user_id, changes=changes) if values else None
+    at, actor, floor = call.directory, call.actor, schemas.FLOOR
+    if own:
+        await sign_in.change_password(at, actor, current, new, floor, problems=faults, also=also)
+    else:
+        await users.set_password(at, actor, user_id, new, floor, problems=faults, also=also)
+    # Not call.read(): it knows the user as it was before.
+    return await roster.view(at.read(actor), user_id)
+
+
+async def delete(call: Call) -> Response:
+    """DELETE /api/users/{id}: erases for ever."""
+    async with call.begin() as tx:
+        await users.delete(tx, id_of(call), erase=True)
+    return Response(None, 204)

@@ -1,0 +1,1 @@
+"""Binacle.Net's service module: tokens and users below /api/."""

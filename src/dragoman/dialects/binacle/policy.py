@@ -1,0 +1,19 @@
+"""How Binacle narrows the directory's policy: administrators alone manage users."""
+
+from __future__ import annotations
+
+from dragoman.rules.policy import ANY, NONE, TENANT, Action, Narrowing
+
+NARROWING = Narrowing(
+    rows={
+        #                     superadmin admin  owner   member  viewer
+        Action.VIEW_USER:    (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.CREATE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.UPDATE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.SET_ACTIVE:   (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.SET_PASSWORD: (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.DELETE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.ASSIGN_ROLE:  (ANY,       ANY,   TENANT, NONE,   NONE),
+    },
+    sets_own_password=True,
+)  # fmt: skip

@@ -1,0 +1,66 @@
+"""Binacle's paths, and what answers them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from dragoman.actions.directory import Directory
+from dragoman.dialects.binacle import auth, users
+from dragoman.dialects.binacle.errors import VOICE
+from dragoman.dialects.binacle.policy import NARROWING
+from dragoman.rules.errors import Unauthenticated
+from dragoman.web import docs
+from dragoman.web.calls import (
+    Call,
+    Contract,
+    Endpoint,
+    MethodNotAllowed,
+    Nowhere,
+    Resource,
+    Slashless,
+)
+
+DOCUMENTED = re.compile(r"/api/(auth/token|users(/[^/]+)?)/?$")
+"""The paths that this contract documents, where it stands at the root or on a host of its own."""
+
+OPENAPI = Path(__file__).with_name("openapi.yaml")
+
+CONTRACT = Contract(
+    name="binacle", scheme="Bearer", kind=auth.KIND, narrowing=NARROWING, voice=VOICE
+)
+
+
+class MethodFirst(Resource):
+    """A path that refuses the methods it does not have with or without a credential."""
+
+    async def _answer(self, call: Call) -> Response:
+        if call.request.method not in self.methods:
+            with contextlib.suppress(Unauthenticated):
+                await self._identify(call, None)  # who has a valid token is not limited
+            raise MethodNotAllowed(call.request.method, self.methods)
+        return await super()._answer(call)
+
+
+def build(directory: Directory) -> Any:
+    """Return the contract as an ASGI application of its own."""
+
+    def at(path: str, **endpoints: Any) -> Route:
+        return Route(path, MethodFirst(directory, CONTRACT, **endpoints))
+
+    routes: list[BaseRoute] = [
+        at("/api/auth/token", POST=Endpoint(auth.token, public=True)),
+        at("/api/users", POST=users.create),
+        at("/api/users/{email}", PUT=users.update, PATCH=users.set_password, DELETE=users.delete),
+        *docs.routes(OPENAPI, "Binacle.Net Users API", address=directory.settings.public_url),
+        Route("/{rest:path}", Nowhere(directory, CONTRACT)),
+    ]
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    return Slashless(app)

@@ -1,0 +1,129 @@
+"""Binacle's words: types and states of users, and what comes in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from dragoman.rules.errors import BadRequest, NotAnObject, Problem, UnsupportedMedia
+from dragoman.rules.fields import trim
+from dragoman.rules.model import Role, User
+from dragoman.rules.passwords import Floor
+from dragoman.web import bodies
+from dragoman.web.calls import Call
+
+FLOOR = Floor(minimum=10)
+
+WORDS: dict[Role, str] = {
+    Role.SUPERADMIN: "Admin",
+    Role.ADMIN: "Admin",
+    Role.OWNER: "Admin",
+    Role.MEMBER: "User",
+    Role.VIEWER: "User",
+}
+ROLES: dict[str, Role] = {"Admin": Role.OWNER, "User": Role.MEMBER}
+READ_AS: dict[Role, frozenset[Role]] = {
+    role: frozenset(each for each, read in WORDS.items() if read == word)
+    for word, role in ROLES.items()
+}
+"""By the role that a word writes, those that read as the same word."""
+GROUPS = {"Admin": "Admins", "User": "Users"}
+"""What a token calls the types."""
+
+_ROLES = {word.lower(): role for word, role in ROLES.items()}
+_STATES = {"active": True, "inactive": False}
+
+
+def claims_of(user: User) -> dict[str, Any]:
+    """Return what a token says of its user besides the registered claims."""
+    return {"email": user.email, "groups": GROUPS[WORDS[user.role]]}
+
+
+# --------------------------------------------------------------------------- bodies
+
+# Texts are matched first and kept, so that no comment begins within one; an unfinished one is
+# taken whole, so that each byte is looked at once.
+_COMMENT = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|//[^\r\n]*', re.DOTALL)
+
+
+async def fields_of(request: Request) -> dict[str, Any]:
+    """Return the properties of a JSON object by their names in lower case.
+
+    Comments to the end of a line, as the document's example of an update has them, are passed
+    over. Raises BadRequest (also for a name that stands twice in any case), NotAnObject,
+    UnsupportedMedia or TooLarge.
+    """
+    body = await bodies.raw(request)
+    if not body:
+        raise BadRequest("no body")
+    kind = bodies.media_type(request)
+    if kind != bodies.JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMedia(kind)
+    value = bodies.decode(_COMMENT.sub(rb"\1", body) if b"//" in body else body)
+    if not isinstance(value, dict):
+        raise NotAnObject(type(value).__name__)
+    given: dict[str, Any] = value
+    fields = {key.lower(): item for key, item in given.items()}
+    if len(fields) != len(given):
+        raise BadRequest("a key stands twice")
+    return fields
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequest(f"{name} is no text")
+    return value
+
+
+def email_in(fields: Mapping[str, Any], problems: list[Problem]) -> str:
+    """Return the e-mail address of a form; empty, with a problem that says why, without one."""
+    email = _text(fields, "email")
+    if email is None:
+        problems.append(Problem("email", "required"))
+    elif not trim(email):
+        problems.append(Problem("email", "blank"))
+    return trim(email or "")
+
+
+def password_in(
+    call: Call, fields: Mapping[str, Any], problems: list[Problem], floor: Floor, *names: str
+) -> str:
+    """Return the password under the first of some names, which are in lower case.
+
+    It is empty, with a problem that says why, without one and for white space alone. Its length
+    is noted at the request, for the sentence that counts it.
+    """
+    texts = [_text(fields, name) for name in names]
+    password = next((text for text in texts if text is not None), None)
+    call.request.state.entered = len(password or "")
+    if password is None:
+        problems.append(Problem("password", "required"))
+    elif not trim(password):
+        problems.append(Problem("password", "blank"))
+        if len(password) < floor.minimum:
+            problems.append(Problem("password", "too_short", floor.minimum))
+    else:
+        return password
+    return ""
+
+
+def changes_in(
+    fields: Mapping[str, Any], problems: list[Problem]
+) -> tuple[Role | None, bool | None]:
+    """Return the type and the state that an update asks for; unknown words are no words.
+
+    Without either, there is a problem for each.
+    """
+    role, active = _word(fields, "type", _ROLES), _word(fields, "status", _STATES)
+    if role is None and active is None:
+        problems += [Problem("role", "required"), Problem("active", "required")]
+    return role, active
+
+
+def _word(fields: Mapping[str, Any], name: str, words: Mapping[str, Any]) -> Any:
+    value = fields.get(name)
+    return words.get(value.lower()) if isinstance(value, str) else None

@@ -1,0 +1,10 @@
+"""How VSAY Terminal narrows the directory's policy."""
+
+from __future__ import annotations
+
+from dragoman.rules.policy import Action, Narrowing
+
+NARROWING = Narrowing(
+    # Members and viewers look at users and do nothing else, not even to the own account.
+    no_self_service=frozenset({Action.UPDATE_USER, Action.DELETE_USER}),
+)

@@ -1,0 +1,1 @@
+"""Wekan's REST API, the users' part: /users/… to sign in, /api/user and /api/users."""

@@ -1,0 +1,21 @@
+"""How Wekan narrows the directory's policy: administrators act, others see themselves."""
+
+from __future__ import annotations
+
+from dragoman.rules.policy import ANY, NONE, SELF, TENANT, Action, Narrowing
+
+NARROWING = Narrowing(
+    rows={
+        #                     superadmin admin  owner   member  viewer
+        Action.LIST_USERS:   (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.VIEW_USER:    (ANY,       ANY,   TENANT, SELF,   SELF),
+        Action.CREATE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.UPDATE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.SET_ACTIVE:   (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.SET_PASSWORD: (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.DELETE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.ASSIGN_ROLE:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.ISSUE_TOKEN:  (ANY,       ANY,   TENANT, NONE,   NONE),
+        Action.REVOKE_TOKEN: (ANY,       ANY,   TENANT, SELF,   SELF),
+    },
+)  # fmt: skip

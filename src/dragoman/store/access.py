@@ -1,0 +1,81 @@
+"""Who may use which foreign resource, and how far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from dragoman.rules.model import Access
+from dragoman.store.engine import Read, Tx
+from dragoman.store.query import Query, bind, within
+from dragoman.store.schema import access
+
+_OF: Query[Access] = Query(
+    sa.select(access.c.resource, access.c.level)
+    .where(access.c.user_id == bind("user_id"))
+    .order_by(access.c.resource),
+    lambda row: Access(row[0], row[1]),
+)
+
+
+def _put(insert: object, resource: object, level: object) -> object:
+    columns = ["user_id", "resource", "level", "granted_by", "granted_at"]
+    rows = sa.select(bind("user_id"), resource, level, bind("granted_by"), bind("now"))  # type: ignore[call-overload]
+    statement = insert(access).from_select(columns, rows.where(sa.true()))  # type: ignore[operator]
+    return statement.on_conflict_do_update(
+        index_elements=["user_id", "resource"],
+        set_={name: statement.excluded[name] for name in columns[2:]},
+    )
+
+
+_pair = sa.func.json_each(bind("pairs", sa.Text)).table_valued("value")
+
+
+def _unnested(name: str) -> object:
+    return sa.func.unnest(sa.bindparam(name, type_=sa.ARRAY(sa.Text())))
+
+
+_PUT: Query[None] = Query(
+    _put(postgres_insert, _unnested("resources"), _unnested("levels")),  # type: ignore[arg-type]
+    sqlite=_put(  # type: ignore[arg-type]
+        sqlite_insert,
+        sa.func.json_extract(_pair.c.value, "$[0]"),
+        sa.func.json_extract(_pair.c.value, "$[1]"),
+    ),
+)
+_REMOVE: Query[None] = Query(
+    sa.delete(access).where(
+        access.c.user_id == bind("user_id"), within(access.c.resource, "resources")
+    )
+)
+
+
+async def of(read: Read | Tx, user_id: int) -> list[Access]:
+    """Return what a user may use, ordered by resource."""
+    return await read.all(_OF, user_id=user_id)
+
+
+async def put(tx: Tx, user_id: int, given: Sequence[Access], *, granted_by: int) -> None:
+    """Let a user use resources, each named once; a level that was there is replaced.
+
+    ``granted_by`` is the id of the user who confers it; 0 for the command line.
+    """
+    if given:
+        await tx.run(
+            _PUT,
+            user_id=user_id,
+            pairs=[[each.resource, each.level] for each in given],
+            resources=[each.resource for each in given],
+            levels=[each.level for each in given],
+            granted_by=granted_by,
+            now=tx.now,
+        )
+
+
+async def remove(tx: Tx, user_id: int, resources: Sequence[str]) -> None:
+    """Take the use of resources away from a user."""
+    if resources:
+        await tx.run(_REMOVE, user_id=user_id, resources=list(resources))

@@ -1,0 +1,214 @@
+"""Invitations: rows, pages, and how those who sent them stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from dragoman.rules.fields import canonical
+from dragoman.rules.model import Invitation, Page, Role, User
+from dragoman.rules.policy import Reach
+from dragoman.store import users as people
+from dragoman.store.engine import Read, Tx
+from dragoman.store.narrow import LIVING, Scope
+from dragoman.store.query import Query, Row, bind, within
+from dragoman.store.schema import invitations, outbox, tenants, users
+
+KIND = "invitation"
+"""The outbox's word for the mail of an invitation."""
+
+_COLUMNS = tuple(invitations.c[name] for name in Invitation.__struct_fields__)
+_RESOURCES = msgspec.json.Decoder(tuple[str, ...])
+
+
+def _load(row: Row) -> Invitation:
+    number, public_id, tenant_id, email, name, role, resources, *others = tuple(row)
+    opened = _RESOURCES.decode(resources)
+    return Invitation(number, public_id, tenant_id, email, name, Role(role), opened, *others)
+
+
+_GIVEN = {
+    name: bind(name, type(invitations.c[name].type))
+    for name in (
+        "public_id", "tenant_id", "email", "email_key", "name", "role", "resources", "inviter_id",
+        "created_at", "expires_at",
+    )
+}  # fmt: skip
+_INSERT: Query[Invitation] = Query(
+    sa.insert(invitations).values(generation=1, **_GIVEN).returning(*_COLUMNS), _load
+)
+_SELECT = sa.select(*_COLUMNS)
+_BY_PUBLIC_ID = _SELECT.where(invitations.c.public_id == bind("public_id", sa.Text))
+_SEE: Query[Invitation] = Query(_BY_PUBLIC_ID, _load)
+_HOLD: Query[Invitation] = Query(_BY_PUBLIC_ID.with_for_update(), _load, sqlite=_BY_PUBLIC_ID)
+_OPEN = (invitations.c.accepted_at == 0, invitations.c.revoked_at == 0)
+_PENDING: Query[Invitation] = Query(
+    _SELECT.where(
+        invitations.c.email_key == bind("email_key", sa.Text),
+        *_OPEN,
+        invitations.c.expires_at > bind("now"),
+    ).order_by(invitations.c.id),
+    _load,
+)
+_THAT = sa.update(invitations).where(invitations.c.id == bind("which"))
+_RENEW: Query[Invitation] = Query(
+    _THAT.values(
+        generation=invitations.c.generation + 1,
+        inviter_id=bind("inviter_id"),
+        expires_at=bind("expires_at"),
+    ).returning(*_COLUMNS),
+    _load,
+)
+_ACCEPTED: Query[None] = Query(_THAT.values(accepted_at=bind("now")))
+_REVOKED: Query[None] = Query(_THAT.values(revoked_at=bind("now")))
+
+
+async def insert(
+    tx: Tx,
+    *,
+    public_id: str,
+    tenant_id: int,
+    email: str,
+    name: str,
+    role: Role,
+    resources: Sequence[str],
+    inviter_id: int,
+    expires_at: int,
+) -> Invitation:
+    """Add an invitation (hold LOCK_INVITATIONS over the address and look before)."""
+    made = await tx.one(
+        _INSERT,
+        public_id=public_id,
+        tenant_id=tenant_id,
+        email=email,
+        email_key=canonical(email),
+        name=name,
+        role=int(role),
+        resources=msgspec.json.encode(tuple(resources)).decode(),
+        inviter_id=inviter_id,
+        created_at=tx.now,
+        expires_at=expires_at,
+    )
+    assert made is not None, "an insert returns its row"
+    return made
+
+
+async def find(read: Read | Tx, public_id: str) -> Invitation | None:
+    """Return the invitation of a public id, or None; held if read in a transaction."""
+    return await read.one(_HOLD if isinstance(read, Tx) else _SEE, public_id=public_id)
+
+
+async def pending_of(tx: Tx, email_key: str, now: int) -> list[Invitation]:
+    """Return the invitations of an address, in any tenant, that no date or act has ended."""
+    return await tx.all(_PENDING, email_key=email_key, now=now)
+
+
+async def renew(tx: Tx, invitation: Invitation, inviter_id: int, expires_at: int) -> Invitation:
+    """Give an invitation that is held another secret, another end, and who sends it now."""
+    renewed = await tx.one(
+        _RENEW, which=invitation.id, inviter_id=inviter_id, expires_at=expires_at
+    )
+    assert renewed is not None, "its row is held"
+    return renewed
+
+
+async def accepted(tx: Tx, invitation_id: int) -> None:
+    """Note that an invitation, which is held, was accepted."""
+    await tx.run(_ACCEPTED, which=invitation_id, now=tx.now)
+
+
+async def revoke(tx: Tx, invitation_id: int) -> None:
+    """Note that an invitation, which is held, was taken back."""
+    await tx.run(_REVOKED, which=invitation_id, now=tx.now)
+
+
+_REVOKE_OF: Query[None] = Query(
+    sa.update(invitations)
+    .where(invitations.c.inviter_id == bind("inviter"), *_OPEN)
+    .values(revoked_at=bind("now"))
+)
+
+
+async def revoke_of(tx: Tx, inviter_id: int) -> None:
+    """Take back what somebody offered who has lost the right to it: it never comes to life again."""
+    await tx.run(_REVOKE_OF, inviter=inviter_id, now=tx.now)
+
+
+_IN_TENANT = invitations.c.tenant_id == bind("own_tenant")
+
+
+def _page_of(*found: Any) -> tuple[Query[Invitation], Query[int]]:
+    ordered = _SELECT.where(*found).order_by(invitations.c.id.desc())
+    return (
+        Query(ordered.limit(bind("limit")).offset(bind("offset")), _load),
+        Query(sa.select(sa.func.count()).select_from(invitations).where(*found)),
+    )
+
+
+_PAGES = {Reach.ANY: _page_of(), Reach.TENANT: _page_of(_IN_TENANT)}
+
+
+async def page(read: Read, scope: Scope, *, limit: int, offset: int) -> Page[Invitation]:
+    """Return invitations of a scope, newest first, and the exact count of all."""
+    if scope.reach not in _PAGES:
+        return Page([], 0)
+    rows, total = _PAGES[scope.reach]
+    count = await read.one(total, own_tenant=scope.tenant_id) or 0
+    own = {"own_tenant": scope.tenant_id}
+    return Page(await read.all(rows, **own, limit=limit, offset=offset), count)
+
+
+_OF_ADDRESS = invitations.c.email_key == bind("address_key", sa.Text)
+_UNSEND: Query[None] = Query(
+    sa.delete(outbox).where(
+        outbox.c.kind == KIND,
+        outbox.c.recipient.in_(sa.select(invitations.c.email).where(_OF_ADDRESS)),
+    )
+)
+_ERASE: Query[None] = Query(
+    sa.update(invitations)
+    .where(_OF_ADDRESS)
+    .values(
+        email="",
+        email_key="",
+        name="",
+        revoked_at=sa.case((sa.and_(*_OPEN), bind("now")), else_=invitations.c.revoked_at),
+    )
+)
+
+
+async def erase_of(tx: Tx, email_key: str) -> None:
+    """Blank the address and the name in every invitation for an address; none stays open.
+
+    Mails to it go too.
+    Call it before the address's holder lets go of its names: an acceptance that holds such an
+    invitation may be waiting for them.
+    """
+    if email_key:
+        await tx.run(_UNSEND, address_key=email_key)
+        await tx.run(_ERASE, address_key=email_key, now=tx.now)
+
+
+class Inviter(msgspec.Struct, frozen=True):
+    """A living user who sent an invitation, as it stands at this moment."""
+
+    user: User
+    tenant_active: bool
+
+
+_INVITERS: Query[Inviter] = Query(
+    sa.select(*people.COLUMNS, sa.func.coalesce(tenants.c.active, sa.true()))
+    .select_from(users.outerjoin(tenants))
+    .where(LIVING, within(users.c.id, "ids")),
+    lambda row: Inviter(people.load(row), bool(row[len(people.COLUMNS)])),
+)
+
+
+async def inviters(read: Read | Tx, user_ids: Iterable[int]) -> dict[int, Inviter]:
+    """Return those of these users who live, by id."""
+    ids = sorted(set(user_ids))
+    found = await read.all(_INVITERS, ids=ids) if ids else []
+    return {each.user.id: each for each in found}

@@ -1,0 +1,256 @@
+"""The mail of an invitation: one link, an end, and nothing that a person could smuggle in."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from dragoman.actions import deliver, invitations, mails, offers, tenants, users
+from dragoman.actions.directory import Directory
+from dragoman.actions.mails import Letter
+from dragoman.rules.model import Invitation, Role, TenantChanges
+from dragoman.rules.policy import Narrowing
+from dragoman.store import invitations as rows
+from dragoman.store import schema
+from tests.actions.mail_server import MailServer, mail_server
+from tests.actions.outboxes import HERE, MACHINE, change, directory_of, waiting
+from tests.store.tools import actor_of
+from tests.support.databases import query
+from tests.support.mailbox import text_of
+from tests.support.world import World
+
+pytestmark = pytest.mark.anyio
+
+LINK = re.compile(r"https?://[^\s\"'<>]+")
+ANY_LINK = re.compile(r"https?:|www\.|//|mailto:|\w\.\w{2,}", re.IGNORECASE)
+NORA = "nora@example.com"
+
+
+async def invite(
+    directory: Directory, world: World, email: str = NORA, name: str = ""
+) -> Invitation:
+    olga = await actor_of(directory, world.people["olga"].id, Narrowing())
+    async with directory.begin(olga) as tx:
+        return await invitations.invite(tx, email=email, name=name, role=Role.MEMBER)
+
+
+async def rename(directory: Directory, world: World, name: str) -> None:
+    async with directory.begin(MACHINE) as tx:
+        changes = TenantChanges(name=name)
+        await tenants.update(tx, world.tenants["acme"].id, changes, home="main")
+
+
+def body_of(mail: EmailMessage, kind: str) -> str:
+    body = mail.get_body((kind,))
+    assert body is not None
+    return body.get_content()
+
+
+def only_link_in(server: MailServer) -> str:
+    """Return the one link of the last mail, the same in text and HTML."""
+    found = [LINK.findall(body_of(server.mails[-1], kind)) for kind in ("plain", "html")]
+    assert found[0] == found[1]
+    (link,) = found[0]
+    return link
+
+
+async def test_one_link_that_opens_until_it_says(inhabited: tuple[str, World]) -> None:
+    database, world = inhabited
+    with mail_server() as server:
+        async with directory_of(database, server.url) as directory:
+            made = await invite(directory, world)
+            (row,) = await waiting(directory)
+            shown = await deliver.preview(directory, row)
+            assert await deliver.send_due(directory) == 1
+            assert await deliver.send_due(directory) == 0
+            secret = offers.secret_of(directory, made)
+            left = str(await query(database, "SELECT * FROM outbox"))
+    (mail,) = server.mails
+    assert only_link_in(server) == f"{HERE}/vsay/accept/{secret}"
+    assert str(mail["To"]) == NORA
+    assert str(mail["Subject"]) == "You are invited"
+    assert shown is not None
+    assert text_of(mail).strip().splitlines() == shown.strip().splitlines()
+    until = f"{datetime.fromtimestamp(made.expires_at // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+    for kind in ("plain", "html"):
+        told = body_of(mail, kind)
+        assert until in told
+        assert "ACME Corporation" in told
+        assert "did not expect this" in told
+        assert not re.search(r"<(script|img|form|iframe)|src=", told)
+    assert NORA not in left, "sent is forgotten"
+
+
+async def test_nothing_that_opens_it_waits_in_the_outbox(inhabited: tuple[str, World]) -> None:
+    database, world = inhabited
+    async with directory_of(database, "") as directory:
+        made = await invite(directory, world)
+        (row,) = await waiting(directory)
+        assert (row.kind, row.user_id, row.recipient) == ("invitation", None, NORA)
+        assert row.payload == f'{{"invitation":"{made.public_id}","generation":1}}'
+        assert offers.secret_of(directory, made)[17:] not in str(row)
+
+
+async def test_sent_again_the_earlier_mail_stays_at_home(inhabited: tuple[str, World]) -> None:
+    database, world = inhabited
+    with mail_server() as server:
+        async with directory_of(database, server.url) as directory:
+            made = await invite(directory, world)
+            olga = await actor_of(directory, world.people["olga"].id, Narrowing())
+            async with directory.begin(olga) as tx:
+                again = await invitations.resend(tx, made.public_id)
+            assert await deliver.send_due(directory) == 1
+            secret = offers.secret_of(directory, again)
+    assert only_link_in(server).endswith(secret)
+    assert server.recipients == [NORA]
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["accepted", "revoked", "expired", "newer", "address", "erased", "off", "inviter", "gone"],
+)
+async def test_a_mail_without_a_cause_is_dropped(inhabited: tuple[str, World], how: str) -> None:
+    database, world = inhabited
+    those = sa.update(schema.invitations)
+    statements: dict[str, Any] = {
+        "accepted": those.values(accepted_at=1),
+        "revoked": those.values(revoked_at=1),
+        "expired": those.values(expires_at=1),
+        "newer": those.values(generation=7),
+        "address": those.values(email="another@example.com"),
+        "gone": sa.delete(schema.invitations),
+    }
+    with mail_server() as server:
+        async with directory_of(database, server.url) as directory:
+            await invite(directory, world)
+            (row,) = await waiting(directory)
+            if how in statements:
+                await change(directory, statements[how])
+            else:
+                async with directory.begin(MACHINE) as tx:
+                    if how == "erased":
+                        await rows.erase_of(tx, NORA)
+                    elif how == "off":
+                        acme = world.tenants["acme"].id
+                        off = TenantChanges(active=False)
+                        await tenants.update(tx, acme, off, home="main")
+                    else:
+                        await users.assign_role(tx, world.people["olga"].id, Role.MEMBER)
+            assert await deliver.preview(directory, row) is None
+            assert await deliver.send_due(directory) == 0
+            assert await waiting(directory) == []
+    assert server.mails == []
+
+
+BAIT = [
+    "Win at evil.test",
+    "https://evil.test/x",
+    "evil．test",
+    "evil。test",
+    "evil․test",
+    "a/b",
+    "mail boss@evil.test",
+    "tel:0900",
+    "<b>ACME</b>",
+    "ACME {{ link }}",
+    "ACME \u202eknil",
+    "ACME\u2066",
+    "A\u200bB",
+    "ACME\r\nBcc: all@evil.test",
+    "ACME\nhttp",
+    "[ACME](x)",
+    "ACME*",
+    "ACME_x_",
+    "ACME #1",
+    "ACME\\x",
+    "n" * 81,
+    "ﷺ" * 10,  # in the compatibility form, eighteen characters each
+    "⒈test",
+    "",
+]
+"""What a letter does not repeat."""
+
+
+@pytest.mark.parametrize("name", BAIT)
+def test_a_name_that_could_carry_something_is_not_repeated(name: str) -> None:
+    assert mails.harmless(name) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ACME Corporation",
+        "Müller & Söhne (Wien)",
+        "St. Mary's, Inc.",
+        "Ångström – Niños",
+        "株式会社ドラゴマン",
+        "شركة المثال",
+        "हिन्दी समाचार",
+        "Zoe\u0308 24",
+        "n" * 80,
+    ],
+)
+def test_a_name_as_people_have_them_is_repeated(name: str) -> None:
+    assert mails.harmless(name) == name
+
+
+@pytest.mark.parametrize("name", BAIT)
+def test_whatever_a_tenant_is_called_a_letter_has_one_link(name: str) -> None:
+    """Below all checks of names: the letter alone must hold."""
+    letter = Letter(
+        template="invitation",
+        recipient=NORA,
+        subject="You are invited",
+        facts={"link": "LINK", "organisation": mails.harmless(name), "until": "2026-01-01"},
+    )
+    message = mails.compose(letter, sender="d@example.com", message_id="m", at=0)
+    assert set(message.keys()) == {
+        "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version",
+        "Content-Type",
+    }  # fmt: skip
+    for kind in ("plain", "html"):
+        told = body_of(message, kind)
+        assert "an organisation" in told
+        assert told.count("LINK") == 1
+    assert not ANY_LINK.search(body_of(message, "plain"))
+
+
+@pytest.mark.parametrize("bait", ["Win at evil.test", "Evil <b>&amp;", "see https://evil.test/"])
+async def test_nobodys_words_are_in_it(inhabited: tuple[str, World], bait: str) -> None:
+    database, world = inhabited
+    with mail_server() as server:
+        async with directory_of(database, server.url) as directory:
+            await rename(directory, world, bait)
+            await invite(directory, world, name=bait)
+            assert await deliver.send_due(directory) == 1
+    assert only_link_in(server).startswith(f"{HERE}/vsay/accept/")
+    whole = server.mails[0].as_string() + body_of(server.mails[0], "html")
+    assert "evil" not in whole.lower()
+    assert "an organisation" in whole
+
+
+async def test_signs_of_markup_are_only_signs(inhabited: tuple[str, World]) -> None:
+    database, world = inhabited
+    with mail_server() as server:
+        async with directory_of(database, server.url) as directory:
+            await rename(directory, world, "Müller & Söhne")
+            await invite(directory, world)
+            assert await deliver.send_due(directory) == 1
+    assert "Müller &amp; Söhne" in body_of(server.mails[0], "html")
+    assert '"Müller & Söhne"' in body_of(server.mails[0], "plain")
+
+
+async def test_neither_the_inviter_nor_the_invited_is_named(inhabited: tuple[str, World]) -> None:
+    database, world = inhabited
+    with mail_server() as server:
+        async with directory_of(database, server.url) as directory:
+            await invite(directory, world, "n.o@example.com", name="Ottilie Quell")
+            assert await deliver.send_due(directory) == 1
+    told = body_of(server.mails[0], "plain") + body_of(server.mails[0], "html")
+    for word in ("Ottilie", "Quell", "olga", "Olga", "Orlov", "n.o@"):
+        assert word not in told

@@ -1,0 +1,95 @@
+"""`dragoman keys …`: who signs JWTs from now on; nobody sees a private half."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from dragoman.rules import secrets
+from tests.cli.terminal import Terminal
+from tests.support.databases import SECRET_KEY, query
+
+JWKS = "/.well-known/jwks.json"
+
+
+def kids(terminal: Terminal) -> list[str]:
+    return [key["kid"] for key in terminal.ask("GET", JWKS).json()["keys"]]
+
+
+def test_rotate(terminal: Terminal) -> None:
+    """The kid is alone on standard output; what verified before still does."""
+    assert terminal.run("keys", "list", "-o", "json").json() == []
+    said = terminal.run("keys", "rotate")
+    assert said.code == 0
+    first = said.out.removesuffix("\n")
+    assert re.fullmatch(r"[\w-]{43}", first)
+    assert kids(terminal) == [first]
+    second = terminal.run("keys", "rotate", "-o", "json").json()
+    assert second.keys() == {"kid", "state", "created_at", "retired_at"}
+    assert (second["state"], second["retired_at"]) == ("current", None)
+    assert kids(terminal) == [second["kid"], first]
+
+
+def test_list(terminal: Terminal) -> None:
+    made = [terminal.run("keys", "rotate", "-o", "json").json() for _ in range(2)]
+    new, old = terminal.run("keys", "list", "-o", "json").json()
+    assert new == made[1]
+    assert old == {**made[0], "state": "retired", "retired_at": old["retired_at"]}
+    assert old["retired_at"] == new["created_at"]
+    assert terminal.run("keys", "list").out.splitlines()[0].split() == [
+        "kid", "state", "created_at", "retired_at",
+    ]  # fmt: skip
+
+
+def test_no_private_half_is_shown(terminal: Terminal) -> None:
+    shown = "".join(
+        said.out + said.err
+        for form in ("table", "json", "ndjson")
+        for said in (
+            terminal.run("keys", "rotate", "-o", form),
+            terminal.run("keys", "list", "-o", form),
+        )
+    )
+    shown += terminal.ask("GET", JWKS).text
+    rows = asyncio.run(query(terminal.database, "SELECT sealed FROM signing_keys"))
+    assert len(rows) == 3
+    for (sealed,) in rows:
+        opened = secrets.unseal(SECRET_KEY, "signing", sealed)
+        assert opened is not None
+        d = re.findall(r'"d":"([\w-]{43})"', opened.decode())
+        assert len(d) == 1
+        assert d[0] not in shown
+        assert sealed not in shown
+
+
+def test_without_the_servers_key_nothing_is_made(shell: Terminal) -> None:
+    """What a command sealed with a key of its own, no server could open."""
+    shell.run("keys", "rotate", DRAGOMAN_SECRET_KEY="").refused(1, "DRAGOMAN_SECRET_KEY")
+    assert shell.run("keys", "list", "-o", "json", DRAGOMAN_SECRET_KEY="").json() == []
+
+
+def test_without_the_servers_key_no_jwt_is_made(shell: Terminal) -> None:
+    """The first one would bring a signing key with it that no server could open."""
+    words = ("tokens", "create", "--user", "admin", "--contract", "binacle")
+    shell.run(*words, DRAGOMAN_SECRET_KEY="").refused(1, "DRAGOMAN_SECRET_KEY")
+    assert shell.run("keys", "list", "-o", "json").json() == []
+    assert shell.run(*words).out.count(".") == 2
+
+
+def test_the_doctor_names_a_key_that_another_server_sealed(terminal: Terminal) -> None:
+    assert terminal.run("keys", "rotate").code == 0
+    assert "fail" not in terminal.run("doctor").out
+    said = terminal.run("doctor", DRAGOMAN_SECRET_KEY="cd" * 32)
+    assert said.code == 1
+    (line,) = [line for line in said.out.splitlines() if line.startswith("fail")]
+    assert "signing key" in line
+    assert "dragoman keys rotate" in line
+    assert terminal.run("keys", "rotate", DRAGOMAN_SECRET_KEY="cd" * 32).code == 0
+    assert terminal.run("doctor", DRAGOMAN_SECRET_KEY="cd" * 32).code == 0
+
+
+def test_help(shell: Terminal) -> None:
+    for words in (["keys"], ["keys", "rotate"], ["keys", "list"]):
+        said = shell.run(*words, "--help")
+        assert said.code == 0
+        assert "Usage: dragoman keys" in said.out

@@ -1,0 +1,52 @@
+"""People with names that other contracts allow: seen, and sent back as they were read."""
+
+from __future__ import annotations
+
+import pytest
+
+from dragoman.actions import users
+from dragoman.actions.directory import machine
+from dragoman.app import opened
+from dragoman.rules.fields import Alphabet
+from dragoman.rules.model import NewUser
+from dragoman.rules.passwords import Floor
+from tests.support.databases import settings_for
+from tests.support.running import running
+from tests.support.world import PASSWORD, World
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("username", "email"),
+    [
+        ("o'brien@names.test", "o'brien@names.test"),
+        ("Two Words", "two@names.test"),
+        ("nobody's", ""),
+    ],
+)
+async def test_a_whole_object_may_be_sent_back(
+    inhabited: tuple[str, World], username: str, email: str
+) -> None:
+    """What was read and did not change is not judged by this contract's own alphabet."""
+    database, world = inhabited
+    given = settings_for(database)
+    new = NewUser(username=username, email=email, tenant_id=world.tenants["acme"].id)
+    async with opened(given) as directory:
+        made = await users.create(
+            directory, machine("tests"), new, PASSWORD, Floor(), alphabet=Alphabet.FREE
+        )
+    by = {"Authorization": f"Token {world.people['olga'].tokens['accounts']}"}
+    url = f"/accounts/api/users/{made.id}"
+    async with running(given) as client:
+        read = (await client.get(url, headers=by)).json()
+        assert (read["username"], read["email"]) == (username, email)
+        answer = await client.put(url, headers=by, json={**read, "first_name": "Changed"})
+        assert (answer.status_code, answer.json()) == (200, {**read, "first_name": "Changed"})
+
+        other = await client.put(url, headers=by, json={"username": "two words"})
+        assert other.status_code == 400, "a new name keeps to this contract's alphabet"
+        for name in filter(None, (username, email)):
+            body = {"username": name, "password": PASSWORD}
+            signed_in = await client.post("/accounts/api/users/signin", json=body)
+            assert (signed_in.status_code, signed_in.json().get("id")) == (200, made.id), name

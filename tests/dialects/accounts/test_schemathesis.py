@@ -1,0 +1,62 @@
+"""Everything that ``openapi.yaml`` allows and forbids, and what no document foresees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.databases import Shelf
+from tests.support.schema_checks import Aims, Document
+from tests.support.world import PASSWORD, World
+
+
+def ids(world: World) -> dict[str, list[Any]]:
+    """Return whom an owner of acme finds, and one that it does not."""
+    reach = ("olga", "otto", "mia", "idle", "vic")
+    return {"id": [world.people[name].id for name in (*reach, "gus", *reach)]}
+
+
+DOCUMENT = Document(
+    "accounts",
+    Aims(
+        paths=ids,
+        unique={"username": "new{}", "email": "new{}@fresh.test"},
+        bodies={
+            "POST /api/users/signin": {"username": "olga", "password": PASSWORD},
+            "PUT /api/users/{id}": {"current_password": PASSWORD},
+            "PUT /api/users/{id}/permissions": {"permissions": [1, 2, 3]},
+            "DELETE /api/users/{id}/permissions": {"permissions": [2, 3]},
+        },
+    ),
+)
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("operation", DOCUMENT.operations, ids=lambda operation: operation.label)
+def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None:
+    """For every endpoint, asked by an owner."""
+    with DOCUMENT.calling(shelf, "sqlite", "olga") as caller:
+        DOCUMENT.try_everything(caller, operation)
+    reached = {status for _, status in caller.statuses}
+    assert reached & {200, 201, 204}, caller.statuses
+    assert caller.statuses[operation.label, 401] <= 1, caller.statuses
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("who", ["root", "mia", "vic", "nobody"])
+def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
+    """Asked by a platform administrator, a member, a viewer, and by who has no credential."""
+    with DOCUMENT.calling(shelf, "sqlite", who) as caller:
+        DOCUMENT.try_some(caller, every=7)
+    if who == "nobody":
+        done = {label for label, status in caller.statuses if status < 300}
+        assert done <= {"POST /api/users/signup", "POST /api/users/signin"}
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("who", ["olga", "mia"])
+def test_answers_are_the_same_ones_on_postgresql(shelf: Shelf, who: str) -> None:
+    """Fewer of them: what differs is the store alone."""
+    with DOCUMENT.calling(shelf, "postgresql", who) as caller:
+        DOCUMENT.try_some(caller, every=9)

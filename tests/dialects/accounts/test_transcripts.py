@@ -1,0 +1,50 @@
+"""Every transcript of the accounts contract, on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.world import World
+from tests.transcripts import Voice, play
+
+FILES = sorted(Path(__file__).with_name("transcripts").glob("*.http"))
+
+
+def authorize(world: World, name: str) -> dict[str, str]:
+    """Speak as somebody of the world."""
+    return {"Authorization": f"Token {world.people[name].tokens['accounts']}"}
+
+
+def faults(response: httpx.Response) -> list[str]:
+    """Say what is wrong with any answer of this contract, whatever was asked."""
+    wrong: list[str] = []
+    headers = response.headers
+    if response.status_code >= 500:
+        wrong.append("the server failed")
+    if response.status_code == 401 and headers.get("WWW-Authenticate") != "Token":
+        wrong.append("a 401 without `WWW-Authenticate: Token`")
+    if response.status_code == 405 and not headers.get("Allow"):
+        wrong.append("a 405 without `Allow`")
+    if response.content and not headers.get("Content-Type", "").startswith("application/json"):
+        wrong.append(f"the answer is no JSON but {headers.get('Content-Type')}")
+    if response.is_success and response.content and headers.get("Cache-Control") != "no-store":
+        wrong.append(f"may be kept by caches: Cache-Control {headers.get('Cache-Control')!r}")
+    if "$argon2" in response.text:
+        wrong.append("the answer shows a password's hash")
+    return wrong
+
+
+VOICE = Voice(contract="accounts", authorize=authorize, faults=faults)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_transcript(path: Path, inhabited: tuple[str, World]) -> None:
+    """The server answers as the contract says."""
+    database, world = inhabited
+    failures = await play(path, database, world, VOICE)
+    if failures:
+        pytest.fail("\n\n".join([f"{len(failures)} deviations", *failures]), pytrace=False)

@@ -1,0 +1,142 @@
+"""Everything that ``openapi.yaml`` allows and forbids, and what no document foresees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from dragoman import app
+from dragoman.actions import offers, roster, tokens
+from dragoman.actions.directory import machine
+from dragoman.rules import secrets
+from dragoman.rules.model import DAY, Role
+from dragoman.settings import Rate
+from dragoman.store import invitations
+from tests.support.databases import Shelf
+from tests.support.schema_checks import Aims, Caller, Document
+from tests.support.world import PASSWORD, World
+
+OFFERS = 40
+"""How many invitations are pending: acceptances and revocations use them up."""
+REFRESH: dict[str, Any] = {}
+"""A refresh token that is good in the database of the moment."""
+
+
+def ids(world: World) -> dict[str, list[Any]]:
+    """Return whom an owner of acme finds, and one that it does not."""
+    reach = ("olga", "otto", "mia", "idle", "vic")
+    return {"id": [f"usr_{world.people[name].public_id}" for name in (*reach, "gus", *reach)]}
+
+
+DOCUMENT = Document(
+    "vsay",
+    Aims(
+        paths=ids,
+        unique={"email": "new{}@fresh.test"},
+        bodies={
+            "POST /auth/login": {"email": "olga@acme.test", "password": PASSWORD},
+            "POST /auth/refresh": REFRESH,
+        },
+        spends=frozenset({"POST /auth/logout"}),
+    ),
+)
+BY_SECRET = {
+    "GET /users/invitations/{invitation}",
+    "POST /users/invitations/{invitation}/accept",
+}
+PUBLIC = {*BY_SECRET, "POST /auth/login", "POST /auth/refresh"}
+
+
+class Offers(msgspec.Struct):
+    """Pending invitations of acme: their ids, and the secrets of their links."""
+
+    ids: list[str]
+    secrets: list[str]
+
+
+async def invite(caller: Caller) -> Offers:
+    """Let olga invite many, and give her a refresh token."""
+    made = Offers([], [])
+    async with app.opened(caller.settings) as directory, directory.begin(machine("tests")) as tx:
+        olga = await roster.find(tx, username="olga")
+        for number in range(OFFERS):
+            found = await invitations.insert(
+                tx,
+                public_id=secrets.make_public_id(),
+                tenant_id=olga.tenant_id,
+                email=f"offer{number}@fresh.test",
+                name="New User",
+                role=Role.MEMBER,
+                resources=("mch_1",),
+                inviter_id=olga.id,
+                expires_at=tx.now + 7 * DAY,
+            )
+            made.ids.append(f"inv_{found.public_id}")
+            made.secrets.append(offers.secret_of(directory, found))
+        credential = await tokens.give(tx, directory, olga, DOCUMENT.contract.kind)
+        REFRESH["refresh_token"] = credential.refresh
+    return made
+
+
+@contextmanager
+def calling(shelf: Shelf, backend: str, who: str) -> Iterator[tuple[Caller, Offers]]:
+    """Let somebody call in a fresh world with invitations in it, as often as it likes."""
+    with DOCUMENT.calling(shelf, backend, who) as caller:
+        made = asyncio.run(invite(caller))
+        unlimited = msgspec.structs.replace(caller.settings, user_rate=Rate(0, 1))
+        DOCUMENT.stage.application = app.create(unlimited)
+        yield caller, made
+
+
+def aim(caller: Caller, made: Offers, operation: Any) -> None:
+    """Let paths of invitations hold what they are to hold there: a secret or an id."""
+    known = made.secrets if operation.label in BY_SECRET else made.ids
+    caller.there = {**caller.there, "invitation": known}
+
+
+def try_some(caller: Caller, made: Offers, every: int) -> None:
+    """Send each n-th of the systematic requests for every operation."""
+    for operation in DOCUMENT.operations:
+        aim(caller, made, operation)
+        for number, case in enumerate(DOCUMENT.systematic(operation, every)):
+            caller.try_out(case, number)
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("operation", DOCUMENT.operations, ids=lambda operation: operation.label)
+def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None:
+    """For every endpoint, asked by an admin."""
+    with calling(shelf, "sqlite", "olga") as (caller, made):
+        aim(caller, made, operation)
+        DOCUMENT.try_everything(caller, operation)
+    reached = {status for _, status in caller.statuses}
+    assert reached & {200, 201}, caller.statuses
+    if operation.label not in PUBLIC:
+        assert caller.statuses[operation.label, 401] <= 1, caller.statuses
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("who", ["root", "mia", "vic", "nobody"])
+def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
+    """Asked by a platform administrator, a member, a viewer, and by who has no credential."""
+    with calling(shelf, "sqlite", who) as (caller, made):
+        try_some(caller, made, every=7)
+    done = {label for label, status in caller.statuses if status < 300}
+    reading = {"GET /users", "GET /users/{id}", "GET /auth/me", "POST /auth/logout"}
+    if who == "nobody":
+        assert done <= PUBLIC
+    elif who != "root":
+        assert done <= PUBLIC | reading
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("who", ["olga", "mia"])
+def test_answers_are_the_same_ones_on_postgresql(shelf: Shelf, who: str) -> None:
+    """Fewer of them: what differs is the store alone."""
+    with calling(shelf, "postgresql", who) as (caller, made):
+        try_some(caller, made, every=9)

@@ -1,0 +1,235 @@
+"""Requests that Schemathesis makes from a contract's ``openapi.yaml``, and what answers may be.
+
+Systematic ones go to the edges of every parameter and field, valid and not; others are random.
+Whoever asks, the answer must be one that the document describes. They are the same ones in
+every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.core.result import Ok
+from schemathesis.python import asgi
+from schemathesis.specs.openapi import checks
+
+from dragoman import app, dialects
+from dragoman.actions import tokens
+from dragoman.actions.directory import machine
+from tests.support.databases import Shelf, settings_for
+from tests.support.world import Person, World
+
+SEED = 20
+SHOWN = 12
+"""How many failures are told in full."""
+CHECKS: list[Any] = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.unsupported_method,
+    checks.allow_header_conformance,
+    checks.negative_data_rejection,
+]
+RANDOM = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Aims(msgspec.Struct, frozen=True, kw_only=True):
+    """What lets most well-formed requests reach further than to "not found" and "taken".
+
+    ``paths`` gives, by a path parameter's name, values that somebody has; ``unique`` are fields
+    that no two requests may share, with a pattern for new values; ``bodies`` are fields that must
+    be right, by the operation's label; ``spends`` are labels after which the credential is dead.
+    """
+
+    paths: Callable[[World], Mapping[str, list[Any]]]
+    unique: Mapping[str, str] = {}
+    bodies: Mapping[str, Mapping[str, Any]] = {}
+    spends: frozenset[str] = frozenset()
+
+
+class Stage:
+    """Where the application of the moment stands: Schemathesis wants one that stays."""
+
+    application: Any = None
+    address = "127.0.0.1"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass everything on, as if it came from the address of the moment."""
+        if scope["type"] == "http":
+            scope["client"] = (self.address, 50_000)
+        await self.application(scope, receive, send)
+
+
+class Document:
+    """A contract's document, ready to be tried out."""
+
+    def __init__(self, name: str, aims: Aims) -> None:
+        self.name = name
+        self.aims = aims
+        self.contract = dialects.load(name).CONTRACT
+        self.stage = Stage()
+        path = Path(dialects.load(name).__file__).with_name("openapi.yaml")
+        self._schema = schemathesis.openapi.from_path(path, config=schemathesis.Config(seed=SEED))
+        self._schema.config.update(base_url=f"http://127.0.0.1:8000/{name}")
+        self._schema.config.generation.with_security_parameters = False
+        self._schema.app = self.stage
+        found = self._schema.get_all_operations()
+        self.operations = [each.ok() for each in found if isinstance(each, Ok)]
+
+    @contextmanager
+    def calling(self, shelf: Shelf, backend: str, who: str) -> Generator[Caller]:
+        """Let somebody call in a fresh world; fail in the end if any answer was wrong."""
+        with shelf.inhabited(backend) as (database, world):
+            caller = Caller(self, database, world, who)
+            try:
+                yield caller
+            finally:
+                asgi.shutdown_lifespans()
+        caller.report()
+
+    def systematic(self, operation: Any, every: int = 1) -> Iterator[Case]:
+        """Yield the requests at the edges, each n-th of them."""
+        config = self._schema.config.generation_for(operation=operation)
+        for mode in GenerationMode:
+            cases = self._schema.iter_coverage_cases(
+                operation, generation_modes=[mode], generation_config=config
+            )
+            yield from islice(cases, None, None, every)
+
+    def at_random(self, operation: Any, mode: GenerationMode, number: int) -> list[Case]:
+        """Return some requests out of all that there could be."""
+        cases: list[Case] = []
+
+        @seed(SEED)
+        @settings(RANDOM, max_examples=number)
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def take(case: Case) -> None:
+            cases.append(case)
+
+        take()
+        return cases
+
+    def try_everything(self, caller: Caller, operation: Any) -> None:
+        """Send what there is for one operation: the systematic requests and some random ones."""
+        for number, case in enumerate(self.systematic(operation)):
+            caller.try_out(case, number)
+        anything = operation.body or operation.path_parameters or operation.query
+        for mode in GenerationMode:
+            if mode.is_positive or anything:
+                for number, case in enumerate(self.at_random(operation, mode, 6)):
+                    caller.try_out(case, number)
+
+    def try_some(self, caller: Caller, every: int) -> None:
+        """Send each n-th of the systematic requests for every operation."""
+        for operation in self.operations:
+            for number, case in enumerate(self.systematic(operation, every)):
+                caller.try_out(case, number)
+
+
+class Caller:
+    """Somebody who asks, in a world of its own; gets a new credential when the old one has died.
+
+    ``statuses`` counts what was answered, by the operation's label and the status.
+    """
+
+    def __init__(self, document: Document, database: str, world: World, name: str) -> None:
+        self.document = document
+        self.settings = settings_for(database)
+        document.stage.application = app.create(self.settings)
+        self.person: Person | None = world.people.get(name)
+        self.token = self.person.tokens.get(document.name, "") if self.person else ""
+        self.there = document.aims.paths(world)
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        self.failures: dict[str, str] = {}
+        self._sent: set[tuple[str, Any]] = set()
+
+    def headers(self) -> dict[str, str]:
+        """Return who it is."""
+        scheme = self.document.contract.scheme
+        return {"Authorization": f"{scheme} {self.token}"} if self.token else {}
+
+    def try_out(self, case: Case, number: int) -> None:
+        """Send one request and keep what is wrong with the answer, once for each kind."""
+        self._aim(case, number)
+        headers = self.headers()
+        label = case.operation.label
+        response = case.call(headers=headers)
+        first = response.status_code < 300 and not self.statuses[label, response.status_code]
+        self.statuses[label, response.status_code] += 1
+        chosen = [*CHECKS, checks.ignored_auth] if first else CHECKS
+        try:
+            case.validate_response(response, chosen, headers=headers)
+        except FailureGroup as group:
+            for failure in group.exceptions:
+                kind = f"{label}: {type(failure).__name__} {response.status_code}"
+                self.failures.setdefault(kind, f"{failure}\n{group.message}")
+        if self.person and (response.status_code == 401 or label in self.document.aims.spends):
+            self.token = asyncio.run(self._fresh_token())
+
+    def _aim(self, case: Case, number: int) -> None:
+        self.document.stage.address = f"10.0.{number // 250 % 250}.{number % 250}"
+        if number % 5 == 0:
+            return
+        self._aim_at_somebody(case, number)
+        body: Any = case.body
+        if case.meta is None or case.meta.generation.mode.is_negative or not isinstance(body, dict):
+            return
+        aims = self.document.aims
+        fixed = aims.bodies.get(case.operation.label, {})
+        aimed = {key: value for key, value in fixed.items() if key in body}
+        if case.method in {"POST", "PUT"}:
+            sent = {(key, str(value)) for key, value in body.items() if key in aims.unique}
+            aimed |= {
+                key: aims.unique[key].format(number)
+                for key, _ in sent & self._sent
+                if key not in aimed
+            }
+            self._sent |= sent
+        case.body = {**body, **aimed}  # a new one: requests may share what they are made of
+
+    def _aim_at_somebody(self, case: Case, number: int) -> None:
+        """Put in what somebody has, but where the very path is to be wrong."""
+        if case.meta is not None and case.meta.is_negative_at(ParameterLocation.PATH):
+            return
+        for name in case.path_parameters.keys() & self.there.keys():
+            values = self.there[name]
+            if case.method == "DELETE" and self.person:
+                person = self.person
+                own = {str(person.id), person.public_id, person.username, person.email}
+                values = [value for value in values if str(value) not in own]
+            case.path_parameters = {**case.path_parameters, name: values[number % len(values)]}
+
+    async def _fresh_token(self) -> str:
+        assert self.person is not None
+        kind = self.document.contract.kind
+        async with app.opened(self.settings) as opened, opened.begin(machine("tests")) as tx:
+            return (await tokens.issue(tx, opened, self.person.id, kind)).secret
+
+    def report(self) -> None:
+        """Fail if anything was wrong."""
+        if self.failures:
+            told = [f"## {kind}\n{text}" for kind, text in self.failures.items()]
+            head = f"{len(told)} kinds of failures: {', '.join(self.failures)}"
+            pytest.fail("\n\n".join([head, *told[:SHOWN]]), pytrace=False)
