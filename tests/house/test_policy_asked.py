@@ -19,7 +19,7 @@ from dragoman.rules.policy import CATALOGUE, NOTHING_NARROWED, Action, Narrowing
 
 ROOT = Path(__file__).parents[2]
 VERBS = (
-    "access", "groups", "invitations", "permissions", "resets", "roster", "sign_in", "signing",
+    "access", "families", "groups", "invitations", "permissions", "resets", "roster", "sign_in", "signing",
     "tenants", "tokens", "users",
 )  # fmt: skip
 GUARDED_OTHERWISE = {
@@ -30,6 +30,8 @@ GUARDED_OTHERWISE = {
     "signing.rotate": "the command line alone",
     "signing.published": "public halves are for everybody",
     "signing.opens": "the checkup's question",
+    "tokens.actor_of": "an inner piece: says who stands behind a credential",
+    "tokens.hold_tenant": "an inner piece: of sign-in, refresh and issue",
     "tokens.authenticate": "is how anybody becomes somebody",
     "tokens.give": "an inner piece: sign-in and issue have decided",
     "tokens.issuer": "tells the door which contract a credential is of",

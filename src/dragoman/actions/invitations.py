@@ -73,6 +73,7 @@ async def invite(
         raise Forbidden(Reason.REACH)
     resources = tuple(dict.fromkeys(resources))
     await access.hold_all(tx, resources, access.FULL)
+    await _hold_inviter(tx)
     email, name = fields.trim(email), fields.trim(name)
     faults = list(problems)
     told = {fault.field for fault in faults}
@@ -100,6 +101,12 @@ async def invite(
     await _post(tx, made)
     await _write(tx, "invite", made)
     return made
+
+
+async def _hold_inviter(tx: Tx) -> None:
+    """Let nobody offer anything while being cut off: the cut takes back what it finds there."""
+    if tx.actor.user_id:
+        await users.get(tx, tx.actor.user_id)
 
 
 def _email_faults(email: str) -> list[Problem]:
@@ -165,6 +172,7 @@ async def resend(tx: Tx, public_id: str) -> Invitation:
     not pending within reach; Limited.
     """
     policy.allow(tx.actor, Action.INVITE)
+    await _hold_inviter(tx)
     found = await _pending(tx, public_id)
     policy.require_assignable(tx.actor, found.role)
     await access.hold_all(tx, found.resources, access.FULL)
@@ -253,7 +261,7 @@ async def accept(
         new.role = held.role
 
     async def enter(tx: Tx, user: User) -> None:
-        await invitations.accepted(tx, invitation.id)
+        await invitations.accepted(tx, invitation.id, user.id)
         opened = [Access(resource, access.FULL) for resource in invitation.resources]
         await holdings.put(tx, user.id, opened, granted_by=invitation.inviter_id)
         given.append(await give(tx, directory, user, kind))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from dragoman.actions import attempts, newcomers, passwords
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Credential, Kind, give
+from dragoman.actions.tokens import Credential, Kind, give, hold_tenant
 from dragoman.rules import policy
 from dragoman.rules.errors import (
     BadCredentials,
@@ -145,11 +145,7 @@ async def _enters(tx: Tx, user: User, encoded: str) -> User | None:
         return None
     if not now.active or await people.password_hash(tx, now.id) != encoded:
         return None
-    if now.tenant_id is not None:
-        home = await tenants.find(tx, now.tenant_id)
-        if home is None or not home.active:
-            return None
-    return now
+    return now if await hold_tenant(tx, now) else None
 
 
 async def change_password(
@@ -192,8 +188,6 @@ async def change_password(
     fresh = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
         user = await people.get(tx, actor.user_id)
-        if not user.active or user.auth_epoch != actor.auth_epoch:
-            raise Unauthenticated("unknown")  # cut off while it waited for the row
         if also is not None:
             await also(tx)
         await passwords.store(tx, user, fresh, Action.CHANGE_PASSWORD)

@@ -10,10 +10,10 @@ import msgspec
 from dragoman.actions import signing
 from dragoman.actions.directory import Directory, machine
 from dragoman.rules import policy, secrets
-from dragoman.rules.errors import Inactive, Unauthenticated
+from dragoman.rules.errors import Inactive, NotFound, Unauthenticated
 from dragoman.rules.model import DAY, HOUR, SECOND, Actor, User
 from dragoman.rules.policy import Action, Narrowing
-from dragoman.store import audit, tokens, users
+from dragoman.store import audit, tenants, tokens, users
 from dragoman.store.engine import Read, Tx, now
 
 REFRESH = "refresh"
@@ -62,7 +62,7 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True):
 async def issuer(directory: Directory, secret: str) -> str:
     """Return the contract at which a credential works at this moment; empty if at none."""
     found = await tokens.standing(directory.database, secrets.digest(secret))
-    if found is None or found.token.kind == REFRESH or _flaw(found, now()):
+    if found is None or found.token.kind == REFRESH or flaw_of(found, now()):
         return ""
     return found.token.contract
 
@@ -80,15 +80,15 @@ async def authenticate(
     if found is None or (found.token.contract, found.token.kind) != (kind.contract, kind.kind):
         raise Unauthenticated("unknown")
     at = now()
-    if flaw := _flaw(found, at):
+    if flaw := flaw_of(found, at):
         raise Unauthenticated(flaw)
     if not kind.lasts and at - found.token.last_used_at > TOUCH_EVERY:
         directory.touches[found.token.id] = (at, at + directory.settings.token_idle_days * DAY)
-    return await _actor(directory, presented, found), found.user, found.ahead
+    return await actor_of(directory, presented, found), found.user, found.ahead
 
 
-def _flaw(found: tokens.Standing, at: int) -> str:
-    """Return why a credential is no good any more, or nothing."""
+def flaw_of(found: tokens.Standing, at: int) -> str:
+    """Return why a credential is no good any more at a moment (microseconds), or nothing."""
     if found.used_at:
         return "unknown"
     if not found.user.active or not found.tenant_active:
@@ -98,7 +98,8 @@ def _flaw(found: tokens.Standing, at: int) -> str:
     return ""
 
 
-async def _actor(directory: Directory, presented: Presented, found: tokens.Standing) -> Actor:
+async def actor_of(directory: Directory, presented: Presented, found: tokens.Standing) -> Actor:
+    """Return who stands behind a credential that has no flaw, as it stands at this contract."""
     user = found.user
     role, tenant_id = user.role, user.tenant_id
     if role.of_platform or tenant_id is None:
@@ -125,7 +126,8 @@ async def give(
 ) -> Credential:
     """Make a credential for a user; its secret is nowhere else.
 
-    The caller has decided that the user may have it: see ``sign_in`` and ``issue``.
+    The caller has decided that the user may have it, and holds its row and its tenant's: see
+    ``hold_tenant``, ``sign_in`` and ``issue``.
     ``family`` is that of the refresh token which was spent for it.
     """
     longest = directory.settings.token_max_days * DAY
@@ -143,6 +145,18 @@ async def give(
         secret = kind.make()
     await _insert(tx, user, kind, kind.kind, secret, family, idle, ends)
     return Credential(secret, ends, refresh)
+
+
+async def hold_tenant(tx: Tx, user: User) -> bool:
+    """Hold the tenant of a user against any change; say whether it lets its users in."""
+    if user.tenant_id is None:
+        return True
+    try:
+        tenant = await tenants.get(tx, user.tenant_id, to_change=False)
+    except NotFound:
+        return False
+    own = tx.actor.is_user(user.id)
+    return tenant.active and not (own and tenant.auth_epoch != tx.actor.tenant_epoch)
 
 
 async def _insert(
@@ -191,59 +205,18 @@ async def issue(tx: Tx, directory: Directory, user_id: int, kind: Kind) -> Crede
     policy.allow(tx.actor, Action.ISSUE_TOKEN)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.ISSUE_TOKEN, user)
-    if not user.active:
+    if not user.active or not await hold_tenant(tx, user):
         raise Inactive
     credential = await give(tx, directory, user, kind)
     await audit.write(tx, Action.ISSUE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return credential
 
 
-async def refresh(
-    directory: Directory, visitor: Actor, secret: str, kind: Kind
-) -> tuple[User, Credential]:
-    """Spend a refresh token for a new pair; returns whose it is, and the pair.
-
-    It works once: presented again, its whole family is dead, access tokens too (RFC 9700,
-    4.14.2). Raises Unauthenticated.
-    """
-    found = await tokens.standing(directory.database, secrets.digest(secret))
-    if found is None or (found.token.contract, found.token.kind) != (kind.contract, REFRESH):
-        raise Unauthenticated("unknown")
-    if found.used_at:
-        await _end_family(directory, visitor, found)
-        raise Unauthenticated("unknown")
-    if flaw := _flaw(found, now()):
-        raise Unauthenticated(flaw)
-    presented = Presented(
-        kind=kind,
-        secret="",
-        narrowing=visitor.narrowing,
-        request_id=visitor.request_id,
-        address=visitor.address,
-    )
-    actor = await _actor(directory, presented, found)
-    async with directory.begin(actor) as tx:
-        spent = await tokens.spend(tx, found.token.id)
-        if spent:
-            user = await users.get(tx, found.user.id)
-            credential = await give(tx, directory, user, kind, family=found.token.family)
-            await audit.write(tx, "refresh", target_id=user.id, tenant_id=user.tenant_id)
-            return user, credential
-    await _end_family(directory, visitor, found)  # somebody was faster with the same token
-    raise Unauthenticated("unknown")
-
-
-async def _end_family(directory: Directory, visitor: Actor, found: tokens.Standing) -> None:
-    async with directory.begin(visitor) as tx:
-        await tokens.remove_family(tx, found.token.family)
-        user = found.user
-        await audit.write(tx, "refresh_reused", target_id=user.id, tenant_id=user.tenant_id)
-
-
 async def sign_out(tx: Tx, *, everywhere: bool = False) -> None:
     """End the session that asks for it, or all of that user's at this contract."""
     actor = tx.actor
     policy.allow(actor, Action.REVOKE_TOKEN)
+    await users.get(tx, actor.user_id)  # held: no refresh token gives another one meanwhile
     if everywhere:
         await tokens.remove_of(tx, actor.user_id, contract=actor.contract)
     else:

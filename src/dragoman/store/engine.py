@@ -99,12 +99,14 @@ class Read:
 class Tx:
     """One change: a transaction with an actor and one moment, written before it is answered."""
 
-    __slots__ = ("_counts", "_session", "actor", "now")
+    __slots__ = ("_counts", "_session", "actor", "cuts", "now")
 
     def __init__(self, session: Session, actor: Actor) -> None:
         self._session = session
         self.actor = actor
         self.now = now()
+        self.cuts = 0
+        """How often the change has ended its own actor's sessions."""
         self._counts: dict[tuple[int, int, bool], int] = {}
 
     async def all(self, query: Query[T], **params: Any) -> list[T]:

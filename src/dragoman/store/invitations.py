@@ -62,7 +62,7 @@ _RENEW: Query[Invitation] = Query(
     ).returning(*_COLUMNS),
     _load,
 )
-_ACCEPTED: Query[None] = Query(_THAT.values(accepted_at=bind("now")))
+_ACCEPTED: Query[None] = Query(_THAT.values(accepted_at=bind("now"), accepted_by=bind("who")))
 _REVOKED: Query[None] = Query(_THAT.values(revoked_at=bind("now")))
 
 
@@ -115,9 +115,9 @@ async def renew(tx: Tx, invitation: Invitation, inviter_id: int, expires_at: int
     return renewed
 
 
-async def accepted(tx: Tx, invitation_id: int) -> None:
-    """Note that an invitation, which is held, was accepted."""
-    await tx.run(_ACCEPTED, which=invitation_id, now=tx.now)
+async def accepted(tx: Tx, invitation_id: int, user_id: int) -> None:
+    """Note that an invitation, which is held, was accepted, and who came of it."""
+    await tx.run(_ACCEPTED, which=invitation_id, who=user_id, now=tx.now)
 
 
 async def revoke(tx: Tx, invitation_id: int) -> None:
@@ -162,15 +162,19 @@ async def page(read: Read, scope: Scope, *, limit: int, offset: int) -> Page[Inv
 
 
 _OF_ADDRESS = invitations.c.email_key == bind("address_key", sa.Text)
+_OF_USER = sa.or_(
+    sa.and_(_OF_ADDRESS, invitations.c.email_key != ""),
+    sa.and_(invitations.c.accepted_by == bind("who"), invitations.c.accepted_by != 0),
+)
 _UNSEND: Query[None] = Query(
     sa.delete(outbox).where(
         outbox.c.kind == KIND,
-        outbox.c.recipient.in_(sa.select(invitations.c.email).where(_OF_ADDRESS)),
+        outbox.c.recipient.in_(sa.select(invitations.c.email).where(_OF_USER)),
     )
 )
 _ERASE: Query[None] = Query(
     sa.update(invitations)
-    .where(_OF_ADDRESS)
+    .where(_OF_USER)
     .values(
         email="",
         email_key="",
@@ -180,16 +184,17 @@ _ERASE: Query[None] = Query(
 )
 
 
-async def erase_of(tx: Tx, email_key: str) -> None:
-    """Blank the address and the name in every invitation for an address; none stays open.
+async def erase_of(tx: Tx, email_key: str, user_id: int = 0) -> None:
+    """Blank the address and the name in every invitation of somebody; none stays open.
 
-    Mails to it go too.
-    Call it before the address's holder lets go of its names: an acceptance that holds such an
-    invitation may be waiting for them.
+    Those for an address (canonical), and the one that a user came by, whatever the address was
+    then. Mails to them go too.
+    Call it before the user lets go of its names: an acceptance that holds such an invitation
+    may be waiting for them.
     """
-    if email_key:
-        await tx.run(_UNSEND, address_key=email_key)
-        await tx.run(_ERASE, address_key=email_key, now=tx.now)
+    whose = {"address_key": email_key, "who": user_id}
+    await tx.run(_UNSEND, **whose)
+    await tx.run(_ERASE, **whose, now=tx.now)
 
 
 class Inviter(msgspec.Struct, frozen=True):

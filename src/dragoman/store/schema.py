@@ -193,8 +193,10 @@ invitations = _things(
     _big("expires_at", None),
     _big("accepted_at"),
     _big("revoked_at"),
+    _big("accepted_by"),  # the user that came of it
 )
 sa.Index("invitations_by_tenant", invitations.c.tenant_id, invitations.c.id)
+sa.Index("invitations_by_user", invitations.c.accepted_by)
 sa.Index("invitations_by_email", invitations.c.email_key)
 
 tokens = _things(

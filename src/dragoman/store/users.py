@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dragoman.rules.errors import NotFound
+from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Actor, Filter, Order, Page, Role, User
 from dragoman.rules.policy import Reach
@@ -104,8 +104,15 @@ async def find(read: Read, user_id: int) -> User | None:
 
 
 async def get(tx: Tx, user_id: int) -> User:
-    """Return a living user and hold its row until the end; raises NotFound."""
+    """Return a living user and hold its row until the end; raises NotFound.
+
+    Whoever waits for its own row and is cut off meanwhile gets Unauthenticated.
+    """
     user = await tx.one(_LOCK, id=user_id)
+    if tx.actor.is_user(user_id) and (
+        user is None or user.auth_epoch != tx.actor.auth_epoch + tx.cuts
+    ):
+        raise Unauthenticated("unknown")
     if user is None:
         raise NotFound
     return user
@@ -258,6 +265,7 @@ _ERASED = {
 async def cut_off(tx: Tx, user_id: int) -> None:
     """Move the user's epoch: every credential of every contract is dead with this commit."""
     await tx.run(_CUT, id=user_id, now=tx.now)
+    tx.cuts += tx.actor.is_user(user_id)
 
 
 async def signed_in(tx: Tx, user_id: int) -> None:

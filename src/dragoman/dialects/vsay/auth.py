@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import roster, sign_in, tenants, tokens
+from dragoman.actions import families, roster, sign_in, tenants, tokens
 from dragoman.actions.tokens import Kind
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.errors import done
@@ -33,7 +33,7 @@ async def refresh(call: Call) -> Response:
     if problems:
         raise Invalid(*problems)
     secret = values["refresh_token"]
-    _, credential = await tokens.refresh(call.directory, call.actor, secret, KIND)
+    _, credential = await families.refresh(call.directory, call.actor, secret, KIND)
     return done(200, schemas.session(credential))
 
 
