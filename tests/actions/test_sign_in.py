@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import threading
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -562,18 +563,19 @@ class TestHashingQueue:
 
     async def test_beyond_ten_seconds_of_work_callers_are_asked_to_come_back(self):
         with self.hashing() as hashing:
-            tasks = [
-                asyncio.create_task(hashing._run(lambda: time.sleep(0.02))) for _ in range(1000)
-            ]
+            cost_s = hashing._cost_s
+            go = threading.Event()
+            tasks = [asyncio.create_task(hashing._run(go.wait)) for _ in range(1000)]
             await asyncio.sleep(0)
             refused = [task for task in tasks if task.done()]
             assert hashing.waiting < 1000
-            assert hashing.waiting * hashing._cost_s / hashing.threads <= QUEUE_S + 1
+            assert hashing.waiting * cost_s / hashing.threads <= QUEUE_S + cost_s
             assert len(refused) == 1000 - hashing.waiting
             for task in refused:
                 fault = task.exception()
                 assert isinstance(fault, Unavailable)
                 assert fault.retry_after >= QUEUE_S
+            go.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -25,7 +25,7 @@ class PointRead(Generic[T]):
         into: makes the value of a row.
     """
 
-    __slots__ = ("into", "query")
+    __slots__ = ("into", "names", "query")
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class PointRead(Generic[T]):
         build: Callable[[Any], Any],
         into: Callable[[Row], T],
     ) -> None:
-        names = [f"k{i}" for i in range(len(types))]
+        self.names = names = [f"k{i}" for i in range(len(types))]
         arrays = [
             sa.bindparam(name, type_=ARRAY(kind)) for name, kind in zip(names, types, strict=True)
         ]
@@ -54,6 +54,10 @@ class PointRead(Generic[T]):
         self.query: Query[tuple[int, T]] = Query(
             build(many), lambda row: (row[0], into(row)), sqlite=build(single)
         )
+
+    def named(self, key: tuple[Any, ...]) -> dict[str, Any]:
+        """Return one key's parts under their names in the statement."""
+        return dict(zip(self.names, key, strict=True))
 
 
 class Gatherer:

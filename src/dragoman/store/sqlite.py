@@ -162,8 +162,7 @@ class SqliteDriver:
     async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
         try:
             text = read.query.sqlite
-            params = {f"k{i}": part for i, part in enumerate(key)}
-            row = self._reader.execute(text.sql, _values(text, params)).fetchone()
+            row = self._reader.execute(text.sql, text.values(read.named(key))).fetchone()
         except sqlite3.Error as fault:
             raise translate(fault) from fault
         return None if row is None else read.into(row)

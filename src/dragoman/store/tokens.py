@@ -45,15 +45,17 @@ _held = (
     .correlate(users)
     .union_all(
         sa.select(group_permissions.c.permission_id)
-        .join(group_members, group_members.c.group_id == group_permissions.c.group_id)
+        .select_from(group_members)
+        .join(group_permissions, group_members.c.group_id == group_permissions.c.group_id)
         .where(group_members.c.user_id == users.c.id)
         .correlate(users)
     )
+    .subquery("held")
 )
-_codenames = (
+_codenames = (  # beginning with what the user holds: mostly nothing
     sa.select(words(permissions.c.codename))
-    .where(permissions.c.id.in_(_held))
-    .correlate(users)
+    .select_from(_held)
+    .join(permissions, permissions.c.id == _held.c.permission_id)
     .scalar_subquery()
 )
 _target = users.alias("target")

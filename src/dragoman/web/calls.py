@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -28,6 +28,11 @@ Handler = Callable[["Call"], Awaitable[Response]]
 Voice = Callable[["Call", Exception], Response]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def new_id() -> str:
+    """Return an id for a request: 32 hex digits, to be told apart and no secret."""
+    return f"{random.getrandbits(128):032x}"
 
 
 class MethodNotAllowed(Failure):
@@ -80,7 +85,7 @@ class Call:
         self.directory = directory
         self.contract = contract
         given = request.headers.get("x-request-id", "")
-        self.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        self.request_id = given if given and _SANE_ID.fullmatch(given) else new_id()
         self.address = limits.address_of(request, directory.settings)
         self.names: Mapping[str, str] = {}
         self.user: User | None = None
@@ -161,12 +166,9 @@ class Resource:
             _note(call, fault)
         if self._contract.finish is not None:
             self._contract.finish(call, response)
-        headers = response.headers
-        headers["X-Request-Id"] = call.request_id
-        headers.setdefault("Cache-Control", "no-store")
-        headers.setdefault("X-Content-Type-Options", "nosniff")
+        _complete(response.raw_headers, call.request_id)
         if request.method == "HEAD":
-            response = Response(None, response.status_code, dict(headers))
+            response = Response(None, response.status_code, dict(response.headers))
         try:
             await response(scope, receive, send)
         except ClientDisconnect:
@@ -199,6 +201,16 @@ class Resource:
             raise
         if call.contract.limits_users:
             limits.take_of_user(call.directory.settings, call.actor.user_id)
+
+
+_ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+def _complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
+    """Add what every answer carries, where it does not say otherwise itself."""
+    given = [name for name, _ in headers]
+    headers += [each for each in _ALWAYS if each[0] not in given]
+    headers.append((b"x-request-id", request_id.encode()))
 
 
 class Nowhere(Resource):
@@ -272,15 +284,26 @@ def ways_of(app: Any) -> list[Way]:
 
 
 class Slashless:
-    """Serves a path with and without its trailing slash alike."""
+    """A contract's paths, with and without their trailing slash alike; the first that fits."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
+        self._table = [(route.path_regex.match, route, route.endpoint) for route in app.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on without the slash."""
-        path: str = scope.get("path", "")
-        root = len(scope.get("root_path", ""))
-        if scope["type"] == "http" and len(path) > root + 1 and path.endswith("/"):
-            scope = {**scope, "path": path[:-1], "dragoman.path": path}
-        await self.app(scope, receive, send)
+        """Answer the request, or let whatever is there for every other path refuse it."""
+        path: str = scope["path"]
+        bare = path.removeprefix(scope["root_path"])
+        if len(bare) > 1 and bare.endswith("/"):
+            bare = bare[:-1]
+            scope["dragoman.path"] = path
+            scope["path"] = path[:-1]
+        for match, route, endpoint in self._table:
+            if found := match(bare):
+                scope["path_params"] = found.groupdict()
+                scope["route"] = route
+                if isinstance(endpoint, Resource):
+                    await endpoint(scope, receive, send)
+                else:
+                    await route.handle(scope, receive, send)
+                return

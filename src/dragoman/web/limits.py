@@ -85,6 +85,7 @@ def address_of(request: Request, settings: Settings) -> str:
     return address
 
 
+@lru_cache(maxsize=1024)
 def _written(text: str) -> str:
     """Return an address in its one form; an IPv4 one in IPv6's clothes as what it is."""
     try:
