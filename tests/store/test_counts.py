@@ -24,8 +24,7 @@ from dragoman.actions.directory import Directory
 from dragoman.rules.errors import Failure
 from dragoman.rules.model import Filter, Order, Role, UserChanges
 from dragoman.rules.policy import Reach
-from dragoman.store import counts, narrow
-from dragoman.store import users as rows
+from dragoman.store import counts, narrow, pages
 from dragoman.store.database import Database
 from tests.store.tools import (
     MACHINE,
@@ -76,7 +75,7 @@ async def wrong_counts(directory: Directory, database: str, tenants: list[int]) 
         scopes, roles, [None, *tenants, 987_654], [None, True, False]
     ):
         wanted = Filter(roles=role, tenant_id=tenant, active=active)
-        page = await rows.page(read, scope, wanted, BY_NAME, limit=1)
+        page = await pages.page(read, scope, wanted, BY_NAME, limit=1)
         by_hand = sum(
             scope.reach is not Reach.NONE
             and (scope.reach is Reach.ANY or user.tenant_id == scope.tenant_id)
@@ -271,6 +270,6 @@ async def test_who_sees_only_itself_counts_only_itself(directory: Directory):
     async with transaction(directory) as tx:
         ids = await insert_rows(tx, (Row(username=f"u{n}", tenant_id=1) for n in range(5)))
     scope = narrow.Scope(Reach.SELF, 1, ids[2])
-    page = await rows.page(base.read(MACHINE), scope, Filter(), BY_NAME, limit=10)
+    page = await pages.page(base.read(MACHINE), scope, Filter(), BY_NAME, limit=10)
     assert [user.id for user in page.rows] == [ids[2]]
     assert page.count == 1

@@ -15,7 +15,7 @@ from dragoman.actions.directory import Directory
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.policy import Reach
-from dragoman.store import narrow
+from dragoman.store import narrow, pages
 from dragoman.store import users as rows
 from dragoman.store.engine import Read
 from dragoman.store.narrow import Scope
@@ -64,7 +64,7 @@ async def by_offset(
 ) -> list[int]:
     found: list[int] = []
     for offset in itertools.count(0, size):
-        page = await rows.page(read, scope, wanted, orders, limit=size, offset=offset)
+        page = await pages.page(read, scope, wanted, orders, limit=size, offset=offset)
         found += [user.id for user in page.rows]
         if not page.rows:
             return found
@@ -78,7 +78,7 @@ async def by_position(
     found: list[int] = []
     after: tuple[Any, int] | None = None
     while True:
-        page = await rows.page(read, scope, wanted, orders, limit=size, after=after)
+        page = await pages.page(read, scope, wanted, orders, limit=size, after=after)
         found += [user.id for user in page.rows]
         if not page.rows:
             return found
@@ -145,9 +145,11 @@ def test_every_list_of_random_people_in_every_order(database: str):
             if narrow.continues(order):
                 assert await by_position(read, scope, wanted, order, size) == expected
             else:
-                page = await rows.page(read, scope, wanted, order, limit=size)
+                page = await pages.page(read, scope, wanted, order, limit=size)
                 assert page.after is None
-            assert page_count(await rows.page(read, scope, wanted, order, limit=1)) == len(expected)
+            assert page_count(await pages.page(read, scope, wanted, order, limit=1)) == len(
+                expected
+            )
 
         @settings(
             max_examples=40,
@@ -248,14 +250,14 @@ def text_of(user: User) -> str:
 async def test_a_walk_by_position_misses_nobody_who_stays(directory: Directory, crowd: list[User]):
     read = directory.read(MACHINE)
     order = (Order("username"),)
-    page = await rows.page(read, EVERYBODY, Filter(), order, limit=10)
+    page = await pages.page(read, EVERYBODY, Filter(), order, limit=10)
     seen = names_of(page.rows)
     async with transaction(directory) as tx:
         for user in page.rows[2:5]:
             await rows.remove(tx, await rows.get(tx, user.id), erase=True)
         await insert_rows(tx, [Row(username="!")])
     while page.rows:
-        page = await rows.page(read, EVERYBODY, Filter(), order, limit=10, after=page.after)
+        page = await pages.page(read, EVERYBODY, Filter(), order, limit=10, after=page.after)
         seen += names_of(page.rows)
     assert len(seen) == len(set(seen)) == len(crowd)
 
@@ -263,7 +265,9 @@ async def test_a_walk_by_position_misses_nobody_who_stays(directory: Directory, 
 @pytest.mark.anyio
 async def test_far_beyond_the_end_is_empty(directory: Directory, crowd: list[User]):
     read = directory.read(MACHINE)
-    page = await rows.page(read, EVERYBODY, Filter(), (Order("id"),), limit=100, offset=2**40 * 100)
+    page = await pages.page(
+        read, EVERYBODY, Filter(), (Order("id"),), limit=100, offset=2**40 * 100
+    )
     assert page.rows == []
     assert page.count == len(crowd)
     assert page.after is None

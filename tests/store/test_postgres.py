@@ -17,7 +17,7 @@ from dragoman.actions.directory import Directory
 from dragoman.rules.errors import Unavailable
 from dragoman.rules.model import Filter, Order, UserChanges
 from dragoman.rules.policy import Reach
-from dragoman.store import counts
+from dragoman.store import counts, pages
 from dragoman.store import users as rows
 from dragoman.store.narrow import Scope
 from dragoman.store.postgres import PostgresDriver
@@ -63,7 +63,7 @@ async def point(directory: Directory) -> None:
 
 
 async def scan(directory: Directory) -> None:
-    page = await rows.page(directory.read(MACHINE), EVERYBODY, Filter(), BY_NAME, limit=1)
+    page = await pages.page(directory.read(MACHINE), EVERYBODY, Filter(), BY_NAME, limit=1)
     assert page.rows
 
 
@@ -169,7 +169,7 @@ class TestPool:
 
         for _ in range(8):
             await asyncio.gather(*(impatient() for _ in range(25)))
-        async with asyncio.timeout(5), self.taken(directory, WORK):
+        async with asyncio.timeout(30), self.taken(directory, WORK):
             assert await connections(database) <= WORK + 2
 
     async def test_who_is_called_and_has_gone_hands_the_call_on(
@@ -197,7 +197,7 @@ class TestPool:
             with pytest.raises(ZeroDivisionError):
                 async with transaction(directory):
                     raise ZeroDivisionError
-        async with asyncio.timeout(5), self.taken(directory, WORK):
+        async with asyncio.timeout(30), self.taken(directory, WORK):
             pass
 
     async def test_a_task_that_is_cancelled_in_its_transaction_changes_nothing(

@@ -14,7 +14,7 @@ from dragoman.actions.directory import Directory
 from dragoman.rules.fields import canonical, words_of
 from dragoman.rules.model import Filter, Order, UserChanges
 from dragoman.rules.policy import Reach
-from dragoman.store import users as rows
+from dragoman.store import pages
 from dragoman.store.narrow import Scope
 from tests.store.tools import (
     MACHINE,
@@ -68,7 +68,7 @@ def found_by_hand(people: list[Row], search: str) -> list[str]:
 
 async def found(directory: Directory, search: str, scope: Scope) -> list[str]:
     wanted = Filter(words=words_of(search))
-    page = await rows.page(directory.read(MACHINE), scope, wanted, BY_ID, limit=100)
+    page = await pages.page(directory.read(MACHINE), scope, wanted, BY_ID, limit=100)
     assert page.count == len(page.rows)
     return names_of(page.rows)
 
@@ -77,7 +77,7 @@ async def found(directory: Directory, search: str, scope: Scope) -> list[str]:
 @pytest.mark.parametrize("candidates", [2000, 1], ids=["sorted", "walked"])
 async def test_every_search(directory: Directory, monkeypatch: pytest.MonkeyPatch, candidates: int):
     """Few hits are sorted, many walk the order: both ways must find the same."""
-    monkeypatch.setattr(rows, "CANDIDATES", candidates)
+    monkeypatch.setattr(pages, "CANDIDATES", candidates)
     home = await make_tenant(directory, "home")
     people = [Row(**{**as_dict(row), "tenant_id": home}) for row in PEOPLE]
     async with transaction(directory) as tx:

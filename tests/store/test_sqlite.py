@@ -19,7 +19,7 @@ from dragoman.rules.errors import Unavailable
 from dragoman.rules.model import Filter, Order, Role, UserChanges
 from dragoman.rules.policy import Reach
 from dragoman.settings import Settings
-from dragoman.store import counts
+from dragoman.store import counts, pages
 from dragoman.store import users as rows
 from dragoman.store.narrow import Scope
 from dragoman.store.sqlite import SqliteDriver
@@ -133,7 +133,7 @@ class TestLocked:
             while not writing.done():
                 asked = time.monotonic()
                 assert await rows.find(read, 1) is not None
-                page = await rows.page(read, EVERYBODY, Filter(), BY_NAME, limit=1)
+                page = await pages.page(read, EVERYBODY, Filter(), BY_NAME, limit=1)
                 assert page.count == 1
                 slowest = max(slowest, time.monotonic() - asked)
                 await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ from dragoman.rules.errors import Invalid, NotFound, Problem
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Page, User
 from dragoman.rules.policy import Action, Reach
-from dragoman.store import narrow, tenants, users
+from dragoman.store import narrow, pages, tenants, users
 from dragoman.store.engine import Read, Tx
 
 STRIDE = 1000
@@ -27,7 +27,7 @@ async def page(
     after: tuple[Any, int] | None = None,
     problems: Iterable[Problem] = (),
 ) -> Page[User]:
-    """Return users that the actor may list (see ``store.users.page``).
+    """Return users that the actor may list (see ``store.pages.page``).
 
     Raises Forbidden; Invalid for what the dialect found wrong with the filters, and for a
     tenant that does not exist (told only to those who see every tenant).
@@ -43,7 +43,7 @@ async def page(
     if faults:
         raise Invalid(*faults)
     scope = narrow.scope_of(read.actor, reach)
-    return await users.page(read, scope, wanted, orders, limit=limit, offset=offset, after=after)
+    return await pages.page(read, scope, wanted, orders, limit=limit, offset=offset, after=after)
 
 
 async def view(read: Read, user_id: int) -> User:
@@ -80,7 +80,7 @@ async def walk(read: Read) -> AsyncGenerator[list[User]]:
     scope = narrow.scope_of(read.actor, policy.allow(read.actor, Action.LIST_USERS))
     after: tuple[Any, int] | None = None
     while True:
-        found = await users.page(read, scope, Filter(), (Order("id"),), limit=STRIDE, after=after)
+        found = await pages.page(read, scope, Filter(), (Order("id"),), limit=STRIDE, after=after)
         yield found.rows
         after = found.after
         if len(found.rows) < STRIDE:

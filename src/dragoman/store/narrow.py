@@ -152,6 +152,11 @@ def _columns(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
     return columns
 
 
+def turned(orders: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Return the same order from its other end."""
+    return tuple(msgspec.structs.replace(each, descending=not each.descending) for each in orders)
+
+
 def continues(orders: tuple[Order, ...]) -> bool:
     """Say whether a list in this order can be continued from a position (one plain key)."""
     return len(orders) == 1 and not orders[0].ranks

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.fields import canonical
-from dragoman.rules.model import Actor, Filter, Order, Page, Role, User
-from dragoman.rules.policy import Reach
-from dragoman.store import counts, narrow
+from dragoman.rules.model import Actor, Role, User
 from dragoman.store import names as holders
 from dragoman.store.engine import Read, Tx
 from dragoman.store.gather import PointRead
-from dragoman.store.narrow import LIVING, Scope
+from dragoman.store.narrow import LIVING
 from dragoman.store.query import Query, Row, bind
 from dragoman.store.schema import names, tenants, users
 
 ROLES = tuple(Role)
-CANDIDATES = 2000
-"""A search with at most so many hits sorts them; with more, it walks the order instead."""
-
 COLUMNS: tuple[Any, ...] = (
     users.c.id,
     users.c.public_id,
@@ -140,52 +134,6 @@ async def stands(tx: Tx, actor: Actor) -> bool:
     """Say whether the person behind a credential still has the standing it was issued for."""
     epochs = {"epoch": actor.auth_epoch, "tenant_epoch": actor.tenant_epoch}
     return await tx.one(_STANDS, id=actor.user_id, **epochs) is not None
-
-
-async def page(
-    read: Read,
-    scope: Scope,
-    wanted: Filter,
-    orders: tuple[Order, ...],
-    *,
-    limit: int,
-    offset: int = 0,
-    after: tuple[Any, int] | None = None,
-) -> Page[User]:
-    """Return users of a scope, the exact count of all, and the position behind the last.
-
-    Args:
-        scope: whose users are seen.
-        wanted: filters and search words, all of which must match.
-        orders: sort keys, the first one first.
-        limit: rows at most.
-        offset: rows to skip; ignored where ``after`` is given.
-        after: the position to continue from (only where ``narrow.continues(orders)``).
-    """
-    values: dict[str, Any] = narrow.values_of(scope, wanted)
-    shape = narrow.shape_of(scope, wanted, orders)
-    shape_alone = narrow.shape_of(scope, wanted)
-    if wanted.words:
-        hits = await read.all(narrow.ids_query(shape_alone), **values, limit=CANDIDATES + 1)
-        if len(hits) <= CANDIDATES:
-            count = len(hits)
-            shape = msgspec.structs.replace(shape, among=True, grams=0, words=False)
-            values["among"] = hits
-        else:
-            count = await read.one(narrow.count_query(shape_alone), **values) or 0
-    elif scope.reach is Reach.SELF:
-        count = await read.one(narrow.count_query(shape_alone), **values) or 0
-    else:
-        count = await counts.of(read, scope, wanted)
-    if after is not None:
-        values["after_key"], values["after_id"] = after
-    skips = offset > 0 and after is None
-    shape = msgspec.structs.replace(shape, after=after is not None, limit=limit, skips=skips)
-    query = narrow.page_query(shape, COLUMNS, load)
-    found = await read.all(query, **values, offset=offset)
-    rows = [user for user, _ in found]
-    position = (found[-1][1], rows[-1].id) if found and narrow.continues(orders) else None
-    return Page(rows, count, position)
 
 
 _INSERT: Query[int] = Query(

@@ -43,7 +43,7 @@ async def test_who_is_created_or_deleted_meanwhile_spoils_nothing(
     monkeypatch.setattr(roster, "STRIDE", 1)
     olga = headers_of(world, "olga")
     async with running(settings_for(database)) as client:
-        plain = roster.users.page
+        plain = roster.pages.page
         pages = 0
 
         async def disturbed(*given, **named):
@@ -56,7 +56,7 @@ async def test_who_is_created_or_deleted_meanwhile_spoils_nothing(
                 await client.post("/wekan/api/users", headers=olga, json=body)
             return await plain(*given, **named)
 
-        monkeypatch.setattr(roster.users, "page", disturbed)
+        monkeypatch.setattr(roster.pages, "page", disturbed)
         answer = await client.get("/wekan/api/users", headers=olga)
     assert [user["username"] for user in answer.json()] == ["olga", "otto", "idle", "vic", "late"]
 
@@ -125,7 +125,7 @@ async def test_an_answer_that_cannot_be_finished_is_cut_off_and_noted(
     noted: list[tuple[str, dict[str, object]]] = []
     monkeypatch.setattr(calls.log, "warning", lambda event, **told: noted.append((event, told)))
     async with running(settings_for(database)) as client:
-        plain = roster.users.page
+        plain = roster.pages.page
         pages = 0
 
         async def breaking(*given, **named):
@@ -135,7 +135,7 @@ async def test_an_answer_that_cannot_be_finished_is_cut_off_and_noted(
                 raise Unavailable("database")
             return await plain(*given, **named)
 
-        monkeypatch.setattr(roster.users, "page", breaking)
+        monkeypatch.setattr(roster.pages, "page", breaking)
         with pytest.raises(calls.BrokenOff):
             await client.get("/wekan/api/users", headers=headers_of(world, "olga"))
     assert [event for event, _ in noted] == ["unavailable"]

@@ -10,14 +10,15 @@ from starlette.responses import Response
 from dragoman.actions import permissions, roster, sign_in, users
 from dragoman.dialects.accounts import schemas
 from dragoman.dialects.accounts.errors import answer
-from dragoman.rules.errors import Problem
+from dragoman.rules.errors import Forbidden, NotFound, Problem
+from dragoman.rules.fields import trim
 from dragoman.rules.model import Filter, Order, Page, User, UserChanges
 from dragoman.web import bodies, forms, pages
 from dragoman.web.calls import Call, number_of
 
 USUAL, MOST = 50, 100
 """Users on a page, unless ``limit`` says otherwise, and at most."""
-FARTHEST = 2**40
+FARTHEST = 10**12
 """Beyond every list; an offset is cut to it."""
 
 
@@ -33,8 +34,8 @@ def id_of(call: Call) -> int:
 async def listing(call: Call) -> Response:
     """GET /api/users: one page, by id."""
     query = pages.query_of(call)
-    limit = min(number_of(query.get("limit", "").strip()) or USUAL, MOST)
-    offset = min(number_of(query.get("offset", "").strip()), FARTHEST)
+    limit = min(_amount(query, "limit") or USUAL, MOST)
+    offset = _amount(query, "offset")
     query["limit"] = str(limit)  # as the framework's links do, also where it was left out
     read = call.read()
     found = await roster.page(
@@ -49,6 +50,15 @@ async def listing(call: Call) -> Response:
     body = _envelope(call, query, limit, offset, found)
     body["results"] = [schemas.user_out(user, held[user.id]) for user in found.rows]
     return answer(200, body)
+
+
+def _amount(query: dict[str, str], name: str) -> int:
+    """Return the number that a parameter is, FARTHEST at most; 0 where it is none."""
+    text = query.get(name, "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    digits = text.lstrip("0")
+    return int(digits or "0") if len(digits) < len(str(FARTHEST)) else FARTHEST
 
 
 def _envelope(
@@ -81,11 +91,30 @@ async def put(call: Call) -> Response:
     user_id = id_of(call)
     body = await bodies.fields(call.request)
     values, problems = forms.read(body, schemas.UPDATE, partial=True)
+    problems = await _but_for_what_stays(call, user_id, body, problems)
     if "password" in body:
         return await _shown(call, await _with_password(call, user_id, body, values, problems))
     async with call.begin() as tx:
         user = await users.update(tx, user_id, UserChanges(**values), problems=problems)
     return await _shown(call, user)
+
+
+async def _but_for_what_stays(
+    call: Call, user_id: int, body: dict[str, Any], problems: list[Problem]
+) -> list[Problem]:
+    """Leave out that a text is too long which the user has already, from another contract.
+
+    It is absent from the form's values, so it stays.
+    """
+    long = {problem.field for problem in problems if problem.code == "too_long"}
+    if not long:
+        return problems
+    try:
+        user = await roster.view(call.read(), user_id)
+    except (Forbidden, NotFound):  # whoever may not see the user is told so by the action
+        return problems
+    same = {field for field in long if trim(str(body[field])) == getattr(user, field)}
+    return [problem for problem in problems if problem.field not in same]
 
 
 async def _with_password(

@@ -38,14 +38,27 @@ CONTRACT = Contract(
 
 
 class MethodFirst(Resource):
-    """A path that refuses the methods it does not have with or without a credential."""
+    """A path that refuses the methods it does not have with or without a credential.
+
+    Whoever sends a valid token is not limited, where none is needed neither.
+    """
 
     async def _answer(self, call: Call) -> Response:
-        if call.request.method not in self.methods:
-            with contextlib.suppress(Unauthenticated):
-                await self._identify(call, None)  # who has a valid token is not limited
+        endpoint = self._endpoints.get(call.request.method)
+        if endpoint is None or endpoint.public:
+            await self._count_unless_known(call)
+        if endpoint is None:
             raise MethodNotAllowed(call.request.method, self.methods)
+        if endpoint.public:
+            return await endpoint.handler(call)
         return await super()._answer(call)
+
+    async def _count_unless_known(self, call: Call) -> None:
+        """Raise Limited for who has no valid token; the call stays that of a visitor."""
+        visitor = call.actor
+        with contextlib.suppress(Unauthenticated):
+            await self._identify(call, None)
+        call.actor, call.user = visitor, None
 
 
 def build(directory: Directory) -> Any:

@@ -32,9 +32,9 @@ async def login(call: Call) -> Response:
     """POST /users/login: by username or e-mail address, in either field."""
     body = await bodies.fields(call.request, BODIES)
     problems: list[Problem] = []
-    name = text_of(body, "email", problems) or text_of(body, "username", problems)
+    name = trim(text_of(body, "email", problems)) or trim(text_of(body, "username", problems))
     password = password_of(body, problems)
-    if not trim(name):
+    if not name:
         problems.append(Problem("username", "blank"))
     if problems:
         raise Invalid(*problems)
