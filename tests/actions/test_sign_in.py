@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import threading
 import time
 from base64 import b64encode
@@ -19,7 +20,7 @@ import sqlalchemy as sa
 from dragoman import app
 from dragoman.actions import roster, sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.hashing import QUEUE_S, Hashing
+from dragoman.actions.hashing import COST_S, QUEUE_S, Hashing
 from dragoman.actions.tokens import Presented
 from dragoman.rules import passwords
 from dragoman.rules.errors import (
@@ -563,14 +564,12 @@ class TestHashingQueue:
 
     async def test_beyond_ten_seconds_of_work_callers_are_asked_to_come_back(self):
         with self.hashing() as hashing:
-            cost_s = hashing._cost_s
             go = threading.Event()
             tasks = [asyncio.create_task(hashing._run(go.wait)) for _ in range(1000)]
             await asyncio.sleep(0)
             refused = [task for task in tasks if task.done()]
-            assert hashing.waiting < 1000
-            assert hashing.waiting * cost_s / hashing.threads <= QUEUE_S + cost_s
-            assert len(refused) == 1000 - hashing.waiting
+            assert hashing.gate.inside == round(QUEUE_S / COST_S) + 1
+            assert len(refused) == 1000 - hashing.gate.inside
             for task in refused:
                 fault = task.exception()
                 assert isinstance(fault, Unavailable)
@@ -579,7 +578,7 @@ class TestHashingQueue:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert hashing.waiting == 0
+            assert hashing.gate.inside == 0
             with cheap_hashes():
                 assert await hashing.verify("x", await hashing.hash("x"))
 
@@ -587,12 +586,12 @@ class TestHashingQueue:
         with self.hashing() as hashing:
             with pytest.raises(UnicodeEncodeError):
                 await hashing.hash("\ud800")
-            assert hashing.waiting == 0
+            assert hashing.gate.inside == 0
 
     async def test_who_finds_it_full_is_told_so_and_nothing_is_counted(
         self, directory: Directory, mia: User, database: str
     ):
-        directory.hashing.waiting += 100_000
+        directory.hashing.gate.inside += 100_000
         before = len(await history(database))
         try:
             for work in (
@@ -605,7 +604,7 @@ class TestHashingQueue:
                     await work
                 assert told.value.retry_after >= QUEUE_S
         finally:
-            directory.hashing.waiting -= 100_000
+            directory.hashing.gate.inside -= 100_000
         assert len(await history(database)) == before
         assert await query(database, "SELECT count(*) FROM failures") == [(0,)]
         assert await attempt(directory, "mia", PASSWORD) == "in"
@@ -618,5 +617,5 @@ class TestHashingQueue:
         await asyncio.sleep(0)
         began = time.monotonic()
         await roster.view(directory.read(actor), mia.id)
-        assert time.monotonic() - began < 0.1 * 8 / directory.hashing.threads
+        assert time.monotonic() - began < 0.1 * 8 / (os.cpu_count() or 1)
         await asyncio.gather(*hashing)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from dragoman.rules import passwords
-from dragoman.rules.errors import Unavailable
+from dragoman.store.gate import Gate
 
 T = TypeVar("T")
 
 QUEUE_S = 10.0
-"""So much work may wait; beyond it, callers are asked to come back."""
+"""So much work may wait in a burst; beyond it, callers are asked to come back."""
+
+COST_S = 0.03
+"""What a hash costs, until it is known."""
 
 
 class Hashing:
@@ -26,10 +28,8 @@ class Hashing:
     """
 
     def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self.waiting = 0
+        self.gate = Gate("hashing", threads, longest_s=QUEUE_S, cost_s=COST_S)
         self.verifications = 0
-        self._cost_s = 0.03
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
 
     async def hash(self, password: str) -> str:
@@ -47,21 +47,15 @@ class Hashing:
         return right and bool(encoded)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        backlog_s = self.waiting * self._cost_s / self.threads
-        if backlog_s > QUEUE_S:
-            raise Unavailable("hashing", retry_after=math.ceil(backlog_s))
-        self.waiting += 1
-        try:
+        with self.gate.entered():
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)
-        finally:
-            self.waiting -= 1
 
     def _timed(self, work: Callable[[], T]) -> T:
         began = time.perf_counter()
         try:
             return work()
         finally:
-            self._cost_s += 0.1 * (time.perf_counter() - began - self._cost_s)
+            self.gate.took(time.perf_counter() - began)
 
     def close(self) -> None:
         """Let the running hashes end, drop the waiting ones."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from dragoman.rules.errors import Unavailable
+from dragoman.store.gate import Gate
 from dragoman.store.gather import Gatherer, PointRead
 from dragoman.store.query import Query
 
@@ -54,22 +55,25 @@ class _Pool:
         self._options = connection_options(**server_settings)
         self._idle: list[Any] = []
         self._room = size
+        self._gate = Gate("database", size, longest_s=WAIT_S, cost_s=0.002)
         self._queue: deque[asyncio.Future[Any]] = deque()
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Any]:
-        try:
-            connection = await self._take(time.monotonic() + WAIT_S)
-        except _GONE as fault:
-            raise Unavailable("database") from fault
-        watch = _Watch(self._dsn, connection)
-        try:
-            yield connection
-        except _GONE as fault:
-            raise Unavailable("database") from fault
-        finally:
-            watch.end()
-            self._give(connection)
+        with self._gate.entered():
+            try:
+                connection = await self._take(time.monotonic() + WAIT_S)
+            except _GONE as fault:
+                raise Unavailable("database") from fault
+            watch, began = _Watch(self._dsn, connection), time.monotonic()
+            try:
+                yield connection
+            except _GONE as fault:
+                raise Unavailable("database") from fault
+            finally:
+                watch.end()
+                self._give(connection)
+                self._gate.took(time.monotonic() - began)
 
     async def _take(self, deadline: float) -> Any:
         left_s = max(deadline - time.monotonic(), 0.05)

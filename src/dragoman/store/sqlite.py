@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman.rules.errors import Unavailable
+from dragoman.store.gate import Gate
 from dragoman.store.gather import PointRead
 from dragoman.store.query import Query, Text
 
@@ -89,6 +90,8 @@ class SqliteDriver:
         self.path = path
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._scan_threads = ThreadPoolExecutor(scanners, thread_name_prefix="sqlite-scan")
+        self._scans = Gate("database", scanners, longest_s=WAIT_S, cost_s=0.002)
+        self._writes = Gate("database", 1, longest_s=WAIT_S, cost_s=0.005)
         self._local = threading.local()
         self._opened: list[Any] = []
         self._turn = asyncio.Lock()
@@ -124,34 +127,42 @@ class SqliteDriver:
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[_Session]:
-        began = time.monotonic()
-        try:
-            await asyncio.wait_for(self._turn.acquire(), WAIT_S)
-        except TimeoutError:
-            raise Unavailable("database") from None
-        left_ms = int((WAIT_S - (time.monotonic() - began)) * 1000)
-        try:
-            await self.in_writer(lambda c: _begin(c, max(left_ms, 100)))
-            yield _Session(self)
-            await self.in_writer(lambda c: c.execute("COMMIT"))
-        except BaseException:
-            await asyncio.shield(self.in_writer(_roll_back))
-            raise
-        finally:
-            self._turn.release()
+        with self._writes.entered():
+            deadline = time.monotonic() + WAIT_S
+            try:
+                await asyncio.wait_for(self._turn.acquire(), WAIT_S)
+            except TimeoutError:
+                raise Unavailable("database") from None
+            began = time.monotonic()
+            try:
+                wait_ms = max(100, int((deadline - began) * 1000))
+                await self.in_writer(lambda c: _begin(c, wait_ms))
+                yield _Session(self)
+                await self.in_writer(lambda c: c.execute("COMMIT"))
+            except BaseException:
+                await asyncio.shield(self.in_writer(_roll_back))
+                raise
+            finally:
+                self._turn.release()
+                self._writes.took(time.monotonic() - began)
 
     async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._scan_threads, self._scan, query, params)
-        except sqlite3.Error as fault:
-            raise translate(fault) from fault
+        with self._scans.entered():
+            try:
+                return await loop.run_in_executor(self._scan_threads, self._scan, query, params)
+            except sqlite3.Error as fault:
+                raise translate(fault) from fault
 
     def _scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
-        return _fetch(connection, query, params)
+        began = time.monotonic()
+        try:
+            return _fetch(connection, query, params)
+        finally:
+            self._scans.took(time.monotonic() - began)
 
     async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         try:

@@ -55,7 +55,7 @@ def routes(directory: Directory, head: str) -> list[Route]:
         return JSONResponse({"status": "ready"}) if version == head else _not_ready("migrations")
 
     async def metrics(_: Request) -> Response:
-        HASHES_WAITING.set(directory.hashing.waiting)
+        HASHES_WAITING.set(directory.hashing.gate.inside)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return [

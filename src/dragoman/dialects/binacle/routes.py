@@ -45,20 +45,15 @@ class MethodFirst(Resource):
 
     async def _answer(self, call: Call) -> Response:
         endpoint = self._endpoints.get(call.request.method)
-        if endpoint is None or endpoint.public:
-            await self._count_unless_known(call)
-        if endpoint is None:
-            raise MethodNotAllowed(call.request.method, self.methods)
-        if endpoint.public:
-            return await endpoint.handler(call)
-        return await super()._answer(call)
-
-    async def _count_unless_known(self, call: Call) -> None:
-        """Raise Limited for who has no valid token; the call stays that of a visitor."""
+        if endpoint is not None and not endpoint.public:
+            return await super()._answer(call)
         visitor = call.actor
         with contextlib.suppress(Unauthenticated):
-            await self._identify(call, None)
-        call.actor, call.user = visitor, None
+            await self._identify(call, None)  # raises Limited for who has no valid token
+        if endpoint is None:
+            raise MethodNotAllowed(call.request.method, self.methods)
+        call.actor, call.user = visitor, None  # whoever's token it is, a visitor signs in
+        return await endpoint.handler(call)
 
 
 def build(directory: Directory) -> Any:

@@ -1,0 +1,111 @@
+"""The queue in front of what is scarce: bursts are taken in, a standing one is refused."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from dragoman.rules.errors import Unavailable
+from dragoman.store import gate as module
+from dragoman.store.gate import PATIENCE_S, TARGET_S, Gate
+
+COST_S = 0.1
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Crowd:
+    """People before a gate of one place; whoever came first is served first."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.inside: list[contextlib.ExitStack] = []
+
+    def come(self) -> bool:
+        stack = contextlib.ExitStack()
+        try:
+            stack.enter_context(self.gate.entered())
+        except Unavailable:
+            return False
+        self.inside.append(stack)
+        return True
+
+    def serve(self) -> None:
+        self.inside.pop(0).close()
+        self.gate.took(COST_S)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+def gate_of_one(longest_s: float = 2.0) -> Gate:
+    return Gate("tests", 1, longest_s=longest_s, cost_s=COST_S)
+
+
+def test_a_burst_is_taken_in_up_to_the_longest(clock: Clock) -> None:
+    crowd = Crowd(gate_of_one())
+    came = [crowd.come() for _ in range(50)]
+    assert sum(came) == 21  # one is being served, two seconds' work waits
+    assert came == sorted(came, reverse=True)
+
+
+def test_who_is_refused_is_told_how_long_the_others_need(clock: Clock) -> None:
+    crowd = Crowd(gate_of_one(longest_s=5.0))
+    while crowd.come():
+        pass
+    with pytest.raises(Unavailable) as told, crowd.gate.entered():
+        pass
+    assert told.value.retry_after == 6
+    assert str(told.value) == "tests"
+
+
+def offered(crowd: Crowd, clock: Clock, times: int) -> list[int]:
+    """Offer twice what can be done, so many times; return how many wait after each."""
+    waiting: list[int] = []
+    for _ in range(times):
+        clock.now += COST_S
+        crowd.come()
+        crowd.come()
+        crowd.serve()
+        waiting.append(len(crowd.inside))
+    return waiting
+
+
+def test_a_queue_that_stands_is_held_short_and_nobody_idles(clock: Clock) -> None:
+    crowd = Crowd(gate_of_one())
+    waiting = offered(crowd, clock, 200)
+    assert max(waiting) <= (TARGET_S + PATIENCE_S) / COST_S + 2
+    assert all(1 <= n <= TARGET_S / COST_S + 2 for n in waiting[100:])
+
+
+def test_once_it_has_been_empty_bursts_are_taken_in_again(clock: Clock) -> None:
+    crowd = Crowd(gate_of_one())
+    offered(crowd, clock, 200)
+    while crowd.inside:
+        crowd.serve()
+    assert sum(crowd.come() for _ in range(50)) == 21
+
+
+def test_what_it_costs_is_learnt(clock: Clock) -> None:
+    gate = gate_of_one()
+    for _ in range(100):
+        gate.took(0.01)
+    assert 190 <= sum(Crowd.come(crowd) for crowd in [Crowd(gate)] * 300) <= 202
+
+
+def test_several_places_share_the_work(clock: Clock) -> None:
+    crowd = Crowd(Gate("tests", 4, longest_s=2.0, cost_s=COST_S))
+    assert sum(crowd.come() for _ in range(200)) == 84
