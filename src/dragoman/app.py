@@ -29,7 +29,6 @@ from dragoman.store import migrate
 from dragoman.store.database import Database
 from dragoman.store.engine import Driver
 from dragoman.web import health, keys, logs
-from dragoman.web.calls import ways_of
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -157,7 +156,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
         dialect: Any = dialects.load(name)
         app = dialect.build(directory)
         scheme = dialect.CONTRACT.scheme
-        served[name] = Served(app, dialect.DOCUMENTED, scheme, tuple(ways_of(app)))
+        served[name] = Served(app, dialect.DOCUMENTED, scheme, app.ways)
     routes = [*health.routes(directory, migrate.HEAD), *keys.routes(directory)]
     own = Starlette(
         routes=[*routes, Route("/", _index(settings, served))],

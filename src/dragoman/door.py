@@ -10,7 +10,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
-from dragoman.web.calls import Way
+from dragoman.web.paths import Way
 
 OWN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """What a host of a single contract serves besides it."""

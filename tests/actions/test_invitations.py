@@ -277,6 +277,12 @@ async def erased(directory: Directory, cast: Cast, olga: Actor, made: Invitation
         await rows.erase_of(tx, EMAIL.lower())
 
 
+async def came_and_went(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> None:
+    async with transaction(directory) as tx:
+        (nora,) = await insert_rows(tx, [Row(username="nora", tenant_id=cast.home, email=EMAIL)])
+        await users.delete(tx, nora, erase=False)
+
+
 async def demoted(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> None:
     async with transaction(directory) as tx:
         await users.assign_role(tx, cast.olga, Role.MEMBER)
@@ -344,7 +350,17 @@ async def no_text_behind(directory: Directory, cast: Cast, olga: Actor, made: In
 
 
 LOST = [demoted, switched_off, deleted, moved]
-DEATHS: list[Death] = [used, void, revoked, expired, erased, *LOST, tenant_off, tenant_gone]
+DEATHS: list[Death] = [
+    used,
+    void,
+    revoked,
+    expired,
+    erased,
+    came_and_went,
+    *LOST,
+    tenant_off,
+    tenant_gone,
+]
 BAD_SECRETS: list[Death] = [
     unknown, of_another, half, longer, id_alone, nothing, no_text, no_text_behind,
 ]  # fmt: skip
@@ -437,6 +453,20 @@ class TestTheInvitersRight:
             await grants.remove(tx, cast.mia, [INVITE])
         with pytest.raises(NotFound):
             await accept(directory, secret)
+
+    async def test_what_was_superseded_meanwhile_stays_dead_when_the_right_comes_back(
+        self, directory: Directory, cast: Cast, olga: Actor
+    ):
+        mia = await permit(directory, cast.mia)
+        older = await invite(directory, mia)
+        async with transaction(directory) as tx:
+            await grants.remove(tx, cast.mia, [INVITE])
+        newer = await invite(directory, olga, role=Role.VIEWER)
+        await permit(directory, cast.mia)
+        with pytest.raises(NotFound):
+            await accept(directory, offers.secret_of(directory, older))
+        user, _ = await accept(directory, offers.secret_of(directory, newer))
+        assert user.role is Role.VIEWER
 
     async def test_the_permission_may_come_from_a_group(self, directory: Directory, cast: Cast):
         mia = await permit(directory, cast.mia)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dragoman import dialects
 from dragoman.actions.hashing import Hashing
 from tests.dialects.contracts import CLIENTS, Client, Person, Refused
 from tests.support.databases import query, settings_for
@@ -217,3 +218,44 @@ async def test_a_credential_in_the_query_or_a_cookie_is_none(
             )
             assert answer.status_code == 401, (key, headers)
             assert token not in answer.text
+
+
+LISTS = {
+    "wiwebb": "/wiwebb/api/v1/users",
+    "accounts": "/accounts/api/users",
+    "binacle": "/binacle/api/users",
+    "wekan": "/wekan/api/users",
+    "vsay": "/vsay/users",
+}
+
+
+@every
+async def test_a_line_break_in_a_path_is_part_of_it(
+    name: str, http: httpx.AsyncClient, world: World
+) -> None:
+    scheme = dialects.load(name).CONTRACT.scheme
+    headers = {"Authorization": f"{scheme} {world.people['olga'].tokens[name]}"}
+    nowhere = await http.get(f"/{name}/nowhere", headers=headers)
+    assert nowhere.status_code == 404
+    for path in (f"/{name}/a%0Ab", f"{LISTS[name]}%0A", f"{LISTS[name]}%0A/", f"/{name}/%0A"):
+        answer = await http.get(path, headers=headers)
+        assert answer.status_code == 404, path
+        assert answer.headers.get("content-type") == nowhere.headers.get("content-type"), path
+        assert answer.headers["x-request-id"]
+
+
+@every
+async def test_where_sign_ups_are_off_nothing_that_came_is_judged(
+    name: str, inhabited: tuple[str, World]
+) -> None:
+    path = {
+        "wiwebb": "/wiwebb/api/v1/auth/registration/",
+        "accounts": "/accounts/api/users/signup",
+        "wekan": "/wekan/users/register",
+    }.get(name)
+    if path is None:
+        pytest.skip("it has none")
+    async with running(settings_for(inhabited[0], self_registration=False)) as client:
+        json = {"Content-Type": "application/json"}
+        said = [await client.post(path, content=body, headers=json) for body in (b"{}", b"{", b"7")]
+    assert [(each.status_code, each.content) for each in said] == [(403, said[0].content)] * 3

@@ -22,7 +22,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -30,7 +29,8 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.tokens import Kind
 from dragoman.rules import secrets
 from dragoman.rules.policy import Narrowing
-from dragoman.web.calls import Call, Contract, Endpoint, Resource
+from dragoman.web.calls import Call, Contract, Endpoint, Nowhere, Resource
+from dragoman.web.paths import Paths
 
 DOCUMENTED = re.compile("/echo/v1(/|$)")
 
@@ -54,7 +54,8 @@ async def show(call: Call) -> Response:
 
 def build(directory: Directory) -> Any:
     open_ = Resource(directory, CONTRACT, GET=Endpoint(show, public=True))
-    return Starlette(routes=[Route("/echo/v1/x", open_), Route("/v1/y", Resource(directory, CONTRACT, GET=show))])
+    routes = [Route("/echo/v1/x", open_), Route("/v1/y", Resource(directory, CONTRACT, GET=show))]
+    return Paths(routes, Nowhere(directory, CONTRACT))
 '''
 
 ASK = """

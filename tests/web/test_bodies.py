@@ -401,6 +401,10 @@ class TestMultipart:
         with pytest.raises(BadRequest):
             await bodies.fields(request(body[1], TYPE))
 
+    def test_a_byte_order_mark_is_refused_by_its_name(self):
+        with pytest.raises(BadRequest, match="byte order mark"):
+            bodies.decode(b"\xef\xbb\xbf{}")
+
     async def test_what_is_no_utf_8_is_refused(self):
         """As in JSON and in forms: never guessed to be Latin-1."""
         with pytest.raises(BadRequest):

@@ -141,6 +141,10 @@ class TestAtTheDoor:
             assert answer.json() == {"detail": said_}
             assert answer.headers["X-Request-Id"]
 
+    async def test_paths_that_nobody_has_are_counted_as_well(self, client: httpx.AsyncClient):
+        said = [(await client.get(f"{API}/nowhere")).status_code for _ in range(6)]
+        assert said == [404] * 5 + [429]
+
     async def test_health_figures_and_documents_are_not_counted(self, client: httpx.AsyncClient):
         paths = ("/healthz", "/readyz", "/metrics", "/wiwebb/openapi.json", "/wiwebb/docs")
         for _ in range(3):

@@ -87,6 +87,7 @@ async def invite(
         raise Taken("email")
     if await offers.backed(tx, await invitations.pending_of(tx, key, tx.now)):
         raise Taken("invitation")
+    await invitations.revoke_to(tx, key)
     made = await invitations.insert(
         tx,
         public_id=secrets.make_public_id(),

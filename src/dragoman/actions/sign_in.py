@@ -28,6 +28,12 @@ from dragoman.store import users as people
 from dragoman.store.engine import Tx
 
 
+def must_be_open(directory: Directory) -> None:
+    """Raise Forbidden(CLOSED) where nobody may sign up, before anything that came is judged."""
+    if not directory.settings.self_registration:
+        raise Forbidden(Reason.CLOSED)
+
+
 async def sign_up(
     directory: Directory,
     visitor: Actor,
@@ -42,11 +48,11 @@ async def sign_up(
 ) -> tuple[User, Credential]:
     """Register a member of the tenant of the settings; returns the user and a first credential.
 
-    Without a ``kind`` that is empty, and nobody has signed in yet. ``first_owns`` makes an owner of the first to come where the tenant has never had one.
+    Without a ``kind`` that is empty, and nobody has signed in yet. ``first_owns`` makes an owner
+    of the first to come where the tenant has never had one.
     Raises Forbidden(CLOSED), Invalid or Unavailable.
     """
-    if not directory.settings.self_registration:
-        raise Forbidden(Reason.CLOSED)
+    must_be_open(directory)
     home = await tenants.find_by_slug(directory.read(visitor), directory.settings.tenant)
     if home is None or not home.active:
         raise Forbidden(Reason.CLOSED)
@@ -160,7 +166,8 @@ async def change_password(
 ) -> None:
     """Change the own password: takes the current one, ends all other sessions, keeps this one.
 
-    ``also`` does what belongs to the same transaction. ``problems`` is what the dialect found wrong; the current password is judged with it.
+    ``also`` does what belongs to the same transaction. ``problems`` is what the dialect found
+    wrong; the current password is judged with it.
     A wrong current password counts as a failed sign-in. Raises Invalid (field ``current``, code
     ``wrong``), Limited or Unavailable.
     """

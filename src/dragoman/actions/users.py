@@ -126,7 +126,7 @@ async def update(
 
 
 def _borrows(user: User) -> bool:
-    """Say whether a user has no username of its own, but its e-mail address (contracts, *Names*)."""
+    """Say whether a user has no username of its own, but its address (contracts, *Names*)."""
     return canonical(user.username) == canonical(user.email)
 
 
@@ -233,10 +233,17 @@ async def amend(
         Action.SET_ACTIVE: active,
     }
     asked = [action for action, given in wanted.items() if given is not None]
-    for action in asked or [Action.UPDATE_USER]:
-        policy.allow(tx.actor, action, user_id)
+    policy.allow(tx.actor, (asked or [Action.UPDATE_USER])[0], user_id)
     user = await users.get(tx, user_id)
     own = tx.actor.is_user(user_id)
+    if changes is not None:
+        policy.require(tx.actor, Action.UPDATE_USER, user)
+        role = None if user.role in alike | {role} else role
+        active = None if user.active is active else active
+    if role is not None:
+        policy.allow(tx.actor, Action.ASSIGN_ROLE, user_id)
+    if active is not None:
+        policy.allow(tx.actor, Action.SET_ACTIVE, user_id)
     if changes is not None or problems or not asked:
         user = await update(tx, user_id, changes or UserChanges(), problems=problems)
     if role is not None and not (own and user.role in alike | {role}):
@@ -262,6 +269,7 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     await grants.remove_of(tx, user.id)
     await failures.forget(tx, user.id)
     await invitations.revoke_of(tx, user.id)
+    await invitations.revoke_to(tx, canonical(user.email))
     if erase:
         await invitations.erase_of(tx, canonical(user.email), user.id)
     await users.remove(tx, user, erase=erase)

@@ -16,7 +16,8 @@ async def write(tx: Tx, user: User, changed: dict[str, Any], action: str) -> Use
     """Write changed columns of a user whose row is held, and return it as it stands then.
 
     A change of role, or being switched off, ends every session, and a step down also what the user
-    has offered to others; a change of the e-mail address voids what was sent to it. Raises Invalid for a name that somebody took meanwhile.
+    has offered to others; a change of the e-mail address voids what was sent to it. Raises
+    Invalid for a name that somebody took meanwhile.
     """
     told = tuple(changed)
     if "display_name" not in changed and {"first_name", "last_name"} & changed.keys():

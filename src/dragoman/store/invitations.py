@@ -137,6 +137,22 @@ async def revoke_of(tx: Tx, inviter_id: int) -> None:
     await tx.run(_REVOKE_OF, inviter=inviter_id, now=tx.now)
 
 
+_REVOKE_TO: Query[None] = Query(
+    sa.update(invitations)
+    .where(invitations.c.email_key == bind("address_key", sa.Text), *_OPEN)
+    .values(revoked_at=bind("now"))
+)
+
+
+async def revoke_to(tx: Tx, email_key: str) -> None:
+    """Take back what was offered to an address (canonical), in any tenant, if it is still open.
+
+    Nobody comes back by what was offered before it was removed, and no offer that nobody stood
+    behind any more comes to life beside a newer one.
+    """
+    await tx.run(_REVOKE_TO, address_key=email_key, now=tx.now)
+
+
 _IN_TENANT = invitations.c.tenant_id == bind("own_tenant")
 
 

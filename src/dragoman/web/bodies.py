@@ -62,8 +62,8 @@ async def fields(
 ) -> dict[str, Any]:
     """Return the body's fields: of a JSON object, or of a form (texts; the last one wins).
 
-    ``lists`` are keys of forms that stand for the list of all their texts. A request without a body has no fields. Raises BadRequest, NotAnObject, UnsupportedMedia or
-    TooLarge.
+    ``lists`` are keys of forms that stand for the list of all their texts. A request without a
+    body has no fields. Raises BadRequest, NotAnObject, UnsupportedMedia or TooLarge.
     """
     body = await raw(request)
     if not body:
@@ -91,6 +91,8 @@ def decode(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("the text is not UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise BadRequest("the text begins with a byte order mark")
     try:
         value = json.loads(
             text,

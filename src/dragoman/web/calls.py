@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import time
@@ -168,7 +169,7 @@ class Resource:
             self._contract.finish(call, response)
         _complete(response.raw_headers, call.request_id)
         if request.method == "HEAD":
-            response = Response(None, response.status_code, dict(response.headers))
+            response = await _headless(response)
         try:
             await response(scope, receive, send)
         except ClientDisconnect:
@@ -213,10 +214,22 @@ def _complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
     headers.append((b"x-request-id", request_id.encode()))
 
 
+async def _headless(response: Response) -> Response:
+    """Return an answer without its body; one that is streamed has no length to tell."""
+    bare = Response(None, response.status_code)
+    bare.raw_headers = response.raw_headers
+    stream: Any = getattr(response, "body_iterator", None)
+    if stream is not None and hasattr(stream, "aclose"):
+        await stream.aclose()
+    return bare
+
+
 class Nowhere(Resource):
     """Every path that a contract does not have, by whatever method."""
 
     async def _answer(self, call: Call) -> Response:
+        with contextlib.suppress(Unauthenticated):  # without a credential it counts, like any other
+            await self._identify(call, None)
         raise NotFound
 
 
@@ -262,48 +275,3 @@ def _write_access(call: Call, response: Response, began: float) -> None:
         actor=call.actor.user_id,
         ms=round((time.perf_counter() - began) * 1000, 2),
     )
-
-
-class Way(msgspec.Struct, frozen=True):
-    """A path of a contract: how it is matched, whether it is a literal one, and its methods."""
-
-    pattern: re.Pattern[str]
-    literal: bool
-    methods: tuple[str, ...]
-
-
-def ways_of(app: Any) -> list[Way]:
-    """Return the paths that a dialect's application answers."""
-    routes = getattr(app.app if isinstance(app, Slashless) else app, "routes", [])
-    return [
-        Way(route.path_regex, not route.param_convertors, route.endpoint.methods)
-        for route in routes
-        if isinstance(getattr(route, "endpoint", None), Resource)
-        and not isinstance(route.endpoint, Nowhere)
-    ]
-
-
-class Slashless:
-    """A contract's paths, with and without their trailing slash alike; the first that fits."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self._table = [(route.path_regex.match, route, route.endpoint) for route in app.routes]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, or let whatever is there for every other path refuse it."""
-        path: str = scope["path"]
-        bare = path.removeprefix(scope["root_path"])
-        if len(bare) > 1 and bare.endswith("/"):
-            bare = bare[:-1]
-            scope["dragoman.path"] = path
-            scope["path"] = path[:-1]
-        for match, route, endpoint in self._table:
-            if found := match(bare):
-                scope["path_params"] = found.groupdict()
-                scope["route"] = route
-                if isinstance(endpoint, Resource):
-                    await endpoint(scope, receive, send)
-                else:
-                    await route.handle(scope, receive, send)
-                return

@@ -16,6 +16,9 @@ from tests.support.world import PASSWORD, World
 
 pytestmark = pytest.mark.anyio
 
+LONG = f"{'l' * 60}@{'d' * 60}.{'e' * 60}.test"
+"""Longer than this contract's texts, and no longer than an e-mail address may be."""
+
 
 @pytest.mark.parametrize(
     ("username", "email"),
@@ -23,6 +26,8 @@ pytestmark = pytest.mark.anyio
         ("o'brien@names.test", "o'brien@names.test"),
         ("Two Words", "two@names.test"),
         ("nobody's", ""),
+        (LONG, LONG),
+        ("long", LONG),
     ],
 )
 async def test_a_whole_object_may_be_sent_back(
@@ -43,6 +48,13 @@ async def test_a_whole_object_may_be_sent_back(
         assert (read["username"], read["email"]) == (username, email)
         answer = await client.put(url, headers=by, json={**read, "first_name": "Changed"})
         assert (answer.status_code, answer.json()) == (200, {**read, "first_name": "Changed"})
+        whole = {**read, "password": PASSWORD, "first_name": "Again"}
+        answer = await client.put(url, headers=by, json=whole)
+        assert (answer.status_code, answer.json()) == (200, {**read, "first_name": "Again"})
+
+        too_long = await client.put(url, headers=by, json={**read, "email": f"x{LONG}"})
+        assert too_long.status_code == 400, "a new address keeps to this contract's length"
+        assert list(too_long.json()) == ["email"]
 
         other = await client.put(url, headers=by, json={"username": "two words"})
         assert other.status_code == 400, "a new name keeps to this contract's alphabet"

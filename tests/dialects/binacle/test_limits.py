@@ -46,3 +46,26 @@ async def test_who_has_no_valid_token(inhabited: tuple[str, World]) -> None:
             for headers, status in ((olga, 400), (mia, 403)):
                 assert (await client.put(one, headers=headers)).status_code == status
                 assert (await client.get(one, headers=headers)).status_code == 405
+
+
+async def test_who_has_a_valid_token_gets_another_one(inhabited: tuple[str, World]) -> None:
+    """A client that renews its token in time is not held up by others at its address."""
+    database, world = inhabited
+    rate = Rate(2, next(SECONDS))
+    mia = world.people["mia"]
+    by = {"Authorization": f"Bearer {mia.tokens['binacle']}"}
+    body = {"email": mia.email, "password": mia.password}
+    settings = settings_for(database, anonymous_rate=rate, contracts=("binacle",))
+    async with running(settings) as client:
+        for _ in range(rate.count):
+            assert (await client.post("/api/auth/token", json={})).status_code == 400
+        assert (await client.post("/api/auth/token", json=body)).status_code == 429
+        for _ in range(rate.count + 1):
+            answer = await client.post("/api/auth/token", json=body, headers=by)
+            assert answer.status_code == 200, answer.text
+        wrong = {**body, "password": "amber-Ladder-73"}
+        answer = await client.post("/api/auth/token", json=wrong, headers=by)
+        assert answer.status_code == 401, "its token opens nothing without the password"
+        nonsense = {"Authorization": "Bearer nonsense"}
+        answer = await client.post("/api/auth/token", json=body, headers=nonsense)
+        assert answer.status_code == 429

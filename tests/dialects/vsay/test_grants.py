@@ -59,10 +59,15 @@ async def test_who_may_change_users(inhabited: tuple[str, World]) -> None:
             status, body = await mia.asks("PUT", mia.path(name), {"name": "X"})
             assert (status, body["error"]["code"]) == (403, "FORBIDDEN"), "of higher rank"
         assert (await mia.asks("PUT", mia.path("gus"), {"name": "X"}))[0] == 404
-        for role in ("viewer", "member", "admin"):
+        for role in ("member", "admin"):
             status, _ = await mia.asks("PUT", mia.path("vic"), {"role": role, "name": "Y"})
             assert status == 403, "roles are another permission, which nobody is granted"
         assert (await mia.asks("GET", mia.path("vic")))[1]["data"]["name"] == "Victor Vale"
+        status, body = await mia.asks("PUT", mia.path("vic"), {"role": "viewer", "name": "Vic"})
+        assert (status, body["data"]["name"]) == (200, "Vic"), "the role that it has is no change"
+        for name, status in (("olga", 403), ("gus", 404)):
+            role = "admin" if name == "olga" else "viewer"
+            assert (await mia.asks("PUT", mia.path(name), {"role": role, "name": "X"}))[0] == status
         assert (await mia.asks("DELETE", mia.path("vic")))[0] == 403
         assert (await mia.asks("POST", "/users/invite", {}))[0] == 403
 

@@ -68,6 +68,7 @@ async def test_head_reads_no_more_than_it_needs(inhabited: tuple[str, World]) ->
             answer = await client.head("/wekan/api/users", headers=headers_of(world, "olga"))
             assert (answer.status_code, answer.content) == (200, b"")
             assert answer.headers["content-type"] == "application/json"
+            assert "content-length" not in answer.headers, "GET tells none either"
 
 
 async def test_the_history_names_newcomers(inhabited: tuple[str, World]) -> None:

@@ -20,6 +20,7 @@ KIND = Kind(contract="accounts", make=secrets.make_hex)
 
 async def sign_up(call: Call) -> Response:
     """POST /api/users/signup: a plain member of the settings' tenant; no token comes with it."""
+    sign_in.must_be_open(call.directory)
     values, problems = forms.read(await bodies.fields(call.request), schemas.SIGN_UP)
     password = values.pop("password", "")
     new = schemas.new_user(values)

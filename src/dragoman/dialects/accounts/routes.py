@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.accounts import auth, grants, users
 from dragoman.dialects.accounts.errors import VOICE
 from dragoman.dialects.accounts.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource, Slashless
+from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
+from dragoman.web.paths import Paths
 
-DOCUMENTED = re.compile(r"/api/users(/(signup|signin|[^/]+(/permissions)?))?/?$")
+DOCUMENTED = re.compile(r"/api/users(/(signup|signin|[^/]+(/permissions)?))?/?\Z")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
@@ -26,13 +25,13 @@ CONTRACT = Contract(
 )
 
 
-def build(directory: Directory) -> Any:
+def build(directory: Directory) -> Paths:
     """Return the contract as an ASGI application of its own."""
 
     def at(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
-    routes: list[BaseRoute] = [
+    routes = [
         at("/api/users", GET=users.listing),
         at("/api/users/signup", POST=Endpoint(auth.sign_up, public=True)),
         at("/api/users/signin", POST=Endpoint(auth.enter, public=True)),
@@ -49,8 +48,5 @@ def build(directory: Directory) -> Any:
             DELETE=grants.remove,
         ),
         *docs.routes(OPENAPI, "Accounts Users API", address=directory.settings.public_url),
-        Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
-    app = Starlette(routes=routes)
-    app.router.redirect_slashes = False
-    return Slashless(app)
+    return Paths(routes, Nowhere(directory, CONTRACT))

@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.binacle import auth, users
@@ -24,10 +23,10 @@ from dragoman.web.calls import (
     MethodNotAllowed,
     Nowhere,
     Resource,
-    Slashless,
 )
+from dragoman.web.paths import Paths
 
-DOCUMENTED = re.compile(r"/api/(auth/token|users(/[^/]+)?)/?$")
+DOCUMENTED = re.compile(r"/api/(auth/token|users(/[^/]+)?)/?\Z")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
@@ -56,19 +55,16 @@ class MethodFirst(Resource):
         return await endpoint.handler(call)
 
 
-def build(directory: Directory) -> Any:
+def build(directory: Directory) -> Paths:
     """Return the contract as an ASGI application of its own."""
 
     def at(path: str, **endpoints: Any) -> Route:
         return Route(path, MethodFirst(directory, CONTRACT, **endpoints))
 
-    routes: list[BaseRoute] = [
+    routes = [
         at("/api/auth/token", POST=Endpoint(auth.token, public=True)),
         at("/api/users", POST=users.create),
         at("/api/users/{email}", PUT=users.update, PATCH=users.set_password, DELETE=users.delete),
         *docs.routes(OPENAPI, "Binacle.Net Users API", address=directory.settings.public_url),
-        Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
-    app = Starlette(routes=routes)
-    app.router.redirect_slashes = False
-    return Slashless(app)
+    return Paths(routes, Nowhere(directory, CONTRACT))

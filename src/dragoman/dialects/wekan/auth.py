@@ -43,6 +43,7 @@ async def login(call: Call) -> Response:
 
 async def register(call: Call) -> Response:
     """POST /users/register: the first to come to a tenant without owners becomes its owner."""
+    sign_in.must_be_open(call.directory)
     body = await bodies.fields(call.request, BODIES)
     problems: list[Problem] = []
     new = schemas.newcomer(body, problems)

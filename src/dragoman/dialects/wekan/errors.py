@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
-from dragoman.web.calls import Call, MethodNotAllowed
+from dragoman.web.calls import Call, MethodNotAllowed, route_of
 from dragoman.web.errors import Speak, voices
 from dragoman.web.pages import NoSuchPage
 
@@ -57,7 +57,7 @@ def _path_of(call: Call) -> str:
 
 def _is_known(call: Call) -> bool:
     """Say whether the contract has this path at all."""
-    return "rest" not in call.params
+    return bool(route_of(call))
 
 
 def _plain(status: int, error: int | str, reason: str) -> Speak:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.wekan import auth, keys, users
 from dragoman.dialects.wekan.errors import VOICE
 from dragoman.dialects.wekan.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource, Slashless
+from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
+from dragoman.web.paths import Paths
 
 DOCUMENTED = re.compile(
     r"(/users/(login|register|logout)"
@@ -27,13 +26,13 @@ OPENAPI = Path(__file__).with_name("openapi.yaml")
 CONTRACT = Contract(name="wekan", scheme="Bearer", kind=auth.KIND, narrowing=NARROWING, voice=VOICE)
 
 
-def build(directory: Directory) -> Any:
+def build(directory: Directory) -> Paths:
     """Return the contract as an ASGI application of its own."""
 
     def at(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
-    routes: list[BaseRoute] = [
+    routes = [
         at("/api/users/{id}", GET=users.retrieve, PUT=users.switch, DELETE=users.delete),
         at("/api/users", GET=users.listing, POST=users.create),
         at("/api/user", GET=users.me),
@@ -46,8 +45,5 @@ def build(directory: Directory) -> Any:
         at("/api/boards", GET=users.boards),
         at("/api/users/{id}/boards", GET=users.boards),
         *docs.routes(OPENAPI, "Wekan Users API", address=directory.settings.public_url),
-        Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
-    app = Starlette(routes=routes)
-    app.router.redirect_slashes = False
-    return Slashless(app)
+    return Paths(routes, Nowhere(directory, CONTRACT))

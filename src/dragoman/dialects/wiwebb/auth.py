@@ -59,6 +59,7 @@ async def logout(call: Call) -> Response:
 
 async def register(call: Call) -> Response:
     """POST auth/registration/."""
+    sign_in.must_be_open(call.directory)
     call.names = {"password": "password1"}
     values, problems = forms.read(await bodies.fields(call.request), schemas.REGISTER)
     password = schemas.both(values, problems)

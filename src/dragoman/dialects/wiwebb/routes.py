@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.wiwebb import auth, reset, tenants, users
 from dragoman.dialects.wiwebb.errors import VOICE
 from dragoman.dialects.wiwebb.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource, Slashless
+from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
+from dragoman.web.paths import Paths
 
-DOCUMENTED = re.compile(r"/api/v1(/|$)")
+DOCUMENTED = re.compile(r"/api/v1(/|\Z)")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
@@ -28,7 +27,7 @@ def _public(handler: Handler) -> Endpoint:
     return Endpoint(handler, public=True)
 
 
-def build(directory: Directory) -> Any:
+def build(directory: Directory) -> Paths:
     """Return the contract as an ASGI application of its own."""
 
     def at(path: str, **endpoints: Endpoint | Handler) -> Route:
@@ -40,7 +39,7 @@ def build(directory: Directory) -> Any:
         GET=_public(reset.show),
         POST=_public(reset.submit),
     )
-    routes: list[BaseRoute] = [
+    routes = [
         at(
             "/api/v1/users/{id}",
             GET=Endpoint(users.retrieve, ahead="id"),
@@ -70,8 +69,5 @@ def build(directory: Directory) -> Any:
         ),
         Route("/reset/{uid}/{secret}", page),
         *docs.routes(OPENAPI, "WiWebb Users API", address=directory.settings.public_url),
-        Route("/{rest:path}", Nowhere(directory, CONTRACT)),
     ]
-    app = Starlette(routes=routes)
-    app.router.redirect_slashes = False
-    return Slashless(app)
+    return Paths(routes, Nowhere(directory, CONTRACT))
