@@ -49,6 +49,7 @@ lock: $(VENV)/.dev
 	@$(COMPILE) $(LOCK_ARGS) --build-deps-for editable -o requirements.lock pyproject.toml
 	@$(COMPILE) $(LOCK_ARGS) --build-deps-for editable --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	@$(COMPILE) $(LOCK_ARGS) -c requirements-dev.lock -o benchmarks/requirements.lock benchmarks/requirements.in
+	@$(COMPILE) $(LOCK_ARGS) -o benchmarks/fastapi_peer/requirements.lock benchmarks/fastapi_peer/requirements.in
 
 clean:
 	@rm -rf $(VENV) dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

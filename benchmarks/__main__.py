@@ -1,4 +1,4 @@
-"""`make bench`: the directory on both databases beside Django REST framework, in one run."""
+"""`make bench`: the directory on both databases beside its peers and its floors, in one run."""
 
 from __future__ import annotations
 
@@ -7,136 +7,165 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
 
-import msgspec
+import asyncpg
 
-from benchmarks import load, ours, peer, report, scenarios, servers, wrk
+from benchmarks import extras, musts, options, ours, picture, report, rounds, scenarios, servers
+from benchmarks.better_auth import target as better_auth
 from benchmarks.data import Dataset
-from benchmarks.report import Result
-from benchmarks.scenarios import SCENARIOS, Scenario
-from benchmarks.servers import Target
+from benchmarks.django_peer import target as django
+from benchmarks.fastapi_peer import target as fastapi
+from benchmarks.floors import copying, hashing
+from benchmarks.floors import target as floors
+from benchmarks.musts import Facts
+from benchmarks.rounds import Conditions, Pace, Result
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.servers import Place, Target, UnreadyError
+from tests.support.postgresql import PostgreSQL
 
-TARGETS = ("sqlite", "postgresql", "django")
-QUICK: dict[str, Any] = {
-    "users": 1000, "seconds": 0.5, "warm_up": 0.1, "repetitions": 1, "connections": 4,
-}  # fmt: skip
+PEERS = {"django": django.filled, "fastapi": fastapi.filled, "better-auth": better_auth.filled}
+FAULTS = (UnreadyError, OSError, subprocess.SubprocessError, asyncpg.PostgresError)
+
+
+class UnlikeError(Exception):
+    """Targets that do not answer as they should, or not alike; nothing is measured then."""
 
 
 def main() -> int:
     """Measure, print, write; 1 if any request failed or the targets' answers differ."""
-    options = _options()
+    asked = options.read()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then too
-    dataset = Dataset(options.users)
+    pace = options.pace_of(asked)
+    generator = "wrk" if pace.wrk else "benchmarks/load.py"
+    _say(f"load by {generator}")
+    facts, results = Facts(), list[Result]()
+    server = servers.postgresql()
+    try:
+        for users in asked.users:
+            _size(asked, pace, Dataset(users), server, facts, results)
+    except UnlikeError as fault:
+        print(f"Answers are not as they should be:\n{fault}", file=sys.stderr)
+        return 1
+    finally:
+        server.stop()
+    conditions = {**vars(asked), "output": str(asked.output), "generator": generator}
+    report.show(results, facts, conditions)
+    report.write(results, facts, conditions, asked.output)
+    if drawn := picture.draw(results, asked.output.with_suffix(".png")):
+        print(f"Written: {asked.output}, {drawn}")
+    silent = any(not result.rate for result in results if result.target in musts.OURS)
+    return int(silent or any(result.failures for result in results))
+
+
+def _size(
+    asked: argparse.Namespace,
+    pace: Pace,
+    dataset: Dataset,
+    server: PostgreSQL,
+    facts: Facts,
+    results: list[Result],
+) -> None:
+    """Measure at one number of users; at all but the largest only what is to grow with it."""
+    whole = dataset.users == asked.users[-1]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-bench-")))
-        targets = _start(options, dataset, folder, stack)
-        unlike = [d for s in SCENARIOS for d in scenarios.differences(s, dataset, targets)]
-        if unlike:
-            print("The targets do not answer alike:", *unlike[:10], sep="\n", file=sys.stderr)
-            return 1
-        results = _measure(options, dataset, targets)
-    conditions = {
-        **vars(options),
-        "output": str(options.output),
-        "generator": "wrk" if options.wrk else "benchmarks/load.py",
+        places = _fill(asked, dataset, folder, stack, server, facts, whole=whole)
+        for workers in asked.workers:
+            _served(asked, pace, dataset, places, workers, facts, results, whole=whole)
+
+
+def _fill(
+    asked: argparse.Namespace,
+    dataset: Dataset,
+    folder: Path,
+    stack: ExitStack,
+    server: PostgreSQL,
+    facts: Facts,
+    *,
+    whole: bool,
+) -> list[Place]:
+    """Fill every database, once; what cannot be filled is told and left out."""
+    makers: dict[str, Callable[[Path], AbstractContextManager[Place]]] = {
+        "postgresql": lambda folder: ours.on_postgresql(dataset, folder, server),
+        "sqlite": lambda folder: ours.on_sqlite(dataset, folder),
     }
-    report.show(results, peer.NAME, conditions)
-    report.write(results, conditions, options.output)
-    return int(any(result.failures or not result.rate for result in results))
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--workers", type=int, default=2, help="processes of each server")
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of one measurement")
-    parser.add_argument("--warm-up", type=float, default=1.0, help="seconds before each")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--wrk", action="store_true", help="load by wrk, from Debian's package")
-    parser.add_argument("--output", type=Path, default=report.LATEST, help="the JSON file")
-    parser.add_argument("--quick", action="store_true", help="a smoke run: its figures say nothing")
-    if "--quick" in sys.argv:
-        parser.set_defaults(**QUICK)
-    options = parser.parse_args()
-    if options.wrk and not wrk.found():
-        parser.error("wrk is not installed (apt install wrk)")
-    return options
-
-
-def _start(
-    options: argparse.Namespace, dataset: Dataset, folder: Path, stack: ExitStack
-) -> list[Target]:
-    """Fill and start every target, each in a folder of its own; they idle while not asked."""
-    server = servers.postgresql()
-    stack.callback(server.stop)
-    started: list[Target] = []
-    for name in options.targets:
+    for name, filled in PEERS.items() if whole else ():
+        makers[name] = lambda folder, filled=filled: filled(dataset, folder, server)
+    places: list[Place] = []
+    for name in (name for name in makers if name in asked.targets):
+        _say(f"{name}: filling {dataset.users:,} users in")
         place = folder / name
         place.mkdir()
-        _say(f"{name}: filling {options.users:,} users in and starting the server")
-        if name == "sqlite":
-            target = ours.on_sqlite(dataset, place, options.workers)
-        elif name == "postgresql":
-            target = ours.on_postgresql(dataset, place, options.workers, server)
-        else:
-            target = peer.django(dataset, place, options.workers, server)
-        started.append(stack.enter_context(target))
-    return started
+        try:
+            filled_place = stack.enter_context(makers[name](place))
+        except FAULTS as fault:
+            if name in options.OURS:
+                raise
+            facts.missing[name] = str(fault)
+            _say(f"{name}: left out: {fault}")
+            continue
+        places.append(filled_place)
+        facts.note("filled_s", filled_place.name, dataset.users, filled_place.filled_s)
+        if name in options.OURS and whole and "floors" in asked.targets:
+            places += floors.places(filled_place, place)
+        if name == "postgresql" and whole:
+            facts.copy_rate = copying.rate(filled_place.database)
+    return places
 
 
-def _measure(options: argparse.Namespace, dataset: Dataset, targets: list[Target]) -> list[Result]:
-    """Ask every target in turn, over and over, so that what disturbs one disturbs all."""
-    runs: dict[tuple[str, str], list[load.Measured]] = {}
-    for repetition in range(options.repetitions):
-        for scenario in SCENARIOS:
-            _say(f"{scenario.name} ({repetition + 1} of {options.repetitions})")
-            first = repetition % len(targets)
-            for target in targets[first:] + targets[:first]:
-                measured = _watched(options, scenario, dataset, target)
-                runs.setdefault((scenario.name, target.name), []).append(measured)
-    return [
-        Result(scenario=scenario.name, target=target.name, runs=runs[scenario.name, target.name])
-        for scenario in SCENARIOS
-        for target in targets
-    ]
+def _served(
+    asked: argparse.Namespace,
+    pace: Pace,
+    dataset: Dataset,
+    places: list[Place],
+    workers: int,
+    facts: Facts,
+    results: list[Result],
+    *,
+    whole: bool,
+) -> None:
+    """Start every target, compare their answers, measure them; they idle while not asked."""
+    wanted = asked.scenarios if whole or asked.full else set(asked.scenarios) & set(musts.GROWING)
+    chosen = [scenario for scenario in SCENARIOS if scenario.key in wanted]
+    last = whole and workers == asked.workers[-1]
+    with ExitStack() as stack:
+        targets: list[Target] = []
+        for place in places:
+            try:
+                targets.append(stack.enter_context(place.serve(workers)))
+            except FAULTS as fault:
+                if place.family == "ours":
+                    raise
+                facts.missing[place.name] = str(fault)
+                _say(f"{place.name}: left out: {fault}")
+        own = [target for target in targets if target.family == "ours"]
+        for target in own:
+            facts.note("ready_s", target.name, dataset.users, target.ready_s)
+            idle = servers.memory_of(target.pid, workers)
+            facts.note("idle_mb", target.name, dataset.users, max(idle, default=0.0))
+        if workers == asked.workers[0]:  # later on, what was measured has changed the data
+            unlike = [d for s in chosen for d in scenarios.differences(s, dataset, targets)]
+            if unlike:
+                raise UnlikeError("\n".join(unlike[:10]))
 
+        def hash_alone() -> None:
+            if last:
+                _say("  hashes alone, on all cores and on one")
+                facts.hash_rates.append(hashing.limit(pace.seconds))
+                facts.hash_times_ms.append(round(1000 / hashing.limit(pace.seconds, 1), 2))
 
-def _watched(
-    options: argparse.Namespace, scenario: Scenario, dataset: Dataset, target: Target
-) -> load.Measured:
-    before = servers.worked(target.pid)
-    measured = _ask(options, scenario, dataset, target)
-    took = max(0.0, servers.worked(target.pid) - before)
-    each = round(took / max(1, measured.answered) * 1e6, 1)
-    return msgspec.structs.replace(measured, server_us=each)
-
-
-def _ask(
-    options: argparse.Namespace, scenario: Scenario, dataset: Dataset, target: Target
-) -> load.Measured:
-    plan = load.Plan(
-        url=target.url,
-        token=target.tokens[scenario.caller],
-        paths=scenario.paths(dataset),
-        connections=options.connections,
-        seconds=options.seconds,
-        warm_up=options.warm_up,
-    )
-    if options.wrk:
-        return wrk.measure(plan)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load"],
-        input=msgspec.json.encode(plan),
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=plan.warm_up + plan.seconds + load.GRACE_S + 20,
-    )
-    return msgspec.json.decode(done.stdout, type=load.Measured)
+        for connections in asked.connections:
+            at = Conditions(users=dataset.users, workers=workers, connections=connections)
+            _say(f"{dataset.users:,} users, {workers} workers, {connections} connections")
+            results += rounds.measure(pace, dataset, chosen, targets, at, _say, hash_alone)
+        if last:
+            for target in own:
+                extras.measure(asked.extras, pace, dataset, target, results, facts, _say)
+                after = servers.memory_of(target.pid, workers)
+                facts.note("after_mb", target.name, dataset.users, max(after, default=0.0))
 
 
 def _say(text: str) -> None:

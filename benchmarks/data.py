@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from dragoman.rules.model import DAY, SECOND, Role
 from dragoman.rules.secrets import PUBLIC_ID_LENGTH, READABLE
 
 SEED = 20_250_315
-MAIN, BIG, FIRST_SMALL = 1, 2, 3
-"""Ids of tenants: the settings' own, the one with half of all users, the first of the others."""
-ADMIN_ID, OWNER_ID = 2, 4
-"""Ids of who asks: an administrator of the platform, an owner of the big tenant."""
-PER_SMALL_TENANT = 50
+_MASK = 2**64 - 1
+MAIN, BIG, MIDDLE, FIRST_SMALL = 1, 2, 3, 4
+"""Ids of tenants: the settings' own, half of all users', one of some 500, the first of the rest."""
+ADMIN_ID, OWNER_ID, MIDDLE_OWNER_ID = 2, 4, 5
+"""Ids of who asks: an administrator of the platform, owners of the big and the middle tenant."""
+PASSWORD = "violet-Kettle-42"
+"""Everybody's."""
+PER_MIDDLE_TENANT, PER_SMALL_TENANT = 500, 50
+RARE, RARE_NAME, RARE_PEOPLE = "quetz", "Quetzal", 20
+"""A substring that some twenty people have in their names, however many there are."""
+COMMON = "exa"
+"""The three letters that all have: their e-mail addresses end alike."""
 JOINED_FROM = 1_704_067_200 * SECOND  # 2024-01-01
 JOINED_WITHIN = 600 * DAY
 
@@ -64,68 +71,113 @@ class Person(NamedTuple):
 
 
 class Dataset:
-    """``users`` people, half of them in one tenant, the rest in many small ones."""
+    """``users`` people: half of them in one tenant, some 500 in another, the rest in small ones."""
 
     def __init__(self, users: int) -> None:
         if users < 100:
             raise ValueError("a data set has 100 users or more")
         self.users = users
-        self.small = max(1, users // 2 // PER_SMALL_TENANT)
+        self.middle = min(PER_MIDDLE_TENANT, users // 4)
+        self.small = max(1, (users // 2 - self.middle) // PER_SMALL_TENANT)
+        self._rare_every = max(users // RARE_PEOPLE, 2)
 
     def tenants(self) -> Iterator[Tenant]:
         """Return the tenants by id."""
-        draw = random.Random(SEED)
+        named = {MAIN: "main", BIG: "Atlas Corporation", MIDDLE: "Borealis Corporation"}
         for number in range(MAIN, FIRST_SMALL + self.small):
-            name = {MAIN: "main", BIG: "Atlas Corporation"}.get(number, f"Organisation {number}")
-            uuid = f"{draw.getrandbits(128) | 1 << 127:032x}"
+            draw = Draw(-number)
+            name = named.get(number, f"Organisation {number}")
+            uuid = f"{(draw.bits() << 64 | draw.bits()) | 1 << 127:032x}"
             dashed = "-".join((uuid[:8], uuid[8:12], uuid[12:16], uuid[16:20], uuid[20:]))
             slug = name.lower().replace(" ", "-")
             yield Tenant(number, dashed, name, slug, JOINED_FROM)
 
     def people(self) -> Iterator[Person]:
         """Return the people by id, from 1; each call returns the same ones."""
-        draw = random.Random(SEED + 1)
-        for number in range(1, self.users + 1):
-            yield self._person(number, draw)
+        return map(self.person, range(1, self.users + 1))
 
     def home_of(self, number: int) -> int | None:
         """Return the tenant of a person: none for the platform's two, the big one for even ids."""
         if number <= ADMIN_ID:
             return None
-        return BIG if number % 2 == 0 else FIRST_SMALL + number // 2 % self.small
+        if number % 2 == 0:
+            return BIG
+        place = (number - MIDDLE_OWNER_ID) // 2  # among the odd ids from the middle owner's on
+        return MIDDLE if 0 <= place < self.middle else FIRST_SMALL + number // 2 % self.small
+
+    def active(self, number: int) -> bool:
+        """Say whether a person is active: nineteen of twenty are."""
+        return number % 40 not in {7, 16}
 
     def _role_of(self, number: int) -> Role:
         if number <= ADMIN_ID:
             return Role.SUPERADMIN if number < ADMIN_ID else Role.ADMIN
-        if number == OWNER_ID or (number % 2 and number // 2 <= self.small):
-            return Role.OWNER  # each small tenant's first
-        return Role.OWNER if number % 200 == 0 else Role.MEMBER
+        if number in {OWNER_ID, MIDDLE_OWNER_ID} or number % 200 in {0, 101}:
+            return Role.OWNER
+        return Role.MEMBER
 
-    def _person(self, number: int, draw: random.Random) -> Person:
-        first, last = draw.choice(FIRST_NAMES), draw.choice(LAST_NAMES)
+    def person(self, number: int) -> Person:
+        """Return the person of an id."""
+        draw = Draw(number)
+        first, last = draw.one_of(FIRST_NAMES), draw.one_of(LAST_NAMES)
+        if number % self._rare_every == self._rare_every // 2:
+            last = RARE_NAME
         home = self.home_of(number)
         username = f"{_plain(first)}.{_plain(last)}{number}"
-        joined = JOINED_FROM + draw.randrange(JOINED_WITHIN)
-        seen = joined + draw.randrange(90 * DAY)
+        joined = JOINED_FROM + draw.below(JOINED_WITHIN)
+        seen = joined + draw.below(90 * DAY)
         return Person(
             id=number,
-            public_id="".join(draw.choices(READABLE, k=PUBLIC_ID_LENGTH)),
+            public_id=draw.word(READABLE, PUBLIC_ID_LENGTH),
             tenant_id=home,
             role=self._role_of(number),
             username=username,
             email=f"{username}@t{home or 0}.example",
             first_name=first,
             last_name=last,
-            phone=f"+1{draw.randrange(10**9, 10**10)}" if number % 3 else "",
-            bio=draw.choice(JOBS),
+            phone=f"+1{10**9 + draw.below(9 * 10**9)}" if number % 3 else "",
+            bio=draw.one_of(JOBS),
             url=f"https://{_plain(last)}{number}.example" if number % 4 == 0 else "",
             company=f"Organisation {home}" if home else "",
-            location=draw.choice(CITIES),
-            active=number <= OWNER_ID or draw.random() < 0.95,
+            location=draw.one_of(CITIES),
+            active=self.active(number),
             created_at=joined - joined % SECOND if number % 2 else joined,
-            last_login_at=seen if draw.random() < 0.7 else 0,
+            last_login_at=seen if draw.below(10) < 7 else 0,
         )
 
 
+class Draw:
+    """Chance that is the same in every run, and for each number its own (SplitMix64)."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, number: int) -> None:
+        self._state = (SEED + number * 0xD1342543DE82EF95) & _MASK
+
+    def bits(self) -> int:
+        """Return 64 bits."""
+        self._state = state = (self._state + 0x9E3779B97F4A7C15) & _MASK
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+        state = (state ^ state >> 27) * 0x94D049BB133111EB & _MASK
+        return state ^ state >> 31
+
+    def below(self, end: int) -> int:
+        """Return a number from 0 on, below ``end``."""
+        return self.bits() % end
+
+    def one_of(self, things: Sequence[str]) -> str:
+        """Return one of these."""
+        return things[self.bits() % len(things)]
+
+    def word(self, alphabet: str, length: int) -> str:
+        """Return so many letters, up to 24, of an alphabet of at most 64."""
+        size, bits, letters = len(alphabet), self.bits() << 64 | self.bits(), ""
+        for _ in range(length):
+            bits, at = divmod(bits, size)
+            letters += alphabet[at]
+        return letters
+
+
+@cache
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isascii() and letter.isalpha())

@@ -12,33 +12,40 @@ import asyncio
 import contextlib
 import sys
 from collections import Counter
-from itertools import cycle
+from itertools import count, cycle
 from time import perf_counter, process_time
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import uvloop
 
-GRACE_S = 10.0
+from benchmarks.answers import NUMBER, Ask, Reader, address_of, unique
+
+GRACE_S = 30.0
 """How long an answer that is under way at the end is waited for; later, it has failed."""
-LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask for: ``paths`` in turn, by ``connections`` clients, ``seconds`` after a warm-up."""
+    """What to ask for: ``asks`` in turn, by ``connections`` clients, ``seconds`` after a warm-up.
+
+    Every answer has to be of this ``status``. A client that ``follows`` asks for the ``next`` of
+    its answer, at the end begins with one of ``asks`` again, and counts what it followed alone.
+    """
 
     url: str
-    token: str
-    paths: list[str]
+    asks: list[Ask]
     connections: int
     seconds: float
     warm_up: float
+    status: int = 200
+    follows: bool = False
+    salt: str = "00000"
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What came back: requests a second, latencies in milliseconds, what failed and how often.
 
+    ``refused`` are answers 503 with ``Retry-After``, which count neither as answers nor as faults.
     ``answered`` counts the warm-up too. ``server_us`` is what the server's own processes worked
     for one answer, in microseconds: whoever asks for the measurement adds it.
     """
@@ -49,6 +56,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     answered: int
     failures: dict[str, int]
+    refused: int
     generator_busy: float
     server_us: float = 0.0
 
@@ -57,23 +65,41 @@ class Run:
     """One run's requests, and what is known of their answers."""
 
     def __init__(self, plan: Plan) -> None:
-        host = urlsplit(plan.url).netloc
-        lines = (f"Host: {host}", f"Authorization: Token {plan.token}", "Accept: application/json")
-        rest = "\r\n".join((" HTTP/1.1", *lines, "", "")).encode()
-        self.requests = cycle([b"GET " + path.encode() + rest for path in plan.paths])
+        self.host = "{}:{}".format(*address_of(plan.url))
+        self.plan = plan
+        self.status = str(plan.status).encode()
+        self._asks = cycle([ask.encode(self.host) for ask in plan.asks])
+        self._numbers = count()
+        self._numbered = any(NUMBER in ask.body for ask in plan.asks)
         self.began = perf_counter() + plan.warm_up
         self.end = self.began + plan.seconds
         self.latencies: list[float] = []
+        self.late: list[float] = []
         self.answered = 0
+        self.refused = 0
         self.failures: Counter[str] = Counter()
 
-    def note(self, sent: float, at: float, status: bytes) -> None:
+    def request(self) -> bytes:
+        """Return what to ask for next."""
+        ask = next(self._asks)
+        if self._numbered:
+            number = unique(self.plan.salt, next(self._numbers))
+            return ask.replace(NUMBER.encode(), number.encode())
+        return ask
+
+    def following(self, path: str) -> bytes:
+        """Return the request of a link."""
+        return msgspec.structs.replace(self.plan.asks[0], path=path).encode(self.host)
+
+    def note(self, sent: float, at: float, answer: Reader, *, counts: bool) -> None:
         """Count an answer: its latency if it came in the measured time, its fault in any case."""
         self.answered += 1
-        if status != b"200":
-            self.failures[status.decode("latin-1")] += 1
-        elif self.began <= at <= self.end:
-            self.latencies.append(at - sent)
+        if answer.status == b"503" and b"\r\nretry-after:" in answer.head:
+            self.refused += 1
+        elif answer.status != self.status:
+            self.failures[answer.status.decode("latin-1")] += 1
+        elif counts and self.began <= at:
+            (self.latencies if at <= self.end else self.late).append(at - sent)
 
 
 class Client(asyncio.Protocol):
@@ -83,39 +109,30 @@ class Client(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._run = run
         self._transport: Any = None
-        self._buffer = b""
-        self._missing = 0
-        self._status = b""
+        self._reader = Reader(keep=run.plan.follows)
+        self._counts = not run.plan.follows
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport
-        self._ask()
+        self._ask(self._run.request())
 
     def data_received(self, data: bytes) -> None:
         """Take a part of an answer."""
-        if self._missing:
-            self._missing -= len(data)
-        else:
-            data = self._buffer + data
-            head = data.find(b"\r\n\r\n")
-            if head < 0:
-                self._buffer = data
-                return
-            self._buffer = b""
-            self._status = data[9:12]
-            self._missing = head + 4 + _length(data[:head]) - len(data)
-        if self._missing > 0:
+        if not self._reader.feed(data):
             return
         at = perf_counter()
-        if self._missing < 0:
-            self._status = b"answer longer than it said"
-        self._run.note(self._sent, at, self._status)
-        if at < self._run.end and not self._missing:
-            self._ask()
+        self._run.note(self._sent, at, self._reader, counts=self._counts)
+        if at > self._run.end:
+            self.done.set_result(None)
+            self._transport.close()
+        elif self._run.plan.follows and (path := self._reader.following()):
+            self._counts = True
+            self._ask(self._run.following(path))
         else:
-            self._finish()
+            self._counts = not self._run.plan.follows
+            self._ask(self._run.request())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note it where nobody expected it."""
@@ -123,35 +140,18 @@ class Client(asyncio.Protocol):
             self._run.failures["connection lost"] += 1
             self.done.set_result(None)
 
-    def _ask(self) -> None:
+    def _ask(self, request: bytes) -> None:
         self._sent = perf_counter()
-        self._transport.write(next(self._run.requests))
-
-    def _finish(self) -> None:
-        self.done.set_result(None)
-        self._transport.close()
-
-
-def _length(head: bytes) -> int:
-    """Return the length of an answer's body; without one, this generator cannot read on."""
-    at = head.lower().find(b"\r\ncontent-length:")
-    if at < 0:
-        return -1
-    return int(head[at + 17 :].split(b"\r\n", 1)[0])
+        self._transport.write(request)
 
 
 async def measure(plan: Plan) -> Measured:
     """Carry out a plan against a server on this machine."""
-    address = urlsplit(plan.url)
-    if address.hostname not in LOCAL:
-        raise ValueError("only servers on this machine are asked")
     run, loop = Run(plan), asyncio.get_running_loop()
     busy, clients = process_time(), list[Client]()
     try:
         for _ in range(plan.connections):
-            _, client = await loop.create_connection(
-                lambda: Client(run), address.hostname, address.port or 80
-            )
+            _, client = await loop.create_connection(lambda: Client(run), *address_of(plan.url))
             clients.append(client)
     except OSError:
         run.failures["no connection"] += plan.connections - len(clients)
@@ -163,14 +163,19 @@ async def measure(plan: Plan) -> Measured:
     if late:
         run.failures["no answer"] += late
     busy, took = process_time() - busy, perf_counter() - took
+    rate = len(run.latencies) / plan.seconds
+    if not run.latencies and run.late:  # slower than a measurement is long
+        run.latencies = run.late
+        rate = len(run.late) / max(run.late)
     ranked = sorted(run.latencies) or [0.0]
     return Measured(
-        rate=round(len(run.latencies) / plan.seconds, 1),
+        rate=round(rate, 2),
         median_ms=round(ranked[len(ranked) // 2] * 1000, 2),
         p99_ms=round(ranked[len(ranked) * 99 // 100] * 1000, 2),
         requests=len(run.latencies),
         answered=run.answered,
         failures=dict(run.failures),
+        refused=run.refused,
         generator_busy=round(busy / max(took, plan.seconds), 2),
     )
 

@@ -1,30 +1,29 @@
-"""The directory itself as a target: filled past its front door, served by `dragoman serve`."""
+"""The directory itself: filled past its front door, served by `dragoman serve`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from benchmarks.data import ADMIN_ID, OWNER_ID, Dataset
-from benchmarks.servers import Target, database, serving, settle
-from dragoman import app
+from benchmarks.data import ADMIN_ID, MIDDLE_OWNER_ID, OWNER_ID, PASSWORD, Dataset
+from benchmarks.servers import Place, Target, database, serving, settle
+from dragoman import app, dialects
 from dragoman.actions import tokens
 from dragoman.actions.directory import machine
-from dragoman.dialects.wiwebb.auth import KIND
 from dragoman.rules.fields import canonical
 from dragoman.rules.passwords import hash_password
-from dragoman.settings import Rate, Settings
+from dragoman.settings import Settings
 from dragoman.store import counts, migrate
 from tests.support.postgresql import PostgreSQL
 from tests.support.server import dragoman, free_port
 
 SECRET_KEY = bytes(range(32))
-PASSWORD = "violet-Kettle-42"
 
 TENANTS = ("id", "public_id", "name", "name_key", "slug", "slug_key", "created_at", "updated_at")
 USERS = (
@@ -33,61 +32,77 @@ USERS = (
     "password_hash", "active", "verified", "created_at", "updated_at", "last_login_at",
 )  # fmt: skip
 NAMES = ("key", "user_id")
+CALLERS = {
+    "admin": ("wiwebb", ADMIN_ID),
+    "owner": ("wiwebb", OWNER_ID),
+    "middle owner": ("wiwebb", MIDDLE_OWNER_ID),
+    "vsay": ("vsay", OWNER_ID),
+    "wekan": ("wekan", OWNER_ID),
+    "binacle": ("binacle", OWNER_ID),
+}
+"""Who asks, at which contract."""
 
 Rows = Iterator[tuple[Any, ...]]
 
 
 @contextlib.contextmanager
-def on_sqlite(dataset: Dataset, folder: Path, workers: int) -> Generator[Target]:
-    """Serve the data set from a SQLite file in ``folder``."""
-    path = folder / "dragoman.db"
-    with _served("dragoman, SQLite", f"sqlite:///{path}", dataset, folder, workers) as target:
-        yield target
+def on_sqlite(dataset: Dataset, folder: Path) -> Generator[Place]:
+    """Fill a SQLite file in ``folder``."""
+    yield _filled("dragoman, SQLite", f"sqlite:///{folder / 'dragoman.db'}", dataset, folder)
 
 
 @contextlib.contextmanager
-def on_postgresql(
-    dataset: Dataset, folder: Path, workers: int, server: PostgreSQL
-) -> Generator[Target]:
-    """Serve the data set from a database of its own on ``server``."""
-    with (
-        database(server, "ours") as url,
-        _served("dragoman, PostgreSQL", url, dataset, folder, workers) as target,
-    ):
-        yield target
+def on_postgresql(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Place]:
+    """Fill a database of its own on ``server``."""
+    with database(server, "ours") as url:
+        yield _filled("dragoman, PostgreSQL", url, dataset, folder)
 
 
-@contextlib.contextmanager
-def _served(name: str, url: str, dataset: Dataset, folder: Path, workers: int) -> Generator[Target]:
-    settings = Settings(database=url, secret_key=SECRET_KEY, anonymous_rate=Rate(0, 1))
-    credentials = asyncio.run(_fill(settings, dataset))
-    port = free_port()
-    environment = {
-        "DRAGOMAN_DATABASE": url,
-        "DRAGOMAN_SECRET_KEY": SECRET_KEY.hex(),
-        "DRAGOMAN_ANONYMOUS_RATE": "off",  # everything else as it comes, durability included
-    }
-    command = [*dragoman(), "serve", "--port", str(port), "--workers", str(workers)]
-    address = f"http://127.0.0.1:{port}"
-    with serving(command, environment, folder, f"{address}/readyz") as pid:
-        yield Target(name, address, pid, credentials)
+def _filled(name: str, url: str, dataset: Dataset, folder: Path) -> Place:
+    settings = Settings(database=url, secret_key=SECRET_KEY)
+    began = time.perf_counter()
+    asyncio.run(_fill(settings, dataset))
+    took = round(time.perf_counter() - began, 1)
+
+    @contextlib.contextmanager
+    def serve(workers: int) -> Generator[Target]:
+        tokens = asyncio.run(credentials(settings))
+        port = free_port()
+        environment = {
+            "DRAGOMAN_DATABASE": url,
+            "DRAGOMAN_SECRET_KEY": SECRET_KEY.hex(),
+            # No limits of rate: everybody here has one address. All else as it comes.
+            "DRAGOMAN_ANONYMOUS_RATE": "off",
+            "DRAGOMAN_USER_RATE": "off",
+        }
+        command = [*dragoman(), "serve", "--port", str(port), "--workers", str(workers)]
+        with serving(command, environment, folder, port) as (pid, ready_s):
+            yield Target(name, "ours", f"http://127.0.0.1:{port}", pid, ready_s, tokens)
+
+    return Place(name, "ours", url, took, serve)
 
 
-async def _fill(settings: Settings, dataset: Dataset) -> dict[str, str]:
-    """Migrate, load, make the counters anew; return a credential of each who asks."""
+async def _fill(settings: Settings, dataset: Dataset) -> None:
+    """Migrate, load, make the counters anew."""
     await migrate.upgrade(settings.database)
     path = settings.sqlite_path
     if path is None:
         await _copy(settings.database, dataset)
     else:
         await asyncio.to_thread(_insert, path, dataset)
-    actor = machine("benchmark")
-    async with app.opened(settings) as directory, directory.begin(actor) as tx:
+    async with app.opened(settings) as directory, directory.begin(machine("benchmark")) as tx:
         await counts.recount(tx)
-        return {
-            "admin": (await tokens.issue(tx, directory, ADMIN_ID, KIND)).secret,
-            "owner": (await tokens.issue(tx, directory, OWNER_ID, KIND)).secret,
-        }
+
+
+async def credentials(settings: Settings) -> dict[str, str]:
+    """Return who may ask what, as values of ``Authorization``; some are good for an hour."""
+    found: dict[str, str] = {}
+    async with app.opened(settings) as directory, directory.begin(machine("benchmark")) as tx:
+        for name, (contract, user_id) in CALLERS.items():
+            spoken = dialects.load(contract).CONTRACT
+            given = await tokens.issue(tx, directory, user_id, spoken.kind)
+            found[name] = f"{spoken.scheme} {given.secret}"
+    return found
 
 
 def _tables(dataset: Dataset) -> dict[str, tuple[tuple[str, ...], Rows]]:
@@ -149,4 +164,5 @@ def _insert(path: Path, dataset: Dataset) -> None:
             insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
             connection.executemany(insert, rows)
         connection.execute("COMMIT")
+        connection.execute("PRAGMA optimize")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

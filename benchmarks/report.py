@@ -1,4 +1,4 @@
-"""What a run has to say: a table for people, JSON for programs."""
+"""What a run has to say: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,49 +11,44 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.load import Measured
+from benchmarks import musts
+from benchmarks.musts import Facts
+from benchmarks.offered import Offered
+from benchmarks.rounds import Result
+from benchmarks.scenarios import BY_KEY
 
 LATEST = Path(__file__).with_name("results") / "latest.json"
 PACKAGES = (
     "dragoman", "granian", "uvloop", "starlette", "msgspec", "asyncpg", "pysqlite3", "django",
     "djangorestframework", "psycopg",
 )  # fmt: skip
+FIRST = "dragoman, PostgreSQL"
+VERDICTS = {True: "holds", False: "does not hold", None: "not measured"}
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """All repetitions of one scenario at one target."""
-
-    scenario: str
-    target: str
-    runs: list[Measured]
-
-    @property
-    def rate(self) -> float:
-        """Requests a second: the median of the repetitions."""
-        return median(run.rate for run in self.runs)
-
-    @property
-    def failures(self) -> int:
-        """How many requests failed, warm-up included."""
-        return sum(sum(run.failures.values()) for run in self.runs)
-
-
-def show(results: list[Result], against: str, conditions: dict[str, Any]) -> None:
-    """Print a table per scenario; ratios are to the target of that name, within this run."""
-    for scenario in dict.fromkeys(result.scenario for result in results):
-        print(f"{scenario}\n{'':24}{'requests/s':>10}{'from – to':>16}{'ratio':>9}", end="")
-        print(f"{'median ms':>11}{'p99 ms':>9}{'CPU µs':>9}{'failed':>8}")
-        measured = [result for result in results if result.scenario == scenario]
-        base = next((result.rate for result in measured if result.target == against), 0.0)
-        for result in measured:
-            print(_line(result, base))
-        print()
-    busiest = max(run.generator_busy for result in results for run in result.runs)
+def show(results: list[Result], facts: Facts, conditions: dict[str, Any]) -> None:
+    """Print a table for each size and scenario, the facts beside them, and what must hold."""
+    for at in dict.fromkeys(result.at for result in results):
+        here = [result for result in results if result.at == at]
+        print(f"{at.users:,} users, {at.workers} workers, {at.connections} connections\n")
+        for key in dict.fromkeys(result.scenario for result in here):
+            measured = [result for result in here if result.scenario == key]
+            print(f"{BY_KEY[key].title}\n{'':28}{'requests/s':>10}{'from – to':>16}", end="")
+            print(
+                f"{'ours / it':>10}{'median ms':>11}{'p99 ms':>9}{'CPU µs':>9}{'refused':>8}{'failed':>8}"
+            )
+            base = next((result.rate for result in measured if result.target == FIRST), 0.0)
+            print(*(_line(result, base) for result in measured), "", sep="\n")
+    _show_facts(facts)
+    print("What must hold")
+    for line in musts.lines(results, facts):
+        print(_must(line))
+    busiest = max((run.generator_busy for result in results for run in result.runs), default=0.0)
     print(
-        "{users:,} users, {workers} workers, {connections} connections, {repetitions} × {seconds:g} s"
-        " each in turns, medians of them.\nCPU: what the server's own processes worked for one"
-        " answer, without PostgreSQL's.\nLoad: {generator}".format_map(conditions)
-        + (f", which kept at most {busiest:.0%} of a core busy." if busiest else ".")
+        "\n{repetitions} × {seconds:g} s each in turns, medians of them; “ours” is the directory"
+        " on PostgreSQL.\nCPU: what the server's own processes worked for one answer, without"
+        " PostgreSQL's.\nLoad: {generator}".format_map(conditions)
+        + (f"; benchmarks/load.py kept at most {busiest:.0%} of a core busy." if busiest else ".")
     )
 
 
@@ -61,19 +56,63 @@ def _line(result: Result, base: float) -> str:
     runs = result.runs
     rates = [run.rate for run in runs]
     between = f"{min(rates):,.0f} – {max(rates):,.0f}"
-    ratio = f"{result.rate / base:.1f} ×" if base else ""
+    ratio = f"{base / result.rate:.2f} ×" if base and result.rate else ""
     return (
-        f"  {result.target:22}{result.rate:>10,.0f}{between:>16}{ratio:>9}"
-        f"{median(run.median_ms for run in runs):>11.2f}{median(run.p99_ms for run in runs):>9.2f}"
-        f"{median(run.server_us for run in runs):>9,.0f}{result.failures or '':>8}"
+        f"  {result.target:26}{result.rate:>10,.0f}{between:>16}{ratio:>10}"
+        f"{result.median_ms:>11.2f}{median(run.p99_ms for run in runs):>9.2f}"
+        f"{median(run.server_us for run in runs):>9,.0f}{result.refused or '':>8}{result.failures or '':>8}"
     )
 
 
-def write(results: list[Result], conditions: dict[str, Any], path: Path = LATEST) -> None:
+def _show_facts(facts: Facts) -> None:
+    if facts.hash_limit:
+        print(f"hash limit of the cores: {facts.hash_limit:,.1f}/s; one hash: {facts.hash_ms} ms")
+    if facts.copy_rate:
+        print(f"bare COPY of the users' table, no index: {facts.copy_rate:,.0f} rows/s")
+    for target, sizes in facts.noted.get("filled_s", {}).items():
+        told = ", ".join(f"{users:,} users in {took:g} s" for users, took in sizes.items())
+        print(f"filled with indexes, {target}: {told}")
+    for target, found in facts.overload.items():
+        print(f"overload, {target}: can do {found.capacity:,.0f}/s; {_offered(found.flood)}")
+    for name, why in facts.missing.items():
+        print(f"{name} is not here: {why.splitlines()[0] if why else ''}")
+    print()
+
+
+def _offered(flood: Offered) -> str:
+    shares = {
+        "accepted": flood.accepted,
+        "503 with Retry-After": flood.refused - flood.unsaid,
+        "503 without": flood.unsaid,
+        "reset": flood.resets,
+        "no answer": flood.unanswered,
+        "no connection left": flood.unsent,
+    }
+    told = (
+        f"{number / max(1, flood.offered):.0%} {what}" for what, number in shares.items() if number
+    )
+    return f"of {flood.offered:,} offered at twice that {', '.join(told)}"
+
+
+def _must(line: musts.Line) -> str:
+    shown = "–" if line.measured is None else f"{line.measured:,.4g} {line.unit}".strip()
+    bound = f"{'≥' if line.least else '≤'} {line.bound:,.6g} {line.unit}".strip()
+    name = line.target.removeprefix("dragoman, ")
+    return f"  {line.work:58}{name:12}{shown:>14}{bound:>14}  {VERDICTS[line.holds]}"
+
+
+def write(
+    results: list[Result], facts: Facts, conditions: dict[str, Any], path: Path = LATEST
+) -> None:
     """Write every repetition, and what machine and versions they were measured with."""
     told = {
         "conditions": conditions,
         "machine": machine(),
+        "must hold": [
+            {**msgspec.to_builtins(line), "holds": line.holds}
+            for line in musts.lines(results, facts)
+        ],
+        "facts": msgspec.to_builtins(facts, str_keys=True),
         "results": [
             {**msgspec.to_builtins(result), "rate": result.rate, "failures": result.failures}
             for result in results

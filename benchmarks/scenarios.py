@@ -1,67 +1,270 @@
-"""What is asked for: the same paths of every target."""
+"""What is asked for: the same of every target, in its own words."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 import httpx
 import msgspec
 
-from benchmarks.data import ADMIN_ID, SEED, Dataset
+from benchmarks.answers import NUMBER, Ask, unique
+from benchmarks.data import (
+    ADMIN_ID,
+    BIG,
+    COMMON,
+    MAIN,
+    MIDDLE_OWNER_ID,
+    PASSWORD,
+    RARE,
+    Dataset,
+    Draw,
+)
 from benchmarks.servers import Target
 
 DRAWN = 5000
 """How many random ids a scenario asks for in turn; the same ones of every target."""
 CHECKED = 20
+HASHING = 12
+"""Connections where hashes are the limit: each core has some waiting, no queue stands for long."""
+PAGE = 50_000
+"""The number of the deep page, of ten users each; the last page where there are fewer."""
+
+_checks = count()
+
+Tokens = Mapping[str, str]
+Words = Callable[[Dataset, Tokens], list[Ask]]
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """A kind of request, and in whose name it is made."""
+    """A kind of request.
 
-    name: str
-    caller: str
-    paths: Callable[[Dataset], list[str]]
+    Args:
+        key: its name in options and results.
+        title: its name in the table.
+        words: how each family of targets is asked; who is not there is not asked.
+        status: that of every answer.
+        alike: whether the answers of all who speak the same words must be equal.
+        follows: whether clients follow ``next`` from page to page.
+        connections: how many at once; 0: as many as the run has.
+        slow: whether one answer may take longer than a measurement.
+    """
+
+    key: str
+    title: str
+    words: Mapping[str, Words]
+    status: int = 200
+    alike: bool = False
+    follows: bool = False
+    connections: int = 0
+    slow: bool = False
 
 
-def _retrieve(dataset: Dataset) -> list[str]:
-    draw = random.Random(SEED + 2)
-    ids = (draw.randint(ADMIN_ID + 1, dataset.users) for _ in range(DRAWN))
-    return [f"/api/v1/users/{number}/" for number in ids]
+def _drawn(dataset: Dataset, seed: int) -> list[int]:
+    """Return ids of random people, none of whom asks."""
+    draw, first = Draw(-(10**6) - seed), MIDDLE_OWNER_ID + 1
+    return [first + draw.below(dataset.users - first + 1) for _ in range(DRAWN)]
 
 
-def _list(_: Dataset) -> list[str]:
-    return ["/api/v1/users/"]
+def _retrieve(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+    paths = [f"/api/v1/users/{number}/" for number in _drawn(dataset, 1)]
+    return [Ask(path=path, authorization=tokens["admin"]) for path in paths]
 
 
-def _filtered(_: Dataset) -> list[str]:
-    return ["/api/v1/users/?role=subscriber&is_active=true"]
+def _list(caller: str, query: str = "") -> Words:
+    def words(_: Dataset, tokens: Tokens) -> list[Ask]:
+        return [Ask(path=f"/api/v1/users/{query}", authorization=tokens[caller])]
+
+    return words
 
 
+def _deep(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+    number = min(PAGE, dataset.users // 10)
+    return [Ask(path=f"/api/v1/users/?page={number}", authorization=tokens["admin"])]
+
+
+def _walk(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+    number = PAGE if dataset.users >= 2 * PAGE * 10 else 1
+    return [Ask(path=f"/api/v1/users/?page={number}", authorization=tokens["admin"])]
+
+
+def _create(path: str) -> Words:
+    def words(_: Dataset, tokens: Tokens) -> list[Ask]:
+        person = {
+            "username": f"new{NUMBER}",
+            "email": f"new{NUMBER}@create.example",
+            "password": PASSWORD,
+            "first_name": "Nova",
+            "last_name": "Newcomer",
+            "role": "subscriber",
+            "tenant": MAIN,  # so that no other list grows by them
+        }
+        body = msgspec.json.encode(person).decode()
+        return [Ask(path=path, method="POST", authorization=tokens["admin"], body=body)]
+
+    return words
+
+
+def _sign_in(path: str, name: str, content_type: str = "application/json") -> Words:
+    def words(dataset: Dataset, _: Tokens) -> list[Ask]:
+        asks: list[Ask] = []
+        for person in map(dataset.person, _drawn(dataset, 2)[: DRAWN // 5]):
+            given = person.email if name == "email" else person.username
+            body = msgspec.json.encode({name: given, "password": PASSWORD}).decode()
+            if "form" in content_type:  # OAuth 2 knows a username alone; here it is the address
+                body = f"username={person.email}&password={PASSWORD}"
+            if person.active:
+                asks.append(Ask(path=path, method="POST", body=body, content_type=content_type))
+        return asks
+
+    return words
+
+
+def _vsay(_: Dataset, tokens: Tokens) -> list[Ask]:
+    return [Ask(path="/vsay/users", authorization=tokens["vsay"])]
+
+
+def _wekan(_: Dataset, tokens: Tokens) -> list[Ask]:
+    return [Ask(path="/wekan/api/user", authorization=tokens["wekan"])]
+
+
+def _binacle(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+    """Switch inactive people of the big tenant on and off again; nobody else asks for them."""
+    asks: list[Ask] = []
+    for number in range(16, dataset.users + 1, 40)[:DRAWN]:
+        path = f"/binacle/api/users/{dataset.person(number).email}"
+        for status in ("Active", "Inactive"):
+            body = f'{{"status":"{status}"}}'
+            asks.append(Ask(path=path, method="PUT", authorization=tokens["binacle"], body=body))
+    return asks
+
+
+def _better_retrieve(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+    paths = [f"/api/auth/admin/get-user?id={number}" for number in _drawn(dataset, 1)]
+    return [Ask(path=path, authorization=tokens["admin"]) for path in paths]
+
+
+def _better_list(_: Dataset, tokens: Tokens) -> list[Ask]:
+    query = f"limit=10&sortBy=name&filterField=tenant&filterValue={BIG}&filterOperator=eq"
+    return [Ask(path=f"/api/auth/admin/list-users?{query}", authorization=tokens["admin"])]
+
+
+def _by_all(words: Words) -> dict[str, Words]:
+    return {"ours": words, "django": words, "fastapi": words}
+
+
+FORM = "application/x-www-form-urlencoded"
+USERS = "/api/v1/users/"
 SCENARIOS = (
-    Scenario("retrieve, random id, by an administrator", "admin", _retrieve),
-    Scenario("list page 1 with count, half of all users", "owner", _list),
-    Scenario("list filtered by role and state, with count", "owner", _filtered),
+    Scenario(
+        "retrieve",
+        "retrieve, random id, by an administrator",
+        {**_by_all(_retrieve), "floor": _retrieve, "better-auth": _better_retrieve},
+        alike=True,
+    ),
+    Scenario(
+        "list",
+        "list page 1 with count, tenant of half of all users",
+        {**_by_all(_list("owner")), "better-auth": _better_list},
+        alike=True,
+    ),
+    Scenario(
+        "list-500",
+        "list page 1 with count, tenant of 500",
+        _by_all(_list("middle owner")),
+        alike=True,
+    ),
+    Scenario(
+        "filtered",
+        "list filtered by tenant, role and state",
+        _by_all(_list("admin", f"?tenant={BIG}&role=subscriber&is_active=true")),
+        alike=True,
+    ),
+    Scenario(
+        "search-rare",
+        "search of a rare substring (20 hits)",
+        _by_all(_list("admin", f"?search={RARE}")),
+        alike=True,
+    ),
+    Scenario(
+        "search-common",
+        "search of the most common three letters, one at a time",
+        {"ours": _list("admin", f"?search={COMMON}")},
+        connections=1,
+        slow=True,
+    ),
+    Scenario("list-all", "list page 1 with count, all users", {"ours": _list("admin")}),
+    Scenario("page-50000", "page 50,000 by its number", {"ours": _deep}),
+    Scenario("walk", "a step of a walk by next", {"ours": _walk}, follows=True),
+    Scenario(
+        "sign-in",
+        "sign-in (accounts)",
+        {
+            "ours": _sign_in("/accounts/api/users/signin", "username"),
+            "django": _sign_in("/api/v1/auth/login/", "username"),
+            "fastapi": _sign_in("/api/v1/auth/login", "username", FORM),
+            "better-auth": _sign_in("/api/auth/sign-in/email", "email"),
+        },
+        connections=HASHING,
+    ),
+    Scenario("create", "create", _by_all(_create(USERS)), status=201, connections=HASHING),
+    Scenario(
+        "create-one", "create, one at a time", {"ours": _create(USERS)}, status=201, connections=1
+    ),
+    Scenario("vsay-list", "vsay: GET /users", {"ours": _vsay}),
+    Scenario("wekan-user", "wekan: GET /api/user", {"ours": _wekan}),
+    Scenario("binacle-put", "binacle: PUT /api/users/{email}", {"ours": _binacle}, status=204),
 )
+BY_KEY = {scenario.key: scenario for scenario in SCENARIOS}
+assert ADMIN_ID < MIDDLE_OWNER_ID, "who asks stands first"
 
 
 def differences(scenario: Scenario, dataset: Dataset, targets: list[Target]) -> list[str]:
-    """Ask every target for the same things once; return where their answers are not the same."""
+    """Ask every target once; return whose answers are not what they should be, or not alike."""
     found: list[str] = []
-    with httpx.Client(timeout=30) as client:
-        for path in dict.fromkeys(scenario.paths(dataset)[:CHECKED]):
-            answers = [_answer(client, target, scenario, path) for target in targets]
-            found += [
-                f"{path}: {target.name} answers {answer}, {targets[0].name} {answers[0]}"
-                for target, answer in zip(targets, answers, strict=True)
-                if answer != answers[0] or answer[0] != 200
-            ]
+    answers: dict[str, list[Any]] = {}
+    with httpx.Client(timeout=60) as client:
+        for target in targets:
+            if target.family not in scenario.words:
+                continue
+            asks = scenario.words[target.family](dataset, target.tokens)[:CHECKED]
+            asks = asks if scenario.alike else asks[:1]
+            given = [_answer(client, target, ask) for ask in asks]
+            wrong = [answer for answer in given if answer[0] != scenario.status]
+            found += [f"{scenario.key}: {target.name} answers {answer}" for answer in wrong[:1]]
+            if scenario.key == "search-common":
+                everybody = _answer(client, target, _list("admin")(dataset, target.tokens)[0])[1]
+                if given[0][1].get("count") != everybody["count"]:
+                    found.append(f"{scenario.key}: {target.name} does not count exactly")
+            if scenario.alike and target.family != "better-auth":
+                answers[target.name] = [body for _, body in given]
+    first = next(iter(answers.values()), [])
+    for name, bodies in answers.items():
+        pairs = [pair for pair in zip(first, bodies, strict=True) if pair[0] != pair[1]]
+        found += [f"{scenario.key}: {name} says {_unlike(its, our)}" for our, its in pairs[:1]]
     return found
 
 
-def _answer(client: httpx.Client, target: Target, scenario: Scenario, path: str) -> tuple[int, Any]:
+def _unlike(its: dict[str, Any], our: dict[str, Any]) -> str:
+    names = sorted(name for name in its.keys() | our.keys() if its.get(name) != our.get(name))
+    told = (f"{name} {its.get(name)!r:.300}, not {our.get(name)!r:.300}" for name in names)
+    return "; ".join(told)
+
+
+def _answer(client: httpx.Client, target: Target, ask: Ask) -> tuple[int, Any]:
     """Return status and body; links without the address, which is each target's own."""
-    headers = {"Authorization": f"Token {target.tokens[scenario.caller]}"}
-    answer = client.get(target.url + path, headers=headers)
-    return answer.status_code, msgspec.json.decode(answer.content.replace(target.url.encode(), b""))
+    headers = {"Authorization": ask.authorization} if ask.authorization else {}
+    headers["Content-Type"] = ask.content_type
+    body = ask.body.replace(NUMBER, unique(f"c{next(_checks):04}", 0)) if ask.body else None
+    answer = client.request(ask.method, target.url + ask.path, headers=headers, content=body)
+    told = answer.content.replace(target.url.encode(), b"")
+    body: Any = msgspec.json.decode(told) if told else None
+    if isinstance(body, dict):
+        body.update((name, _link(body[name])) for name in ("next", "previous") if name in body)
+    return answer.status_code, body
+
+
+def _link(link: str | None) -> Any:
+    """Return what a link asks for, in whichever order it does."""
+    return None if link is None else sorted(link.partition("?")[2].split("&"))

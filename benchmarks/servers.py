@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 import msgspec
 
 from tests.support.postgresql import PostgreSQL, with_database
@@ -22,13 +23,36 @@ VARIABLE = "DRAGOMAN_BENCH_POSTGRESQL"
 PATIENCE_S = 60.0
 
 
+class UnreadyError(Exception):
+    """A server that did not come up, or what it needs is not to be had; says why."""
+
+
 class Target(msgspec.Struct, frozen=True):
-    """A server to measure: where it answers, its first process, and everybody's credential."""
+    """A server to measure: where it answers, its first process, and everybody's credential.
+
+    ``family`` says in which words it is asked (`scenarios.py`); ``tokens`` holds whole
+    ``Authorization`` values; ``ready_s`` is how long it took from its start to its first answer.
+    """
 
     name: str
+    family: str
     url: str
     pid: int
+    ready_s: float
     tokens: dict[str, str]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A filled database and how it is served: ``serve(workers)`` does so for a block's length.
+
+    ``filled_s`` is how long it took to load the people, indexes included.
+    """
+
+    name: str
+    family: str
+    database: str
+    filled_s: float
+    serve: Callable[[int], AbstractContextManager[Target]]
 
 
 def postgresql() -> PostgreSQL:
@@ -64,17 +88,20 @@ async def settle(url: str) -> None:
 
 @contextlib.contextmanager
 def serving(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path, ready: str
-) -> Generator[int]:
-    """Run a server for the length of a block; yields the id of its first process.
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, port: int
+) -> Generator[tuple[int, float]]:
+    """Run a server for the length of a block.
+
+    Yields the id of its first process, and the seconds until ``/readyz`` answered 200.
 
     Args:
         command: what starts it.
         environment: its settings; none of the caller's ``DRAGOMAN_…`` are passed on.
         folder: where it runs and writes ``output``.
-        ready: the address that answers 200 once it serves.
+        port: where it listens.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
+    began = time.perf_counter()
     with (folder / "output").open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -86,20 +113,24 @@ def serving(
             start_new_session=True,  # Ctrl-C is for us; we end it
         )
     try:
-        _wait(process, ready, folder)
-        yield process.pid
+        _wait(process, port, folder)
+        yield process.pid, round(time.perf_counter() - began, 2)
     finally:
         _end(process)
 
 
-def _wait(process: subprocess.Popen[bytes], ready: str, folder: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(ready, timeout=2).status_code == 200:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"{ready} does not answer\n{(folder / 'output').read_text()}")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            with contextlib.closing(connection):
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == 200:
+                    return
+        time.sleep(0.02)
+    said = (folder / "output").read_text(errors="replace")
+    raise UnreadyError(f"nothing is ready at port {port}\n{said[-2000:]}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -125,3 +156,17 @@ def worked(pid: int) -> float:
         return 0.0
     own = sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
     return own + sum(worked(int(child)) for child in children)
+
+
+def memory_of(pid: int, workers: int) -> list[float]:
+    """Return what the workers of a server hold in memory, in MB (RSS); empty without /proc."""
+    held: list[float] = []
+    place = Path("/proc") / str(pid)
+    try:
+        for child in place.joinpath("task", str(pid), "children").read_text().split():
+            told = Path("/proc", child, "status").read_text()
+            line = next(line for line in told.splitlines() if line.startswith("VmRSS:"))
+            held.append(round(int(line.split()[1]) * 1024 / 1e6, 1))
+    except (OSError, StopIteration):
+        return []
+    return sorted(held, reverse=True)[:workers]

@@ -1,4 +1,4 @@
-"""`make bench` runs: a small round over our own server, without its peer."""
+"""`make bench` runs: a small round over our own server, without its peers; and what it counts on."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from benchmarks import musts, picture, scenarios
+from benchmarks.answers import NUMBER, Ask, Reader, address_of, unique
+from benchmarks.data import BIG, MIDDLE, RARE, Dataset
+from benchmarks.load import Measured
+from benchmarks.musts import POSTGRESQL, SQLITE, Facts
+from benchmarks.rounds import Conditions, Result
+
 ROOT = Path(__file__).parents[1]
 
 
 def test_a_quick_round_measures_something(tmp_path: Path) -> None:
     output = tmp_path / "figures.json"
-    options = ["--quick", "--targets", "sqlite", "--output"]
+    options = ["--quick", "--targets", "sqlite", "floors", "--output"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *options, str(output)],
         cwd=ROOT,
@@ -22,6 +31,109 @@ def test_a_quick_round_measures_something(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "retrieve" in done.stdout
     assert "Traceback" not in done.stderr
-    assert json.loads(output.read_text())
+    for scenario in scenarios.SCENARIOS:
+        assert scenario.title in done.stdout
+    told = json.loads(output.read_text())
+    assert all(result["rate"] > 0 for result in told["results"])
+    measured = {line["work"] for line in told["must hold"] if line["measured"] is not None}
+    assert "retrieve, SQLite / floor: SQLite, direct reads" in measured
+    assert "overload: goodput / capacity" in measured
+
+
+def test_everybody_is_the_same_in_every_run() -> None:
+    dataset = Dataset(2000)
+    people = list(dataset.people())
+    assert people == list(Dataset(2000).people())
+    assert people[776] == dataset.person(777)
+    assert len({p.username for p in people}) == len({p.public_id for p in people}) == 2000
+    assert sum(p.tenant_id == BIG for p in people) == 999
+    assert sum(p.tenant_id == MIDDLE for p in people) == 500
+    assert {p.tenant_id for p in people} - {None} <= {t.id for t in dataset.tenants()}
+
+
+@pytest.mark.parametrize("users", [1000, 20_000])
+def test_as_many_have_the_rare_name_however_many_there_are(users: int) -> None:
+    assert sum(RARE in person.username for person in Dataset(users).people()) == 20
+
+
+def test_a_request_goes_out_whole_and_its_number_keeps_its_length() -> None:
+    ask = Ask(path="/x", method="POST", authorization="Token t", body=f'{{"a":"{NUMBER}"}}')
+    head, body = ask.encode("127.0.0.1:1").split(b"\r\n\r\n")
+    assert head.startswith(b"POST /x HTTP/1.1\r\n")
+    assert b"Authorization: Token t" in head
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert len(unique("00001", 7)) == len(NUMBER)
+
+
+def test_nobody_on_another_machine_is_asked() -> None:
+    with pytest.raises(ValueError, match="this machine"):
+        address_of("http://192.0.2.1:80")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_an_answer_is_whole_with_its_last_byte(answer: bytes, step: int) -> None:
+    reader = Reader(keep=True)
+    for _ in range(2):
+        parts = [answer[at : at + step] for at in range(0, len(answer), step)]
+        whole = [reader.feed(part) for part in parts]
+        assert whole == [False] * (len(parts) - 1) + [True]
+        assert reader.status == answer[9:12]
+
+
+def test_a_walk_follows_next() -> None:
+    body = b'{"count":3,"next":"http://127.0.0.1:1/u/?after=x&page=2","previous":null}'
+    reader = Reader(keep=True)
+    assert reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    assert reader.following() == "/u/?after=x&page=2"
+
+
+def _result(scenario: str, target: str, rate: float, users: int = 1_000_000) -> Result:
+    run = Measured(
+        rate=rate,
+        median_ms=2.0,
+        p99_ms=9.0,
+        requests=9,
+        answered=9,
+        failures={},
+        refused=0,
+        generator_busy=0,
+    )
+    at = Conditions(users=users, workers=2, connections=32)
+    return Result(scenario=scenario, target=target, at=at, runs=[run])
+
+
+def test_what_must_hold_is_said_of_medians_and_of_nothing_else() -> None:
+    results = [
+        _result("retrieve", POSTGRESQL, 9000.0, users=1000),
+        _result("retrieve", POSTGRESQL, 6000.0),
+        _result("retrieve", SQLITE, 500.0),
+        _result("retrieve", "Django REST framework", 200.0),
+        _result("retrieve", "floor: SQLite, direct reads", 1000.0),
+    ]
+    found = {(line.work, line.target): line for line in musts.lines(results, Facts())}
+    beside = found["retrieve, PostgreSQL / Django REST framework", POSTGRESQL]
+    assert (beside.measured, beside.holds) == (30.0, True)
+    assert found["retrieve, SQLite / floor: SQLite, direct reads", SQLITE].holds is False
+    growth = found["growth, 1,000 to 1,000,000: retrieve", POSTGRESQL]
+    assert (growth.measured, growth.holds) == (1.5, False)
+    assert found["retrieve, PostgreSQL / fastapi-users", POSTGRESQL].holds is None
+
+
+def test_the_picture_shows_ours_over_theirs() -> None:
+    bars = picture.ratios(
+        [
+            _result("retrieve", POSTGRESQL, 6000.0),
+            _result("retrieve", SQLITE, 500.0),
+            _result("retrieve", "floor: SQLite, direct reads", 1000.0),
+        ]
+    )
+    assert [(target, ratio) for _, target, ratio, _ in bars] == [(SQLITE, 0.5)]

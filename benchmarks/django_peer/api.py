@@ -1,4 +1,4 @@
-"""The users' endpoints: list and retrieve."""
+"""The users' endpoints: list, retrieve, create, and sign-in for a token."""
 
 # Django carries no types, and is there only after `make bench`.
 # pyright: reportMissingImports=false
@@ -10,8 +10,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import password_validation
+from django.contrib.auth.models import update_last_login
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from rest_framework import filters, pagination, permissions, serializers, viewsets
+from rest_framework import (
+    filters,
+    mixins,
+    pagination,
+    permissions,
+    serializers,
+    views,
+    viewsets,
+)
+from rest_framework.authtoken.models import Token
+from rest_framework.authtoken.serializers import AuthTokenSerializer
+from rest_framework.response import Response
 
 from benchmarks.django_peer.models import Tenant, User
 
@@ -32,6 +46,32 @@ class UserSerializer(serializers.ModelSerializer):
         )  # fmt: skip
 
 
+class NewUserSerializer(UserSerializer):
+    """What a user is made from; the answer is like any user's."""
+
+    password = serializers.CharField(write_only=True)
+
+    class Meta(UserSerializer.Meta):
+        fields = (*UserSerializer.Meta.fields, "password")
+        read_only_fields = ("date_joined", "last_login")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Hold the password against Django's validators."""
+        fields = {name: value for name, value in attrs.items() if name != "password"}
+        try:
+            password_validation.validate_password(attrs["password"], User(**fields))
+        except ValidationError as fault:
+            raise serializers.ValidationError({"password": fault.messages}) from fault
+        return attrs
+
+    def create(self, validated_data: dict[str, Any]) -> User:
+        """Hash the password, insert the row."""
+        user = User(**validated_data)
+        user.set_password(validated_data["password"])
+        user.save(force_insert=True)
+        return user
+
+
 class Pages(pagination.PageNumberPagination):
     """Ten a page, up to a hundred on request."""
 
@@ -47,7 +87,10 @@ class MayLookAtUsers(permissions.IsAuthenticated):
         """Say whether the caller may do this at all."""
         if not super().has_permission(request, view):
             return False
-        return view.action != "list" or request.user.role != Role.SUBSCRIBER
+        role = request.user.role
+        if view.action == "create":
+            return role in {Role.SUPERADMIN, Role.ADMIN}
+        return view.action != "list" or role != Role.SUBSCRIBER
 
 
 class Choices(serializers.Serializer):
@@ -71,10 +114,9 @@ class ChoiceFilter(filters.BaseFilterBackend):
         return queryset.filter(**choices.validated_data)
 
 
-class UserViewSet(viewsets.ReadOnlyModelViewSet):
-    """GET /users/ and GET /users/{id}/."""
+class UserViewSet(mixins.CreateModelMixin, viewsets.ReadOnlyModelViewSet):
+    """GET and POST /users/, GET /users/{id}/."""
 
-    serializer_class = UserSerializer
     permission_classes = (MayLookAtUsers,)
     pagination_class = Pages
     filter_backends = (ChoiceFilter, filters.SearchFilter, filters.OrderingFilter)
@@ -85,12 +127,35 @@ class UserViewSet(viewsets.ReadOnlyModelViewSet):
     )  # fmt: skip
     ordering = ("username",)
 
+    def get_serializer_class(self) -> type[UserSerializer]:
+        """Return the form of what is asked for."""
+        return NewUserSerializer if self.action == "create" else UserSerializer
+
     def get_queryset(self) -> QuerySet:
         """Everybody for the platform's administrators, the own tenant for owners, else oneself."""
         caller: Any = self.request.user
         users = User.objects.select_related("tenant")
+        if self.request.query_params.get("search"):
+            users = users.using("search")
         if caller.role in {Role.SUPERADMIN, Role.ADMIN}:
             return users
         if caller.role == Role.TENANT_OWNER:
             return users.filter(tenant_id=caller.tenant_id)
         return users.filter(pk=caller.pk)
+
+
+class Login(views.APIView):
+    """POST /auth/login/: a new token for a username and a password."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    def post(self, request: Any) -> Response:
+        """Verify the password; note the sign-in; one token a user, as the framework has it."""
+        form = AuthTokenSerializer(data=request.data, context={"request": request})
+        form.is_valid(raise_exception=True)
+        given: Any = form.validated_data
+        user = given["user"]
+        token, _ = Token.objects.get_or_create(user=user)
+        update_last_login(None, user)
+        return Response({"token": token.key, "user": UserSerializer(user).data})

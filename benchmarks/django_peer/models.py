@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 
 
@@ -30,6 +30,7 @@ class User(AbstractBaseUser):
         SUBSCRIBER = "subscriber"
 
     USERNAME_FIELD = "username"
+    objects = BaseUserManager()
 
     # Code points decide the order, as in the directory: also the fastest collation there is.
     username = models.CharField(max_length=150, unique=True, db_collation="C")

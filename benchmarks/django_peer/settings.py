@@ -24,6 +24,12 @@ INSTALLED_APPS = [
     "benchmarks.django_peer",
 ]
 AUTH_USER_MODEL = "django_peer.User"
+PASSWORD_HASHERS = ["benchmarks.django_peer.hashers.Argon2"]
+_VALIDATION = "django.contrib.auth.password_validation."
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_VALIDATION}{name}Validator"}
+    for name in ("UserAttributeSimilarity", "MinimumLength", "CommonPassword", "NumericPassword")
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # No sessions, no cookies, no forms: two of the default middlewares are left.
@@ -45,6 +51,10 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"server_side_binding": True, "prepare_threshold": 2},
     }
 }
+# A plan made once for any word walks the user names' index instead of the trigrams'; so searches
+# have connections of their own, where each is planned for its word.
+_searching = {"OPTIONS": {"options": "-c plan_cache_mode=force_custom_plan"}}
+DATABASES["search"] = {**DATABASES["default"], **_searching}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],

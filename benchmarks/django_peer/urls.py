@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from benchmarks.django_peer.api import UserViewSet
+from benchmarks.django_peer.api import Login, UserViewSet
 
 router = SimpleRouter()
 router.register("users", UserViewSet, basename="user")
@@ -21,4 +21,8 @@ def ready(_: HttpRequest) -> HttpResponse:
     return HttpResponse("ready")
 
 
-urlpatterns = [path("api/v1/", include(router.urls)), path("readyz", ready)]
+urlpatterns = [
+    path("api/v1/", include(router.urls)),
+    path("api/v1/auth/login/", Login.as_view()),
+    path("readyz", ready),
+]

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from dragoman import dialects
 from dragoman.actions.directory import Directory
 from dragoman.settings import Settings
-from dragoman.web.calls import Nowhere, Resource
+from dragoman.web.calls import Resource
 
 METHODS = {"get", "put", "post", "delete", "patch", "options", "head", "trace"}
 EVERYWHERE = {"/openapi.json", "/docs", "/"}
@@ -28,13 +28,11 @@ def document(name: str) -> dict[str, Any]:
 def routed(name: str) -> dict[str, set[str]]:
     directory = Directory.__new__(Directory)
     directory.settings = Settings()
-    app = dialects.load(name).build(directory).app
+    app = dialects.load(name).build(directory)
     found: dict[str, set[str]] = {}
     for route in app.routes:
         assert isinstance(route, Route)
-        if isinstance(route.endpoint, Nowhere) or route.path in EVERYWHERE | OUR_OWN.get(
-            name, set()
-        ):
+        if route.path in EVERYWHERE | OUR_OWN.get(name, set()):
             continue
         assert isinstance(route.endpoint, Resource), route.path
         found[route.path] = {method.lower() for method in route.endpoint.methods}

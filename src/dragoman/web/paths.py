@@ -29,7 +29,8 @@ class Paths:
     """
 
     def __init__(self, routes: Iterable[Route], nowhere: Nowhere) -> None:
-        self._table = [(_pattern_of(route), route, route.endpoint) for route in routes]
+        self.routes = tuple(routes)
+        self._table = [(_pattern_of(route), route, route.endpoint) for route in self.routes]
         self._nowhere = nowhere
 
     @property

@@ -1,0 +1,1 @@
+"""Better Auth on Node, with its admin plugin and its own tables."""

@@ -1,0 +1,1 @@
+"""The same users' API in FastAPI with fastapi-users, SQLAlchemy and asyncpg."""

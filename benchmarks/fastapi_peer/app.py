@@ -1,0 +1,190 @@
+"""The application: fastapi-users signs in and makes users, a router of our own lists them."""
+
+# FastAPI and fastapi-users live in an environment of their own.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportCallIssue=false
+# ruff: noqa: B008 - defaults that are calls are how FastAPI is written
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi_users import BaseUserManager, FastAPIUsers, IntegerIDMixin, schemas
+from fastapi_users.authentication import AuthenticationBackend, BearerTransport
+from fastapi_users.authentication.strategy.db import DatabaseStrategy
+from fastapi_users.password import PasswordHelper
+from fastapi_users_db_sqlalchemy import SQLAlchemyUserDatabase
+from fastapi_users_db_sqlalchemy.access_token import SQLAlchemyAccessTokenDatabase
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
+
+from benchmarks.fastapi_peer.models import AccessToken, User, session
+
+# The directory's parameters: 19 MiB, two passes, one lane.
+HASHES = PasswordHelper(PasswordHash((Argon2Hasher(2, 19 * 1024, 1),)))
+OF_PLATFORM = {"superadmin", "admin"}
+Role = Literal["superadmin", "admin", "tenant_owner", "subscriber"]
+
+
+class Managed(IntegerIDMixin, BaseUserManager[User, int]):
+    """What the library asks for: how users are made and signed in."""
+
+    async def on_after_login(
+        self, user: User, request: Request | None = None, response: Response | None = None
+    ) -> None:
+        """Note the sign-in."""
+        await self.user_db.update(user, {"last_login": datetime.now(UTC)})
+
+
+async def managed(own: AsyncSession = Depends(session)) -> AsyncGenerator[Managed]:
+    """Give a request the users."""
+    yield Managed(SQLAlchemyUserDatabase(own, User), HASHES)
+
+
+def strategy(own: AsyncSession = Depends(session)) -> DatabaseStrategy[User, int, AccessToken]:
+    """Keep tokens in the database."""
+    return DatabaseStrategy(SQLAlchemyAccessTokenDatabase(own, AccessToken), lifetime_seconds=None)
+
+
+bearer = AuthenticationBackend("bearer", BearerTransport("api/v1/auth/login"), strategy)
+users = FastAPIUsers[User, int](managed, [bearer])
+current = users.current_user(active=True)
+
+
+class Shown(BaseModel):
+    """The sixteen fields, in the contract's order."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    role: str
+    tenant: int | None = Field(validation_alias="tenant_id")
+    tenant_name: str | None = Field(default=None, validation_alias=AliasPath("home", "name"))
+    is_active: bool
+    phone_number: str
+    bio: str
+    url: str
+    company: str
+    location: str
+    date_joined: datetime
+    last_login: datetime | None
+
+
+class New(schemas.BaseUserCreate):
+    """What a user is made from."""
+
+    username: str
+    first_name: str = ""
+    last_name: str = ""
+    role: Role
+    tenant_id: int | None = Field(default=None, validation_alias="tenant")
+
+
+class Listed(BaseModel):
+    """A page."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: list[Shown]
+
+
+app = FastAPI(openapi_url=None)
+app.include_router(users.get_auth_router(bearer), prefix="/api/v1/auth")
+
+
+@app.get("/readyz")
+async def ready() -> str:
+    """Say that we serve."""
+    return "ready"
+
+
+def _reach(caller: User) -> list[ColumnElement[bool]]:
+    """Return whom a caller sees: all, the own tenant, or nobody but itself."""
+    if caller.role in OF_PLATFORM:
+        return []
+    if caller.role == "tenant_owner":
+        return [User.tenant_id == caller.tenant_id]
+    return [User.id == caller.id]
+
+
+@app.get("/api/v1/users/", response_model=Listed)
+async def listing(
+    request: Request,
+    page: int = 1,
+    page_size: int = 10,
+    role: Role | None = None,
+    tenant: int | None = None,
+    is_active: bool | None = None,
+    search: str = "",
+    caller: User = Depends(current),
+    own: AsyncSession = Depends(session),
+) -> dict[str, Any]:
+    """List one page, with the exact count of all."""
+    if caller.role == "subscriber":
+        raise HTTPException(403)
+    size = min(page_size, 100)
+    where = _reach(caller)
+    if role is not None:
+        where.append(User.role == role)
+    if tenant is not None:
+        where.append(User.tenant_id == tenant)
+    if is_active is not None:
+        where.append(User.is_active == is_active)
+    if search:
+        # A plan made once for any word walks the user names' index instead of the trigrams'.
+        await own.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+    for word in search.split():
+        searched = (User.username, User.email, User.first_name, User.last_name)
+        where.append(or_(*(column.icontains(word, autoescape=True) for column in searched)))
+    count = await own.scalar(select(func.count()).select_from(User).where(*where)) or 0
+    rows = select(User).where(*where).options(joinedload(User.home)).order_by(User.username)
+    found = (await own.scalars(rows.limit(size).offset((page - 1) * size))).all()
+
+    def link(number: int) -> str:
+        return str(request.url.include_query_params(page=number))
+
+    return {
+        "count": count,
+        "next": link(page + 1) if page * size < count else None,
+        "previous": link(page - 1) if page > 1 else None,
+        "results": found,
+    }
+
+
+@app.get("/api/v1/users/{user_id}/", response_model=Shown)
+async def retrieve(
+    user_id: int, caller: User = Depends(current), own: AsyncSession = Depends(session)
+) -> User:
+    """Show one user within the caller's reach."""
+    wanted = select(User).where(User.id == user_id, *_reach(caller))
+    user = await own.scalar(wanted.options(joinedload(User.home)))
+    if user is None:
+        raise HTTPException(404)
+    return user
+
+
+@app.post("/api/v1/users/", response_model=Shown, status_code=201)
+async def create(
+    new: New,
+    caller: User = Depends(current),
+    making: Managed = Depends(managed),
+    own: AsyncSession = Depends(session),
+) -> User:
+    """Make a user, by an administrator of the platform."""
+    if caller.role not in OF_PLATFORM:
+        raise HTTPException(403)
+    user = await making.create(new)
+    await own.refresh(user, ["home"])
+    return user

@@ -1,0 +1,19 @@
+"""``python -m benchmarks.fastapi_peer.tables``: makes the tables of an empty database."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+
+from benchmarks.fastapi_peer.models import Base, engine
+
+
+async def main() -> None:
+    """Make them."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    await engine.dispose()
+
+
+asyncio.run(main())

@@ -1,0 +1,165 @@
+"""Rounds: every target is asked in turn, over and over, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from itertools import count
+from statistics import median
+
+import msgspec
+
+from benchmarks import load, servers, wrk
+from benchmarks.data import Dataset
+from benchmarks.load import Measured, Plan
+from benchmarks.scenarios import Scenario
+from benchmarks.servers import Target
+
+_salts = count(1)
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a measurement was made under."""
+
+    users: int
+    workers: int
+    connections: int
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how often is measured, and by which generator."""
+
+    seconds: float
+    warm_up: float
+    repetitions: int
+    wrk: bool
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """All repetitions of one scenario at one target."""
+
+    scenario: str
+    target: str
+    at: Conditions
+    runs: list[Measured]
+
+    @property
+    def rate(self) -> float:
+        """Requests a second: the median of the repetitions."""
+        return median(run.rate for run in self.runs)
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the repetitions' median latencies."""
+        return median(run.median_ms for run in self.runs)
+
+    @property
+    def refused(self) -> int:
+        """How many requests were refused with 503 and ``Retry-After``."""
+        return sum(run.refused for run in self.runs)
+
+    @property
+    def failures(self) -> int:
+        """How many requests failed, warm-up included."""
+        return sum(sum(run.failures.values()) for run in self.runs)
+
+
+def measure(
+    pace: Pace,
+    dataset: Dataset,
+    scenarios: Sequence[Scenario],
+    targets: list[Target],
+    at: Conditions,
+    say: Callable[[str], None],
+    first_of_all: Callable[[], None],
+) -> list[Result]:
+    """Measure every scenario at every target that it has words for.
+
+    ``first_of_all`` is done at the beginning of every repetition.
+    """
+    runs: dict[tuple[str, str], list[Measured]] = {}
+    for repetition in range(pace.repetitions):
+        first_of_all()
+        for scenario in scenarios:
+            say(f"  {scenario.title} ({repetition + 1} of {pace.repetitions})")
+            first = repetition % len(targets)
+            for target in targets[first:] + targets[:first]:
+                if target.family in scenario.words:
+                    plan = plan_of(pace, scenario, dataset, target, at)
+                    measured = watched(plan, target, by_wrk=pace.wrk and not scenario.slow)
+                    runs.setdefault((scenario.key, target.name), []).append(measured)
+    return [
+        Result(
+            scenario=scenario.key, target=target.name, at=at, runs=runs[scenario.key, target.name]
+        )
+        for scenario in scenarios
+        for target in targets
+        if (scenario.key, target.name) in runs
+    ]
+
+
+def plan_of(
+    pace: Pace, scenario: Scenario, dataset: Dataset, target: Target, at: Conditions
+) -> Plan:
+    """Return what a generator has to do; every plan makes other newcomers."""
+    return Plan(
+        url=target.url,
+        asks=scenario.words[target.family](dataset, target.tokens),
+        connections=scenario.connections or at.connections,
+        seconds=pace.seconds,
+        warm_up=pace.warm_up,
+        status=scenario.status,
+        follows=scenario.follows,
+        salt=f"{next(_salts):05}",
+    )
+
+
+def watched(plan: Plan, target: Target, *, by_wrk: bool) -> Measured:
+    """Carry out a plan, and note what the server worked for it."""
+    before = servers.worked(target.pid)
+    measured = carry_out(plan, by_wrk=by_wrk)
+    took = max(0.0, servers.worked(target.pid) - before)
+    each = round(took / max(1, measured.answered) * 1e6, 1)
+    return msgspec.structs.replace(measured, server_us=each)
+
+
+def carry_out(plan: Plan, *, by_wrk: bool) -> Measured:
+    """Carry out a plan by wrk where it can, else by a process of `load.py`."""
+    if by_wrk and not plan.follows:
+        measured = wrk.measure(plan)
+        return _told_apart(measured, plan) if "status" in measured.failures else measured
+    running = begin(plan)
+    return end(running, plan)
+
+
+def _told_apart(measured: Measured, plan: Plan) -> Measured:
+    """Say whether what wrk calls faults of status were refusals alone, as `load.py` sees them."""
+    plan = msgspec.structs.replace(plan, seconds=2.0, warm_up=0.0, salt=f"{next(_salts):05}")
+    seen = end(begin(plan), plan)
+    if seen.failures or not seen.refused:
+        return measured
+    others = {fault: n for fault, n in measured.failures.items() if fault != "status"}
+    return msgspec.structs.replace(measured, failures=others, refused=measured.failures["status"])
+
+
+def begin(plan: Plan) -> subprocess.Popen[bytes]:
+    """Start a process of `load.py`; whoever starts it ends it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(msgspec.json.encode(plan))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def end(process: subprocess.Popen[bytes], plan: Plan) -> Measured:
+    """Wait for what a process of `load.py` has measured."""
+    try:
+        told, _ = process.communicate(timeout=plan.warm_up + plan.seconds + load.GRACE_S + 20)
+    finally:
+        process.kill()
+        process.wait()
+    return msgspec.json.decode(told, type=Measured)
