@@ -109,3 +109,14 @@ def test_what_it_costs_is_learnt(clock: Clock) -> None:
 def test_several_places_share_the_work(clock: Clock) -> None:
     crowd = Crowd(Gate("tests", 4, longest_s=2.0, cost_s=COST_S))
     assert sum(crowd.come() for _ in range(200)) == 84
+
+
+def test_who_waits_for_something_else_is_not_in_the_way(clock: Clock) -> None:
+    gate = gate_of_one()
+    for _ in range(21):
+        gate.enter()
+    with pytest.raises(Unavailable):
+        gate.enter()
+    gate.enter(aside=10)
+    with pytest.raises(Unavailable):
+        gate.enter(aside=1)

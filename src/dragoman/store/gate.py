@@ -19,7 +19,7 @@ class Gate:
     """Counts who waits for one of a few places, and says when it is better to come back.
 
     A burst is taken in whatever it lasts, up to ``longest_s`` of work. A queue that stands above
-    ``TARGET_S`` for ``PATIENCE_S`` is held there until it has been empty: whoever gets in is
+    ``target_s`` for ``PATIENCE_S`` is held there until it has been empty: whoever gets in is
     served soon, and everybody else knows at once.
 
     Args:
@@ -27,40 +27,62 @@ class Gate:
         places: how many are served at a time.
         longest_s: so much work may wait at all (seconds).
         cost_s: what one costs, to begin with (seconds); it is measured from then on.
+        target_s: how long a queue may be that stands (seconds).
     """
 
-    def __init__(self, what: str, places: int, *, longest_s: float, cost_s: float) -> None:
+    def __init__(
+        self,
+        what: str,
+        places: int,
+        *,
+        longest_s: float,
+        cost_s: float,
+        target_s: float = TARGET_S,
+    ) -> None:
         self._what = what
         self._places = places
         self._longest_s = longest_s
+        self._target_s = target_s
         self._cost_s = cost_s
         self._long_since = 0.0
         self._stands = False
         self.inside = 0
         """How many wait or are being served."""
 
-    @contextlib.contextmanager
-    def entered(self) -> Generator[None]:
-        """Be counted for the length of a block; raises Unavailable where it should not begin."""
-        waiting_s = max(0, self.inside - self._places + 1) * self._cost_s / self._places
-        if waiting_s > self._bound_s(waiting_s):
+    def enter(self, aside: int = 0) -> None:
+        """Be counted from now on; raises Unavailable where it should not begin.
+
+        ``aside`` is how many of those inside wait for something else.
+        """
+        before = self.inside - aside
+        waiting_s = max(0, before - self._places + 1) * self._cost_s / self._places
+        if waiting_s > self._bound_s(before, waiting_s):
             raise Unavailable(self._what, retry_after=max(1, math.ceil(waiting_s)))
         self.inside += 1
+
+    def leave(self) -> None:
+        """Be counted no longer."""
+        self.inside -= 1
+
+    @contextlib.contextmanager
+    def entered(self) -> Generator[None]:
+        """Be counted for the length of a block; raises what ``enter`` raises."""
+        self.enter()
         try:
             yield
         finally:
-            self.inside -= 1
+            self.leave()
 
-    def _bound_s(self, waiting_s: float) -> float:
-        if self.inside < self._places:
+    def _bound_s(self, before: int, waiting_s: float) -> float:
+        if before < self._places:
             self._stands = False
-        if waiting_s <= TARGET_S:
+        if waiting_s <= self._target_s:
             self._long_since = 0.0
         elif not self._long_since:
             self._long_since = time.monotonic()
         elif time.monotonic() - self._long_since > PATIENCE_S:
             self._stands = True
-        return TARGET_S if self._stands else self._longest_s
+        return self._target_s if self._stands else self._longest_s
 
     def took(self, seconds: float) -> None:
         """Learn what one of them cost, from its beginning to its end at its place."""

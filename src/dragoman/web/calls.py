@@ -22,8 +22,9 @@ from dragoman.rules.model import Actor, User
 from dragoman.rules.policy import Narrowing
 from dragoman.store.engine import Read, Tx
 from dragoman.web import health, limits
+from dragoman.web.admission import ADMISSION
 from dragoman.web.credentials import authenticate
-from dragoman.web.logs import log
+from dragoman.web.logs import UNSAID, log
 
 Handler = Callable[["Call"], Awaitable[Response]]
 Voice = Callable[["Call", Exception], Response]
@@ -159,7 +160,11 @@ class Resource:
         request = Request(scope, receive)
         call = Call(request, self._directory, self._contract)
         try:
-            response = await self._answer(call)
+            ADMISSION.enter(self._directory.hashing.gate.inside)
+            try:
+                response = await self._answer(call)
+            finally:
+                ADMISSION.leave()
         except ClientDisconnect:
             return
         except Exception as fault:  # noqa: BLE001 - whatever it is, the dialect answers it
@@ -246,7 +251,8 @@ def _note(call: Call, fault: Exception) -> None:
     if not isinstance(fault, Failure):
         log.error("bug", error=type(fault).__name__, **known, exc_info=fault)
     elif isinstance(fault, Unavailable):
-        log.warning("unavailable", what=str(fault), **known)
+        if (unsaid := UNSAID.due(str(fault))) is not None:
+            log.warning("unavailable", what=str(fault), unsaid=unsaid, **known)
     elif isinstance(fault, Limited):
         log.warning("limited", retry_after=fault.retry_after, **known)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -58,3 +59,23 @@ def configure(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Patient())),
         cache_logger_on_first_use=True,
     )
+
+
+class Unsaid:
+    """What is said once a second at most: a flood of refusals is no flood of lines."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def due(self, what: str) -> int | None:
+        """Return how often it was not said since the last time; None where that was just now."""
+        at = time.monotonic()
+        if at - self._last.get(what, -1.0) < 1.0:
+            self._counts[what] = self._counts.get(what, 0) + 1
+            return None
+        self._last[what] = at
+        return self._counts.pop(what, 0)
+
+
+UNSAID = Unsaid()

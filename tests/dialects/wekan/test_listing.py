@@ -7,7 +7,7 @@ import pytest
 
 from dragoman.actions import roster
 from dragoman.rules.errors import Unavailable
-from dragoman.web import calls
+from dragoman.web import calls, logs
 from tests.support.databases import history, settings_for
 from tests.support.running import running
 from tests.support.world import World
@@ -124,6 +124,7 @@ async def test_an_answer_that_cannot_be_finished_is_cut_off_and_noted(
     database, world = inhabited
     monkeypatch.setattr(roster, "STRIDE", 1)
     noted: list[tuple[str, dict[str, object]]] = []
+    monkeypatch.setattr(calls, "UNSAID", logs.Unsaid())
     monkeypatch.setattr(calls.log, "warning", lambda event, **told: noted.append((event, told)))
     async with running(settings_for(database)) as client:
         plain = roster.pages.page
