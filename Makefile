@@ -5,7 +5,7 @@ PORT        ?= 8000
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 # How many test processes run at a time.
-JOBS        ?= 2
+JOBS        ?= 3
 
 VENV    := .venv
 BIN     := $(VENV)/bin

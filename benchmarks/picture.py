@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,13 @@ def _beside(own: Result, floor: Result) -> bool:
 
 
 def draw(results: Sequence[Result], path: Path) -> str:
-    """Draw the bars into a PNG; returns its path, or nothing where nothing was beside ours."""
+    """Draw the bars into a PNG; returns its path, or nothing where it has nothing to draw
+    (nothing beside ours) or nothing to draw with."""
     bars = ratios(results)
     if not bars:
         return ""
-    # It is installed for the bench alone: whoever checks the project's types does without.
+    if importlib.util.find_spec("matplotlib") is None:
+        return ""  # `make bench` installs it; whoever runs the module alone has the tables
     importlib.import_module("matplotlib").use("Agg")
     plt: Any = importlib.import_module("matplotlib.pyplot")
     names = list(dict.fromkeys(bar[0] for bar in bars))
