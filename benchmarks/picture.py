@@ -42,8 +42,7 @@ def _beside(own: Result, floor: Result) -> bool:
 
 
 def draw(results: Sequence[Result], path: Path) -> str:
-    """Draw the bars into a PNG; returns its path, or nothing where it has nothing to draw
-    (nothing beside ours) or nothing to draw with."""
+    """Draw the bars into a PNG; returns its path, or nothing where it has nothing to draw (with)."""
     bars = ratios(results)
     if not bars:
         return ""
