@@ -15,9 +15,10 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store import tokens
 from dragoman.store import users as rows
 from dragoman.store.database import Database
-from dragoman.store.gather import Gatherer, PointRead
+from dragoman.store.gather import TOGETHER, Gatherer, PointRead
 from dragoman.store.postgres import PostgresDriver
 from dragoman.store.schema import users
+from dragoman.store.sqlite import SqliteDriver
 from tests.store.tools import MACHINE, Row, credential, insert_rows, make_user, transaction
 
 pytestmark = pytest.mark.anyio
@@ -40,9 +41,9 @@ class Statements:
         self.most_flying = 0
 
     async def __call__(
-        self, read: PointRead[Any], columns: dict[str, list[Any]]
+        self, read: PointRead[Any], given: list[tuple[Any, ...]]
     ) -> list[tuple[int, Any]]:
-        keys = columns["k0"]
+        keys: list[int] = [key for (key,) in given]
         self.batches.append(keys)
         self.flying += 1
         self.most_flying = max(self.most_flying, self.flying)
@@ -183,20 +184,28 @@ class TestDatabases:
             ahead = standing.ahead
             assert (ahead.username if ahead else None) == (f"user{n % 3}" if n % 7 else None)
 
-    @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
-    async def test_a_crowd_at_postgresql_needs_few_statements(self, directory: Directory):
+    async def test_a_crowd_needs_few_statements(self, directory: Directory):
         driver = directory.database.driver
-        assert isinstance(driver, PostgresDriver)
+        assert isinstance(driver, PostgresDriver | SqliteDriver)
+        most = 256 if isinstance(driver, PostgresDriver) else TOGETHER
         async with transaction(directory) as tx:
             ids = await insert_rows(tx, (Row(username=f"user{n}") for n in range(50)))
         batches: list[int] = []
 
-        async def fetch(read: PointRead[Any], columns: dict[str, list[Any]]) -> Any:
-            batches.append(len(columns["k0"]))
-            return await driver._gathered(read, columns)
+        async def fetch(read: PointRead[Any], keys: list[tuple[Any, ...]]) -> Any:
+            batches.append(len(keys))
+            return await driver._gathered(read, keys)
 
-        gatherer = Gatherer(ANY_READ, fetch)
+        gatherer = Gatherer(ANY_READ, fetch, flights=1, most=most)
         found = await ask(gatherer, ids * 10)
         assert found == [f"user{n}" for n in range(50)] * 10
         assert sum(batches) == 500
-        assert len(batches) <= 10
+        assert len(batches) <= 500 // most + 2
+
+    @pytest.mark.parametrize("count", [1, 2, TOGETHER - 1, TOGETHER, TOGETHER + 1])
+    async def test_any_number_at_once(self, directory: Directory, count: int):
+        async with transaction(directory) as tx:
+            ids = await insert_rows(tx, (Row(username=f"user{n}") for n in range(count)))
+        read = directory.read(MACHINE)
+        found = await asyncio.gather(*(rows.find(read, user_id) for user_id in ids))
+        assert [user.username for user in found if user] == [f"user{n}" for n in range(count)]

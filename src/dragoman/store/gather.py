@@ -15,8 +15,14 @@ from dragoman.store.query import Query, Row
 T = TypeVar("T")
 
 
+TOGETHER = 16
+"""So many keys travel in one statement on SQLite, whose text names each of them."""
+
+
 class PointRead(Generic[T]):
     """A read of one thing by its key, in two forms: for one key, and for many at once.
+
+    ``query`` reads many; ``alone`` reads one, where SQLite has nobody else waiting.
 
     Args:
         types: the SQL types of the key's parts.
@@ -25,7 +31,7 @@ class PointRead(Generic[T]):
         into: makes the value of a row.
     """
 
-    __slots__ = ("into", "names", "query")
+    __slots__ = ("_names", "alone", "query")
 
     def __init__(
         self,
@@ -33,7 +39,7 @@ class PointRead(Generic[T]):
         build: Callable[[Any], Any],
         into: Callable[[Row], T],
     ) -> None:
-        self.names = names = [f"k{i}" for i in range(len(types))]
+        self._names = names = [f"k{i}" for i in range(len(types))]
         arrays = [
             sa.bindparam(name, type_=ARRAY(kind)) for name, kind in zip(names, types, strict=True)
         ]
@@ -43,34 +49,50 @@ class PointRead(Generic[T]):
             .table_valued(*columns, with_ordinality="n", name="q")
             .render_derived()
         )
-        single = sa.select(
-            sa.literal_column("1").label("n"),
-            *(
-                sa.bindparam(name, type_=kind).label(name)
-                for name, kind in zip(names, types, strict=True)
-            ),
-        ).subquery("q")
-        self.into = into
-        self.query: Query[tuple[int, T]] = Query(
-            build(many), lambda row: (row[0], into(row)), sqlite=build(single)
-        )
 
-    def named(self, key: tuple[Any, ...]) -> dict[str, Any]:
-        """Return one key's parts under their names in the statement."""
-        return dict(zip(self.names, key, strict=True))
+        def rows(count: int) -> Any:
+            each = [
+                sa.select(
+                    sa.literal_column(str(n)).label("n"),
+                    *(sa.bindparam(f"{c.name}_{n}", type_=c.type).label(c.name) for c in columns),
+                )
+                for n in range(1, count + 1)
+            ]
+            return sa.union_all(*each).subquery("q")
+
+        def load(row: Row) -> tuple[int, T]:
+            return row[0], into(row)
+
+        self.query = Query(build(many), load, sqlite=build(rows(TOGETHER)))
+        self.alone = Query(build(rows(1)), load)
+
+    def named(self, keys: list[tuple[Any, ...]], count: int) -> dict[str, Any]:
+        """Return the parts of ``count`` keys under their names on SQLite; NULL for those missing."""
+        padded = [*keys, *[(None,) * len(self._names)] * (count - len(keys))]
+        return {
+            f"{name}_{n}": part
+            for n, key in enumerate(padded, start=1)
+            for name, part in zip(self._names, key, strict=True)
+        }
+
+    def columns(self, keys: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
+        """Return the parts of keys as lists under their names on PostgreSQL."""
+        parts = zip(*keys, strict=True)
+        return {name: list(part) for name, part in zip(self._names, parts, strict=True)}
 
 
 class Gatherer:
     """Collects the keys that wait while a statement is under way, and asks for them together.
 
     On an idle server a read starts in the same turn of the loop; on a busy one the number of
-    statements falls as the number of readers grows. ``fetch`` gets the keys, column by column.
+    statements falls as the number of readers grows. ``fetch`` gets the keys, and returns each
+    value with the number of its key, counted from 1.
     """
 
     def __init__(
         self,
         read: PointRead[Any],
-        fetch: Callable[[PointRead[Any], dict[str, list[Any]]], Awaitable[list[tuple[int, Any]]]],
+        fetch: Callable[[PointRead[Any], list[tuple[Any, ...]]], Awaitable[list[tuple[int, Any]]]],
         *,
         flights: int = 2,
         most: int = 256,
@@ -104,9 +126,7 @@ class Gatherer:
 
     async def _fly(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
         try:
-            keys = [key for key, _ in batch]
-            columns = {f"k{i}": list(part) for i, part in enumerate(zip(*keys, strict=True))}
-            found = dict(await self._fetch(self._read, columns))
+            found = dict(await self._fetch(self._read, [key for key, _ in batch]))
         except BaseException as fault:  # noqa: BLE001 - whoever waits has to learn of it
             if isinstance(fault, Unavailable):  # who waits would only learn it later
                 batch, self._waiting = batch + self._waiting, []

@@ -234,11 +234,11 @@ class PostgresDriver:
         return await gatherer.get(key)
 
     async def _gathered(
-        self, read: PointRead[Any], columns: dict[str, list[Any]]
+        self, read: PointRead[Any], keys: list[tuple[Any, ...]]
     ) -> list[tuple[int, Any]]:
         text = read.query.postgres
         async with self._reads.connection() as connection:
-            rows = await connection.fetch(text.sql, *text.values(columns))
+            rows = await connection.fetch(text.sql, *text.values(read.columns(keys)))
         return [read.query.into(row) for row in rows]
 
     async def alive(self) -> str:
