@@ -59,7 +59,7 @@ class Driver(Protocol):
         ...
 
     async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        """Read a handful of rows by their key."""
+        """Read a handful of rows that an index gives."""
         ...
 
     async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
@@ -87,7 +87,7 @@ class Read:
         return await self.driver.scan(query, params)
 
     async def quick(self, query: Query[T], **params: Any) -> list[T]:
-        """Return every row, where they are a handful found by their key."""
+        """Return every row, where they are a handful that an index gives."""
         return await self.driver.quick(query, params)
 
     async def one(self, query: Query[T], **params: Any) -> T | None:

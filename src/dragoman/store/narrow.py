@@ -21,6 +21,8 @@ NOBODY = -1
 """A role that nobody has: what a list narrowed to no role at all asks for."""
 GRAM = 3
 """Letters a word needs for the trigram index; shorter ones are looked for row by row."""
+NEAR = 1000
+"""So many rows are passed over at once."""
 INDEXED = 8
 """So many words, the longest, go to the index; any number of others to its candidates."""
 
@@ -182,6 +184,17 @@ def _both(build: Any, into: Any = None) -> Query[Any]:
     return Query(build("postgresql"), into, sqlite=build("sqlite"))
 
 
+def _is_indexed(shape: Shape) -> bool:
+    """Say whether an index gives a list in its order, whoever is seen and however narrowed."""
+    in_order = len(shape.orders) == 1 and shape.orders[0].key == "username"
+    return in_order and not (shape.among or shape.grams or shape.words)
+
+
+def is_near(shape: Shape, offset: int) -> bool:
+    """Say whether a page is a handful of rows, found in as many steps of an index."""
+    return _is_indexed(shape) and offset <= NEAR
+
+
 def _arms(shape: Shape) -> list[Shape]:
     """Split a list into parts that an index gives in order each: one role, one state.
 
@@ -189,8 +202,7 @@ def _arms(shape: Shape) -> list[Shape]:
     narrows, that is searched, or that is ordered otherwise, is one part.
     """
     narrowed = bool(shape.roles) or shape.active is not None
-    indexed = len(shape.orders) == 1 and shape.orders[0].key == "username"
-    if not narrowed or not indexed or shape.among or shape.grams or shape.words:
+    if not narrowed or not _is_indexed(shape):
         return [shape]
     roles = shape.roles or tuple(range(len(Role)))
     states = (True, False) if shape.active is None else (shape.active,)

@@ -59,7 +59,8 @@ async def page(
         skips=offset > 0,
     )
     query = narrow.page_query(shape, COLUMNS, load)
-    found = await read.all(query, **values, offset=offset) if kept else []
+    fetch = read.quick if narrow.is_near(shape, offset) else read.all
+    found = await fetch(query, **values, offset=offset) if kept else []
     found = found[:kept][::-1] if backwards else found
     rows = [user for user, _ in found]
     position = (found[-1][1], rows[-1].id) if found and narrow.continues(orders) else None
