@@ -15,7 +15,7 @@ from dragoman.actions.directory import Directory
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.policy import Reach
-from dragoman.store import narrow, pages
+from dragoman.store import ordering, pages
 from dragoman.store import users as rows
 from dragoman.store.engine import Read
 from dragoman.store.narrow import Scope
@@ -142,7 +142,7 @@ def test_every_list_of_random_people_in_every_order(database: str):
             read = directory.read(MACHINE)
             scope = Scope(Reach.TENANT, home, 0)
             assert await by_offset(read, scope, wanted, order, size) == expected
-            if narrow.continues(order):
+            if ordering.continues(order):
                 assert await by_position(read, scope, wanted, order, size) == expected
             else:
                 page = await pages.page(read, scope, wanted, order, limit=size)

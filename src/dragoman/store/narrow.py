@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from dragoman.rules.model import Actor, Filter, Order, Role
 from dragoman.rules.policy import Reach
+from dragoman.store import ordering
 from dragoman.store.query import Query, Row, holds_all, like_pattern, within
 from dragoman.store.schema import tenants, users
 
@@ -44,6 +45,7 @@ class Shape(msgspec.Struct, frozen=True):
     active: bool | None
     grams: int  # how many words the trigram index looks for
     words: bool  # are there others, to be looked for row by row?
+    common: bool = False  # are hits so frequent that a walk in order meets them soon?
     orders: tuple[Order, ...] = ()
     after: bool = False
     among: bool = False
@@ -86,6 +88,7 @@ def values_of(scope: Scope, wanted: Filter) -> dict[str, Any]:
         "tenant": wanted.tenant_id,
         "match": " AND ".join('"' + word.replace('"', '""') + '"' for word in grams),
         "words": others,
+        "every_word": list(wanted.words),
     }
     values.update((f"gram{i}", like_pattern(word)) for i, word in enumerate(grams))
     return values
@@ -113,6 +116,8 @@ def _conditions(shape: Shape, dialect: str) -> list[Any]:
 
 
 def _search(shape: Shape, dialect: str) -> list[Any]:
+    if shape.common and dialect == "sqlite":
+        return [holds_all(users.c.search, "every_word")]
     found: list[Any] = [holds_all(users.c.search, "words")] if shape.words else []
     texts = sa.Text()
     if dialect == "postgresql":
@@ -120,64 +125,19 @@ def _search(shape: Shape, dialect: str) -> list[Any]:
             users.c.search.like(sa.bindparam(f"gram{i}", type_=texts)) for i in range(shape.grams)
         ]
     if shape.grams:
-        hits = sa.text("SELECT rowid FROM users_search WHERE users_search MATCH :match")
-        hits = hits.bindparams(sa.bindparam("match", type_=texts))
-        found.append(users.c.id.in_(hits.columns(sa.column("rowid"))))
+        found.append(sa.text("users_search MATCH :match").bindparams(_MATCH))
+        found.append(users.c.id == sa.literal_column("+users_search.rowid"))  # hits come first
     return found
 
 
-KEYS: dict[str, Any] = {
-    "id": users.c.id,
-    "username": users.c.username_key,
-    "email": users.c.email_key,
-    "first_name": users.c.first_name,
-    "last_name": users.c.last_name,
-    "role": users.c.role,
-    "created_at": users.c.created_at,
-    "last_login_at": users.c.last_login_at,
-    "active": users.c.active,
-}
-UNIQUE = frozenset({"id", "username"})
-"""Orders that need no second key."""
+_MATCH = sa.bindparam("match", type_=sa.Text())
+_HITS = sa.table("users_search")
 
 
-def _columns(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
-    columns: list[tuple[Any, bool]] = []
-    for order in orders:
-        column = KEYS[order.key]
-        if order.ranks:
-            column = sa.case(dict(enumerate(order.ranks)), value=users.c.role)
-        columns.append((column, order.descending))
-        if order.key in UNIQUE:
-            return columns
-    columns.append((users.c.id, bool(orders) and orders[-1].descending))
-    return columns
-
-
-def turned(orders: tuple[Order, ...]) -> tuple[Order, ...]:
-    """Return the same order from its other end."""
-    return tuple(msgspec.structs.replace(each, descending=not each.descending) for each in orders)
-
-
-def continues(orders: tuple[Order, ...]) -> bool:
-    """Say whether a list in this order can be continued from a position (one plain key)."""
-    return len(orders) == 1 and not orders[0].ranks
-
-
-def _after(orders: tuple[Order, ...]) -> Any:
-    order = orders[0]
-    column = KEYS[order.key]
-    edge = sa.bindparam("after_key", type_=column.type)
-    if order.key in UNIQUE:
-        return column < edge if order.descending else column > edge
-    here = sa.tuple_(column, users.c.id)
-    there = sa.tuple_(edge, sa.bindparam("after_id", type_=sa.BigInteger()))
-    return here < there if order.descending else here > there
-
-
-def position_column(orders: tuple[Order, ...]) -> Any:
-    """Return the column whose value in the last row is the position to continue from."""
-    return KEYS[orders[0].key] if continues(orders) else sa.null()
+def _from(shape: Shape, dialect: str) -> Any:
+    """Return where a search reads its users from: on SQLite, from the hits of its index."""
+    searched = shape.grams and not (shape.among or shape.common) and dialect == "sqlite"
+    return [users, _HITS] if searched else [users]
 
 
 def _both(build: Any, into: Any = None) -> Query[Any]:
@@ -215,7 +175,7 @@ def _arms(shape: Shape) -> list[Shape]:
 
 def _page_ids(shape: Shape, dialect: str) -> Any:
     """Return the select of a page's ids, from an index alone."""
-    columns = _columns(shape.orders)
+    columns = ordering.columns(shape.orders)
     labels = [column.label(f"key{i}") for i, (column, _) in enumerate(columns)]
     skip = sa.bindparam("offset", type_=sa.BigInteger())
 
@@ -228,9 +188,11 @@ def _page_ids(shape: Shape, dialect: str) -> Any:
         return ordered.limit(limit + skip if shape.skips else limit)
 
     def arm(part: Shape, *, parts: bool) -> Any:
-        select = sa.select(users.c.id, *labels).where(*_conditions(part, dialect))
+        source = _from(part, dialect)
+        select = sa.select(users.c.id, *labels).select_from(*source)
+        select = select.where(*_conditions(part, dialect))
         if shape.after:
-            select = select.where(_after(shape.orders))
+            select = select.where(ordering.after(shape.orders))
         return cut(select, [column for column, _ in columns], parts=parts)
 
     arms = _arms(shape)
@@ -253,9 +215,9 @@ def page_query(shape: Shape, columns: tuple[Any, ...], into: Any) -> Query[Any]:
 
     def build(dialect: str) -> Any:
         page = _page_ids(shape, dialect)
-        keys = enumerate(_columns(shape.orders))
+        keys = enumerate(ordering.columns(shape.orders))
         return (
-            sa.select(*columns, position_column(shape.orders))
+            sa.select(*columns, ordering.position_column(shape.orders))
             .select_from(users.join(page, page.c.id == users.c.id).outerjoin(tenants))
             .order_by(*(page.c[f"key{i}"].desc() if c[1] else page.c[f"key{i}"] for i, c in keys))
         )
@@ -273,6 +235,7 @@ def ids_query(shape: Shape) -> Query[int]:
     def build(dialect: str) -> Any:
         return (
             sa.select(users.c.id)
+            .select_from(*_from(shape, dialect))
             .where(*_conditions(shape, dialect))
             .limit(sa.bindparam("limit", type_=sa.BigInteger()))
         )
@@ -285,6 +248,13 @@ def count_query(shape: Shape) -> Query[int]:
     """Return the query that counts the rows themselves (searches; the rest has counters)."""
 
     def build(dialect: str) -> Any:
-        return sa.select(sa.func.count()).select_from(users).where(*_conditions(shape, dialect))
+        if (
+            dialect == "sqlite"
+            and shape.grams
+            and shape == Shape(Reach.ANY, False, (), None, shape.grams, False)
+        ):  # the index holds the living alone
+            return sa.text("SELECT count(*) FROM users_search WHERE users_search MATCH :match")
+        source = _from(shape, dialect)
+        return sa.select(sa.func.count()).select_from(*source).where(*_conditions(shape, dialect))
 
     return _both(build)

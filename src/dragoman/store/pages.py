@@ -8,13 +8,15 @@ import msgspec
 
 from dragoman.rules.model import Filter, Order, Page, User
 from dragoman.rules.policy import Reach
-from dragoman.store import counts, narrow
+from dragoman.store import counts, narrow, ordering
 from dragoman.store.engine import Read
 from dragoman.store.narrow import Scope
 from dragoman.store.users import COLUMNS, load
 
 CANDIDATES = 2000
 """A search with at most so many hits sorts them; with more, it walks the order instead."""
+FEW = 2000
+"""Among at most so many users, a search reads every one of them: the index knows everybody's."""
 
 
 async def page(
@@ -36,7 +38,7 @@ async def page(
         orders: sort keys, the first one first.
         limit: rows at most.
         offset: rows to skip; ignored where ``after`` is given.
-        after: the position to continue from (only where ``narrow.continues(orders)``).
+        after: the position to continue from (only where ``ordering.continues(orders)``).
     """
     values: dict[str, Any] = narrow.values_of(scope, wanted)
     shape = narrow.shape_of(scope, wanted)
@@ -44,6 +46,8 @@ async def page(
     if hits is not None:
         shape = msgspec.structs.replace(shape, among=True, grams=0, words=False)
         values["among"] = hits
+    elif wanted.words:
+        shape = msgspec.structs.replace(shape, common=True)
     if after is not None:
         values["after_key"], values["after_id"] = after
         offset = 0
@@ -53,7 +57,7 @@ async def page(
         offset = max(0, count - offset - limit)
     shape = msgspec.structs.replace(
         shape,
-        orders=narrow.turned(orders) if backwards else orders,
+        orders=ordering.turned(orders) if backwards else orders,
         after=after is not None,
         limit=limit,
         skips=offset > 0,
@@ -63,7 +67,7 @@ async def page(
     found = await fetch(query, **values, offset=offset) if kept else []
     found = found[:kept][::-1] if backwards else found
     rows = [user for user, _ in found]
-    position = (found[-1][1], rows[-1].id) if found and narrow.continues(orders) else None
+    position = (found[-1][1], rows[-1].id) if found and ordering.continues(orders) else None
     return Page(rows, count, position)
 
 
@@ -71,10 +75,12 @@ async def _count(
     read: Read, scope: Scope, wanted: Filter, shape: narrow.Shape, values: dict[str, Any]
 ) -> tuple[int, list[int] | None]:
     """Return how many users match, and their ids where a search found few."""
+    among = 1 if scope.reach is Reach.SELF else await counts.of(read, scope, wanted)
+    if not wanted.words and scope.reach is not Reach.SELF:
+        return among, None
     if wanted.words:
-        hits = await read.all(narrow.ids_query(shape), **values, limit=CANDIDATES + 1)
+        searched = msgspec.structs.replace(shape, common=among <= FEW)
+        hits = await read.all(narrow.ids_query(searched), **values, limit=CANDIDATES + 1)
         if len(hits) <= CANDIDATES:
             return len(hits), hits
-    elif scope.reach is not Reach.SELF:
-        return await counts.of(read, scope, wanted), None
     return await read.one(narrow.count_query(shape), **values) or 0, None

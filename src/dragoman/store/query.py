@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NULLTYPE
 
 T = TypeVar("T")
 
@@ -25,7 +26,9 @@ class within(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a
     """``column in (a list given as one parameter)``, so that one text serves every length."""
 
     inherit_cache = False
-    type = sa.Boolean()
+    type: Any = (
+        NULLTYPE  # of a Boolean, SQLite would be asked whether it equals 1: past every index
+    )
 
     def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
         self.column = column
@@ -50,7 +53,7 @@ class holds_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function i
     """Every word of a list, given as one parameter, stands somewhere in the column."""
 
     inherit_cache = False
-    type = sa.Boolean()
+    type: Any = NULLTYPE
 
     def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
         self.column = column
