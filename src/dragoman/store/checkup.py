@@ -66,10 +66,10 @@ _FAILED: Query[int] = Query(
 async def sqlite(read: Read) -> Sqlite:
     """Ask SQLite; the check reads the whole file."""
     return Sqlite(
-        version=await read.one(_VERSION) or "",
-        journal_mode=await read.one(_JOURNAL) or "",
-        synchronous=await read.one(_SYNCHRONOUS) or 0,
-        quick_check=await read.one(_QUICK_CHECK) or "",
+        version=await read.total(_VERSION) or "",
+        journal_mode=await read.total(_JOURNAL) or "",
+        synchronous=await read.total(_SYNCHRONOUS) or 0,
+        quick_check=await read.total(_QUICK_CHECK) or "",
     )
 
 
@@ -82,4 +82,4 @@ async def postgresql(read: Read) -> Postgresql:
 async def mails(read: Read) -> Mails:
     """Count what the outbox holds."""
     waiting, oldest = (await read.all(_WAITING))[0]
-    return Mails(waiting, oldest, await read.one(_FAILED) or 0)
+    return Mails(waiting, oldest, await read.total(_FAILED) or 0)

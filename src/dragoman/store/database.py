@@ -30,7 +30,7 @@ class Database:
         raises Unauthenticated if the actor was cut off meanwhile, Unavailable if the database
         cannot serve.
         """
-        async with self.driver.session() as session:
+        async with self.driver.session(long=actor.kind == "system") as session:
             tx = Tx(session, actor)
             if actor.kind == "user" and not await users.stands(tx, actor):
                 raise Unauthenticated("unknown")

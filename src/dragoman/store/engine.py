@@ -50,8 +50,11 @@ class Driver(Protocol):
         """Let go of every connection."""
         ...
 
-    def session(self) -> Any:
-        """An async context manager: a transaction, committed unless an exception leaves it."""
+    def session(self, *, long: bool = False) -> Any:
+        """An async context manager: a transaction, committed unless an exception leaves it.
+
+        ``long`` ones have statements that may take their time (chores, the command line).
+        """
         ...
 
     async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
@@ -91,7 +94,12 @@ class Read:
         return await self.driver.quick(query, params)
 
     async def one(self, query: Query[T], **params: Any) -> T | None:
-        """Return the first row, or None."""
+        """Return the first row, or None, where an index gives it."""
+        rows = await self.driver.quick(query, params)
+        return rows[0] if rows else None
+
+    async def total(self, query: Query[T], **params: Any) -> T | None:
+        """Return the first row, or None, of what many rows have to be read for."""
         rows = await self.driver.scan(query, params)
         return rows[0] if rows else None
 

@@ -172,7 +172,7 @@ async def page(read: Read, scope: Scope, *, limit: int, offset: int) -> Page[Inv
     if scope.reach not in _PAGES:
         return Page([], 0)
     rows, total = _PAGES[scope.reach]
-    count = await read.one(total, own_tenant=scope.tenant_id) or 0
+    count = await read.total(total, own_tenant=scope.tenant_id) or 0
     own = {"own_tenant": scope.tenant_id}
     return Page(await read.all(rows, **own, limit=limit, offset=offset), count)
 

@@ -83,4 +83,4 @@ async def _count(
         hits = await read.all(narrow.ids_query(searched), **values, limit=CANDIDATES + 1)
         if len(hits) <= CANDIDATES:
             return len(hits), hits
-    return await read.one(narrow.count_query(shape), **values) or 0, None
+    return await read.total(narrow.count_query(shape), **values) or 0, None

@@ -213,7 +213,7 @@ class PostgresDriver:
         await self._work.close()
 
     @asynccontextmanager
-    async def session(self) -> AsyncGenerator[_Session]:
+    async def session(self, *, long: bool = False) -> AsyncGenerator[_Session]:
         async with self._work.connection() as connection, connection.transaction():
             yield _Session(connection)
 

@@ -71,19 +71,22 @@ def translate(fault: BaseException) -> BaseException:
 
 
 class _Session:
-    """A transaction on the writer connection; every step runs in the writer's thread."""
+    """A transaction on the writer connection, which it holds: its statements wait for nobody.
+
+    So they run where they are asked for; those of a ``long`` one in the writer's thread.
+    """
 
     shard = 0  # one writer at a time: a counter needs no shards
 
-    def __init__(self, driver: SqliteDriver) -> None:
-        self._driver = driver
+    def __init__(self, driver: SqliteDriver, *, long: bool) -> None:
+        self._work = driver.in_writer if long else driver.on_writer
 
     async def all(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        return await self._driver.in_writer(lambda c: _fetch(c, query, params))
+        return await self._work(lambda c: _fetch(c, query, params))
 
     async def run(self, query: Query[Any], params: Mapping[str, Any]) -> int:
         values = _values(query.sqlite, params)
-        return await self._driver.in_writer(lambda c: c.execute(query.sqlite.sql, values).rowcount)
+        return await self._work(lambda c: c.execute(query.sqlite.sql, values).rowcount)
 
     async def lock(self, name: int, key: int) -> None:
         """BEGIN IMMEDIATE holds everything already."""
@@ -132,8 +135,15 @@ class SqliteDriver:
         except sqlite3.Error as fault:
             raise translate(fault) from fault
 
+    async def on_writer(self, work: Callable[[Any], T]) -> T:
+        """Run something short on the writer connection, here and now."""
+        try:
+            return work(self._writer)
+        except sqlite3.Error as fault:
+            raise translate(fault) from fault
+
     @asynccontextmanager
-    async def session(self) -> AsyncGenerator[_Session]:
+    async def session(self, *, long: bool = False) -> AsyncGenerator[_Session]:
         with self._writes.entered():
             deadline = time.monotonic() + WAIT_S
             try:
@@ -144,7 +154,7 @@ class SqliteDriver:
             try:
                 wait_ms = max(100, int((deadline - began) * 1000))
                 await self.in_writer(lambda c: _begin(c, wait_ms))
-                yield _Session(self)
+                yield _Session(self, long=long)
                 await self.in_writer(lambda c: c.execute("COMMIT"))
             except BaseException:
                 await asyncio.shield(self.in_writer(_roll_back))

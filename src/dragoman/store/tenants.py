@@ -188,5 +188,5 @@ async def page(
         load,
     )
     total: Query[int] = Query(sa.select(sa.func.count()).select_from(tenants).where(*found))
-    count = await read.one(total, **values) or 0
+    count = await read.total(total, **values) or 0
     return Page(await read.all(rows, **values, limit=limit, offset=offset), count)
