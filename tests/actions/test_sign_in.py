@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import sys
 import threading
 import time
 from base64 import b64encode
@@ -581,6 +582,19 @@ class TestHashingQueue:
             assert hashing.gate.inside == 0
             with cheap_hashes():
                 assert await hashing.verify("x", await hashing.hash("x"))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
+    async def test_a_hash_stands_back_and_nobody_else_does(self):
+        def asked() -> tuple[int, int]:
+            niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            return niceness, os.sched_getscheduler(0)
+
+        before = asked()
+        with self.hashing() as hashing:
+            niceness, policy = await hashing._run(asked)
+        assert niceness >= min(19, before[0] + 1)
+        assert policy == os.SCHED_BATCH
+        assert asked() == before
 
     async def test_an_error_in_a_hash_leaves_the_queue_as_it_was(self):
         with self.hashing() as hashing:

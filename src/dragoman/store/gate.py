@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 from dragoman.rules.errors import Unavailable
 
-TARGET_S = 0.3
+TARGET_S = 0.2
 """A queue that is longer than this for long is a standing one: more work comes than can be done."""
 PATIENCE_S = 1.0
 """For so long a burst may be."""
