@@ -20,6 +20,8 @@ T = TypeVar("T")
 QUEUE_S = 10.0
 """So much work may wait in a burst; beyond it, callers are asked to come back."""
 
+STANDING_S = 0.4
+"""So much work may wait where it always waits: workers do not get callers in equal shares."""
 COST_S = 0.03
 """What a hash costs, until it is known."""
 
@@ -47,7 +49,7 @@ class Hashing:
     """
 
     def __init__(self, threads: int) -> None:
-        self.gate = Gate("hashing", threads, longest_s=QUEUE_S, cost_s=COST_S)
+        self.gate = Gate("hashing", threads, longest_s=QUEUE_S, cost_s=COST_S, target_s=STANDING_S)
         self.verifications = 0
         self._pool = ThreadPoolExecutor(
             threads, thread_name_prefix="hashing", initializer=_step_back

@@ -42,7 +42,7 @@ def connect(path: Path, *, mapped: int = 0) -> Any:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA cache_size = -6000")
     connection.execute(f"PRAGMA mmap_size = {mapped}")
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
