@@ -35,6 +35,7 @@ USERS = (
     "is_verified", "date_joined", "last_login",
 )  # fmt: skip
 INDEXES = (
+    "CREATE INDEX users_by_lower_email ON users (lower(email))",  # so its library asks
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",
     # What a search needs: SQLAlchemy's icontains is ILIKE here.
     *(
