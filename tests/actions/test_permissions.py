@@ -368,8 +368,8 @@ async def test_a_page_costs_two_statements_at_most(
     executed: list[str] = []
     connect_sqlite, connect_postgres = sqlite.connect, asyncpg.connect
 
-    def listened(*args: Any) -> Any:
-        connection = connect_sqlite(*args)
+    def listened(*args: Any, **kwargs: Any) -> Any:
+        connection = connect_sqlite(*args, **kwargs)
         connection.set_trace_callback(executed.append)
         return connection
 

@@ -29,7 +29,8 @@ def test_statements_are_made_once_and_not_of_what_came_in(path: Path):
     """A text with braces that goes to ``sa.text`` or ``execute`` would be an injection's door."""
     text = path.read_text()
     found = re.findall(r"(?:sa\.text|\.execute|\.fetch\w*)\(\s*(?:rb?|b)?f[\"'].*", text)
-    assert [line for line in found if "PRAGMA busy_timeout" not in line] == []
+    numbers = ("PRAGMA busy_timeout", "PRAGMA mmap_size")  # of our own; a pragma takes no parameter
+    assert [line for line in found if not any(name in line for name in numbers)] == []
 
 
 def test_every_table_that_names_a_person_is_emptied_when_it_is_erased():
