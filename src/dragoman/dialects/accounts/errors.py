@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
 from dragoman.web import bodies
+from dragoman.web.answers import JSON
 from dragoman.web.calls import Call, MethodNotAllowed
 from dragoman.web.errors import Speak, voices
 from dragoman.web.pages import NoSuchPage
@@ -71,8 +71,7 @@ def sentence(problem: Problem) -> str:
 
 def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    content = msgspec.json.encode(body)
-    return Response(content, status, headers, media_type="application/json")
+    return JSON(status, body, headers)
 
 
 def _detail(status: int, text: str, headers: dict[str, str] | None = None) -> Response:

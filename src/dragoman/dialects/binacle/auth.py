@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from starlette.responses import Response
 
 from dragoman.actions import sign_in
@@ -11,6 +10,7 @@ from dragoman.dialects.binacle.schemas import FLOOR, claims_of, email_in, fields
 from dragoman.rules import fields, passwords
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.model import HOUR, SECOND
+from dragoman.web.answers import JSON
 from dragoman.web.calls import Call
 
 KIND = Kind(contract="binacle", kind="session", lasts=HOUR, claims=claims_of)
@@ -35,4 +35,4 @@ async def token(call: Call) -> Response:
         "accessToken": credential.secret,
         "expiresIn": KIND.lasts // SECOND,
     }
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    return JSON(200, body)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem
+from dragoman.web.answers import JSON
 from dragoman.web.calls import Call, MethodNotAllowed
 from dragoman.web.errors import Speak, voices
 
@@ -69,8 +69,7 @@ def sentences(problem: Problem, entered: int = 0) -> Iterator[str]:
 
 def refusal(said: list[str]) -> Response:
     """Return the one refusal that has a body."""
-    body = msgspec.json.encode({"message": "Validation Error", "errors": said})
-    return Response(body, 400, media_type="application/json")
+    return JSON(400, {"message": "Validation Error", "errors": said})
 
 
 def _invalid(call: Call, fault: errors.Invalid) -> Response:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
+from dragoman.web.answers import JSON
 from dragoman.web.calls import Call, MethodNotAllowed
 from dragoman.web.errors import Speak, voices
 
@@ -74,7 +75,7 @@ def by_field(call: Call, problems: Iterable[Problem]) -> dict[str, list[str]]:
 
 def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+    return JSON(status, body, headers)
 
 
 def done(status: int, data: Any = msgspec.UNSET, message: str = "") -> Response:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
+from dragoman.web.answers import JSON
 from dragoman.web.calls import Call, MethodNotAllowed, route_of
 from dragoman.web.errors import Speak, voices
 from dragoman.web.pages import NoSuchPage
@@ -26,8 +26,7 @@ KEEPS_STATUS = frozenset({429, 500, 503})
 
 def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    content = msgspec.json.encode(body)
-    return Response(content, status, headers, media_type="application/json")
+    return JSON(status, body, headers)
 
 
 def refuse(
