@@ -147,7 +147,8 @@ class SqliteDriver:
         with self._writes.entered():
             deadline = time.monotonic() + WAIT_S
             try:
-                await asyncio.wait_for(self._turn.acquire(), WAIT_S)
+                async with asyncio.timeout(WAIT_S):  # wait_for may swallow a cancellation (3.11)
+                    await self._turn.acquire()
             except TimeoutError:
                 raise Unavailable("database") from None
             began = time.monotonic()
