@@ -29,7 +29,6 @@ from dragoman.store.database import Database
 from tests.store.tools import (
     MACHINE,
     Row,
-    cheap_hashes,
     insert_rows,
     make_tenant,
     make_user,
@@ -205,7 +204,7 @@ def machine_of(runner: asyncio.Runner, directory: Directory, database: str, tena
 
 
 def test_whatever_is_done_to_users(database: str):
-    with asyncio.Runner() as runner, cheap_hashes():
+    with asyncio.Runner() as runner:
         context = opened(settings_for(database))
         directory = runner.run(context.__aenter__())
         tenants = [runner.run(make_tenant(directory, slug)) for slug in ("acme", "globex")]

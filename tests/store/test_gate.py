@@ -120,3 +120,16 @@ def test_who_waits_for_something_else_is_not_in_the_way(clock: Clock) -> None:
     gate.enter(aside=10)
     with pytest.raises(Unavailable):
         gate.enter(aside=1)
+
+
+def test_what_stands_may_be_held_shorter_than_what_made_it_stand(clock: Clock) -> None:
+    gate = Gate("tests", 1, longest_s=2.0, cost_s=COST_S, target_s=0.5, patience_s=0.3, held_s=0.2)
+    crowd = Crowd(gate)
+    waiting = offered(crowd, clock, 40)
+    assert max(waiting) > 5  # longer than what may stand, for a moment
+    assert waiting[-1] <= 3
+    while crowd.inside:
+        clock.now += COST_S
+        crowd.serve()
+    crowd.come()  # it has been empty
+    assert [crowd.come() for _ in range(5)] == [True] * 5

@@ -6,16 +6,14 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
-import argon2
 import msgspec
-import pytest
 import sqlalchemy as sa
 
 from dragoman import app
 from dragoman.actions import tenants, tokens, users
 from dragoman.actions.directory import Directory, machine
 from dragoman.actions.tokens import Kind, Presented
-from dragoman.rules import passwords, secrets
+from dragoman.rules import secrets
 from dragoman.rules.model import Actor, NewUser, Role, TenantChanges, User
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import NOTHING_NARROWED, Narrowing
@@ -29,16 +27,6 @@ KIND = Kind(contract="tests", make=secrets.make_hex)
 MACHINE = machine("tests")
 PASSWORD = "violet-Kettle-42"
 LIVING_IDS: Query[int] = Query(sa.select(table.c.id).where(table.c.deleted_at.is_(None)))
-
-
-@contextlib.contextmanager
-def cheap_hashes() -> Any:
-    """Hash with argon2 as ever, but with 64 KiB: for tests that make people by the dozen."""
-    with pytest.MonkeyPatch.context() as patch:
-        cheap = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-        patch.setattr(passwords, "_hasher", cheap)
-        patch.setattr(passwords, "DUMMY", cheap.hash("nobody knows it"))
-        yield
 
 
 @contextlib.asynccontextmanager

@@ -23,7 +23,7 @@ _LATEST: Query[AuditEntry] = Query(
 )
 
 
-async def write(
+def write(
     tx: Tx,
     action: str,
     *,
@@ -43,7 +43,7 @@ async def write(
         fields: names of what was changed, never values.
     """
     actor = tx.actor
-    await tx.run(
+    tx.later(
         _INSERT,
         at=tx.now,
         actor_kind=actor.kind,

@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.rules.model import Filter
 from dragoman.rules.policy import Reach
-from dragoman.store.engine import EVERYWHERE, Read, Session, Tx
+from dragoman.store.engine import EVERYWHERE, Read, Tx
 from dragoman.store.narrow import Scope
-from dragoman.store.query import Query, within
+from dragoman.store.query import Query, bind, within
 from dragoman.store.schema import counts, users
 
 _KEY = ("tenant_id", "role", "active", "shard")
 
 
-def _add(insert: object) -> object:
-    row = {name: sa.bindparam(name, type_=counts.c[name].type) for name in (*_KEY, "n")}
-    statement = insert(counts).values(row)  # type: ignore[operator]
-    return statement.on_conflict_do_update(
-        index_elements=list(_KEY), set_={"n": counts.c.n + statement.excluded.n}
+_LISTS = ("tenant_id", "role", "active", "n")
+"""``moves`` counts how often a counter was written, also where its number stayed the same."""
+
+
+def _lists() -> list[Any]:
+    """Several counters as lists, a column each, for PostgreSQL."""
+    return [
+        sa.func.unnest(sa.bindparam(name, type_=sa.ARRAY(counts.c[name].type))) for name in _LISTS
+    ]
+
+
+def _each() -> Any:
+    """The same for SQLite, whose lists are JSON; their items have numbers to be joined by."""
+    first, *others = (
+        sa.func.json_each(bind(name, sa.Text)).table_valued("key", "value", name=name)
+        for name in _LISTS
+    )
+    rows: Any = first
+    for other in others:
+        rows = rows.join(other, other.c.key == first.c.key)
+    values = [each.c.value for each in (first, *others)]
+    return (
+        sa.select(*values, bind("shard")).select_from(rows).where(sa.true()).order_by(first.c.key)
     )
 
 
-_ADD: Query[None] = Query(_add(postgres_insert), sqlite=_add(sqlite_insert))  # type: ignore[arg-type]
+def _add(insert: Callable[[sa.Table], Any], rows: Any) -> Any:
+    statement = insert(counts).from_select([*_LISTS, "shard"], rows)
+    return statement.on_conflict_do_update(
+        index_elements=list(_KEY),
+        set_={"n": counts.c.n + statement.excluded.n, "moves": counts.c.moves + 1},
+    )
 
 
-async def add(session: Session, moved: dict[tuple[int, int, bool], int]) -> None:
+_ADD: Query[None] = Query(
+    _add(postgres_insert, sa.select(*_lists(), bind("shard", sa.SmallInteger))),
+    sqlite=_add(sqlite_insert, _each()),
+)
+
+
+def add(tx: Tx, moved: dict[tuple[int, int, bool], int]) -> None:
     """Write counters that moved; in the order given, so that writers never wait in a circle."""
-    for (tenant_id, role, active), by in moved.items():
-        row = {"tenant_id": tenant_id, "role": role, "active": active, "n": by}
-        await session.run(_ADD, {**row, "shard": session.shard})
+    rows = [(*key, by) for key, by in moved.items()]
+    lists = dict(zip(_LISTS, map(list, zip(*rows, strict=True)), strict=True))
+    tx.later(_ADD, **lists, shard=tx.shard)
 
 
 def _of(name: str) -> object:
@@ -39,32 +72,43 @@ def _of(name: str) -> object:
 
 
 _BY = sa.select(
-    counts.c.role, counts.c.active, sa.cast(sa.func.sum(counts.c.n), sa.BigInteger())
+    counts.c.role,
+    counts.c.active,
+    sa.cast(sa.func.sum(counts.c.n), sa.BigInteger()),
+    sa.cast(sa.func.sum(counts.c.moves), sa.BigInteger()),
 ).group_by(counts.c.role, counts.c.active)
 
 
-def _entry(row: tuple[int, int, int]) -> tuple[int, bool, int]:
-    return row[0], bool(row[1]), row[2]
+def _entry(row: tuple[int, int, int, int]) -> tuple[int, bool, int, int]:
+    return row[0], bool(row[1]), row[2], row[3]
 
 
 _IN_TENANT = Query(_BY.where(counts.c.tenant_id == _of("tenant_id")), _entry)
 
 
-async def of(read: Read, scope: Scope, wanted: Filter) -> int:
+class Counted(msgspec.Struct, frozen=True):
+    """How many living users a list has, and a version that every change of who they are moves."""
+
+    n: int
+    version: tuple[int, int] = (0, 0)
+
+
+async def of(read: Read, scope: Scope, wanted: Filter) -> Counted:
     """Return how many living users a list without search has."""
     tenant_id = scope.tenant_id if scope.reach is Reach.TENANT else wanted.tenant_id
     if scope.reach is Reach.TENANT and wanted.tenant_id not in {None, scope.tenant_id}:
-        return 0
+        return Counted(0)
     if scope.reach is Reach.NONE:
-        return 0
+        return Counted(0)
     everywhere = EVERYWHERE if tenant_id is None else tenant_id
     entries = await read.quick(_IN_TENANT, tenant_id=everywhere)
-    return sum(
+    number = sum(
         n
-        for role, active, n in entries
+        for role, active, n, _ in entries
         if (wanted.roles is None or role in wanted.roles)
         and (wanted.active is None or active is wanted.active)
     )
+    return Counted(number, (sum(n for _, _, n, _ in entries), sum(m for *_, m in entries)))
 
 
 _IN_TENANTS = Query(
@@ -95,7 +139,7 @@ _KEPT = Query(
     ).group_by(counts.c.tenant_id, counts.c.role, counts.c.active),
     lambda row: ((row[0], row[1], bool(row[2])), row[3]),
 )
-_CLEAR: Query[None] = Query(sa.delete(counts))
+_CLEAR: Query[None] = Query(sa.update(counts).values(n=0, moves=counts.c.moves + 1))
 
 
 async def differences(read: Read | Tx) -> dict[tuple[int, int, bool], int]:

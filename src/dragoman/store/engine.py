@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from dragoman.rules.model import Actor, User
 
 if TYPE_CHECKING:
+    from dragoman.store.bookmarks import Bookmarks
     from dragoman.store.gather import PointRead
     from dragoman.store.query import Query
 
 T = TypeVar("T")
+Lock = tuple[int, int]
+"""A ``LOCK_…``, and over which key."""
 
 
 def now() -> int:
@@ -31,6 +34,10 @@ class Session(Protocol):
         """Run a statement and return how many rows it changed."""
         ...
 
+    async def together(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
+        """Run statements of which none needs to see what another one writes."""
+        ...
+
     async def lock(self, name: int, key: int) -> None:
         """Wait for, and hold until the end, a lock that has no row of its own."""
         ...
@@ -42,6 +49,9 @@ class Session(Protocol):
 class Driver(Protocol):
     """A database: SQLite or PostgreSQL."""
 
+    bookmarks: Bookmarks
+    """Where its lists' pages begin."""
+
     async def open(self) -> None:
         """Connect; raises Unavailable."""
         ...
@@ -50,10 +60,11 @@ class Driver(Protocol):
         """Let go of every connection."""
         ...
 
-    def session(self, *, long: bool = False) -> Any:
+    def session(self, *, long: bool = False, holding: Lock | None = None) -> Any:
         """An async context manager: a transaction, committed unless an exception leaves it.
 
-        ``long`` ones have statements that may take their time (chores, the command line).
+        ``long`` ones have statements that may take their time (chores, the command line);
+        ``holding`` is a lock that is theirs from the beginning.
         """
         ...
 
@@ -107,7 +118,7 @@ class Read:
 class Tx:
     """One change: a transaction with an actor and one moment, written before it is answered."""
 
-    __slots__ = ("_counts", "_session", "actor", "cuts", "now")
+    __slots__ = ("_counts", "_later", "_session", "actor", "cuts", "now")
 
     def __init__(self, session: Session, actor: Actor) -> None:
         self._session = session
@@ -116,35 +127,60 @@ class Tx:
         self.cuts = 0
         """How often the change has ended its own actor's sessions."""
         self._counts: dict[tuple[int, int, bool], int] = {}
+        self._later: list[tuple[Query[Any], Mapping[str, Any]]] = []
+
+    @property
+    def shard(self) -> int:
+        """Which of a counter's rows this transaction adds to."""
+        return self._session.shard
 
     async def all(self, query: Query[T], **params: Any) -> list[T]:
         """Return every row."""
+        if self._later:
+            await self._catch_up()
         return await self._session.all(query, params)
 
     async def one(self, query: Query[T], **params: Any) -> T | None:
         """Return the first row, or None."""
-        rows = await self._session.all(query, params)
+        rows = await self.all(query, **params)
         return rows[0] if rows else None
 
     async def run(self, query: Query[Any], **params: Any) -> int:
         """Change rows; return how many."""
+        if self._later:
+            await self._catch_up()
         return await self._session.run(query, params)
+
+    def later(self, query: Query[Any], **params: Any) -> None:
+        """Change rows, together with other such changes: before the next statement, or at the end.
+
+        For rows that none of the others changes or looks at, and whose number nobody asks for.
+        """
+        self._later.append((query, params))
+
+    async def _catch_up(self) -> None:
+        waiting, self._later = self._later, []
+        await self._session.together(waiting)
 
     async def lock(self, name: int, key: int = 0) -> None:
         """Hold the lock ``name`` (see ``LOCK_…``) over ``key`` until the end."""
         await self._session.lock(name, key)
 
     def count(self, tenant_id: int | None, role: int, active: bool, by: int) -> None:
-        """Note that a counter moves; all move together, in order, at the end."""
+        """Note that a counter moves; all move together, in order, at the end.
+
+        Who moves in a list is noted even where no number changes: see ``bookmarks``.
+        """
         for tenant in (tenant_id or 0, EVERYWHERE):
             key = (tenant, int(role), active)
             self._counts[key] = self._counts.get(key, 0) + by
 
-    async def finish(self, add: Callable[[Session, dict[Any, int]], Any]) -> None:
-        """Write the counters that moved."""
-        moved = {key: by for key, by in sorted(self._counts.items()) if by}
-        if moved:
-            await add(self._session, moved)
+    async def finish(self, add: Callable[[Tx, dict[tuple[int, int, bool], int]], None]) -> None:
+        """Write the counters that moved, and whatever else may come last."""
+        if self._counts:
+            add(self, dict(sorted(self._counts.items())))
+        if self._later:
+            await self._catch_up()
 
 
 LOCK_OWNERS = 1  # over a tenant: who are its active owners

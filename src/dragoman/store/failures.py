@@ -6,14 +6,23 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from dragoman.rules.model import MINUTE
 from dragoman.store.engine import Read, Tx
 from dragoman.store.query import Query, bind
 from dragoman.store.schema import addresses, failures
 
-_OF = sa.select(failures.c.since, failures.c.count).where(
-    failures.c.account == bind("account", sa.Text), failures.c.address == bind("address", sa.Text)
+_FIND: Query[tuple[str, tuple[int, int]]] = Query(
+    sa.select(failures.c.address, failures.c.since, failures.c.count).where(
+        failures.c.account == bind("account", sa.Text),
+        failures.c.address.in_([bind("address", sa.Text), ""]),
+        failures.c.since <= bind("latest"),
+    ),
+    lambda row: (row[0], (row[1], row[2])),
 )
-_FIND: Query[tuple[int, int]] = Query(_OF, lambda row: (row[0], row[1]))
+NONE = (0, 0)
+AHEAD = MINUTE
+"""So far another node's clock may go ahead. What began later than that was written by a clock that
+has been set back since, and would last as much longer."""
 
 
 def _add(insert: object) -> object:
@@ -23,7 +32,7 @@ def _add(insert: object) -> object:
         since=bind("now"),
         count=1,
     )
-    over = failures.c.since <= bind("window_start")
+    over = sa.or_(failures.c.since <= bind("window_start"), failures.c.since > bind("latest"))
     return statement.on_conflict_do_update(
         index_elements=["account", "address"],
         set_={
@@ -37,14 +46,22 @@ _ADD: Query[None] = Query(_add(postgres_insert), sqlite=_add(sqlite_insert))  # 
 _PURGE: Query[None] = Query(sa.delete(failures).where(failures.c.since < bind("before")))
 
 
-async def find(read: Read | Tx, account: str, address: str) -> tuple[int, int]:
-    """Return since when, and how many, attempts failed; (0, 0) where none did."""
-    return await read.one(_FIND, account=account, address=address) or (0, 0)
+async def find(
+    read: Read | Tx, account: str, address: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return since when, and how many, attempts failed: from an address, and from all together.
+
+    (0, 0) where none did.
+    """
+    rows = read.all if isinstance(read, Tx) else read.quick
+    found = dict(await rows(_FIND, account=account, address=address, latest=read.now + AHEAD))
+    return found.get(address, NONE), found.get("", NONE)
 
 
 async def add(tx: Tx, account: str, address: str, window: int) -> None:
     """Count one more failure; a window (microseconds) that is over begins anew."""
-    await tx.run(_ADD, account=account, address=address, now=tx.now, window_start=tx.now - window)
+    limits = {"window_start": tx.now - window, "latest": tx.now + AHEAD}
+    await tx.run(_ADD, account=account, address=address, now=tx.now, **limits)
 
 
 async def purge(tx: Tx, before: int) -> int:
@@ -81,9 +98,9 @@ async def is_known(read: Read | Tx, user_id: int, address: str) -> bool:
     return await read.one(_KNOWN, user_id=user_id, address=address) is not None
 
 
-async def remember(tx: Tx, user_id: int, address: str) -> None:
+def remember(tx: Tx, user_id: int, address: str) -> None:
     """Note that a user has signed in from an address (its digest)."""
-    await tx.run(_REMEMBER, user_id=user_id, address=address, now=tx.now)
+    tx.later(_REMEMBER, user_id=user_id, address=address, now=tx.now)
 
 
 async def forget(tx: Tx, user_id: int) -> None:

@@ -19,15 +19,17 @@ class Gate:
     """Counts who waits for one of a few places, and says when it is better to come back.
 
     A burst is taken in whatever it lasts, up to ``longest_s`` of work. A queue that stands above
-    ``target_s`` for ``PATIENCE_S`` is held there until it has been empty: whoever gets in is
-    served soon, and everybody else knows at once.
+    ``target_s`` for ``patience_s`` is held at ``held_s`` until it has been empty: whoever gets in
+    is served soon, and everybody else knows at once.
 
     Args:
         what: the word for it in Unavailable.
         places: how many are served at a time.
         longest_s: so much work may wait at all (seconds).
         cost_s: what one costs, to begin with (seconds); it is measured from then on.
-        target_s: how long a queue may be that stands (seconds).
+        target_s: a queue that is longer is a standing one (seconds)
+        patience_s: when it has been so for so long (seconds).
+        held_s: how long it may be from then on (seconds); ``target_s`` by default.
     """
 
     def __init__(
@@ -38,11 +40,15 @@ class Gate:
         longest_s: float,
         cost_s: float,
         target_s: float = TARGET_S,
+        patience_s: float = PATIENCE_S,
+        held_s: float | None = None,
     ) -> None:
         self._what = what
         self._places = places
         self._longest_s = longest_s
         self._target_s = target_s
+        self._patience_s = patience_s
+        self._held_s = target_s if held_s is None else held_s
         self._cost_s = cost_s
         self._long_since = 0.0
         self._stands = False
@@ -54,11 +60,15 @@ class Gate:
 
         ``aside`` is how many of those inside wait for something else.
         """
+        self.look(aside)
+        self.inside += 1
+
+    def look(self, aside: int = 0) -> None:
+        """Raise what ``enter`` would raise, before anything is done that it would make useless."""
         before = self.inside - aside
         waiting_s = max(0, before - self._places + 1) * self._cost_s / self._places
         if waiting_s > self._bound_s(before, waiting_s):
             raise Unavailable(self._what, retry_after=max(1, math.ceil(waiting_s)))
-        self.inside += 1
 
     def leave(self) -> None:
         """Be counted no longer."""
@@ -80,9 +90,9 @@ class Gate:
             self._long_since = 0.0
         elif not self._long_since:
             self._long_since = time.monotonic()
-        elif time.monotonic() - self._long_since > PATIENCE_S:
+        elif time.monotonic() - self._long_since > self._patience_s:
             self._stands = True
-        return self._target_s if self._stands else self._longest_s
+        return self._held_s if self._stands else self._longest_s
 
     def took(self, seconds: float) -> None:
         """Learn what one of them cost, from its beginning to its end at its place."""

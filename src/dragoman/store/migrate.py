@@ -10,9 +10,10 @@ from typing import Any
 import asyncpg
 
 from dragoman.rules.errors import Unavailable
-from dragoman.store.postgres import connection_options
+from dragoman.store.hosts import Hosts
+from dragoman.store.pool import connection_options
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test holds it against ``migrations/``."""
 SCRIPTS = Path(__file__).with_name("migrations")
 LOCK = 7_236_451
@@ -40,7 +41,7 @@ async def version(database: str) -> str:
     if database.startswith("sqlite:///"):
         return await asyncio.to_thread(_sqlite_version, database.removeprefix("sqlite:///"))
     try:
-        connection: Any = await asyncpg.connect(database, **connection_options())
+        connection: Any = await Hosts(database).connect(**connection_options())
     except (OSError, TimeoutError, asyncpg.PostgresError) as fault:
         raise Unavailable("database") from fault
     try:

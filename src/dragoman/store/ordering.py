@@ -49,6 +49,11 @@ def continues(orders: tuple[Order, ...]) -> bool:
     return len(orders) == 1 and not orders[0].ranks
 
 
+def is_stable(orders: tuple[Order, ...]) -> bool:
+    """Say whether nothing moves a user in this order but what moves a counter as well."""
+    return len(orders) == 1 and orders[0].key in UNIQUE
+
+
 def after(orders: tuple[Order, ...]) -> Any:
     """Return the condition of what stands behind ``after_key`` and ``after_id``."""
     order = orders[0]

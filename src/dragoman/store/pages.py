@@ -9,6 +9,8 @@ import msgspec
 from dragoman.rules.model import Filter, Order, Page, User
 from dragoman.rules.policy import Reach
 from dragoman.store import counts, narrow, ordering
+from dragoman.store.bookmarks import Name, Place
+from dragoman.store.counts import Counted
 from dragoman.store.engine import Read
 from dragoman.store.narrow import Scope
 from dragoman.store.users import COLUMNS, load
@@ -42,45 +44,96 @@ async def page(
     """
     values: dict[str, Any] = narrow.values_of(scope, wanted)
     shape = narrow.shape_of(scope, wanted)
-    count, hits = await _count(read, scope, wanted, shape, values)
+    counted, hits = await _count(read, scope, wanted, shape, values)
+    count = counted.n
     if hits is not None:
         shape = msgspec.structs.replace(shape, among=True, grams=0, words=False)
         values["among"] = hits
     elif wanted.words:
         shape = msgspec.structs.replace(shape, common=True)
     if after is not None:
-        values["after_key"], values["after_id"] = after
         offset = 0
     kept = min(limit, max(0, count - offset)) if offset else limit
     backwards = 2 * offset > count
     if backwards:  # a late page is counted from the end: the last costs what the first costs
         offset = max(0, count - offset - limit)
-    shape = msgspec.structs.replace(
-        shape,
-        orders=ordering.turned(orders) if backwards else orders,
-        after=after is not None,
-        limit=limit,
-        skips=offset > 0,
-    )
-    query = narrow.page_query(shape, COLUMNS, load)
-    fetch = read.quick if narrow.is_near(shape, offset) else read.all
-    found = await fetch(query, **values, offset=offset) if kept else []
+    ordered = ordering.turned(orders) if backwards else orders
+    part = _Part(msgspec.structs.replace(shape, orders=ordered), values, offset, limit, after)
+    if not kept:
+        found = []
+    elif offset > narrow.NEAR and ordering.is_stable(ordered) and not wanted.words:
+        found = await _deep(read, (scope, wanted, ordered), counted.version, part)
+    else:
+        found = await _rows(read, part)
     found = found[:kept][::-1] if backwards else found
     rows = [user for user, _ in found]
     position = (found[-1][1], rows[-1].id) if found and ordering.continues(orders) else None
     return Page(rows, count, position)
 
 
+class _Part(msgspec.Struct, frozen=True):
+    """A piece of a list: what it shows, how many rows are passed over, and after which position."""
+
+    shape: narrow.Shape
+    values: dict[str, Any]
+    offset: int
+    limit: int
+    after: Place | None
+
+
+async def _rows(read: Read, part: _Part) -> list[tuple[User, Any]]:
+    """Return the users of a piece, each with its sort key."""
+    values = part.values
+    if part.after is not None:
+        values = {**values, "after_key": part.after[0], "after_id": part.after[1]}
+    shape = msgspec.structs.replace(
+        part.shape, after=part.after is not None, limit=part.limit, skips=part.offset > 0
+    )
+    query = narrow.page_query(shape, COLUMNS, load)
+    fetch = read.quick if narrow.is_near(shape, part.offset) else read.all
+    return await fetch(query, **values, offset=part.offset)
+
+
+async def _deep(
+    read: Read, name: Name, version: tuple[int, int], part: _Part
+) -> list[tuple[User, Any]]:
+    """Return the users of a piece far from both ends, counted from the nearest known place.
+
+    The row before it is read as well: what comes after that is the piece, the next time.
+    """
+    marks = read.driver.bookmarks
+    at, place = marks.before(name, version, part.offset) or (0, None)
+    if at == part.offset:
+        found = await _rows(read, msgspec.structs.replace(part, offset=0, after=place))
+    else:
+        skipped = part.offset - at - 1
+        wider = msgspec.structs.replace(part, offset=skipped, limit=part.limit + 1, after=place)
+        rows = await _rows(read, wider)
+        for user, key in rows[:1]:
+            marks.put(name, version, part.offset, (key, user.id))
+        found = rows[1:]
+    if found:
+        last, key = found[-1]
+        marks.put(name, version, part.offset + len(found), (key, last.id))
+    return found
+
+
 async def _count(
     read: Read, scope: Scope, wanted: Filter, shape: narrow.Shape, values: dict[str, Any]
-) -> tuple[int, list[int] | None]:
+) -> tuple[Counted, list[int] | None]:
     """Return how many users match, and their ids where a search found few."""
-    among = 1 if scope.reach is Reach.SELF else await counts.of(read, scope, wanted)
+    among = Counted(1) if scope.reach is Reach.SELF else await counts.of(read, scope, wanted)
     if not wanted.words and scope.reach is not Reach.SELF:
         return among, None
+    marks, name = read.driver.bookmarks, (scope, wanted, ())
     if wanted.words:
-        searched = msgspec.structs.replace(shape, common=among <= FEW)
+        if (known := marks.count(name, among.version)) is not None:
+            return Counted(known), None
+        searched = msgspec.structs.replace(shape, common=among.n <= FEW)
         hits = await read.all(narrow.ids_query(searched), **values, limit=CANDIDATES + 1)
         if len(hits) <= CANDIDATES:
-            return len(hits), hits
-    return await read.total(narrow.count_query(shape), **values) or 0, None
+            return Counted(len(hits)), hits
+    found = await read.total(narrow.count_query(shape), **values) or 0
+    if scope.reach is not Reach.SELF:
+        marks.put_count(name, among.version, found)
+    return Counted(found), None

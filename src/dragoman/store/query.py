@@ -104,6 +104,11 @@ class Text:
         self._order: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._given = {n: v for n, v in compiled.params.items() if v is not None}
 
+    @property
+    def count(self) -> int:
+        """How many parameters it has."""
+        return len(self._order)
+
     def values(self, params: Mapping[str, Any]) -> list[Any]:
         """Return the parameters in the driver's order."""
         given = self._given

@@ -1,8 +1,7 @@
 """The tables, for both databases; migrations bring a database here.
 
-Times are microseconds since 1970 UTC in 64-bit integers, 0 for "never": both databases sort,
-compare and index them alike. Texts that are sorted or compared carry the collation of their
-code points ("C"; SQLite's own), so that both databases answer in the same order.
+Times are microseconds since 1970 UTC in 64-bit integers, 0 for "never"; texts carry the collation
+of their code points ("C"; SQLite's own): both databases sort, compare and index them alike.
 """
 
 from __future__ import annotations
@@ -297,4 +296,5 @@ counts = _links(  # exact numbers of living users; several rows (shards) a count
     sa.Column("active", sa.Boolean(), primary_key=True),
     sa.Column("shard", sa.SmallInteger(), primary_key=True, autoincrement=False),
     _big("n", None),
+    _big("moves"),  # how often it was written
 )

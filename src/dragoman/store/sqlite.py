@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman.rules.errors import Unavailable
+from dragoman.store.bookmarks import Bookmarks
+from dragoman.store.engine import Lock
 from dragoman.store.gate import Gate
 from dragoman.store.gather import TOGETHER, Gatherer, PointRead
 from dragoman.store.query import Query, Text
@@ -88,6 +90,10 @@ class _Session:
         values = _values(query.sqlite, params)
         return await self._work(lambda c: c.execute(query.sqlite.sql, values).rowcount)
 
+    async def together(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
+        for query, params in statements:
+            await self.run(query, params)
+
     async def lock(self, name: int, key: int) -> None:
         """BEGIN IMMEDIATE holds everything already."""
 
@@ -97,6 +103,7 @@ class SqliteDriver:
 
     def __init__(self, path: Path, *, scanners: int = 2) -> None:
         self.path = path
+        self.bookmarks = Bookmarks()
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._scan_threads = ThreadPoolExecutor(scanners, thread_name_prefix="sqlite-scan")
         self._scans = Gate("database", scanners, longest_s=WAIT_S, cost_s=0.002)
@@ -143,7 +150,9 @@ class SqliteDriver:
             raise translate(fault) from fault
 
     @asynccontextmanager
-    async def session(self, *, long: bool = False) -> AsyncGenerator[_Session]:
+    async def session(
+        self, *, long: bool = False, holding: Lock | None = None
+    ) -> AsyncGenerator[_Session]:
         with self._writes.entered():
             deadline = time.monotonic() + WAIT_S
             try:

@@ -137,9 +137,8 @@ async def standing(database: Database, digest: bytes, ahead: int = 0) -> Standin
     return await database.driver.point(_STANDING, (digest, ahead))
 
 
-_INSERT: Query[int] = Query(
-    sa.insert(tokens)
-    .from_select(
+_INSERT: Query[None] = Query(
+    sa.insert(tokens).from_select(
         [
             "digest", "user_id", "contract", "kind", "family", "user_epoch", "tenant_epoch",
             "created_at", "last_used_at", "idle_until", "expires_at",
@@ -160,11 +159,10 @@ _INSERT: Query[int] = Query(
         .select_from(users.outerjoin(tenants))
         .where(users.c.id == bind("user_id")),
     )
-    .returning(tokens.c.id)
 )  # fmt: skip
 
 
-async def insert(
+def insert(
     tx: Tx,
     *,
     user_id: int,
@@ -174,9 +172,9 @@ async def insert(
     idle_until: int,
     expires_at: int,
     family: int = 0,
-) -> int:
-    """Add a credential, bound to the user's and the tenant's epochs as they are; returns its id."""
-    token_id = await tx.one(
+) -> None:
+    """Add a credential, bound to the user's and the tenant's epochs as they are."""
+    tx.later(
         _INSERT,
         user_id=user_id,
         digest=digest,
@@ -187,7 +185,6 @@ async def insert(
         idle_until=idle_until,
         expires_at=expires_at,
     )
-    return token_id or 0
 
 
 _REMOVE: Query[None] = Query(sa.delete(tokens).where(tokens.c.id == bind("id")))

@@ -62,14 +62,23 @@ _BY_ID = PointRead(
     ),
     lambda row: load(row[1:]),
 )
-_LOCK: Query[User] = Query(
-    _SELECT.where(users.c.id == bind("id")).with_for_update(key_share=True, of=users),
-    load,
-    sqlite=_SELECT.where(users.c.id == bind("id")),
+_WITH_HASH = _SELECT.add_columns(users.c.password_hash)
+
+
+def _load_with_hash(row: Row) -> tuple[User, str]:
+    return load(row), row[len(COLUMNS)]
+
+
+_LOCK: Query[tuple[User, str]] = Query(
+    _WITH_HASH.where(users.c.id == bind("id")).with_for_update(key_share=True, of=users),
+    _load_with_hash,
+    sqlite=_WITH_HASH.where(users.c.id == bind("id")),
 )
-_BY_NAME: Query[User] = Query(
-    _SELECT.join(names, names.c.user_id == users.c.id).where(names.c.key == bind("key", sa.Text)),
-    load,
+_BY_NAME: Query[tuple[User, str]] = Query(
+    _WITH_HASH.join(names, names.c.user_id == users.c.id).where(
+        names.c.key == bind("key", sa.Text)
+    ),
+    _load_with_hash,
 )
 _BY_PUBLIC_ID: Query[User] = Query(
     _SELECT.where(users.c.public_id == bind("public_id", sa.Text)), load
@@ -102,18 +111,30 @@ async def get(tx: Tx, user_id: int) -> User:
 
     Whoever waits for its own row and is cut off meanwhile gets Unauthenticated.
     """
-    user = await tx.one(_LOCK, id=user_id)
+    user, _ = await get_with_hash(tx, user_id)
+    return user
+
+
+async def get_with_hash(tx: Tx, user_id: int) -> tuple[User, str]:
+    """Do as ``get`` does; return the user and the encoded hash of its password."""
+    found = await tx.one(_LOCK, id=user_id)
     if tx.actor.is_user(user_id) and (
-        user is None or user.auth_epoch != tx.actor.auth_epoch + tx.cuts
+        found is None or found[0].auth_epoch != tx.actor.auth_epoch + tx.cuts
     ):
         raise Unauthenticated("unknown")
-    if user is None:
+    if found is None:
         raise NotFound
-    return user
+    return found
 
 
 async def find_by_name(read: Read | Tx, name: str) -> User | None:
     """Return the living user who holds a username or an e-mail address, or None."""
+    found = await find_with_hash(read, name)
+    return found[0] if found else None
+
+
+async def find_with_hash(read: Read | Tx, name: str) -> tuple[User, str] | None:
+    """Do as ``find_by_name`` does; return the user and the encoded hash of its password."""
     name = name.strip()
     if not name.isprintable():
         return None  # nobody's name, and not every database takes it (NUL, lone surrogates)
@@ -157,10 +178,13 @@ async def insert(tx: Tx, row: dict[str, Any]) -> int:
 
 
 def _derived(row: dict[str, Any]) -> dict[str, str]:
-    keys = [canonical(row[n]) for n in ("username", "email", "first_name", "last_name")]
+    keys = [canonical(row[name]) for name in SEARCHED]
     return {"username_key": keys[0], "email_key": keys[1], "search": "\n".join(keys)}
 
 
+SEARCHED = ("username", "email", "first_name", "last_name")
+MOVES = frozenset({"tenant_id", "role", "active", *SEARCHED})
+"""What decides in which lists, and where in them, a user stands: see ``bookmarks``."""
 _SAVE: dict[tuple[str, ...], Query[None]] = {}
 
 
@@ -171,31 +195,34 @@ async def save(tx: Tx, before: User, changed: dict[str, Any]) -> None:
     see ``cut_off``.
     """
     row: dict[str, Any] = {**changed, "updated_at": tx.now}
-    named = ("username", "email", "first_name", "last_name")
-    if any(name in changed for name in named):
-        whole = {name: changed.get(name, getattr(before, name)) for name in named}
+    if any(name in changed for name in SEARCHED):
+        whole = {name: changed.get(name, getattr(before, name)) for name in SEARCHED}
         row.update(_derived(whole))
         if "username" in changed or "email" in changed:
             await holders.release(tx, before.id)
             await holders.hold(tx, before.id, row["username_key"], row["email_key"])
     await _update(tx, before.id, row)
-    tx.count(before.tenant_id, before.role, before.active, -1)
-    tx.count(
-        changed.get("tenant_id", before.tenant_id),
-        changed.get("role", before.role),
-        changed.get("active", before.active),
-        1,
-    )
+    if changed.keys() & MOVES:
+        tx.count(before.tenant_id, before.role, before.active, -1)
+        tx.count(
+            changed.get("tenant_id", before.tenant_id),
+            changed.get("role", before.role),
+            changed.get("active", before.active),
+            1,
+        )
 
 
-async def _update(tx: Tx, user_id: int, row: dict[str, Any]) -> None:
-    shape = tuple(sorted(row))
+def _writing(*shape: str) -> Query[None]:
     query = _SAVE.get(shape)
     if query is None:
         values = {name: bind(name, type(users.c[name].type)) for name in shape}
         query = Query(sa.update(users).where(users.c.id == bind("which")).values(values))
         _SAVE[shape] = query
-    await tx.run(query, **row, which=user_id)
+    return query
+
+
+async def _update(tx: Tx, user_id: int, row: dict[str, Any]) -> None:
+    await tx.run(_writing(*sorted(row)), **row, which=user_id)
 
 
 _CUT: Query[None] = Query(
@@ -216,9 +243,9 @@ async def cut_off(tx: Tx, user_id: int) -> None:
     tx.cuts += tx.actor.is_user(user_id)
 
 
-async def signed_in(tx: Tx, user_id: int) -> None:
-    """Note that the user has just signed in."""
-    await _update(tx, user_id, {"last_login_at": tx.now})
+def signed_in(tx: Tx, user_id: int) -> None:
+    """Note that the user, whose row is held, has just signed in."""
+    tx.later(_writing("last_login_at"), last_login_at=tx.now, which=user_id)
 
 
 async def set_hash(tx: Tx, user_id: int, encoded: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
+from dragoman.store.hosts import Hosts
 from dragoman.store.migrate import LOCK
 from dragoman.store.schema import metadata
 
@@ -43,11 +44,10 @@ def _sqlite(path: str) -> None:
 
 
 async def _postgres(url: str) -> None:
-    import asyncpg
     from sqlalchemy.ext.asyncio import create_async_engine
 
     async def connect() -> Any:
-        return await asyncpg.connect(url, timeout=5)
+        return await Hosts(url).connect(timeout=5)
 
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, poolclass=sa.pool.NullPool
