@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -29,6 +30,7 @@ from dragoman.store import migrate
 from dragoman.store.database import Database
 from dragoman.store.engine import Driver
 from dragoman.web import health, keys, logs
+from dragoman.web.answers import Completed
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -161,6 +163,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
     own = Starlette(
         routes=[*routes, Route("/", _index(settings, served))],
         exception_handlers={HTTPException: _refuse},
+        middleware=[Middleware(Completed)],
         lifespan=life,
     )
     own.router.redirect_slashes = False

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
@@ -14,6 +15,8 @@ from dragoman.web.paths import Way
 
 OWN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """What a host of a single contract serves besides it."""
+ALMOST = frozenset({b"content_length", b"transfer_encoding"})
+"""Some servers take an underscore for a hyphen."""
 NOWHERE = "/:"
 """A path that no contract documents: it is answered with the contract's own 404."""
 
@@ -62,8 +65,11 @@ class Door:
         if scope["type"] != "http":
             await self._own(scope, receive, send)
             return
+        if ambiguous(scope):
+            await Response(None, 400, {"Connection": "close"})(scope, receive, send)
+            return
         path: str = scope["path"]
-        if not path.startswith("/"):  # OPTIONS *, CONNECT: no path of anybody's
+        if not path.startswith("/"):  # OPTIONS *: no path of anybody's
             path = NOWHERE
             scope = {**scope, "path": path}
         if self._hosts and (name := self._hosts.get(_host_of(scope))) is not None:
@@ -124,6 +130,27 @@ class Door:
         except Unavailable:  # whoever answers meets it again, and says so
             return ""
         return issuer if schemes.get(issuer) == words[0].lower() else ""
+
+
+def ambiguous(scope: Scope) -> bool:
+    """Say whether another server could read this message as another one (RFC 9112, 11.2).
+
+    It could where a coding of transfer is not ``chunked``, once, and where a header is named
+    almost as one of those that tell where a message ends (6.1); with two hosts (3.2);
+    and where what follows is to be a tunnel. Contradictions about the length are Granian's
+    to refuse.
+    """
+    hosts = codings = 0
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts += 1
+        elif name == b"transfer-encoding":
+            codings += 1
+            if value.lower() != b"chunked":
+                return True
+        elif name in ALMOST:
+            return True
+    return hosts > 1 or codings > 1 or scope["method"] == "CONNECT"
 
 
 def _host_of(scope: Scope) -> str:

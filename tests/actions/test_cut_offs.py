@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 
 import pytest
 import sqlalchemy as sa
 
-from dragoman import app
 from dragoman.actions import (
     families,
     invitations,
@@ -25,14 +24,12 @@ from dragoman.rules.errors import Failure, NotFound, Unauthenticated
 from dragoman.rules.model import DAY, HOUR, Actor, Role, TenantChanges, User, UserChanges
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import NOTHING_NARROWED
-from dragoman.settings import Settings
 from dragoman.store import schema
 from dragoman.store import users as people
 from dragoman.store.query import Query
 from tests.store.tools import (
     PASSWORD,
     actor_of,
-    cheap_hashes,
     make_tenant,
     make_user,
     transaction,
@@ -45,14 +42,6 @@ PAIRS = Kind(contract="tests", kind="access", lasts=HOUR, refresh_lasts=30 * DAY
 VISITOR = Actor(kind="visitor", contract="tests", narrowing=NOTHING_NARROWED, address="192.0.2.1")
 A_MOMENT_S = 0.3
 """Long enough for whoever starts meanwhile to stand before the row that is held."""
-
-
-@pytest.fixture
-async def directory(settings: Settings) -> AsyncIterator[Directory]:
-    """A directory on a migrated database with the first superadmin in it."""
-    with cheap_hashes():
-        async with app.opened(settings) as directory:
-            yield directory
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dragoman import app
 from dragoman.actions import access, invitations, offers, sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
 from dragoman.actions.tokens import Credential, Presented
@@ -37,7 +36,6 @@ from dragoman.rules.model import (
 )
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import NONE, NOTHING_NARROWED, TENANT, Action, Narrowing
-from dragoman.settings import Settings
 from dragoman.store import failures, grants, schema
 from dragoman.store import invitations as rows
 from dragoman.store import users as people
@@ -48,7 +46,6 @@ from tests.store.tools import (
     PASSWORD,
     Row,
     actor_of,
-    cheap_hashes,
     insert_rows,
     make_tenant,
     transaction,
@@ -74,14 +71,6 @@ class Cast(msgspec.Struct, frozen=True):
     mia: int
     max: int
     gil: int
-
-
-@pytest.fixture
-async def directory(settings: Settings) -> AsyncIterator[Directory]:
-    """A directory on a migrated database with the first superadmin in it."""
-    with cheap_hashes():
-        async with app.opened(settings) as directory:
-            yield directory
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import bcrypt
@@ -18,7 +18,6 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dragoman import app
 from dragoman.actions import roster, sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
 from dragoman.actions.hashing import COST_S, QUEUE_S, Hashing
@@ -45,7 +44,6 @@ from tests.store.tools import (
     MACHINE,
     PASSWORD,
     actor_of,
-    cheap_hashes,
     credential,
     make_tenant,
     make_user,
@@ -58,14 +56,6 @@ from tests.support.databases import history, query
 pytestmark = pytest.mark.anyio
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
-
-
-@pytest.fixture
-async def directory(settings: Settings) -> AsyncIterator[Directory]:
-    """A directory on a migrated database with the first superadmin in it."""
-    with cheap_hashes():
-        async with app.opened(settings) as directory:
-            yield directory
 
 
 @pytest.fixture
@@ -580,8 +570,7 @@ class TestHashingQueue:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             assert hashing.gate.inside == 0
-            with cheap_hashes():
-                assert await hashing.verify("x", await hashing.hash("x"))
+            assert await hashing.verify("x", await hashing.hash("x"))
 
     @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
     async def test_a_hash_stands_back_and_nobody_else_does(self):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from dragoman import app
 from dragoman.actions import roster, tenants, users
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import (
@@ -26,14 +25,12 @@ from dragoman.rules.errors import (
 from dragoman.rules.model import Actor, NewUser, Role, TenantChanges, UserChanges
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import ANY, SELF, TENANT, Action, Narrowing
-from dragoman.settings import Settings
 from dragoman.store import users as rows
 from tests.store.tools import (
     MACHINE,
     PASSWORD,
     Row,
     actor_of,
-    cheap_hashes,
     insert_rows,
     make_tenant,
     make_user,
@@ -45,14 +42,6 @@ pytestmark = pytest.mark.anyio
 
 Act = Callable[[Directory, Actor, int], Awaitable[Any]]
 ROUNDS = 20
-
-
-@pytest.fixture
-async def directory(settings: Settings) -> AsyncIterator[Directory]:
-    """A directory on a migrated database with the first superadmin in it."""
-    with cheap_hashes():
-        async with app.opened(settings) as directory:
-            yield directory
 
 
 async def demote(directory: Directory, actor: Actor, user_id: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,8 @@ import pytest
 from tests.cli.terminal import Terminal
 from tests.support.databases import Shelf
 from tests.support.server import Server, free_port, serving
+
+pytestmark = pytest.mark.usefixtures("real_hashes")
 
 QUIET = {"DRAGOMAN_DATABASE": "sqlite:///dragoman.db", "DRAGOMAN_ANONYMOUS_RATE": "off"}
 
@@ -98,6 +102,29 @@ def test_a_port_that_is_taken(shell: Terminal) -> None:
         said.refused(1, f"cannot listen at 127.0.0.1 port {server.port}: ")
         assert "Listening" not in said.out
         assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_of_two_that_start_at_once_one_has_the_port(tmp_path: Path) -> None:
+    """Both find it free; were both to listen, callers would meet one directory or the other."""
+    port = free_port()
+    two = [Server(QUIET, tmp_path / name) for name in ("one", "other")]
+    starts: list[bool] = []
+
+    def start(server: Server) -> None:
+        server.folder.mkdir()
+        server.port = port
+        with contextlib.suppress(RuntimeError):
+            server.start()
+        starts.append(server.process is not None and server.process.poll() is None)
+
+    with ThreadPoolExecutor(len(two)) as at_once:
+        list(at_once.map(start, two))
+    try:
+        assert sorted(starts) == [False, True]
+        assert sum("cannot listen" in server.said() for server in two) == 1
+    finally:
+        for server in two:
+            server.kill()
 
 
 def test_what_keeps_it_from_starting(tmp_path: Path, shelf: Shelf) -> None:

@@ -20,6 +20,8 @@ import requests
 
 from tests.support.server import Server
 
+pytestmark = pytest.mark.usefixtures("real_hashes")
+
 WAIT_S = 30
 
 

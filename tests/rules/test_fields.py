@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import subprocess
 import sys
 import unicodedata
@@ -55,6 +56,10 @@ class TestCanonical:
     def test_twice_is_once(self, text: str):
         assert canonical(canonical(text)) == canonical(text)
 
+    def test_a_search_asks_for_each_word_once(self):
+        assert fields.words_of(" Bob\u3000BOB Ｂｏｂ\nEVE ") == ("bob", "eve")
+        assert fields.words_of(" \t") == ()
+
     def test_trim_takes_all_outer_white_space(self):
         assert trim("\u3000\u00a0 a b\n\t") == "a b"
 
@@ -87,6 +92,17 @@ class TestUsername:
     )  # fmt: skip
     def test_mixed_scripts_and_digits_are_refused(self, name: str, alphabet: Alphabet):
         assert username(name, alphabet) == ["unsafe"]
+
+    def test_a_mark_belongs_to_a_letter_of_any_script(self):
+        assert username("काव्या") == [], "with marks that take room of their own"
+        for letter in string.ascii_letters:
+            assert username(f"a{letter}\u0301b") == []
+        for sign in "@.+-_":
+            assert username(f"a{sign}\u0301b") == ["username"], "a sign carries none"
+
+    def test_a_space_that_looks_like_another_is_refused(self):
+        for code in (0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000):
+            assert username(f"a{chr(code)}b", Alphabet.FREE) == ["unsafe"], hex(code)
 
     def test_parts_of_an_address_are_judged_apart(self):
         assert username("иван@example.com") == []
@@ -134,6 +150,7 @@ class TestEmail:
     def test_limits(self):
         longest = "a@" + ".".join(["x" * 62] * 4)
         assert (len(longest), fields.email_problems(longest)) == (253, [])
+        assert fields.email_problems("a" + longest) == []
         too_long = fields.email_problems("x@" + "y" * 260 + ".com", "mail")
         assert too_long == [Problem("mail", "too_long", 254)]
 
@@ -168,12 +185,30 @@ class TestUrl:
          "http:// example.com", "http://exa mple.com", "http://example", "http://.com",
          "http://-a.com", "http://a-.com", "http://a..com", "http://example.com:99999",
          "http://example.com:x", "http://[::1", "http://::1/", "http://[zz]/", "http://256.1.1.1",
-         "http://1.2.3", "http://a_b.com", "https:/example.com", "data:text/html,x", "http://a.b"],
+         "http://1.2.3", "http://X1.2.3.4", "http://a_b.com", "https:/example.com", "data:text/html,x", "http://a.b"],
     )  # fmt: skip
     def test_others_do_not(self, url: str):
         assert fields.url_problems(url) == [Problem("url", "url")]
 
+    def test_brackets_are_for_addresses_with_colons(self):
+        assert codes(fields.url_problems("http://[1.2.3.4]/")) == ["url"]
+
+    def test_a_number_is_no_last_label(self):
+        for host in ("a.11", "a.٣٣", "localhost."):
+            assert codes(fields.url_problems(f"http://{host}/")) == ["url"]
+
+    def test_names_of_hosts_have_253_characters_at_most(self):
+        host = ".".join(["x" * 61] * 4) + ".bc"
+        assert len(host) == 250
+        for first, told in (("", []), ("yy.", []), ("yyy.", ["url"])):
+            assert codes(fields.url_problems(f"http://{first}{host}/", limit=999)) == told
+
+    def test_ports_have_sixteen_bits(self):
+        assert fields.url_problems("http://a.bc:65535/") == []
+        assert codes(fields.url_problems("http://a.bc:65536/")) == ["url"]
+
     def test_limit_and_what_cannot_be_seen(self):
+        assert fields.url_problems("http://a.bc/" + "x" * 188) == []
         assert fields.url_problems("http://a.bc/" + "x" * 200) == [Problem("url", "too_long", 200)]
         assert codes(fields.url_problems("http://a.bc/\u202egpj.exe")) == ["unsafe"]
         assert codes(fields.url_problems("http://a.bc/\nx")) == ["unsafe"]
@@ -181,6 +216,35 @@ class TestUrl:
     @given(ANYTHING | ANYTHING.map(lambda text: f"http://{text}"))
     def test_nothing_raises(self, text: str):
         assert set(codes(fields.url_problems(text))) <= {"too_long", "unsafe", "url"}
+
+
+class TestLimits:
+    """How long a field may be: the contracts' documents say it to people."""
+
+    def test_of_a_user(self):
+        assert fields.LIMITS == {
+            "username": 150, "email": 254, "first_name": 150, "last_name": 150,
+            "display_name": 150 + 1 + 150, "phone": 20, "url": 200, "company": 100,
+            "location": 100, "bio": 10_000,
+        }  # fmt: skip
+
+    def test_of_a_tenant(self):
+        assert fields.TENANT_LIMITS == {
+            "name": 150, "slug": 160, "email": 254, "url": 200, "description": 10_000,
+        }  # fmt: skip
+
+    def test_each_may_be_reached(self):
+        longest = {name: "x" * limit for name, limit in fields.LIMITS.items()}
+        longest["email"] = "aa@" + ".".join(["x" * 62] * 4)
+        longest["url"] = "http://a.bc/" + "x" * 188
+        assert fields.user_problems(msgspec.convert(longest, UserChanges)) == []
+        longest.update({name: "x" * limit for name, limit in fields.TENANT_LIMITS.items()})
+        longest.update(email="", url="")
+        assert fields.tenant_problems(msgspec.convert(longest, TenantChanges)) == []
+
+    def test_prose_has_one_line_unless_it_may_have_more(self):
+        assert codes(fields.text_problems("a\nb", "name", limit=9)) == ["unsafe"]
+        assert fields.text_problems("a\nb", "bio", limit=9, lines=True) == []
 
 
 class TestRecords:
@@ -202,6 +266,20 @@ class TestRecords:
     def test_a_new_user_needs_only_a_name(self):
         assert fields.user_problems(NewUser(username="bob")) == []
         assert fields.user_problems(NewUser(username="")) == [Problem("username", "blank")]
+
+    def test_each_field_is_judged_as_what_it_is(self):
+        given = UserChanges(email="no address", url="no url", first_name="no address")
+        problems = fields.user_problems(given)
+        assert problems == [Problem("email", "email"), Problem("url", "url")]
+
+    def test_an_own_username_is_judged_as_one(self):
+        def free(name: str, email: str = "") -> list[Problem]:
+            user = NewUser(username=name, email=email)
+            return fields.user_problems(user, alphabet=Alphabet.FREE)
+
+        assert free("a b") == free("a b", "a@example.com") == []
+        assert free("x" * 151, "a@example.com") == [Problem("username", "too_long", 150)]
+        assert free("") == free(" ", " ") == [Problem("username", "blank")]
 
     def test_a_borrowed_username_is_judged_as_the_address(self):
         address = "o'brien." + "x" * 50 + "@" + "y" * 60 + "." + "z" * 60 + ".com"

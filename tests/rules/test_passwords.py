@@ -17,6 +17,8 @@ from dragoman.rules.errors import CODES, Problem
 from dragoman.rules.passwords import Floor, floor_for, problems, verify_password
 from dragoman.rules.secrets import make_password
 
+pytestmark = pytest.mark.usefixtures("real_hashes")
+
 WIWEBB = Floor(minimum=8, common=True, numeric=True, similar=True)
 JANE = {
     "username": "jane.smith",

@@ -280,9 +280,21 @@ class TestKnobs:
             assert said(member, Action.UPDATE_USER, target) == "function"
         with pytest.raises(Forbidden):
             policy.allow(member, Action.UPDATE_USER, 987_654_321)
+        assert policy.allow(member, Action.UPDATE_USER) is SELF, "while no id is told"
         given = frozenset({"users.change"})
         helper = actor(Role.MEMBER, narrowing=narrowing, permissions=given)
         assert said(helper, Action.UPDATE_USER, Target(OTHER, AWAY, Role.VIEWER)) == "not found"
+
+    def test_a_contract_that_shows_nobody_does_not_even_show_oneself(self):
+        nobody = Narrowing(rows={Action.VIEW_USER: (NONE, NONE, NONE, NONE, NONE)})
+        member = actor(Role.MEMBER, narrowing=nobody)
+        own = Target(ME, HOME, Role.MEMBER)
+        assert not policy.covers(member, policy.cell(member, Action.VIEW_USER), own)
+        assert said(member, Action.VIEW_USER, own) == "function"
+
+    def test_nobody_widens_one_that_all_share(self):
+        with pytest.raises(AttributeError):
+            NOTHING_NARROWED.whole_platform = False  # pyright: ignore[reportAttributeAccessIssue]
 
     def test_only_a_contract_that_says_so_sets_the_own_password(self):
         plain, documented = (
@@ -356,6 +368,30 @@ class TestPermissions:
         who = actor(Role.MEMBER, permissions=frozenset({"users.everything"}))
         assert policy.cell(who, Action.DELETE_USER) is SELF
 
+    def test_the_catalogue_stays_what_is_granted_already(self):
+        """Ids stand in tables, codenames in credentials of clients, names on their screens."""
+        assert [(number, code) for number, code, _, _ in CATALOGUE] == [
+            (1, "users.view"), (2, "users.create"), (3, "users.change"), (4, "users.delete"),
+            (5, "users.set_active"), (6, "users.set_password"), (7, "permissions.view"),
+            (8, "permissions.assign"), (9, "invitations.manage"), (10, "access.set"),
+        ]  # fmt: skip
+        assert [name for _, _, name, _ in CATALOGUE] == [
+            "Can list and view users", "Can create users", "Can change users", "Can delete users",
+            "Can activate and deactivate users", "Can set users' passwords",
+            "Can view users' permissions", "Can grant and remove permissions", "Can invite users",
+            "Can set users' access to resources",
+        ]  # fmt: skip
+
+    def test_who_may_list_may_look_and_who_may_set_access_may_see_it(self):
+        for code, opened in (
+            ("users.view", {Action.LIST_USERS, Action.VIEW_USER}),
+            ("access.set", {Action.SET_ACCESS, Action.VIEW_ACCESS}),
+        ):
+            nothing = Narrowing()
+            who = actor(Role.VIEWER, permissions=frozenset({code}), narrowing=nothing)
+            assert {each for each in opened if policy.cell(who, each) is TENANT} == opened
+            assert policy.RAISES[code] == opened
+
     def test_the_catalogue_is_sound(self):
         numbers = [number for number, *_ in CATALOGUE]
         codes = [code for _, code, _, _ in CATALOGUE]
@@ -376,7 +412,9 @@ class TestWithoutTenant:
         assert said(who, Action.VIEW_USER, Target(ME, None, role)) == "yes"
         assert said(who, Action.VIEW_USER, Target(OTHER, None, role)) == "not found"
         assert said(who, Action.VIEW_USER, Target(OTHER, HOME, role)) == "not found"
-        assert said(who, Action.UPDATE_USER, Target(ME, None, role)) == "yes"
+        for action in (Action.UPDATE_USER, Action.DELETE_USER, Action.REVOKE_TOKEN):
+            assert said(who, action, Target(ME, None, role)) == "yes"
+        assert policy.cell(who, Action.LIST_USERS) is SELF, "a list of one"
 
     def test_its_owner_creates_and_switches_nobody(self):
         who = actor(Role.OWNER, tenant_id=None)
@@ -409,7 +447,7 @@ class TestWhoIsNoUser:
             policy.require(system, action, Target(OTHER, AWAY, role))
             policy.require_assignable(system, role)
         assert policy.holds(system, "users.delete")
-        assert not policy.guards_last_owner(system)
+        assert policy.guards_last_owner(system) is False
 
 
 class TestLastOwner:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import re
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +56,39 @@ def test_passwords_have_both_cases_and_a_digit():
         assert re.search("[2-9]", password)
 
 
+def test_a_password_is_drawn_again_until_it_has_both_cases_and_a_digit(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    upper, lower, digits = (
+        [char for char in secrets.READABLE if is_one(char)]
+        for is_one in (str.isupper, str.islower, str.isdigit)
+    )
+
+    def first_of(*drawn: str) -> str:
+        """Return what is made where these are drawn, one after the other."""
+        chars = iter("".join(text.ljust(secrets.PASSWORD_LENGTH, text[-1]) for text in drawn))
+        monkeypatch.setattr("secrets.choice", lambda _: next(chars))
+        return secrets.make_password()
+
+    good = "Aa2".ljust(secrets.PASSWORD_LENGTH, "2")
+    for one, two in (upper, lower), (upper, digits), (lower, digits):
+        lacking = [each + two[0] for each in one] + [one[0] + each for each in two]
+        assert first_of(*lacking, "Aa2") == good
+    for each in secrets.READABLE:
+        others = {"A": upper, "a": lower, "2": digits}
+        enough = each + "".join(char for char, kind in others.items() if each not in kind)
+        assert first_of(enough, "zZ9").startswith(enough)
+
+
+def test_numbers_are_above_0_and_fit_into_64_bits(monkeypatch: pytest.MonkeyPatch):
+    made = {secrets.make_number() for _ in range(200)}
+    assert len(made) == 200
+    monkeypatch.setattr("secrets.randbits", lambda _: 0)
+    assert secrets.make_number() == 1
+    monkeypatch.setattr("secrets.randbits", lambda bits: (1 << bits) - 1)
+    assert 2**62 <= secrets.make_number() < 2**63
+
+
 def test_digest_is_sha256():
     assert secrets.digest("abc").hex() == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -80,6 +116,47 @@ def test_same_takes_bytes():
     assert secrets.same(b"ab", b"ab")
     assert not secrets.same(b"ab", b"abc")
     assert secrets.same("ü", "ü".encode())
+
+
+def test_what_is_no_text_is_compared_and_derived_from_too():
+    assert secrets.same("a\ud800", "a\ud800")
+    assert not secrets.same("a\ud800", "a?")
+    assert secrets.derive(KEY, "reset", "\ud800") != secrets.derive(KEY, "reset", "?")
+
+
+def by_hand(purpose: bytes, *parts: bytes) -> bytes:
+    """Return the MAC of these as it has been since the first version."""
+    whole = b"".join(len(part).to_bytes(8, "big") + part for part in (purpose, *parts))
+    return hmac.digest(KEY, whole, "sha256")
+
+
+def text_of(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+class TestWhatIsOutStaysGood:
+    """Links in mails, keys in the table and places in lists outlive the version that made them."""
+
+    def test_derived(self):
+        assert secrets.derive(KEY, "reset", 7, "x") == text_of(by_hand(b"reset", b"i7", b"sx"))
+
+    def test_signed(self):
+        old = text_of(by_hand(b"page", b"payload")[:16] + b"payload")
+        assert secrets.sign(KEY, "page", b"payload") == old
+        assert secrets.unsign(KEY, "page", old) == b"payload"
+        for last in range(64):  # whatever character it ends with
+            raw = bytes([0, last])
+            old = text_of(by_hand(b"page", raw)[:16] + raw)
+            assert secrets.sign(KEY, "page", raw) == old
+            assert secrets.unsign(KEY, "page", old) == raw
+
+    def test_sealed(self):
+        nonce = b"n" * 12
+        sealed = AESGCM(by_hand(b"seal", b"keys")).encrypt(nonce, b"plain", None)
+        assert secrets.unseal(KEY, "keys", text_of(nonce + sealed)) == b"plain"
+        now = secrets.seal(KEY, "keys", b"plain")
+        raw = base64.urlsafe_b64decode(now + "=" * (-len(now) % 4))
+        assert AESGCM(by_hand(b"seal", b"keys")).decrypt(raw[:12], raw[12:], None) == b"plain"
 
 
 def test_derive_is_stable():

@@ -62,7 +62,7 @@ async def replace(
         return
     await access.remove(tx, user.id, gone)
     await access.put(tx, user.id, new, granted_by=tx.actor.user_id)
-    await audit.write(
+    audit.write(
         tx, Action.SET_ACCESS, target_id=user.id, tenant_id=user.tenant_id, fields=("access",)
     )
 

@@ -8,7 +8,7 @@ from dragoman.rules.errors import Limited
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import HOUR, MINUTE, SECOND, Actor, User
 from dragoman.store import audit, failures
-from dragoman.store.engine import LOCK_GUESSES, Read, Tx
+from dragoman.store.engine import LOCK_GUESSES, Lock, Read, Tx
 
 PER_ADDRESS = 10
 """Failures in a minute on one account from one address."""
@@ -29,7 +29,7 @@ async def count(tx: Tx, account: str, address: str, window: int) -> int:
     Counted first and read after: the others wait for the row, so none goes by unseen.
     """
     await failures.add(tx, account, address, window)
-    _, number = await failures.find(tx, account, address)
+    (_, number), _ = await failures.find(tx, account, address)
     return number - 1
 
 
@@ -45,18 +45,18 @@ class Guess:
         self._account = account_of(directory, name, user)
         self._address = secrets.derive(directory.key, "address", actor.address)
 
-    async def must_be_open(self, at: Read | Tx) -> None:
-        """Raise Limited if there were too many failures.
+    @property
+    def lock(self) -> Lock:
+        """What a transaction has to hold that gives a verdict: one after the other on an account."""
+        return LOCK_GUESSES, int.from_bytes(secrets.digest(self._account)[:4], "big")
 
-        In a transaction, verdicts on one account are given one after the other from here on.
-        """
-        if isinstance(at, Tx):
-            key = int.from_bytes(secrets.digest(self._account)[:4], "big")
-            await at.lock(LOCK_GUESSES, key)
-        since, number = await failures.find(at, self._account, self._address)
+    async def must_be_open(self, at: Read | Tx) -> None:
+        """Raise Limited if there were too many failures."""
+        here, everywhere = await failures.find(at, self._account, self._address)
+        since, number = here
         if number >= PER_ADDRESS and since + MINUTE > at.now:
             raise Limited(_seconds(since + MINUTE - at.now))
-        since, number = await failures.find(at, self._account, "")
+        since, number = everywhere
         if number >= PER_ACCOUNT and since + HOUR > at.now:
             known = self._user and await failures.is_known(at, self._user.id, self._address)
             if not known:
@@ -67,17 +67,17 @@ class Guess:
         await failures.add(tx, self._account, self._address, MINUTE)
         await failures.add(tx, self._account, "", HOUR)
         user = self._user
-        await audit.write(
+        audit.write(
             tx,
             "sign_in_failed",
             target_id=user.id if user else 0,
             tenant_id=user.tenant_id if user else None,
         )
 
-    async def succeeded(self, tx: Tx) -> None:
+    def succeeded(self, tx: Tx) -> None:
         """Remember the address: it may try even while others are guessing."""
         if self._user is not None:
-            await failures.remember(tx, self._user.id, self._address)
+            failures.remember(tx, self._user.id, self._address)
 
 
 def _seconds(microseconds: int) -> int:

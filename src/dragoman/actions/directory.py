@@ -11,7 +11,7 @@ from dragoman.rules.policy import NOTHING_NARROWED
 from dragoman.settings import Settings
 from dragoman.store import tenants
 from dragoman.store.database import Database
-from dragoman.store.engine import Read, Tx
+from dragoman.store.engine import Lock, Read, Tx
 
 
 class Directory:
@@ -46,9 +46,11 @@ class Directory:
         """Read on this actor's behalf."""
         return self.database.read(actor, ahead)
 
-    def begin(self, actor: Actor) -> AbstractAsyncContextManager[Tx]:
+    def begin(
+        self, actor: Actor, *, holding: Lock | None = None
+    ) -> AbstractAsyncContextManager[Tx]:
         """Open the transaction of one change (see ``store.database.Database.begin``)."""
-        return self.database.begin(actor)
+        return self.database.begin(actor, holding=holding)
 
 
 def machine(name: str, contract: str = "system") -> Actor:

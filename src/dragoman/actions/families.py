@@ -52,7 +52,7 @@ async def refresh(
             raise Unauthenticated("inactive")
         if await tokens.spend(tx, found.token.id):
             credential = await give(tx, directory, user, kind, family=found.token.family)
-            await audit.write(tx, "refresh", target_id=user.id, tenant_id=user.tenant_id)
+            audit.write(tx, "refresh", target_id=user.id, tenant_id=user.tenant_id)
             return user, credential
     await _end_family(directory, visitor, found)  # somebody was faster with the same token
     raise Unauthenticated("unknown")
@@ -64,4 +64,4 @@ async def _end_family(directory: Directory, visitor: Actor, found: tokens.Standi
             await users.get(tx, found.user.id)
         await tokens.remove_family(tx, found.token.family)
         user = found.user
-        await audit.write(tx, "refresh_reused", target_id=user.id, tenant_id=user.tenant_id)
+        audit.write(tx, "refresh_reused", target_id=user.id, tenant_id=user.tenant_id)

@@ -155,7 +155,7 @@ async def _admit(
     must_hold(actor, await groups.held(tx, group.id))
     changed = await change(tx, group.id, user.id)
     if changed:
-        await audit.write(
+        audit.write(
             tx,
             Action.ASSIGN_PERMISSION,
             target_id=user.id,
@@ -181,7 +181,7 @@ async def _guard_members(tx: Tx, actor: Actor, group: Group) -> None:
 
 
 async def _note(tx: Tx, action: str, group: Group, told: Iterable[str] = ()) -> None:
-    await audit.write(
+    audit.write(
         tx,
         action,
         target_kind="group",

@@ -20,7 +20,7 @@ T = TypeVar("T")
 QUEUE_S = 10.0
 """So much work may wait in a burst; beyond it, callers are asked to come back."""
 
-STANDING_S = 0.4
+STANDING_S = 1.0
 """So much work may wait where it always waits: workers do not get callers in equal shares."""
 COST_S = 0.03
 """What a hash costs, until it is known."""

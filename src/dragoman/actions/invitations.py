@@ -100,14 +100,16 @@ async def invite(
         expires_at=tx.now + LASTS,
     )
     await _post(tx, made)
-    await _write(tx, "invite", made)
+    _write(tx, "invite", made)
     return made
 
 
 async def _hold_inviter(tx: Tx) -> None:
-    """Let nobody offer anything while being cut off: the cut takes back what it finds there."""
-    if tx.actor.user_id:
-        await users.get(tx, tx.actor.user_id)
+    """Let nobody offer anything while being cut off: the cut takes back what it finds there.
+
+    Raises NotFound for a machine: an invitation is somebody's word.
+    """
+    await users.get(tx, tx.actor.user_id)
 
 
 def _email_faults(email: str) -> list[Problem]:
@@ -135,15 +137,15 @@ async def _post(tx: Tx, invitation: Invitation) -> None:
     """Put the mail into the outbox; raises Limited where the address gets too many of them."""
     account = "invitation:" + secrets.digest(canonical(invitation.email)).hex()
     if await attempts.count(tx, account, "", HOUR) >= MAILS_AN_HOUR:
-        since, _ = await failures.find(tx, account, "")
+        _, (since, _) = await failures.find(tx, account, "")
         raise Limited(max(1, -(-(since + HOUR - tx.now) // SECOND)))
     payload = {"invitation": invitation.public_id, "generation": invitation.generation}
     text = msgspec.json.encode(payload).decode()
     await outbox.add(tx, KIND, user_id=None, recipient=invitation.email, payload=text)
 
 
-async def _write(tx: Tx, action: str, invitation: Invitation) -> None:
-    await audit.write(
+def _write(tx: Tx, action: str, invitation: Invitation) -> None:
+    audit.write(
         tx,
         action,
         target_kind="invitation",
@@ -179,7 +181,7 @@ async def resend(tx: Tx, public_id: str) -> Invitation:
     await access.hold_all(tx, found.resources, access.FULL)
     renewed = await invitations.renew(tx, found, tx.actor.user_id, tx.now + LASTS)
     await _post(tx, renewed)
-    await _write(tx, "resend_invitation", renewed)
+    _write(tx, "resend_invitation", renewed)
     return renewed
 
 
@@ -188,7 +190,7 @@ async def revoke(tx: Tx, public_id: str) -> None:
     policy.allow(tx.actor, Action.INVITE)
     found = await _pending(tx, public_id)
     await invitations.revoke(tx, found.id)
-    await _write(tx, "revoke_invitation", found)
+    _write(tx, "revoke_invitation", found)
 
 
 async def _pending(tx: Tx, public_id: str) -> Invitation:
@@ -266,9 +268,9 @@ async def accept(
         opened = [Access(resource, access.FULL) for resource in invitation.resources]
         await holdings.put(tx, user.id, opened, granted_by=invitation.inviter_id)
         given.append(await give(tx, directory, user, kind))
-        await users.signed_in(tx, user.id)
-        await attempts.Guess(directory, visitor, user.username, user).succeeded(tx)
-        await _write(tx, "accept_invitation", invitation)
+        users.signed_in(tx, user.id)
+        attempts.Guess(directory, visitor, user.username, user).succeeded(tx)
+        _write(tx, "accept_invitation", invitation)
 
     try:
         user = await newcomers.add(

@@ -82,7 +82,7 @@ async def add(
             user_id = await users.insert(tx, row)
         except Taken as taken:
             raise Invalid(Problem(taken.field, "taken")) from None
-        await audit.write(
+        audit.write(
             tx,
             action,
             target_id=user_id,

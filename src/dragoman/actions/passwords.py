@@ -26,4 +26,4 @@ async def store(tx: Tx, user: User, encoded: str, action: str) -> None:
     await users.cut_off(tx, user.id)
     await one_time.void(tx, user.id)
     await outbox.drop_of(tx, user.id)
-    await audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=("password",))
+    audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=("password",))

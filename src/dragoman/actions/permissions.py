@@ -75,7 +75,7 @@ async def _change(
     wanted = await known(tx, ids, problems)
     must_hold(actor, wanted)
     if await change(tx, user.id, [permission.id for permission in wanted]):
-        await audit.write(
+        audit.write(
             tx,
             Action.ASSIGN_PERMISSION,
             target_id=user.id,

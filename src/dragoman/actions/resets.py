@@ -48,7 +48,7 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
         payload = msgspec.json.encode({"generation": row.generation}).decode()
         await outbox.drop_of(tx, user.id)
         await outbox.add(tx, RESET, user_id=user.id, recipient=user.email, payload=payload)
-        await audit.write(tx, "request_reset", target_id=user.id, tenant_id=user.tenant_id)
+        audit.write(tx, "request_reset", target_id=user.id, tenant_id=user.tenant_id)
 
 
 async def _holder(tx: Tx, found: User | None, email: str) -> User | None:

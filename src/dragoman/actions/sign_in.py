@@ -70,8 +70,8 @@ async def sign_up(
         if kind is None:
             return
         given.append(await give(tx, directory, user, kind))
-        await people.signed_in(tx, user.id)
-        await attempts.Guess(directory, visitor, user.username, user).succeeded(tx)
+        people.signed_in(tx, user.id)
+        attempts.Guess(directory, visitor, user.username, user).succeeded(tx)
 
     faults = list(problems)
     user = await newcomers.add(
@@ -103,25 +103,25 @@ async def sign_in(
     Unknown, wrong, inactive and deleted are alike: BadCredentials after exactly one hash
     verification. Raises Limited after too many failures.
     """
+    directory.hashing.gate.look()
     read = directory.read(visitor)
-    user = await people.find_by_name(read, name)
+    user, encoded = await people.find_with_hash(read, name) or (None, "")
     if user and by_email and canonical(user.email) != canonical(name.strip()):
-        user = None
+        user, encoded = None, ""
     guess = attempts.Guess(directory, visitor, name, user)
     await guess.must_be_open(read)
-    encoded = await people.password_hash(read, user.id) if user else ""
     right = await directory.hashing.verify(password, encoded)
     credential: Credential | None = None
-    async with directory.begin(visitor) as tx:
+    async with directory.begin(visitor, holding=guess.lock) as tx:
         await guess.must_be_open(tx)
         now = await _enters(tx, user, encoded) if user and right else None
         if now is None:
             await guess.failed(tx)
         else:
-            await guess.succeeded(tx)
-            await people.signed_in(tx, now.id)
+            guess.succeeded(tx)
+            people.signed_in(tx, now.id)
             credential = await give(tx, directory, now, kind)
-            await audit.write(tx, "sign_in", target_id=now.id, tenant_id=now.tenant_id)
+            audit.write(tx, "sign_in", target_id=now.id, tenant_id=now.tenant_id)
     if now is None or credential is None:
         raise BadCredentials
     with contextlib.suppress(Unavailable):
@@ -138,18 +138,18 @@ async def _rehash(
     fresh = await directory.hashing.hash(password)
     async with directory.begin(actor) as tx:
         with contextlib.suppress(NotFound):
-            await people.get(tx, user_id)  # held: nobody sets another one meanwhile
-            if await people.password_hash(tx, user_id) == encoded:
+            _, now = await people.get_with_hash(tx, user_id)
+            if now == encoded:  # nobody has set another one, and nobody can meanwhile
                 await people.set_hash(tx, user_id, fresh)
 
 
 async def _enters(tx: Tx, user: User, encoded: str) -> User | None:
     """Return the user as it stands now, unless it was switched off or got another password."""
     try:
-        now = await people.get(tx, user.id)
+        now, its_hash = await people.get_with_hash(tx, user.id)
     except NotFound:
         return None
-    if not now.active or await people.password_hash(tx, now.id) != encoded:
+    if not now.active or its_hash != encoded:
         return None
     return now if await hold_tenant(tx, now) else None
 
@@ -185,7 +185,7 @@ async def change_password(
         await guess.must_be_open(read)
         encoded = await people.password_hash(read, user.id)
         right = await directory.hashing.verify(current, encoded)
-        async with directory.begin(actor) as tx:  # a verdict, whatever else is wrong
+        async with directory.begin(actor, holding=guess.lock) as tx:  # whatever else is wrong
             await guess.must_be_open(tx)
             if not right:
                 await guess.failed(tx)

@@ -103,7 +103,7 @@ async def rotate(tx: Tx, directory: Directory) -> str:
     await tx.lock(LOCK_KEYS)
     await signing_keys.retire(tx)
     key = await _make(tx, directory)
-    await audit.write(tx, "keys.rotate", target_kind="signing_key")
+    audit.write(tx, "keys.rotate", target_kind="signing_key")
     return key.kid
 
 

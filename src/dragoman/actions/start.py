@@ -47,7 +47,7 @@ async def prepare(directory: Directory) -> Welcome | None:
             row = {"public_id": str(uuid.uuid4()), "name": name}
             blank = {"email": "", "url": "", "description": "", "active": True}
             tenant_id = await tenants.insert(tx, {**row, "slug": settings.tenant, **blank})
-            await audit.write(
+            audit.write(
                 tx,
                 Action.CREATE_TENANT,
                 target_kind="tenant",

@@ -90,7 +90,7 @@ async def create(tx: Tx, new: TenantChanges, *, problems: Iterable[Problem] = ()
     given = {n: v for n, v in msgspec.structs.asdict(new).items() if v is not UNSET}
     blank = {"email": "", "url": "", "description": "", "active": True}
     tenant_id = await tenants.insert(tx, {"public_id": str(uuid.uuid4()), **blank, **given})
-    await audit.write(
+    audit.write(
         tx,
         Action.CREATE_TENANT,
         target_kind="tenant",
@@ -156,7 +156,7 @@ async def update(
             if not await ranks.has_superadmin_outside(tx, tenant_id):
                 raise LastSuperadmin
             await tenants.cut_off(tx, tenant_id)
-        await audit.write(
+        audit.write(
             tx,
             Action.UPDATE_TENANT,
             target_kind="tenant",
@@ -174,13 +174,13 @@ async def delete(tx: Tx, tenant_id: int, *, home: str) -> None:
     """
     policy.require_tenant(tx.actor, Action.DELETE_TENANT, tenant_id)
     tenant = await tenants.get(tx, tenant_id, to_change=True)
-    if canonical(tenant.slug) == canonical(home):
-        raise Forbidden(Reason.REACH)
     if await tenants.is_inhabited(tx, tenant_id):
         raise InUse
+    if canonical(tenant.slug) == canonical(home):
+        raise Forbidden(Reason.REACH)
     await tenants.save(tx, tenant, {"deleted_at": tx.now})
     await tenants.cut_off(tx, tenant_id)
-    await audit.write(
+    audit.write(
         tx,
         Action.DELETE_TENANT,
         target_kind="tenant",

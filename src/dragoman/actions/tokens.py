@@ -138,12 +138,12 @@ async def give(
         family = family or secrets.make_number()
         refresh = secrets.make_urlsafe()
         until = tx.now + min(kind.refresh_lasts, longest)
-        await _insert(tx, user, kind, REFRESH, refresh, family, until, until)
+        _insert(tx, user, kind, REFRESH, refresh, family, until, until)
     if kind.claims is not None:
         secret = await signing.sign(tx, directory, _claims(tx, directory, user, kind, ends))
     else:
         secret = kind.make()
-    await _insert(tx, user, kind, kind.kind, secret, family, idle, ends)
+    _insert(tx, user, kind, kind.kind, secret, family, idle, ends)
     return Credential(secret, ends, refresh)
 
 
@@ -159,7 +159,7 @@ async def hold_tenant(tx: Tx, user: User) -> bool:
     return tenant.active and not (own and tenant.auth_epoch != tx.actor.tenant_epoch)
 
 
-async def _insert(
+def _insert(
     tx: Tx,
     user: User,
     kind: Kind,
@@ -169,7 +169,7 @@ async def _insert(
     idle_until: int,
     expires_at: int,
 ) -> None:
-    await tokens.insert(
+    tokens.insert(
         tx,
         user_id=user.id,
         digest=secrets.digest(secret),
@@ -208,7 +208,7 @@ async def issue(tx: Tx, directory: Directory, user_id: int, kind: Kind) -> Crede
     if not user.active or not await hold_tenant(tx, user):
         raise Inactive
     credential = await give(tx, directory, user, kind)
-    await audit.write(tx, Action.ISSUE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
+    audit.write(tx, Action.ISSUE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return credential
 
 
@@ -221,7 +221,7 @@ async def sign_out(tx: Tx, *, everywhere: bool = False) -> None:
         await tokens.remove_of(tx, actor.user_id, contract=actor.contract)
     else:
         await tokens.remove(tx, actor.token_id)
-    await audit.write(tx, "sign_out", target_id=actor.user_id, tenant_id=actor.tenant_id)
+    audit.write(tx, "sign_out", target_id=actor.user_id, tenant_id=actor.tenant_id)
 
 
 async def revoke(tx: Tx, user_id: int, *, secret: str = "") -> int:
@@ -234,7 +234,7 @@ async def revoke(tx: Tx, user_id: int, *, secret: str = "") -> int:
     policy.require(tx.actor, Action.REVOKE_TOKEN, user)
     digest = secrets.digest(secret) if secret else b""
     ended = await tokens.remove_of(tx, user.id, contract=tx.actor.contract, digest=digest)
-    await audit.write(tx, Action.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
+    audit.write(tx, Action.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return ended
 
 

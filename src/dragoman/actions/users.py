@@ -273,5 +273,5 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     if erase:
         await invitations.erase_of(tx, canonical(user.email), user.id)
     await users.remove(tx, user, erase=erase)
-    await audit.write(tx, Action.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
+    audit.write(tx, Action.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
     return user

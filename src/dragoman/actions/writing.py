@@ -35,7 +35,7 @@ async def write(tx: Tx, user: User, changed: dict[str, Any], action: str) -> Use
         await users.cut_off(tx, user.id)
     if changed.get("active") is False or changed.get("role", user.role) > user.role:
         await invitations.revoke_of(tx, user.id)
-    await audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=told)
+    audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=told)
     return await users.get(tx, user.id)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
-import socket
 import sys
 import threading
 import time
@@ -15,13 +15,15 @@ import msgspec
 from granian import _signals
 from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from dragoman import app
 from dragoman.actions.start import Welcome
+from dragoman.cli.address import claimed
 from dragoman.cli.directory import stands_at
-from dragoman.cli.errors import ERROR, Told
+from dragoman.cli.last_calls import last_calls
 from dragoman.settings import Settings, load
 
 WORKERS = "_DRAGOMAN_WORKERS"
@@ -29,6 +31,14 @@ PUBLIC_URL = "DRAGOMAN_PUBLIC_URL"
 DRAIN_S = 8
 """What is under way at the end has so many seconds; Docker kills after 10."""
 INSIST_EVERY_S = 0.5
+HEADERS_MS = 20_000
+"""So long a request's headers may take, and a connection may be idle (milliseconds)."""
+HEADERS_SIZE = 64 * 1024
+"""No request's headers need more (bytes); as much may be held for every connection."""
+CONNECTIONS = 4096
+"""So many connections a worker holds, idle and slow ones included; more wait to be accepted."""
+FILES = 128
+"""What a worker opens besides connections: the database, libraries, pipes."""
 ORPHAN_EVERY_S = 1.0
 ENDS = (signal.SIGTERM, signal.SIGINT)
 
@@ -60,7 +70,7 @@ def _told_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
         nonlocal told
         if not told:
             told = True
-            event.set()
+            loop.call_later(last_calls(), event.set)
 
     for name in ENDS:
         loop.add_signal_handler(name, tell)
@@ -75,7 +85,11 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """
     for name in ENDS:
         signal.signal(name, _end)
-    address = _free_address(host, port)
+    with claimed(host, port) as address:
+        _listen(settings, host, address, port, workers)
+
+
+def _listen(settings: Settings, host: str, address: str, port: int, workers: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     if settings.public_url == Settings().public_url:
         near = "127.0.0.1" if host in {"0.0.0.0", "::"} else shown  # noqa: S104
@@ -96,10 +110,20 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         websockets=False,
         workers=workers,
         backlog=1024,
+        backpressure=connections(),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS, max_buffer_size=HEADERS_SIZE),
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_S,
         log_level=LogLevels.warning,
     ).serve()
+
+
+def connections() -> int:
+    """Return how many connections a worker holds, within the files that it may open."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    return max(1, min(CONNECTIONS, files - FILES))
 
 
 async def _prepare(settings: Settings) -> Welcome | None:
@@ -153,24 +177,6 @@ def _start_anew() -> None:
 
 def _end(*_: Any) -> NoReturn:
     sys.exit(0)
-
-
-def _free_address(host: str, port: int) -> str:
-    """Return the host's IP address; raises Told if the port cannot be had there.
-
-    Granian itself would share it with whoever listens there already.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return str(address[0])
-    except OSError as fault:
-        why = fault.strerror or str(fault)
-        raise Told(ERROR, f"cannot listen at {host} port {port}: {why}") from None
 
 
 def _greet(settings: Settings, welcome: Welcome | None, address: str) -> None:

@@ -183,7 +183,7 @@ def url_problems(text: str, field: str = "url", *, limit: int = LIMITS["url"]) -
 def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host.strip("[]"))
-        return host.startswith("[") or ":" not in host
+        return host.startswith("[") == (":" in host)  # brackets are for IPv6: RFC 3986, 3.2.2
     except ValueError:
         pass
     labels = host.removesuffix(".").split(".")

@@ -8,7 +8,13 @@ from dragoman.store.gate import Gate
 
 LONGEST_S = 2.0
 """So much of the loop's own work may wait in a burst."""
-TARGET_S = 0.1
+TARGET_S, HELD_S = 0.1, 0.05
+"""Two hundred lists on connections of their own are not too many; a refusal stands in the same queue."""
+PATIENCE_S = 0.2
+"""What the loop does takes less than a thousandth of a second: its bursts are short.
+
+But clients that are slow to send their bodies are no queue: ``bodies.LATE_S`` must be shorter.
+"""
 
 
 class Admission:
@@ -18,7 +24,15 @@ class Admission:
     """
 
     def __init__(self) -> None:
-        self._gate = Gate("requests", 1, longest_s=LONGEST_S, cost_s=0.0002, target_s=TARGET_S)
+        self._gate = Gate(
+            "requests",
+            1,
+            longest_s=LONGEST_S,
+            cost_s=0.0002,
+            target_s=TARGET_S,
+            patience_s=PATIENCE_S,
+            held_s=HELD_S,
+        )
         self._worked_s: float | None = None  # not known before its thread has answered one
 
     def enter(self, hashing: int) -> None:

@@ -1,4 +1,4 @@
-"""Answers in JSON, made without a detour: most answers are one encoded struct."""
+"""What answers have in common: JSON made without a detour, and the headers that all of them carry."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import Any
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ALWAYS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+"""What every answer carries, unless it says otherwise itself."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,3 +49,27 @@ class JSON(Response):
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
                 for name, value in headers.items()
             ]
+
+
+def complete(headers: list[tuple[bytes, bytes]]) -> None:
+    """Add what every answer carries to the headers of one."""
+    given = [name for name, _ in headers]
+    headers += [each for each in ALWAYS if each[0] not in given]
+
+
+class Completed:
+    """An ASGI application whose answers are completed (those of contracts do it themselves)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve as the application does."""
+
+        async def completed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = list(message["headers"])
+                complete(message["headers"])
+            await send(message)
+
+        await self._app(scope, receive, completed)

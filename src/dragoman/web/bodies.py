@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
@@ -17,7 +18,13 @@ from starlette.requests import ClientDisconnect, Request
 from dragoman.rules.errors import BadRequest, NotAnObject, TooLarge, UnsupportedMedia
 
 LIMIT = 256 * 1024
-DEADLINE_S = 30.0
+DEADLINE_S = 20.0
+LATE_S = 0.1
+"""A client that has not sent its body by then is late: what it waits for is not our work."""
+TURNS = 3
+"""A body that is there reaches its request within so many turns of the event loop."""
+PIECES = 4096
+"""Each piece costs the same work, however small it is; nobody sends a body in more of them."""
 DEPTH = 32
 FIELDS = 1000
 
@@ -29,8 +36,47 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
 
+class Late:
+    """How many requests wait for a client that takes its time to send their bodies."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextlib.contextmanager
+    def watched(self) -> Generator[None]:
+        """Count whoever is in this block for longer than ``LATE_S``, for as long as it is.
+
+        Not one whose body is there already, in a loop that has not come round to it.
+        """
+        loop = asyncio.get_running_loop()
+        late = False
+
+        def turn(left: int) -> None:
+            nonlocal late, waiting
+            if left:
+                waiting = loop.call_soon(turn, left - 1)
+            else:
+                late = True
+                self.count += 1
+
+        waiting: asyncio.Handle = loop.call_later(LATE_S, turn, TURNS)
+        try:
+            yield
+        finally:
+            waiting.cancel()
+            self.count -= late
+
+
+LATE = Late()
+"""This process's: it has one event loop."""
+
+
 async def raw(request: Request, limit: int = LIMIT) -> bytes:
-    """Return the body; raises TooLarge beyond ``limit`` bytes, BadRequest when it takes too long."""
+    """Return the body.
+
+    Raises TooLarge beyond ``limit`` bytes; BadRequest when it takes too long, comes in more than
+    ``PIECES``, or ends early.
+    """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > limit):
         raise TooLarge(limit)
@@ -38,11 +84,14 @@ async def raw(request: Request, limit: int = LIMIT) -> bytes:
     size = 0
     try:
         async with asyncio.timeout(DEADLINE_S):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(limit)
-                chunks.append(chunk)
+            with LATE.watched():
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > limit:
+                        raise TooLarge(limit)
+                    chunks.append(chunk)
+                    if len(chunks) > PIECES:
+                        raise BadRequest("the body came in too many pieces")
     except TimeoutError:
         raise BadRequest("the body took too long") from None
     except ClientDisconnect:

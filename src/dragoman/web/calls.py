@@ -23,6 +23,8 @@ from dragoman.rules.policy import Narrowing
 from dragoman.store.engine import Read, Tx
 from dragoman.web import health, limits
 from dragoman.web.admission import ADMISSION
+from dragoman.web.answers import complete
+from dragoman.web.bodies import LATE
 from dragoman.web.credentials import authenticate
 from dragoman.web.logs import UNSAID, log
 
@@ -79,7 +81,8 @@ class Endpoint(msgspec.Struct, frozen=True):
 class Call:
     """A request at a contract. ``actor`` is a visitor until a credential says who it is.
 
-    ``names`` says what this request's form calls the directory's fields, for its errors.
+    ``names`` says what this request's form calls the directory's fields, for its errors; a handler
+    whose errors are worded otherwise than the contract's sets ``voice``.
     """
 
     def __init__(self, request: Request, directory: Directory, contract: Contract) -> None:
@@ -90,6 +93,7 @@ class Call:
         self.request_id = given if given and _SANE_ID.fullmatch(given) else new_id()
         self.address = limits.address_of(request, directory.settings)
         self.names: Mapping[str, str] = {}
+        self.voice = contract.voice
         self.user: User | None = None
         self.ahead: User | None = None
         self.actor = Actor(
@@ -160,7 +164,7 @@ class Resource:
         request = Request(scope, receive)
         call = Call(request, self._directory, self._contract)
         try:
-            ADMISSION.enter(self._directory.hashing.gate.inside)
+            ADMISSION.enter(self._directory.hashing.gate.inside + LATE.count)
             try:
                 response = await self._answer(call)
             finally:
@@ -168,11 +172,12 @@ class Resource:
         except ClientDisconnect:
             return
         except Exception as fault:  # noqa: BLE001 - whatever it is, the dialect answers it
-            response = self._contract.voice(call, fault)
+            response = call.voice(call, fault)
             _note(call, fault)
         if self._contract.finish is not None:
             self._contract.finish(call, response)
-        _complete(response.raw_headers, call.request_id)
+        complete(response.raw_headers)
+        response.raw_headers.append((b"x-request-id", call.request_id.encode()))
         if request.method == "HEAD":
             response = await _headless(response)
         try:
@@ -207,16 +212,6 @@ class Resource:
             raise
         if call.contract.limits_users:
             limits.take_of_user(call.directory.settings, call.actor.user_id)
-
-
-_ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-
-
-def _complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
-    """Add what every answer carries, where it does not say otherwise itself."""
-    given = [name for name, _ in headers]
-    headers += [each for each in _ALWAYS if each[0] not in given]
-    headers.append((b"x-request-id", request_id.encode()))
 
 
 async def _headless(response: Response) -> Response:

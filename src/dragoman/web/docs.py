@@ -29,7 +29,7 @@ Field = tuple[str, Node, bool]  # name, schema, whether required
 
 _HEADERS = {
     "Cache-Control": "no-cache",  # kept, but asked for again: the ETag makes that cheap
-    "Content-Security-Policy": "default-src 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }

@@ -42,7 +42,11 @@ def _seconds(contract: str) -> Histogram:
 
 
 def routes(directory: Directory, head: str) -> list[Route]:
-    """Return /healthz, /readyz and /metrics; ``head`` is the migration this code wants."""
+    """Return /healthz, /readyz and /metrics; ``head`` is the migration this code wants.
+
+    A database that is ahead is served as well: migrations only add, so that the nodes of the
+    version before go on while those of the next one start.
+    """
 
     async def alive(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -52,7 +56,7 @@ def routes(directory: Directory, head: str) -> list[Route]:
             version = await directory.database.driver.alive()
         except Unavailable:
             return _not_ready("database")
-        return JSONResponse({"status": "ready"}) if version == head else _not_ready("migrations")
+        return JSONResponse({"status": "ready"}) if version >= head else _not_ready("migrations")
 
     async def metrics(_: Request) -> Response:
         HASHES_WAITING.set(directory.hashing.gate.inside)

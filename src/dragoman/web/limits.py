@@ -16,7 +16,26 @@ from starlette.requests import Request
 from dragoman.rules.errors import Limited
 from dragoman.settings import Rate, Settings
 
-_limiter = FixedWindowRateLimiter(MemoryStorage())
+_storage = MemoryStorage()
+_limiter = FixedWindowRateLimiter(_storage)
+SET_BACK_S = 1.0
+"""A clock that is so much earlier than before was set, not corrected little by little."""
+
+
+class _Clock:
+    """The latest time of day that was seen; windows end by it."""
+
+    seen_s = 0.0
+
+    def look(self) -> None:
+        """Forget every window if the clock was set back: they would last as much longer."""
+        now_s = time.time()
+        if now_s < self.seen_s - SET_BACK_S:
+            _storage.reset()
+        self.seen_s = now_s
+
+
+_clock = _Clock()
 
 
 @lru_cache(maxsize=8)
@@ -35,6 +54,7 @@ def take(settings: Settings, address: str) -> None:
 def _take(rate: Rate, *key: str) -> None:
     if not rate.count:
         return
+    _clock.look()
     item = _item(rate.count, rate.seconds)
     if not _limiter.hit(item, *key):
         resets = _limiter.get_window_stats(item, *key).reset_time

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import msgspec
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dragoman.web.answers import Completed
 from dragoman.web.calls import Nowhere, Resource
 
 
@@ -30,16 +31,16 @@ class Paths:
 
     def __init__(self, routes: Iterable[Route], nowhere: Nowhere) -> None:
         self.routes = tuple(routes)
-        self._table = [(_pattern_of(route), route, route.endpoint) for route in self.routes]
+        self._table = [(_pattern_of(route), route, _served(route)) for route in self.routes]
         self._nowhere = nowhere
 
     @property
     def ways(self) -> tuple[Way, ...]:
         """The paths that resources answer, in order."""
         return tuple(
-            Way(pattern, not route.param_convertors, endpoint.methods)
-            for pattern, route, endpoint in self._table
-            if isinstance(endpoint, Resource)
+            Way(pattern, not route.param_convertors, app.methods)
+            for pattern, route, app in self._table
+            if isinstance(app, Resource)
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,16 +51,18 @@ class Paths:
             bare = bare[:-1]
             scope["dragoman.path"] = path
             scope["path"] = path[:-1]
-        for pattern, route, endpoint in self._table:
+        for pattern, route, app in self._table:
             if found := pattern.match(bare):
                 scope["path_params"] = found.groupdict()
                 scope["route"] = route
-                if isinstance(endpoint, Resource):
-                    await endpoint(scope, receive, send)
-                else:
-                    await route.handle(scope, receive, send)
+                await app(scope, receive, send)
                 return
         await self._nowhere(scope, receive, send)
+
+
+def _served(route: Route) -> ASGIApp:
+    """Return what answers a route: a resource itself, anything else as Starlette does it."""
+    return route.endpoint if isinstance(route.endpoint, Resource) else Completed(route.handle)
 
 
 def _pattern_of(route: Route) -> re.Pattern[str]:

@@ -19,6 +19,8 @@ import requests
 
 from tests.support.server import Server, free_port, serving
 
+pytestmark = pytest.mark.usefixtures("real_hashes")
+
 WAIT_S = 30
 KAVEH = {
     "first_name": "kaveh",

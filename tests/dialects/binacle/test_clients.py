@@ -20,6 +20,8 @@ from joserfc.jwk import KeySet
 
 from tests.support.server import Server
 
+pytestmark = pytest.mark.usefixtures("real_hashes")
+
 WAIT_S = 30
 ADMIN, PASSWORD = "admin@site.test", "violet-Kettle-42"
 

@@ -21,6 +21,8 @@ import requests
 from tests.support.mailbox import Mailbox, mailbox, text_of
 from tests.support.server import Server
 
+pytestmark = pytest.mark.usefixtures("real_hashes")
+
 WAIT_S = 30
 PASSWORD = "violet-Kettle-42"
 BASES = ("/vsay", "", "/v1", "/vsay/v1")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -15,7 +13,7 @@ from dragoman.actions import offers, roster, tokens
 from dragoman.actions.directory import machine
 from dragoman.rules import secrets
 from dragoman.rules.model import DAY, Role
-from dragoman.settings import Rate
+from dragoman.settings import Rate, Settings
 from dragoman.store import invitations
 from tests.support.databases import Shelf
 from tests.support.schema_checks import Aims, Caller, Document
@@ -33,18 +31,6 @@ def ids(world: World) -> dict[str, list[Any]]:
     return {"id": [f"usr_{world.people[name].public_id}" for name in (*reach, "gus", *reach)]}
 
 
-DOCUMENT = Document(
-    "vsay",
-    Aims(
-        paths=ids,
-        unique={"email": "new{}@fresh.test"},
-        bodies={
-            "POST /auth/login": {"email": "olga@acme.test", "password": PASSWORD},
-            "POST /auth/refresh": REFRESH,
-        },
-        spends=frozenset({"POST /auth/logout"}),
-    ),
-)
 BY_SECRET = {
     "GET /users/invitations/{invitation}",
     "POST /users/invitations/{invitation}/accept",
@@ -59,10 +45,10 @@ class Offers(msgspec.Struct):
     secrets: list[str]
 
 
-async def invite(caller: Caller) -> Offers:
+async def invite(settings: Settings) -> Offers:
     """Let olga invite many, and give her a refresh token."""
     made = Offers([], [])
-    async with app.opened(caller.settings) as directory, directory.begin(machine("tests")) as tx:
+    async with app.opened(settings) as directory, directory.begin(machine("tests")) as tx:
         olga = await roster.find(tx, username="olga")
         for number in range(OFFERS):
             found = await invitations.insert(
@@ -78,41 +64,41 @@ async def invite(caller: Caller) -> Offers:
             )
             made.ids.append(f"inv_{found.public_id}")
             made.secrets.append(offers.secret_of(directory, found))
-        credential = await tokens.give(tx, directory, olga, DOCUMENT.contract.kind)
+        credential = await tokens.give(tx, directory, olga, app.kind_of("vsay"))
         REFRESH["refresh_token"] = credential.refresh
     return made
 
 
-@contextmanager
-def calling(shelf: Shelf, backend: str, who: str) -> Iterator[tuple[Caller, Offers]]:
-    """Let somebody call in a fresh world with invitations in it, as often as it likes."""
-    with DOCUMENT.calling(shelf, backend, who) as caller:
-        made = asyncio.run(invite(caller))
-        unlimited = msgspec.structs.replace(caller.settings, user_rate=Rate(0, 1))
-        DOCUMENT.stage.application = app.create(unlimited)
-        yield caller, made
+def prepare(caller: Caller) -> None:
+    """Put invitations into a fresh world, and let everybody call as often as they like."""
+    made = asyncio.run(invite(caller.settings))
+    for operation in caller.document.operations:
+        known = made.secrets if operation.label in BY_SECRET else made.ids
+        caller.at[operation.label] = {"invitation": known}
+    unlimited = msgspec.structs.replace(caller.settings, user_rate=Rate(0, 1))
+    caller.document.stage.application = app.create(unlimited)
 
 
-def aim(caller: Caller, made: Offers, operation: Any) -> None:
-    """Let paths of invitations hold what they are to hold there: a secret or an id."""
-    known = made.secrets if operation.label in BY_SECRET else made.ids
-    caller.there = {**caller.there, "invitation": known}
-
-
-def try_some(caller: Caller, made: Offers, every: int) -> None:
-    """Send each n-th of the systematic requests for every operation."""
-    for operation in DOCUMENT.operations:
-        aim(caller, made, operation)
-        for number, case in enumerate(DOCUMENT.systematic(operation, every)):
-            caller.try_out(case, number)
+DOCUMENT = Document(
+    "vsay",
+    Aims(
+        paths=ids,
+        prepare=prepare,
+        unique={"email": "new{}@fresh.test"},
+        bodies={
+            "POST /auth/login": {"email": "olga@acme.test", "password": PASSWORD},
+            "POST /auth/refresh": REFRESH,
+        },
+        spends=frozenset({"POST /auth/logout"}),
+    ),
+)
 
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("operation", DOCUMENT.operations, ids=lambda operation: operation.label)
 def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None:
     """For every endpoint, asked by an admin."""
-    with calling(shelf, "sqlite", "olga") as (caller, made):
-        aim(caller, made, operation)
+    with DOCUMENT.calling(shelf, "sqlite", "olga") as caller:
         DOCUMENT.try_everything(caller, operation)
     reached = {status for _, status in caller.statuses}
     assert reached & {200, 201}, caller.statuses
@@ -124,8 +110,8 @@ def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None
 @pytest.mark.parametrize("who", ["root", "mia", "vic", "nobody"])
 def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
     """Asked by a platform administrator, a member, a viewer, and by who has no credential."""
-    with calling(shelf, "sqlite", who) as (caller, made):
-        try_some(caller, made, every=7)
+    with DOCUMENT.calling(shelf, "sqlite", who) as caller:
+        DOCUMENT.try_some(caller, every=7)
     done = {label for label, status in caller.statuses if status < 300}
     reading = {"GET /users", "GET /users/{id}", "GET /auth/me", "POST /auth/logout"}
     if who == "nobody":
@@ -138,5 +124,5 @@ def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
 @pytest.mark.parametrize("who", ["olga", "mia"])
 def test_answers_are_the_same_ones_on_postgresql(shelf: Shelf, who: str) -> None:
     """Fewer of them: what differs is the store alone."""
-    with calling(shelf, "postgresql", who) as (caller, made):
-        try_some(caller, made, every=9)
+    with DOCUMENT.calling(shelf, "postgresql", who) as caller:
+        DOCUMENT.try_some(caller, every=9)

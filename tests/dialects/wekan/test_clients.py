@@ -19,6 +19,8 @@ import requests
 
 from tests.support.server import Server, serving
 
+pytestmark = pytest.mark.usefixtures("real_hashes")
+
 WAIT_S = 30
 ID = re.compile("[23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz]{17}")
 TOKEN = re.compile("[A-Za-z0-9_-]{43}")

@@ -105,8 +105,10 @@ def _by_field(
     return told
 
 
-def filters(call: Call, fault: errors.Invalid) -> Response:
-    """Say what is wrong with a list's filters."""
+def filters(call: Call, fault: Exception) -> Response:
+    """Say what is wrong with a list's filters; the rest as everywhere."""
+    if not isinstance(fault, errors.Invalid):
+        return VOICE(call, fault)
     return answer(400, _by_field(call, fault.problems, lambda p: FILTERS[p.code](p.detail)))
 
 
@@ -141,8 +143,10 @@ def _beyond(call: Call) -> str:
     return "Cannot assign SuperAdmin role"
 
 
-def assigning(call: Call, fault: errors.Failure) -> Response | None:
-    """Say why a role was not assigned, in that endpoint's own form; None: as everywhere."""
+def assigning(call: Call, fault: Exception) -> Response:
+    """Say why a role was not assigned, in that endpoint's own form; the rest as everywhere."""
+    if isinstance(fault, errors.Invalid):
+        return answer(400, {"error": "Invalid role"})
     if isinstance(fault, errors.NotFound) and call.actor.role is Role.OWNER:
         return answer(403, {"error": "Cannot modify users from other tenants"})
     if isinstance(fault, errors.NoTenant):
@@ -150,7 +154,7 @@ def assigning(call: Call, fault: errors.Failure) -> Response | None:
     if isinstance(fault, errors.LastSuperadmin):
         return answer(400, {"error": "At least one active SuperAdmin must remain."})
     if not isinstance(fault, errors.Forbidden):
-        return None
+        return VOICE(call, fault)
     said = {
         Reason.FUNCTION: "Insufficient permissions",
         Reason.CONFER: _beyond(call),

@@ -11,7 +11,7 @@ from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import answer, filters
 from dragoman.dialects.wiwebb.schemas import tenant_out
 from dragoman.dialects.wiwebb.users import envelope, page_size, turn_to
-from dragoman.rules.errors import Invalid, Problem
+from dragoman.rules.errors import Problem
 from dragoman.rules.fields import words_of
 from dragoman.rules.model import Page, TenantChanges
 from dragoman.web import bodies, forms, pages
@@ -20,6 +20,7 @@ from dragoman.web.calls import Call
 
 async def listing(call: Call) -> Response:
     """GET /tenants/: one page."""
+    call.voice = filters
     query = pages.query_of(call)
     size = page_size(query)
     problems: list[Problem] = []
@@ -40,10 +41,7 @@ async def listing(call: Call) -> Response:
             problems=problems,
         )
 
-    try:
-        number, found = await turn_to(query, size, page)
-    except Invalid as fault:
-        return filters(call, fault)
+    number, found = await turn_to(query, size, page)
     body: dict[str, Any] = envelope(call, query, number, size, found.count)
     body["results"] = [tenant_out(counted) for counted in found.rows]
     return answer(200, body)

@@ -10,7 +10,7 @@ from dragoman.actions import roster, users
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import answer, assigning, filters
 from dragoman.dialects.wiwebb.schemas import ROLES, part_of, user_out
-from dragoman.rules.errors import Failure, Invalid, Problem
+from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.fields import words_of
 from dragoman.rules.model import Filter, Order, Page, Role, User, UserChanges
 from dragoman.web import bodies, forms, pages
@@ -19,6 +19,7 @@ from dragoman.web.calls import Call, number_of
 
 async def listing(call: Call) -> Response:
     """GET /users/: one page."""
+    call.voice = filters
     query = pages.query_of(call)
     wanted, problems = _filter(query)
     orders = _orders(query.get("ordering", ""))
@@ -32,10 +33,7 @@ async def listing(call: Call) -> Response:
             read, wanted, orders, limit=size, offset=offset, after=after, problems=problems
         )
 
-    try:
-        number, found = await turn_to(query, size, page)
-    except Invalid as fault:
-        return filters(call, fault)
+    number, found = await turn_to(query, size, page)
     body = envelope(call, query, number, size, found.count, found.after)
     body["results"] = [user_out(user) for user in found.rows]
     return answer(200, body)
@@ -164,19 +162,14 @@ async def delete(call: Call) -> Response:
 
 async def assign_role(call: Call) -> Response:
     """POST /users/{id}/assign-role/."""
+    call.voice = assigning
     body = await bodies.fields(call.request)
     word = body.get("role")
     if not isinstance(word, str) or word not in ROLES:
-        return answer(400, {"error": "Invalid role"})
-    try:
-        async with call.begin() as tx:
-            user_id = number_of(call.params["id"])
-            user = await users.assign_role(tx, user_id, ROLES[word], alike=schemas.READ_AS[word])
-    except Failure as fault:
-        said = assigning(call, fault)
-        if said is None:
-            raise
-        return said
+        raise Invalid(Problem("role", "choice", word))
+    async with call.begin() as tx:
+        user_id = number_of(call.params["id"])
+        user = await users.assign_role(tx, user_id, ROLES[word], alike=schemas.READ_AS[word])
     shown = part_of(user, "id", "username", "email", "role", "tenant", "tenant_name")
     return answer(200, {"message": "Role updated successfully", "user": shown})
 

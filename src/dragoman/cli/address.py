@@ -1,0 +1,49 @@
+"""The address of a server: nobody else's, from before the start until its last process has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Generator
+
+from dragoman.cli.errors import ERROR, Told
+
+
+@contextlib.contextmanager
+def claimed(host: str, port: int) -> Generator[str]:
+    """Yield the host's IP address, which is ours for the length of a block, and our children's.
+
+    Granian itself would share a port with whoever listens there: two directories that answer by
+    turns. So the port must be free; and two that start at the same moment, who both find it free,
+    must have one name each in this machine's abstract sockets (Linux, see unix(7)), which nobody
+    can have twice and which goes with the last process that holds it.
+
+    Raises Told if the port cannot be had there.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with contextlib.ExitStack() as held:
+            if sys.platform == "linux":
+                held.enter_context(_named(f"dragoman {address[0]} {port}"))
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+            claim = held.pop_all()
+    except OSError as fault:
+        why = fault.strerror or str(fault)
+        raise Told(ERROR, f"cannot listen at {host} port {port}: {why}") from None
+    with claim:
+        yield str(address[0])
+
+
+def _named(name: str) -> socket.socket:
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        held.bind(f"\0{name}")
+    except OSError:
+        held.close()
+        raise
+    return held

@@ -1,0 +1,74 @@
+"""How a worker stops taking connections without failing anybody who has one.
+
+On Linux each worker listens by itself. Who stands in its queue when it stops listening is reset, and
+a connection is closed at once if its request has not come by then; both look like a fault to a caller
+that was told that it is connected. So new callers are turned away first, by a filter on the listening
+sockets that drops the packets which open a connection (see socket(7), ``SO_ATTACH_FILTER``): they ask
+again by themselves after a second, and are refused then, or answered by whoever listens next. Those
+who are connected have ``GRACE_S`` to say what they want. Elsewhere nothing of this is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import stat
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+GRACE_S = 0.1
+"""Between the last connection and the end of those that have asked for nothing."""
+FILES = Path("/proc/self/fd")
+SO_ATTACH_FILTER = 26
+_TCP_FLAGS = 13
+_SYN, _SYN_OR_ACK = 0x02, 0x12
+_INSTRUCTIONS = (
+    (0x30, 0, 0, _TCP_FLAGS),  # load the byte of flags
+    (0x54, 0, 0, _SYN_OR_ACK),  # keep these two
+    (0x15, 0, 1, _SYN),  # does it open a connection?
+    (0x06, 0, 0, 0),  # then drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
+)
+"""Classic BPF over the TCP header: code, jump if true, jump if false, operand."""
+
+
+class _Program(ctypes.Structure):
+    """``struct sock_fprog`` of linux/filter.h."""
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def turn_away(listening: socket.socket) -> None:
+    """Let nobody begin a connection to a listening socket any more; raises OSError."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in _INSTRUCTIONS))
+    program = _Program(len(_INSTRUCTIONS), ctypes.addressof(code))
+    listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(program))
+
+
+def listening_sockets() -> Iterator[socket.socket]:
+    """Yield this process's listening TCP sockets, as copies that are closed after their turn."""
+    for entry in FILES.iterdir():
+        with contextlib.suppress(OSError):  # what is closed meanwhile is none of them
+            if not stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(entry.name))) as found:
+                stream = found.type == socket.SOCK_STREAM and found.family != socket.AF_UNIX
+                if stream and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    yield found
+
+
+def last_calls() -> float:
+    """Turn new callers away at every socket of this process; return how long to wait (seconds).
+
+    Where the system does not let us, those who are connected have their time all the same.
+    """
+    if sys.platform != "linux" or not FILES.is_dir():
+        return 0.0
+    for found in listening_sockets():
+        with contextlib.suppress(OSError):
+            turn_away(found)
+    return GRACE_S

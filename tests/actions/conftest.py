@@ -1,0 +1,18 @@
+"""What tests of the verbs can ask for besides: an open directory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dragoman import app
+from dragoman.actions.directory import Directory
+from dragoman.settings import Settings
+
+
+@pytest.fixture
+async def directory(settings: Settings) -> AsyncIterator[Directory]:
+    """A directory on a migrated database with the first superadmin in it."""
+    async with app.opened(settings) as directory:
+        yield directory

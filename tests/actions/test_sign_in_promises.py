@@ -1,0 +1,250 @@
+"""Signing up and in, and the own password: what a caller asked for besides, and what happens meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import bcrypt
+import pytest
+
+from dragoman.actions import attempts, sign_in, tenants, tokens, users
+from dragoman.actions.directory import Directory
+from dragoman.actions.hashing import Hashing
+from dragoman.actions.tokens import Credential, Presented
+from dragoman.rules.errors import (
+    BadCredentials,
+    Forbidden,
+    Invalid,
+    Problem,
+    Reason,
+    Unavailable,
+)
+from dragoman.rules.fields import Alphabet
+from dragoman.rules.model import NewUser, Role, TenantChanges, User
+from dragoman.rules.passwords import Floor
+from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.store import users as rows
+from tests.store.tools import (
+    KIND,
+    MACHINE,
+    PASSWORD,
+    make_tenant,
+    make_user,
+    transaction,
+    visitor,
+)
+from tests.support.databases import history, query
+
+pytestmark = pytest.mark.anyio
+
+FRESH = "another-Kettle-43"
+OLD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+
+
+@pytest.fixture
+async def mia(directory: Directory) -> User:
+    """A member of a tenant, with a username and an address of her own."""
+    home = await make_tenant(directory, "home")
+    return await make_user(directory, "mia", tenant_id=home, email="mia@example.com")
+
+
+async def sign_up(directory: Directory, new: NewUser, **more: object) -> tuple[User, Credential]:
+    given = {"kind": KIND, "floor": Floor(), "password": PASSWORD, **more}
+    return await sign_in.sign_up(directory, visitor(), new, **given)
+
+
+async def enter(directory: Directory, name: str = "mia", **more: object) -> tuple[User, Credential]:
+    return await sign_in.sign_in(directory, visitor(), name, PASSWORD, KIND, **more)
+
+
+def faults(refused: pytest.ExceptionInfo[Invalid]) -> list[tuple[str, str]]:
+    return [(problem.field, problem.code) for problem in refused.value.problems]
+
+
+class Busy(Hashing):
+    """Hashing threads that do something else before they make a hash."""
+
+    def __init__(self, first: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(1)
+        self.first = first
+
+    async def hash(self, password: str) -> str:
+        await self.first()
+        return await super().hash(password)
+
+
+class TestSignUp:
+    async def test_where_the_contract_says_so_the_first_to_come_owns_the_tenant(
+        self, directory: Directory
+    ):
+        came = [
+            (await sign_up(directory, NewUser(username=name), first_owns=owns))[0].role
+            for name, owns in (("early", False), ("first", True), ("second", True))
+        ]
+        assert came == [Role.MEMBER, Role.OWNER, Role.MEMBER]
+
+    async def test_without_a_credential_nobody_has_signed_in(
+        self, directory: Directory, database: str
+    ):
+        user, given = await sign_up(directory, NewUser(username="new"), kind=None)
+        assert given == Credential("", 0)
+        seen = "SELECT last_login_at FROM users WHERE username = 'new'"
+        assert (user.last_login_at, await query(database, seen)) == (0, [(0,)])
+        assert await query(database, "SELECT count(*) FROM tokens") == [(0,)]
+        assert await query(database, "SELECT count(*) FROM addresses") == [(0,)]
+
+    async def test_with_one_it_has_and_its_address_is_known(
+        self, directory: Directory, database: str
+    ):
+        user, _ = await sign_up(directory, NewUser(username="new"))
+        ((last,),) = await query(database, "SELECT last_login_at FROM users WHERE username = 'new'")
+        assert last > 0
+        ((user_id, address),) = await query(database, "SELECT user_id, address FROM addresses")
+        assert address
+        assert user_id == user.id
+
+    async def test_what_the_contract_found_wrong_is_told_with_the_rest(self, directory: Directory):
+        with pytest.raises(Invalid) as refused:
+            await sign_up(directory, NewUser(username="a b"), problems=[Problem("person", "null")])
+        assert faults(refused) == [("person", "null"), ("username", "username")]
+        assert await rows.find_by_name(directory.read(MACHINE), "a b") is None
+
+    async def test_the_alphabet_of_names_is_the_contracts(self, directory: Directory):
+        with pytest.raises(Invalid):
+            await sign_up(directory, NewUser(username="a b"))
+        user, _ = await sign_up(directory, NewUser(username="a b"), alphabet=Alphabet.FREE)
+        assert user.username == "a b"
+
+    async def test_a_tenant_that_is_off_is_closed_whatever_is_wrong_besides(
+        self, directory: Directory
+    ):
+        async with transaction(directory) as tx:
+            await tenants.update(tx, 1, TenantChanges(active=False), home="elsewhere")
+        for username in ("", "a b", "admin"):
+            with pytest.raises(Forbidden) as refused:
+                await sign_up(directory, NewUser(username=username), password="")
+            assert refused.value.reason is Reason.CLOSED
+
+    @pytest.mark.parametrize("first_owns", [False, True])
+    async def test_a_tenant_that_is_switched_off_meanwhile_is_closed(
+        self, directory: Directory, first_owns: bool
+    ):
+        async def switch_off() -> None:
+            async with transaction(directory) as tx:
+                await tenants.update(tx, 1, TenantChanges(active=False), home="elsewhere")
+
+        directory.hashing.close()
+        directory.hashing = Busy(switch_off)
+        with pytest.raises(Forbidden) as refused:
+            await sign_up(directory, NewUser(username="new"), first_owns=first_owns)
+        assert refused.value.reason is Reason.CLOSED
+        assert await rows.find_by_name(directory.read(MACHINE), "new") is None
+
+
+class TestByAddressAlone:
+    @pytest.mark.parametrize("name", ["mia@example.com", " MIA@Example.com "])
+    async def test_the_address_opens(self, directory: Directory, mia: User, name: str):
+        user, _ = await enter(directory, name, by_email=True)
+        assert user.id == mia.id
+
+    async def test_the_username_is_like_one_that_nobody_has(
+        self, directory: Directory, mia: User, database: str
+    ):
+        done = directory.hashing.verifications
+        before = (await history(database))[-1].id
+        for _ in range(attempts.PER_ADDRESS):
+            with pytest.raises(BadCredentials):
+                await enter(directory, by_email=True)
+        assert directory.hashing.verifications == done + attempts.PER_ADDRESS
+        assert {row.target_id for row in await history(database, before)} == {0}
+        await enter(directory)  # which counted against nobody
+
+    async def test_who_has_no_address_has_no_way_in_there(self, directory: Directory, mia: User):
+        await make_user(directory, "max", tenant_id=mia.tenant_id)
+        for name in ("max", ""):
+            with pytest.raises(BadCredentials):
+                await enter(directory, name, by_email=True)
+
+
+class Noting(Hashing):
+    """Hashing threads that note against what they verified."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.against: list[str] = []
+
+    async def verify(self, password: str, encoded: str) -> bool:
+        self.against.append(encoded)
+        return await super().verify(password, encoded)
+
+
+class TestSignIn:
+    async def test_who_is_not_there_is_verified_against_nothing_that_could_be_quicker(
+        self, directory: Directory, mia: User
+    ):
+        """No hash at all stands for one that costs as much as any; another text may not."""
+        directory.hashing.close()
+        directory.hashing = noting = Noting()
+        for name, by_email in (("nobody", False), ("nobody", True), ("mia", True)):
+            with pytest.raises(BadCredentials):
+                await enter(directory, name, by_email=by_email)
+        assert noting.against == ["", "", ""]
+
+    async def test_what_it_leaves_behind(self, directory: Directory, mia: User, database: str):
+        before = (await history(database))[-1].id
+        user, given = await enter(directory)
+        presented = Presented(
+            kind=KIND, secret=given.secret, narrowing=NOTHING_NARROWED, request_id="", address=""
+        )
+        actor, _, _ = await tokens.authenticate(directory, presented)
+        assert (user.id, actor.user_id) == (mia.id, mia.id)
+        (row,) = await history(database, before)
+        assert (row.action, row.target_id) == ("sign_in", mia.id)
+        tenant = f"SELECT tenant_id FROM audit WHERE id = {row.id}"
+        assert await query(database, tenant) == [(mia.tenant_id,)]
+        ((last,),) = await query(database, "SELECT last_login_at FROM users WHERE username = 'mia'")
+        assert last > 0
+
+
+class TestFreshHash:
+    """A hash of an older kind is replaced by whoever gets in; nothing of that is anybody's bother."""
+
+    @pytest.fixture
+    async def old(self, directory: Directory, mia: User) -> User:
+        """Somebody whose hash was imported."""
+        async with transaction(directory) as tx:
+            await rows.set_hash(tx, mia.id, OLD_HASH)
+        return mia
+
+    async def meanwhile(
+        self, directory: Directory, act: Callable[[], Awaitable[object]]
+    ) -> tuple[User, Credential]:
+        directory.hashing.close()
+        directory.hashing = Busy(act)
+        return await enter(directory)
+
+    async def test_a_password_that_was_set_meanwhile_stays(self, directory: Directory, old: User):
+        async def set_another() -> None:
+            async with transaction(directory) as tx:
+                await rows.set_hash(tx, old.id, "set meanwhile")
+
+        await self.meanwhile(directory, set_another)
+        assert await rows.password_hash(directory.read(MACHINE), old.id) == "set meanwhile"
+
+    async def test_who_is_deleted_meanwhile_is_no_error(self, directory: Directory, old: User):
+        async def delete() -> None:
+            async with transaction(directory) as tx:
+                await users.delete(tx, old.id, erase=True)
+
+        user, _ = await self.meanwhile(directory, delete)
+        assert user.id == old.id
+
+    async def test_a_queue_that_is_full_by_then_is_none_either(
+        self, directory: Directory, old: User
+    ):
+        async def refuse() -> None:
+            raise Unavailable(10)
+
+        user, _ = await self.meanwhile(directory, refuse)
+        assert user.id == old.id
+        assert await rows.password_hash(directory.read(MACHINE), old.id) == OLD_HASH

@@ -1,0 +1,60 @@
+"""New callers are turned away while those who are connected are still served."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+from dragoman.cli import last_calls
+from dragoman.cli.last_calls import GRACE_S, listening_sockets, turn_away
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these filters")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_who_is_connected_is_served_and_nobody_else_comes_in(host: str):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listening:
+        try:
+            listening.bind((host, 0))
+        except OSError:
+            pytest.skip("no such address here")
+        listening.listen()
+        there = listening.getsockname()
+        with socket.socket(family) as early, socket.socket(family) as late:
+            early.connect(there)
+            (found,) = [s.getsockname() for s in listening_sockets() if s.getsockname() == there]
+            assert found == there
+            turn_away(listening)
+            early.sendall(b"here")
+            late.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                late.connect(there)
+            served, _ = listening.accept()
+            with served:
+                assert served.recv(10) == b"here"
+                served.sendall(b"and there")
+                assert early.recv(10) == b"and there"
+
+
+def test_only_those_that_listen_are_found():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as client,
+    ):
+        found = [s.getsockname() for s in listening_sockets()]
+        assert listening.getsockname() in found
+        assert client.getsockname() not in found
+
+
+def test_a_system_that_knows_no_filters_is_no_reason_not_to_end(monkeypatch: pytest.MonkeyPatch):
+    def refuse(_: socket.socket) -> None:
+        raise OSError("Protocol not available")
+
+    monkeypatch.setattr(last_calls, "turn_away", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert last_calls.last_calls() == GRACE_S
+        with socket.create_connection(listening.getsockname(), timeout=5):
+            pass
