@@ -4,6 +4,11 @@ PYTHON      ?= python3
 PORT        ?= 8000
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
+# How often the long form of the faults runs its races, and kills the server, on each database.
+ROUNDS      ?= 200
+KILLS       ?= 200
+# How many hostile requests the long form of the fuzz makes over all contracts and both databases.
+REQUESTS    ?= 100000
 # How many test processes run at a time.
 JOBS        ?= 3
 
@@ -16,7 +21,7 @@ ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
 $(VENV)/.made: remake
 endif
 
-.PHONY: serve test lint types docs bench lock clean remake
+.PHONY: serve test faults fuzz mutants lint types docs bench lock clean remake
 .DEFAULT_GOAL := serve
 
 serve: $(VENV)/.serve
@@ -24,6 +29,21 @@ serve: $(VENV)/.serve
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+# The same tests as in `make test`, with the numbers above: half an hour on two cores.
+faults: $(VENV)/.dev
+	@FAULT_ROUNDS=$(ROUNDS) FAULT_KILLS=$(KILLS) FAULT_FAILOVERS=5 FAULT_RESTARTS=5 FAULT_STAGES=all FAULT_SHARE=1 \
+		$(BIN)/python -m pytest -m faults -n 2 --dist worksteal -rP tests/faults tests/attack $(PYTEST_ARGS)
+
+# Which mistakes in the modules that guard the rest would no test notice? MUTANTS names some of the modules.
+MUTANTS ?=
+mutants: $(VENV)/.dev
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
+
+# The same tests as in `make test`, with that number, and other requests every time; FUZZ_SEED=… brings some back.
+fuzz: $(VENV)/.dev
+	@seed=$${FUZZ_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}; echo "FUZZ_SEED=$$seed"; \
+		FUZZ_REQUESTS=$(REQUESTS) FUZZ_SEED=$$seed $(BIN)/python -m pytest -n 2 --dist worksteal -rP -o timeout=7200 tests/fuzz $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet
@@ -37,6 +57,7 @@ types: $(VENV)/.dev
 
 docs: $(VENV)/.serve
 	@$(BIN)/python -m dragoman.rules.policy_page > docs/policy.md.new && mv docs/policy.md.new docs/policy.md
+	@$(BIN)/python -m tests.authorization.pages docs/permissions
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

