@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from typing import Any
 
 import httpx
@@ -15,7 +17,10 @@ from dragoman.actions.directory import machine
 from dragoman.rules.fields import canonical
 from dragoman.rules.passwords import verify_password
 from dragoman.store import counts
-from tests.faults.storm import API, ROLES, Account, Journal
+from tests.faults.journal import ROLES, Account, Journal
+from tests.faults.storm import API
+from tests.faults.tongues import PROBES, headers_of, url_of
+from tests.faults.writer import ACCEPT, INVITE
 from tests.support.databases import query, settings_for
 
 
@@ -24,7 +29,15 @@ class Audited(msgspec.Struct, frozen=True):
 
     request_id: str
     action: str
+    target_kind: str
     target_id: int
+
+
+FRESH_S = 3000
+"""A key that was given so long ago may have ended by itself."""
+OF_INVITATIONS = frozenset({INVITE})
+TWOFOLD = frozenset({ACCEPT})
+"""What writes a row for the user and one for the invitation."""
 
 
 def settle(journal: Journal, database: str) -> list[str]:
@@ -36,42 +49,73 @@ def settle(journal: Journal, database: str) -> list[str]:
     rows = asyncio.run(
         query(
             database,
-            "SELECT request_id, action, target_id FROM audit"
+            "SELECT request_id, action, target_kind, target_id FROM audit"
             " WHERE request_id LIKE 'storm-%' ORDER BY id",
         )
     )
-    history = [Audited(*row) for row in rows]
-    by_id = {row.request_id: row for row in history}
-    faults = [f"twice in the history: {row}" for row in history if by_id[row.request_id] is not row]
-    for request_id, promise in journal.promised.items():
+    by_id, faults = _each_once([Audited(*row) for row in rows])
+    for request_id, (action, target_id) in journal.promised.items():
         row = by_id.get(request_id)
-        if row is None or (row.action, row.target_id) != promise:
+        if row is None or row.action != action or target_id not in {0, row.target_id}:
+            promise = (action, target_id)
             faults.append(
                 f"acknowledged, and not in the history: {request_id} {promise}, but {row}"
             )
     faults += [f"refused, and done: {by_id[i]}" for i in journal.refused if i in by_id]
-    settled: list[Account] = []
-    for account in journal.accounts:
-        attempt, account.open = account.open, None
-        if attempt is None:
-            settled.append(account)
-            continue
+    for request_id in journal.doubtful:
+        if (row := by_id.get(request_id)) is not None:
+            journal.promised[request_id] = (row.action, row.target_id)
+        else:
+            journal.refused.add(request_id)
+    journal.doubtful.clear()
+    journal.accounts = [a for a in journal.accounts if _settled(a, journal, by_id)]
+    _identify(journal, database)
+    strangers = by_id.keys() - journal.promised.keys() - journal.refused
+    return faults + [f"nobody asked for {by_id[request_id]}" for request_id in strangers]
+
+
+def _each_once(history: list[Audited]) -> tuple[dict[str, Audited], list[str]]:
+    """Return the row of each request, and those that are not whole or too many."""
+    faults: list[str] = []
+    found: dict[str, list[Audited]] = {}
+    for row in history:
+        found.setdefault(row.request_id, []).append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: row.target_kind == "invitation")
+        action = rows[0].action
+        kinds = ["user", "invitation"] if action in TWOFOLD else ["user"]
+        if action in OF_INVITATIONS:
+            kinds = ["invitation"]
+        if [(row.action, row.target_kind) for row in rows] != [(action, kind) for kind in kinds]:
+            faults.append(f"half in the history, or twice: {rows}")
+    return {request_id: rows[0] for request_id, rows in found.items()}, faults
+
+
+def _settled(account: Account, journal: Journal, by_id: dict[str, Audited]) -> bool:
+    """Decide what became of an account's open request; say whether there is such a user."""
+    attempt, account.open = account.open, None
+    if attempt is not None:
         row = by_id.get(attempt.request_id)
         if row is None:
             journal.refused.add(attempt.request_id)
         else:
             account.state, account.id = attempt.after, row.target_id
             journal.promised[attempt.request_id] = (attempt.action, row.target_id)
-        if account.state is not None:
-            settled.append(account)
-    journal.accounts = settled
-    strangers = by_id.keys() - journal.promised.keys() - journal.refused
-    return faults + [f"nobody asked for {by_id[request_id]}" for request_id in strangers]
+    elif not account.id and (row := by_id.get(account.made_by)) is not None:
+        account.id = row.target_id
+    return account.state is not None
+
+
+def _identify(journal: Journal, database: str) -> None:
+    """Learn the public ids that no answer has told."""
+    known = dict(asyncio.run(query(database, "SELECT id, public_id FROM users")))
+    for account in journal.accounts:
+        account.public_id = account.public_id or known.get(account.id, "")
 
 
 _COLUMNS = (
-    "id, username, username_key, email, email_key, location, role, active, auth_epoch, deleted_at,"
-    " password_hash, search"
+    "id, username, username_key, email, email_key, location, first_name, last_name, role, active,"
+    " auth_epoch, deleted_at, password_hash, search"
 )
 
 
@@ -81,6 +125,7 @@ def damage(journal: Journal, database: str, *, hashes: int = 8) -> list[str]:
     async def look() -> list[str]:
         rows = await query(database, f"SELECT {_COLUMNS} FROM users")
         names = dict(await query(database, "SELECT key, user_id FROM names"))
+        mails = await _mails(database)
         alive = "SELECT user_id FROM tokens WHERE user_id NOT IN (SELECT id FROM users WHERE deleted_at IS NULL)"
         orphans = await query(database, alive)
         async with app.opened(settings_for(database)) as directory:
@@ -88,7 +133,7 @@ def damage(journal: Journal, database: str, *, hashes: int = 8) -> list[str]:
         by_id = {row[0]: dict(zip(_COLUMNS.split(", "), row, strict=True)) for row in rows}
         faults = [f"a counter is off: {key} by {by}" for key, by in gaps.items()]
         faults += [f"a credential of nobody: {row}" for row in orphans]
-        faults += _names(by_id, names)
+        faults += _names(by_id, names) + mails
         for account in journal.accounts:
             faults += _differences(account, by_id.get(account.id))
         known = {account.id for account in journal.accounts}
@@ -97,6 +142,36 @@ def damage(journal: Journal, database: str, *, hashes: int = 8) -> list[str]:
 
     faults = asyncio.run(look()) + _passwords(journal, database, hashes)
     return faults + integrity(database)
+
+
+async def _mails(database: str) -> list[str]:
+    """Return mails without their cause, and causes without their mail."""
+    faults: list[str] = []
+    waiting = await query(database, "SELECT kind, user_id, recipient, payload FROM outbox")
+    told = [(kind, who, to, msgspec.json.decode(payload)) for kind, who, to, payload in waiting]
+    resets = await query(database, "SELECT user_id, generation FROM one_time")
+    links = Counter((who, each["generation"]) for kind, who, _, each in told if kind == "reset")
+    if links != Counter(tuple(row) for row in resets):
+        faults.append(f"links for new passwords: {resets}, mails with them: {links}")
+    offers = await query(
+        database, "SELECT public_id, generation, email FROM invitations WHERE email <> ''"
+    )
+    sent = Counter(
+        (each["invitation"], each["generation"], to)
+        for kind, _, to, each in told
+        if kind == "invitation"
+    )
+    if sent != Counter(tuple(row) for row in offers):
+        faults.append(f"invitations: {offers}, mails with them: {sent}")
+    done = "SELECT target_id FROM audit WHERE target_kind = 'invitation' AND action = "
+    for action, which in ((INVITE, "created_at > 0"), (ACCEPT, "accepted_at > 0")):
+        rows = {row[0] for row in await query(database, f"{done}'{action}'")}
+        there = {
+            row[0] for row in await query(database, f"SELECT id FROM invitations WHERE {which}")
+        }
+        if rows != there:
+            faults.append(f"{action}: in the history {rows}, among the invitations {there}")
+    return faults
 
 
 def _names(users: dict[int, dict[str, Any]], names: dict[str, int]) -> list[str]:
@@ -116,17 +191,20 @@ def _differences(account: Account, row: dict[str, Any] | None) -> list[str]:
     assert state is not None
     if row is None:
         return [f"user {account.id} is not there: {state}"]
-    key = canonical(state.username) if state.alive else ""
+    told = [state.username, state.email, state.first_name, state.last_name]
+    keys = [canonical(each) for each in told]
     expected = {
-        "username": state.username if state.alive else "",
-        "username_key": key,
+        "username": state.username,
+        "username_key": keys[0],
         "email": state.email,
-        "email_key": canonical(state.email),
+        "email_key": keys[1],
         "location": state.location,
+        "first_name": state.first_name,
+        "last_name": state.last_name,
         "role": int(ROLES[state.role]),
         "active": state.active,
         "auth_epoch": state.epoch,
-        "search": "\n".join((key, canonical(state.email), "", "")) if state.alive else "",
+        "search": "\n".join(keys) if state.alive else "",
     }
     faults = [
         f"user {account.id}: {name} should be {value!r}, is {row[name]!r}"
@@ -186,14 +264,22 @@ def heard(journal: Journal, url: str, token: str) -> list[str]:
             shown = answer.json()
             expected = {"username": state.username, "email": state.email, "role": state.role}
             expected |= {"location": state.location, "is_active": state.active}
+            expected |= {"first_name": state.first_name, "last_name": state.last_name}
             if not state.alive:
                 expected = {"detail": "Not found."}
             if expected.items() - shown.items():
                 faults.append(f"user {account.id} should be {expected}, is {shown}")
-            for key, epoch in account.tokens:
-                headers = {"Authorization": f"Token {key}"}
-                status = client.get("/auth/user/", headers=headers).status_code
+            for contract, key, epoch, given_at in account.tokens:
+                if time.monotonic() - given_at > FRESH_S:
+                    continue
+                method, path = PROBES[contract]
+                probe = url + url_of(contract, path.format(id=account.id))
+                status = client.request(
+                    method, probe, headers=headers_of(contract, key)
+                ).status_code
                 lives = state.alive and state.active and epoch == state.epoch
-                if status != (200 if lives else 401):
-                    faults.append(f"a key of user {account.id} ({lives=}) is answered {status}")
+                if (status == 401) is lives or status >= 500:
+                    faults.append(
+                        f"a key of user {account.id} at {contract} ({lives=}) is answered {status}"
+                    )
     return faults

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
+import socket
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from tests.support.databases import ADMIN_PASSWORD, query
 from tests.support.server import Server
 
 SIGN_INS = 16
+CALLERS = 12
+SOON_S = 0.04
 END_S = 15.0
 """A server under load has ended after so many seconds."""
 
@@ -36,6 +41,30 @@ def test_requests_under_way_are_answered(database: str, tmp_path: Path, workers:
         assert len(keys) == SIGN_INS
         kept = asyncio.run(query(database, "SELECT count(*) FROM tokens"))
         assert kept[0][0] == SIGN_INS
+    finally:
+        server.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets us turn callers away")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_has_just_connected_is_answered(database: str, tmp_path: Path, workers: int) -> None:
+    """A caller that was let in before the signal and speaks after it, and who comes after it."""
+    server = Server(environment(database), tmp_path, "--workers", str(workers))
+    server.start()
+    try:
+        with contextlib.ExitStack() as stack:
+            opened = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                for _ in range(CALLERS)
+            ]
+            assert server.process is not None
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(SOON_S)
+            for client in opened:
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answers = [client.recv(100)[:12] for client in opened]
+        assert answers == [b"HTTP/1.1 200"] * CALLERS
+        assert server.process.wait(END_S) == 0
     finally:
         server.kill()
 

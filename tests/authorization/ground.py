@@ -1,0 +1,209 @@
+"""Where the cells are played: the world, a few more people in it, and an application that runs.
+
+Home is acme: administrators without a tenant stand there. To everybody who acts there is a second
+one of the same rank to be acted upon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+
+from dragoman import app, dialects
+from dragoman.actions import groups, invitations, permissions, roster, users
+from dragoman.actions.directory import Directory, machine
+from dragoman.actions.tokens import give
+from dragoman.rules.model import NewUser, Role
+from dragoman.rules.passwords import Floor
+from dragoman.rules.policy import CATALOGUE, NOTHING_NARROWED
+from dragoman.settings import Rate
+from dragoman.web import calls
+from tests.authorization.rows import Change, Dump, Rows, difference, open_rows
+from tests.support.databases import settings_for
+from tests.support.running import running
+from tests.support.world import NOBODY, PASSWORD, Person, World
+
+HOME, ELSEWHERE, EMPTY = "acme", "globex", "main"
+MORE: dict[str, tuple[Role, str | None]] = {
+    "second_superadmin": (Role.SUPERADMIN, None),
+    "second_admin": (Role.ADMIN, None),
+    "second_member": (Role.MEMBER, HOME),
+    "second_viewer": (Role.VIEWER, HOME),
+    "holder": (Role.MEMBER, HOME),
+    "switched_off": (Role.OWNER, HOME),
+    "deleted": (Role.MEMBER, HOME),
+}
+ACTORS = {
+    "superadmin": "root", "admin": "ada", "owner": "olga", "member": "mia", "viewer": "vic",
+    "holder": "holder", "deactivated": "switched_off", "elsewhere": "olga",
+}  # fmt: skip
+TARGETS = {
+    "superadmin": "second_superadmin", "admin": "second_admin", "owner": "otto",
+    "member": "second_member", "viewer": "second_viewer", "inactive": "idle",
+    "foreign-owner": "gil", "foreign-member": "gus", "deleted": "deleted", "nobody": "nobody",
+}  # fmt: skip
+PLACES = {"own": HOME, "other": ELSEWHERE, "empty": EMPTY}
+OFFERS = {
+    "tenant": {"offer", "offer-to-admin", "offer-of-machine", "used"},
+    "foreign": {"foreign"},
+}
+NOBODY_AT_ALL = Person(NOBODY, "nobody", "nobody@nowhere.test", "", public_id="z" * 17)
+
+DIRECT = [number for number, *_ in CATALOGUE if number % 2]
+BY_GROUP = [number for number, *_ in CATALOGUE if not number % 2]
+"""How the holder holds every permission: one half itself, the other by a group."""
+
+PEOPLE_OF = {
+    "tenant": {
+        "olga", "otto", "mia", "vic", "idle", "second_member", "second_viewer", "holder",
+        "switched_off",
+    },
+    "foreign": {"gil", "gus"},
+    "platform": {"root", "ada", "second_superadmin", "second_admin"},
+}  # fmt: skip
+
+
+class Ground:
+    """A running application, its database, and everybody in it.
+
+    ``base`` is every row as it was when all was ready; each cell leaves it so.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, rows: Rows, base: Dump, world: World) -> None:
+        self.client = client
+        self.world = world
+        self.rows = rows
+        self.base = base
+        self.mark: Any = None
+        self.people: dict[str, Person] = {}
+        self.places: dict[str, int] = {}
+        self.offers: dict[str, str] = {}
+        self.refused: list[dict[str, Any]] = []
+
+    async def request(
+        self, before: Dump, method: str, url: str, **told: Any
+    ) -> tuple[httpx.Response, list[Change], Dump]:
+        """Send a request; return its answer, what it changed, and every row as it is then."""
+        if self.mark is None:
+            self.mark = await self.rows.mark()
+        self.refused.clear()
+        answer = await self.client.request(method, url, **told)
+        if await self.rows.mark() == self.mark:
+            return answer, [], before
+        self.mark = None
+        after = await self.rows.dump()
+        return answer, difference(before, after), after
+
+    async def put_back(self, after: Dump) -> None:
+        """Make every row what it was when all was ready."""
+        if after is not self.base and (changes := difference(self.base, after)):
+            await self.rows.put_back(changes)
+            self.mark = None
+
+    def actor(self, name: str) -> Person | None:
+        """Return who acts; None for nobody."""
+        return self.people[ACTORS[name]] if name in ACTORS else None
+
+    def target(self, name: str, actor: str) -> Person:
+        """Return who is acted upon, by the actor of a name."""
+        return self.people[ACTORS[actor] if name == "self" else TARGETS[name]]
+
+    def credential(self, actor: str, contract: str, turn: int) -> str:
+        """Return what an actor presents; who comes from elsewhere takes all others in turn."""
+        person = self.actor(actor)
+        if person is None:
+            return ""
+        others = [name for name in dialects.NAMES if name != contract]
+        return person.tokens[others[turn % len(others)] if actor == "elsewhere" else contract]
+
+
+@contextlib.asynccontextmanager
+async def prepared(database: str, world: World) -> AsyncGenerator[Ground]:
+    """Fill a database with the world in it further, and run an application on it."""
+    settings = settings_for(
+        database, tenant=HOME, user_rate=Rate(0, 1), first_user_is_admin=False, log_level="info"
+    )
+    places = {name: place.id for name, place in world.tenants.items()}
+    async with app.opened(settings) as directory:
+        people = await _settle(directory, world)
+        offers = await _offer(directory, people)
+    rows = await open_rows(database)
+    try:
+        async with running(settings) as client:
+            ground = Ground(client, rows, await rows.dump(), world)
+            ground.people, ground.places, ground.offers = people, places, offers
+            with _listening(ground):
+                yield ground
+    finally:
+        await rows.close()
+
+
+async def _settle(directory: Directory, world: World) -> dict[str, Person]:
+    us = machine("tests")
+    people = {**world.people, "nobody": NOBODY_AT_ALL}
+    kinds = [app.kind_of(name) for name in dialects.NAMES]
+    for name, (role, home) in MORE.items():
+        email = f"{name}@{home or 'platform'}.test"
+        place = world.tenants[home].id if home else None
+        new = NewUser(username=name, email=email, role=role, tenant_id=place, bio=f"I am {name}")
+        user = await users.create(directory, us, new, PASSWORD, Floor())
+        async with directory.begin(us) as tx:
+            if name == "holder":
+                await permissions.grant(tx, user.id, DIRECT)
+                group = await groups.create(tx, world.tenants[HOME].id, "helpers", BY_GROUP)
+                await groups.add(tx, group.group.id, user.id)
+            made = {kind.contract: (await give(tx, directory, user, kind)).secret for kind in kinds}
+        person = Person(user.id, name, email, made["wiwebb"], PASSWORD, user.public_id, made)
+        people[name] = person
+    async with directory.begin(us) as tx:
+        await users.set_active(tx, people["switched_off"].id, active=False)
+        await users.delete(tx, people["deleted"].id, erase=False)
+    return people
+
+
+async def _offer(directory: Directory, people: dict[str, Person]) -> dict[str, str]:
+    """Send invitations; returns their public ids by the names of TARGETS."""
+    told = {
+        "offer": ("olga", Role.MEMBER, ()),
+        "offer-to-admin": ("olga", Role.OWNER, ()),
+        "offer-of-machine": ("olga", Role.VIEWER, ("mch_1",)),
+        "used": ("olga", Role.MEMBER, ()),
+        "foreign": ("gil", Role.MEMBER, ()),
+    }
+    made = {"nobody": "z" * 17}
+    for name, (inviter, role, resources) in told.items():
+        user = await roster.view(directory.read(machine("tests")), people[inviter].id)
+        actor = msgspec.structs.replace(
+            machine("tests"), kind="user", narrowing=NOTHING_NARROWED, user_id=user.id,
+            tenant_id=user.tenant_id, role=user.role, auth_epoch=user.auth_epoch,
+        )  # fmt: skip
+        async with directory.begin(actor) as tx:
+            offer = await invitations.invite(
+                tx, email=f"{name}@invited.test", name=name, role=role, resources=resources
+            )
+            if name == "used":
+                await invitations.revoke(tx, offer.public_id)
+        made[name] = offer.public_id
+    return made
+
+
+@contextlib.contextmanager
+def _listening(ground: Ground) -> Any:
+    """Collect the log's lines of refusals as they are written, at the level that is set."""
+
+    def keep(_: Any, __: str, event: Any) -> Any:
+        if event["event"] in {"refused", "bug"}:
+            ground.refused.append(event)
+        raise structlog.DropEvent
+
+    plain = calls.log
+    calls.log = structlog.wrap_logger(structlog.PrintLogger(), processors=[keep])
+    try:
+        yield
+    finally:
+        calls.log = plain

@@ -1,0 +1,167 @@
+"""The checks can fail: the program is broken on purpose, and the cells must say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from dragoman.rules import policy
+from dragoman.rules.policy import Reach
+from dragoman.store import audit, narrow, users
+from dragoman.web import calls
+from tests.authorization.ground import Ground
+from tests.authorization.judge import play
+from tests.authorization.table import Operation, cells_of, load
+from tests.support.databases import Shelf
+from tests.support.world import World
+
+pytestmark = [pytest.mark.anyio, pytest.mark.sqlite]
+
+Patch = pytest.MonkeyPatch
+Break = Callable[[Patch, Ground], None]
+
+
+@pytest.fixture(scope="module")
+def settled(shelf: Shelf) -> Iterator[tuple[str, World]]:
+    """One database is enough: what is tried here is the judge."""
+    with shelf.inhabited("sqlite") as found:
+        yield found
+
+
+def nobody_is_refused(patch: Patch, _: Ground) -> None:
+    patch.setattr(policy, "require", lambda *_: None)
+    patch.setattr(policy, "allow", lambda *_: Reach.ANY)
+
+
+def ranks_are_forgotten(patch: Patch, _: Ground) -> None:
+    patch.setattr(policy, "STRICTLY_BELOW", frozenset())
+    plain = policy.require
+
+    def require(actor: Any, action: Any, target: Any) -> None:
+        try:
+            plain(actor, action, target)
+        except policy.Forbidden as fault:
+            if fault.reason is not policy.Reason.RANK:
+                raise
+
+    patch.setattr(policy, "require", require)
+
+
+def tenants_are_forgotten(patch: Patch, _: Ground) -> None:
+    plain = narrow.scope_of
+
+    def scope_of(actor: Any, reach: Reach) -> Any:
+        return plain(actor, Reach.ANY)
+
+    patch.setattr(narrow, "scope_of", scope_of)
+
+
+def nothing_is_noted(patch: Patch, _: Ground) -> None:
+    patch.setattr(calls, "_note", lambda *_: None)
+
+
+def the_history_is_wrong(patch: Patch, _: Ground) -> None:
+    plain = audit.write
+
+    def write(tx: Any, action: str, **told: Any) -> Any:
+        return plain(tx, action, **{**told, "target_id": 1, "fields": ("bio",)})
+
+    patch.setattr(audit, "write", write)
+
+
+def nothing_is_erased(patch: Patch, _: Ground) -> None:
+    plain = users.remove
+
+    async def remove(tx: Any, user: Any, *, erase: bool) -> Any:
+        return await plain(tx, user, erase=False)
+
+    patch.setattr(users, "remove", remove)
+
+
+def credentials_live_on(patch: Patch, _: Ground) -> None:
+    async def cut_off(*_: Any) -> None:
+        return None
+
+    patch.setattr(users, "cut_off", cut_off)
+
+
+def _beside(statement: str) -> Break:
+    """Let every request change a row besides what it does."""
+
+    def change(patch: Patch, ground: Ground) -> None:
+        plain = ground.client.request
+
+        async def request(*given: Any, **told: Any) -> Any:
+            answer = await plain(*given, **told)
+            await ground.rows.execute([(statement, [])])
+            ground.mark = object()
+            return answer
+
+        patch.setattr(ground.client, "request", request)
+
+    return change
+
+
+another_is_changed = _beside("UPDATE users SET bio = 'x' WHERE username = 'gus'")
+a_grant_is_left = _beside("DELETE FROM grants")
+a_count_is_off = _beside("UPDATE counts SET n = n + 1")
+
+
+@pytest.mark.parametrize(
+    ("broken", "contract", "name", "said"),
+    [
+        (nobody_is_refused, "wiwebb", "Delete a user", "member on foreign-member: 204, not 403"),
+        (
+            nobody_is_refused,
+            "binacle",
+            "Make a user an Admin",
+            "superadmin on foreign-member: 204, not 404",
+        ),
+        (ranks_are_forgotten, "wiwebb", "Set a password", "admin on superadmin: 200, not 403"),
+        (ranks_are_forgotten, "wekan", "Make a token", "owner on owner: 200, not 403"),
+        (tenants_are_forgotten, "vsay", "List users", "member: shows people ["),
+        (tenants_are_forgotten, "wiwebb", "List users", "owner: shows people ["),
+        (nothing_is_noted, "vsay", "Remove a user", "member on self: the log says []"),
+        (the_history_is_wrong, "accounts", "Update a user", "the history says ["),
+        (the_history_is_wrong, "accounts", "Delete a user", "the history names another target"),
+        (nothing_is_erased, "wekan", "Delete a user", "personal fields are left"),
+        (credentials_live_on, "wiwebb", "Deactivate a user", "its credentials live on"),
+        (another_is_changed, "binacle", "Delete a user", "member on self: changed users"),
+        (another_is_changed, "binacle", "Make a user Active", "of somebody else: users"),
+        (a_grant_is_left, "accounts", "Retrieve a user", "is gone"),
+        (a_count_is_off, "wekan", "Disable a user", "the counts are off by"),
+    ],
+)
+async def test_what_is_broken_is_seen(
+    ground: Ground, broken: Break, contract: str, name: str, said: str
+) -> None:
+    faults: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        broken(patch, ground)
+        for turn, cell in enumerate(cells_of(_operation(contract, name))):
+            faults += await play(ground, cell, turn)
+            if any(said in fault for fault in faults):
+                return
+    pytest.fail("\n".join(["it was not seen", *faults[:5]]))
+
+
+async def test_an_expectation_that_is_wrong_is_seen_in_every_cell(ground: Ground) -> None:
+    operation = _operation("accounts", "Retrieve a user")
+    wrong = msgspec.structs.replace(operation, rules="insiders on any 418")
+    cells = [cell for cell in cells_of(wrong) if cell.expect.status == 418]
+    faults = [fault for cell in cells for fault in await play(ground, cell, 0)]
+    assert len([fault for fault in faults if "not 418" in fault]) == len(cells)
+
+
+async def test_a_cell_leaves_everything_as_it_was(ground: Ground) -> None:
+    for contract, name in (("wiwebb", "Delete a user"), ("vsay", "Take a user's access away")):
+        for turn, cell in enumerate(cells_of(_operation(contract, name))):
+            await play(ground, cell, turn)
+    assert await ground.rows.dump() == ground.base
+
+
+def _operation(contract: str, name: str) -> Operation:
+    return next(each for each in load(contract) if each.name == name)

@@ -1,0 +1,153 @@
+"""Where races are run: a real server with two workers, and people made past it, by the dozen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from dragoman import app, dialects
+from dragoman.actions import offers, resets
+from dragoman.actions.directory import Directory, machine
+from dragoman.actions.tokens import Credential, give
+from dragoman.rules.model import Role
+from dragoman.store import invitations, one_time, users
+from tests.faults.races import Answer, Shot, volley
+from tests.faults.rivals import Rival
+from tests.store.tools import Row, insert_rows, make_tenant
+from tests.support.databases import query, settings_for
+from tests.support.server import Server
+from tests.support.world import World
+
+T = TypeVar("T")
+
+BACK = 10
+"""So often who is put off comes back."""
+
+
+class Arena:
+    """The server, its database, and the world in it."""
+
+    def __init__(self, server: Server, database: str, world: World) -> None:
+        self.server = server
+        self.database = database
+        self.world = world
+        self._number = 0
+
+    def number(self) -> int:
+        """Return a number that was not given before."""
+        self._number += 1
+        return self._number
+
+    def fire(self, shots: Sequence[Shot]) -> list[Answer]:
+        """Send requests at the same moment; who is put off comes back when it was told to.
+
+        There is a bounded queue before the hashes, and a busy machine may find it too long.
+        """
+        answers = volley(self.server.port, shots)
+        for _ in range(BACK):
+            put_off = [n for n, answer in enumerate(answers) if answer.status == 503]
+            if not put_off:
+                break
+            assert all(answers[n].later.isdigit() for n in put_off)
+            time.sleep(1)
+            again = volley(self.server.port, [shots[n] for n in put_off])
+            for n, answer in zip(put_off, again, strict=True):
+                answers[n] = answer
+        return answers
+
+    def deadlocks(self) -> int:
+        """Return how often the database had to end a circle of sessions that waited."""
+        if self.database.startswith("sqlite:"):
+            return 0
+        ours = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        return self.query(ours)[0][0]
+
+    def ask(self, shot: Shot) -> Answer:
+        """Send one request."""
+        return self.fire([shot])[0]
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask the database itself."""
+        return asyncio.run(query(self.database, statement))
+
+    def _do(self, work: Callable[[Directory], Awaitable[T]]) -> T:
+        async def done() -> T:
+            async with app.opened(settings_for(self.database)) as directory:
+                return await work(directory)
+
+        return asyncio.run(done())
+
+    def tenant(self) -> int:
+        """Make another tenant."""
+        slug = f"arena{self.number()}"
+        return self._do(lambda directory: make_tenant(directory, slug))
+
+    def rivals(self, count: int, role: Role, tenant: int | None) -> list[Rival]:
+        """Make people who can act through every contract."""
+        first = [self.number() for _ in range(count)]
+        rows = [
+            Row(username=f"rival{n}", email=f"rival{n}@race.test", role=role, tenant_id=tenant)
+            for n in first
+        ]
+
+        async def make(directory: Directory) -> list[Rival]:
+            async with directory.begin(machine("tests")) as tx:
+                ids = await insert_rows(tx, rows)
+            return [await _equipped(directory, user_id) for user_id in ids]
+
+        return self._do(make)
+
+    def equipped(self, ids: Sequence[int]) -> list[Rival]:
+        """Give people who are there new credentials of every contract."""
+
+        async def equip(directory: Directory) -> list[Rival]:
+            return [await _equipped(directory, user_id) for user_id in ids]
+
+        return self._do(equip)
+
+    def session(self, user_id: int, contract: str) -> Credential:
+        """Give somebody a credential of a contract, with all that comes along."""
+
+        async def made(directory: Directory) -> Credential:
+            async with directory.begin(machine("tests")) as tx:
+                user = await users.get(tx, user_id)
+                return await give(tx, directory, user, app.kind_of(contract))
+
+        return self._do(made)
+
+    def invitation(self, email: str, credential: str) -> str:
+        """Invite an address at vsay; return the secret of its mail."""
+        body = {"email": email, "name": "Nora Nash", "role": "member"}
+        answer = self.ask(Shot("vsay", "POST", "/users/invite", body, credential))
+        assert answer.status == 201, answer
+        public_id = answer.told()["data"]["invitation_id"].removeprefix("inv_")
+
+        async def secret(directory: Directory) -> str:
+            found = await invitations.find(directory.read(machine("tests")), public_id)
+            assert found is not None
+            return offers.secret_of(directory, found)
+
+        return self._do(secret)
+
+    def reset_link(self, user: Rival) -> str:
+        """Ask at wiwebb for a link to a new password; return the secret in its mail."""
+        path = "/api/v1/auth/password/reset/"
+        assert self.ask(Shot("wiwebb", "POST", path, {"email": user.email})).status == 200
+
+        async def secret(directory: Directory) -> str:
+            row = await one_time.find(directory.read(machine("tests")), user.id, resets.RESET)
+            assert row is not None
+            return resets.reset_secret(directory, row)
+
+        return self._do(secret)
+
+
+async def _equipped(directory: Directory, user_id: int) -> Rival:
+    tokens: dict[str, str] = {}
+    async with directory.begin(machine("tests")) as tx:
+        user = await users.get(tx, user_id)
+        for name in dialects.NAMES:
+            tokens[name] = (await give(tx, directory, user, app.kind_of(name))).secret
+    return Rival(user.id, user.public_id, user.email, tokens)

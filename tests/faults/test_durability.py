@@ -1,0 +1,232 @@
+"""What is acknowledged is on disk: SQLite's log is synchronised before the answer's first byte."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from dragoman.actions import checkup, tenants
+from dragoman.rules.model import TenantChanges
+from dragoman.store.query import Query
+from tests.faults.caller import serving
+from tests.faults.processes import workers
+from tests.faults.tongues import headers_of, url_of
+from tests.faults.tracer import Event, Forbidden, Tracer, flaws, socket_of
+from tests.store.tools import opened, transaction
+from tests.support.databases import query, settings_for
+from tests.support.server import Server
+from tests.support.world import PASSWORD, Person, World
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+
+class Watched:
+    """A server with one worker whose system calls are seen, and one connection to it."""
+
+    def __init__(self, server: Server, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        self._line.request("GET", "/healthz")
+        self._line.getresponse().read()
+        self._answers = socket_of(server.port, self._line.sock.getsockname()[1])
+
+    def ask(
+        self, contract: str, method: str, path: str, token: str = "", body: Any = None
+    ) -> tuple[int, list[str]]:
+        """Send a request; return its status and what is wrong with how it was done."""
+        begin = len(self._tracer.events)
+        headers = {**headers_of(contract, token), "Content-Type": "application/json"}
+        text = msgspec.json.encode(body) if body is not None else None
+        self._line.request(method, url_of(contract, path), text, headers)
+        answer = self._line.getresponse()
+        answer.read()
+        assert self._tracer.fault is None, self._tracer.fault
+        return answer.status, flaws(self._tracer.events[begin:], "-wal", self._answers)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
+
+@pytest.fixture
+def watched(inhabited: tuple[str, World], tmp_path: Path) -> Iterator[Watched]:
+    """A server on the world, watched until its end."""
+    with serving(inhabited[0], tmp_path) as server:
+        (worker,) = workers(server)
+        tracer = watch(worker)
+        client = Watched(server, tracer)
+        yield client
+        client.close()
+    tracer.join(30)
+    assert not tracer.is_alive()
+
+
+def changes(mia: Person) -> list[tuple[str, str, str, Any]]:
+    """Return a change of somebody by each contract, and what is undone by the next."""
+    user = f"/api/v1/users/{mia.id}/"
+    return [
+        ("wiwebb", "PATCH", user, {"location": "Split"}),
+        ("accounts", "PUT", f"/api/users/{mia.id}", {"first_name": "Mira"}),
+        ("vsay", "PUT", f"/users/usr_{mia.public_id}", {"name": "Mia Moss"}),
+        ("wekan", "PUT", f"/api/users/{mia.public_id}", {"action": "disableLogin"}),
+        ("binacle", "PUT", f"/api/users/{mia.email}", {"status": "Active"}),
+        ("wiwebb", "POST", f"{user}set-password/", {"password": f"{PASSWORD}-2"}),
+        ("binacle", "DELETE", f"/api/users/{mia.email}", None),
+    ]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_the_log_is_on_disk_before_the_answer(
+    watched: Watched, inhabited: tuple[str, World]
+) -> None:
+    """For a change by each contract, a sign-in, and a deletion."""
+    people = inhabited[1].people
+    body = {"username": "mia", "password": people["mia"].password}
+    assert watched.ask("wiwebb", "POST", "/api/v1/auth/login/", body=body) == (200, [])
+    for contract, method, path, told in changes(people["mia"]):
+        who = "ada" if contract == "wiwebb" else "olga"
+        status, wrong = watched.ask(contract, method, path, people[who].tokens[contract], told)
+        assert (200 <= status < 300, wrong) == (True, []), (contract, method, path, status)
+    token = people["ada"].token
+    read = watched.ask("wiwebb", "GET", "/api/v1/users/", token)
+    assert read == (200, ["answered, and nothing was written to the log"])
+
+
+def _log(*, begins: bool = True) -> Event:
+    return Event("pwrite", "/x/dragoman.db-wal", begins, 0 if begins else 4096)
+
+
+def _sync(*, begins: bool, result: int = 0) -> Event:
+    return Event("sync", "/x/dragoman.db-wal", begins, result)
+
+
+SEND = Event("sendto", "socket:[7]", begins=True)
+DONE = (_sync(begins=True), _sync(begins=False))
+
+
+@pytest.mark.parametrize(
+    ("events", "wrong"),
+    [
+        ([_log(), _log(begins=False), *DONE, SEND], []),
+        ([_log(), *DONE, Event("sendto", "socket:[8]", begins=True), SEND, *DONE], []),
+        ([_log(), SEND, *DONE], ["answered before the log was on disk"]),
+        ([_log(), DONE[0], SEND, DONE[1]], ["answered before the log was on disk"]),
+        ([_log(), *DONE, _log(), SEND], ["answered before the log was on disk"]),
+        (
+            [_log(), DONE[0], _sync(begins=False, result=-5), SEND],
+            ["answered before the log was on disk"],
+        ),
+        ([*DONE, SEND, _log()], ["answered, and nothing was written to the log"]),
+        ([_log(), *DONE], ["no answer was seen"]),
+        (
+            [_log(), Event("sync", "/x/dragoman.db", begins=False), SEND],
+            ["answered before the log was on disk"],
+        ),
+    ],
+)
+def test_a_sequence_is_judged(events: list[Event], wrong: list[str]) -> None:
+    assert flaws(events, "-wal", "socket:[7]") == wrong
+
+
+SERVE = """
+import os, socket, sys
+log = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+with socket.create_server(("127.0.0.1", 0)) as listening:
+    print(listening.getsockname()[1], flush=True)
+    line = listening.accept()[0]
+    while asked := line.recv(1):
+        os.write(log, b"changed")
+        steps = [lambda: os.fdatasync(log), lambda: line.send(b"done")]
+        for step in steps if asked == b"1" else reversed(steps):
+            step()
+"""
+
+
+def test_a_process_that_answers_too_early_is_seen(tmp_path: Path) -> None:
+    """The instrument itself: one that does it in the right order, and in the wrong one."""
+    command = [sys.executable, "-c", SERVE, str(tmp_path / "x-wal")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        line = socket.create_connection(("127.0.0.1", port), timeout=30)
+        tracer: Tracer | None = None
+        try:
+            tracer = watch(process.pid)
+            line.sendall(b"1")
+            assert line.recv(4) == b"done"
+            answers, right = socket_of(port, line.getsockname()[1]), len(tracer.events)
+            line.sendall(b"0")
+            assert line.recv(4) == b"done"
+            wrong = tracer.events[right:]
+            assert flaws(tracer.events[:right], "-wal", answers) == []
+            assert flaws(wrong, "-wal", answers) == ["answered before the log was on disk"]
+        finally:
+            os.kill(process.pid, signal.SIGKILL)  # Popen would ask for its state: ours to be told
+            line.close()
+            if tracer is not None:
+                tracer.join(30)
+                assert not tracer.is_alive()
+
+
+def watch(pid: int) -> Tracer:
+    """Watch a process; the test is skipped where the system forbids it."""
+    tracer = Tracer(pid)
+    try:
+        tracer.begin()
+    except Forbidden as fault:
+        pytest.skip(f"nobody may be watched here: {fault}")
+    return tracer
+
+
+SETTING: Query[str] = Query(sa.select(sa.func.current_setting("synchronous_commit")))
+REACHED: Query[str] = Query(sa.select(sa.cast(sa.func.pg_current_wal_insert_lsn(), sa.Text)))
+FLUSHED = "SELECT CAST(pg_current_wal_flush_lsn() AS text)"
+
+
+def position(text: str) -> int:
+    """Return a place in PostgreSQL's log as a number."""
+    high, _, low = text.partition("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+@pytest.mark.anyio
+@pytest.mark.postgresql
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_postgresql_has_its_log_on_disk_before_a_commit_returns(database: str) -> None:
+    """Our sessions ask for it, and at each commit the log has got beyond all that was written."""
+    async with opened(settings_for(database)) as directory:
+        for number in range(10):
+            async with transaction(directory) as tx:
+                named = TenantChanges(name=f"t{number}", slug=f"t{number}")
+                await tenants.create(tx, named)
+                assert await tx.one(SETTING) == "on"
+                reached = await tx.one(REACHED)
+            ((flushed,),) = await query(database, FLUSHED)
+            assert reached is not None
+            assert position(flushed) > position(reached)
+
+
+@pytest.mark.anyio
+@pytest.mark.postgresql
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_an_operator_who_gives_that_up_is_told(database: str) -> None:
+    """The checkup says so where the database answers before its log is on disk."""
+    name = database.rpartition("/")[2]
+    for switch, state in (("on", "ok"), ("off", "fail")):
+        await query(database, f'ALTER DATABASE "{name}" SET synchronous_commit = {switch}')
+        async with opened(settings_for(database)) as directory:
+            found = {each.check: each for each in await checkup.of_database(directory)}
+        assert found["durability"].state == state
+        assert f"synchronous_commit {switch}" in found["durability"].found

@@ -1,0 +1,85 @@
+"""A primary dies and its synchronous standby takes over: no acknowledged write is lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.faults import aftermath, storm
+from tests.faults.caller import NOBODY, READS, SIGN_IN, WRITES, calling, serving
+from tests.faults.processes import wait_for
+from tests.faults.storm import Journal, Storm
+from tests.support.postgresql_pair import Pair, pair
+
+ROUNDS = int(os.environ.get("FAULT_FAILOVERS", "1"))
+"""How often each way of dying, on the same data, with the roles changed every time."""
+BACK_S = 10.0
+"""Writes are served again after so many seconds from the promotion on."""
+
+pytestmark = [pytest.mark.faults, pytest.mark.postgresql, pytest.mark.timeout(90 + 60 * ROUNDS)]
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Pair]:
+    """A primary and its synchronous standby, which these tests may break."""
+    with pair() as two:
+        yield two
+
+
+@pytest.mark.parametrize("end", ["killed", "silent"])
+def test_a_standby_takes_over_in_a_storm(two: Pair, tmp_path: Path, end: str) -> None:
+    """The primary's processes die, or its machine falls silent; both addresses stay in the DSN."""
+    journal = Journal(seed=11)
+    database, beside = two.database(f"storm_{end}"), two.database(f"calls_{end}")
+    for name in ("storm", "calls"):
+        (tmp_path / name).mkdir()
+    with (
+        serving(database, tmp_path / "storm", workers=2) as server,
+        calling(beside, tmp_path / "calls") as caller,
+    ):
+        assert caller.works(*READS, *WRITES, SIGN_IN, NOBODY) == []
+        token, tenant = storm.enter(server.url)
+        for _ in range(ROUNDS):
+            two.wait_until_synchronous()
+            with Storm(journal, server.url, token, tenant, forgiving=True) as blowing:
+                assert storm.Progress(blowing, 2).wait(30), f"no progress\n{server.said()}"
+                dead = two.primary
+                dead.kill() if end == "killed" else dead.freeze()
+                assert caller.refused_together(*READS, *WRITES, SIGN_IN, NOBODY) == []
+                assert caller.health() == (200, 503)
+                two.fail_over()
+                began, goal = time.monotonic(), _done(journal) + len(blowing.writers)
+                assert wait_for(lambda: not caller.works(WRITES[0]), BACK_S), "no write"
+                assert wait_for(lambda: _done(journal) >= goal, BACK_S), dict(journal.statuses)  # noqa: B023
+                assert time.monotonic() - began < BACK_S
+            assert caller.works(*READS, *WRITES, SIGN_IN, NOBODY) == []
+            dead.kill()  # a primary that wakes up beside its successor has to be fenced off
+            two.follow()
+        assert aftermath.settle(journal, database) == []
+        assert aftermath.damage(journal, database) == []
+        assert aftermath.heard(journal, server.url, token) == []
+        assert journal.surprises == []
+        assert set(journal.statuses) <= {200, 201, 204, 400, 503}
+
+
+def _done(journal: Journal) -> int:
+    return sum(number for status, number in journal.statuses.items() if status < 300)
+
+
+def test_without_the_standby_nothing_is_acknowledged(two: Pair, tmp_path: Path) -> None:
+    """What the primary alone has written down is promised to nobody; reads go on."""
+    with calling(two.database("alone"), tmp_path) as caller, ThreadPoolExecutor(1) as pool:
+        assert caller.works(*READS, *WRITES) == []
+        two.standby.kill()
+        asked = pool.submit(caller.ask, WRITES[0])
+        assert caller.works(*READS) == []
+        assert not wait_for(asked.done, 2) or asked.result().status_code == 503
+        two.standby.start()
+        two.wait_until_synchronous()
+        assert asked.result(30).status_code in {200, 503}
+        assert caller.works(*READS, *WRITES, SIGN_IN) == []

@@ -1,0 +1,23 @@
+"""How much is asked: by ``FUZZ_REQUESTS``, by ``FUZZ_SEED`` others than in every run."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+SEED = 20
+REQUESTS = 5_000
+"""Of all tests of this folder that count theirs together."""
+
+
+@pytest.fixture(scope="session")
+def number() -> int:
+    """How many requests there are to be in all."""
+    return int(os.environ.get("FUZZ_REQUESTS", REQUESTS))
+
+
+@pytest.fixture(scope="session")
+def start() -> int:
+    """Where the dice begin."""
+    return int(os.environ.get("FUZZ_SEED", SEED))

@@ -1,0 +1,203 @@
+"""A round of hostile requests in a fresh world, each of them judged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from dragoman import app, dialects
+from dragoman.actions import deliver, signing, tokens, upkeep
+from dragoman.actions.directory import machine
+from dragoman.rules.errors import Failure
+from dragoman.settings import Rate
+from dragoman.web import logs
+from tests.dialects.vsay.test_schemathesis import BY_SECRET, invite
+from tests.fuzz.asking import WORDS, Answer, Asked, Dice, Words, ask, operations, whom
+from tests.fuzz.judging import (
+    Ledger,
+    changed,
+    faults,
+    ignored_authentication,
+    log_faults,
+    secrets_of_others,
+)
+from tests.support.databases import Shelf, settings_for
+from tests.support.running import lifespan
+from tests.support.world import World
+
+ROUND = 400
+"""How many requests are drawn in one world: its tables stay small, and so do the checks."""
+AGAIN = 4
+"""Each so-many-th request that takes a credential is sent without one, too."""
+RANDOM = settings(
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def speak(level: str) -> None:
+    """Let the log tell everything from a level on; what spoke before would go on as it did."""
+    logs.configure(level)
+    for each in (logs.log, deliver.log, signing.log, upkeep.log):
+        each.__dict__.pop("bind", None)
+
+
+class Tally(msgspec.Struct):
+    """What came of it: how many requests, their statuses, and what was wrong, once a kind."""
+
+    requests: int = 0
+    statuses: Counter[tuple[str, int]] = msgspec.field(default_factory=Counter)
+    wrong: dict[str, str] = {}
+
+    def keep(self, asked: Asked, answer: Answer, fault: str) -> None:
+        """Note a fault."""
+        kind = f"{asked.operation.contract} {asked.operation.label}: {fault.partition(':')[0]}"
+        told = f"{fault}\n  {asked}\n  {answer.status} {answer.body[:300]!r}"
+        self.wrong.setdefault(kind, told)
+
+    def report(self) -> str:
+        """Return everything that was wrong, empty where nothing was."""
+        return "\n\n".join(f"{kind}\n{told}" for kind, told in self.wrong.items())
+
+
+class Round:
+    """One application in one world."""
+
+    def __init__(self, contract: str, database: str, world: World, tally: Tally) -> None:
+        self.contract = contract
+        self.settings = settings_for(
+            database, user_rate=Rate(0, 1), log_level="debug", access_log=True
+        )
+        self.world = world
+        self.tally = tally
+        self.foreign = secrets_of_others(world)
+        self.told = dialects.load(contract).CONTRACT
+        self.credentials = {
+            name: person.tokens.get(contract, "") for name, person in world.people.items()
+        }
+        self.ledger = Ledger(database)
+        self.said = io.StringIO()
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self._application: Any = None
+
+    def __enter__(self) -> Round:
+        self._application = app.create(self.settings)
+        speak(self.settings.log_level)
+        self._runner.run(self._enter())
+        return self
+
+    async def _enter(self) -> None:
+        await self._stack.enter_async_context(lifespan(self._application))
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._stack.aclose())
+        self._runner.close()
+        self.ledger.close()
+        speak("error")
+
+    def credential(self, who: str) -> str:
+        """Return what stands in somebody's Authorization header."""
+        found = self.credentials.get(who, "")
+        return f"{self.told.scheme} {found}" if found else ""
+
+    def try_out(self, asked: Asked) -> None:
+        """Send a request, judge its answer; send it again without a credential, now and then."""
+        answer = self._send(asked, self.credential(asked.who))
+        if answer.status == 401 and asked.who in self.credentials:
+            self._renew(asked.who)
+        if asked.operation.private and self.tally.requests % AGAIN == 0:
+            nobody = msgspec.structs.replace(asked, who="nobody")
+            self._send(nobody, "")
+
+    def _send(self, asked: Asked, credential: str) -> Answer:
+        number = self.tally.requests
+        before = self.ledger.standing()
+        with contextlib.redirect_stderr(self.said):
+            address = f"10.{number // 62_500 % 250}.{number // 250 % 250}.{number % 250}"
+            answer = self._runner.run(ask(self._application, asked, credential, address))
+        told = [*faults(asked, answer, self.foreign)]
+        told += changed(answer, before, self.ledger.standing())
+        told += log_faults(self.said.getvalue(), requests=1)
+        if not credential:
+            told += ignored_authentication(asked, answer)
+        self.said.seek(0)
+        self.said.truncate()
+        self.tally.requests += 1
+        self.tally.statuses[asked.operation.label, answer.status] += 1
+        for fault in told:
+            self.tally.keep(asked, answer, fault)
+        return answer
+
+    def _renew(self, who: str) -> None:
+        """Give somebody a new credential whose old one has died, or who was switched off."""
+        user_id = self.world.people[who].id
+        self.ledger.mend(user_id)
+
+        async def renew() -> str:
+            async with app.opened(self.settings) as opened, opened.begin(machine("tests")) as tx:
+                return (await tokens.issue(tx, opened, user_id, self.told.kind)).secret
+
+        with contextlib.suppress(Failure):
+            self.credentials[who] = self._runner.run(renew())
+
+
+def fuzz(shelf: Shelf, backend: str, contract: str, number: int, start: int) -> Tally:
+    """Send so many requests to a contract, in rounds; the same ones for the same start."""
+    tally = Tally()
+    choice = [each for each in operations(contract) for _ in range(1 if each.hashes else 4)]
+    turn = 0
+    while tally.requests < number and not tally.wrong:
+        begins = start + 7919 * turn
+        with shelf.inhabited(backend) as (database, world):
+            there = {each.label: whom(world, each) or ["1"] for each in choice}
+            if contract == "vsay":
+                there |= offers(database)
+            dice = Dice(begins, words(begins), choice, there)
+            end = min(tally.requests + ROUND, number)
+            with Round(contract, database, world, tally) as at:
+                while tally.requests < end:
+                    at.try_out(dice.request())
+        turn += 1
+    return tally
+
+
+def words(start: int) -> Words:
+    """Let hypothesis draw the words of a round."""
+    drawn: list[Words] = []
+
+    @seed(start)
+    @settings(RANDOM, max_examples=2)
+    @given(WORDS)
+    def take(found: Words) -> None:
+        drawn.append(found)
+
+    take()
+    return drawn[-1]
+
+
+def offers(database: str) -> dict[str, list[str]]:
+    """Add invitations to a world, and return what their paths take, by label."""
+    made = asyncio.run(invite(settings_for(database)))
+    paths = {each.label: each for each in operations("vsay") if "{invitation}" in each.path}
+    return {label: made.secrets if label in BY_SECRET else made.ids for label in paths}
+
+
+def told(tally: Tally) -> str:
+    """Return the figures of a tally in one line."""
+    by_status: Counter[int] = Counter()
+    for (_, status), times in tally.statuses.items():
+        by_status[status] += times
+    return json.dumps(
+        {"requests": tally.requests, **{str(k): v for k, v in sorted(by_status.items())}}
+    )
