@@ -157,10 +157,16 @@ def _served(
                 facts.hash_rates.append(hashing.limit(pace.seconds))
                 facts.hash_times_ms.append(round(1000 / hashing.limit(pace.seconds, 1), 2))
 
+        def rested() -> None:
+            for place in places:
+                if place.database.startswith("postgresql:"):
+                    servers.rest(place.database)
+                    return
+
         for connections in asked.connections:
             at = Conditions(users=dataset.users, workers=workers, connections=connections)
             _say(f"{dataset.users:,} users, {workers} workers, {connections} connections")
-            results += rounds.measure(pace, dataset, chosen, targets, at, _say, hash_alone)
+            results += rounds.measure(pace, dataset, chosen, targets, at, _say, hash_alone, rested)
         if last:
             for target in own:
                 extras.measure(asked.extras, pace, dataset, target, results, facts, _say)

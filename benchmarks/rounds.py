@@ -73,10 +73,11 @@ def measure(
     at: Conditions,
     say: Callable[[str], None],
     first_of_all: Callable[[], None],
+    before_each: Callable[[], None],
 ) -> list[Result]:
     """Measure every scenario at every target that it has words for.
 
-    ``first_of_all`` is done at the beginning of every repetition.
+    ``first_of_all`` is done at the beginning of every repetition, ``before_each`` before every measurement.
     """
     runs: dict[tuple[str, str], list[Measured]] = {}
     for repetition in range(pace.repetitions):
@@ -86,6 +87,7 @@ def measure(
             first = repetition % len(targets)
             for target in targets[first:] + targets[:first]:
                 if target.family in scenario.words:
+                    before_each()
                     plan = plan_of(pace, scenario, dataset, target, at)
                     measured = watched(plan, target, by_wrk=pace.wrk and not scenario.slow)
                     runs.setdefault((scenario.key, target.name), []).append(measured)

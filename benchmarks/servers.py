@@ -27,6 +27,13 @@ class UnreadyError(Exception):
     """A server that did not come up, or what it needs is not to be had; says why."""
 
 
+REST_S = 20.0
+_AT_WORK = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
+
+
 class Target(msgspec.Struct, frozen=True):
     """A server to measure: where it answers, its first process, and everybody's credential.
 
@@ -84,6 +91,25 @@ async def settle(url: str) -> None:
     await _execute(url, "VACUUM ANALYZE")
     with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
         await _execute(url, "CHECKPOINT")
+
+
+def rest(url: str) -> None:
+    """Wait until a PostgreSQL works for nobody, at most ``REST_S``.
+
+    Who asked a slow target is gone before its last statements have ended: they are not to be
+    counted against whoever is measured next.
+    """
+    asyncio.run(_rest(url))
+
+
+async def _rest(url: str) -> None:
+    connection: Any = await asyncpg.connect(url)
+    end = time.monotonic() + REST_S
+    try:
+        while await connection.fetchval(_AT_WORK) and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
 
 
 @contextlib.contextmanager
