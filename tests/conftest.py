@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from dragoman.settings import Settings
+from dragoman.web import calls
+from dragoman.web.admission import Admission
 from tests.support import hashes, memory
 from tests.support import postgresql as servers
 from tests.support.databases import BACKENDS, Shelf, settings_for
@@ -56,6 +58,21 @@ def _no_settings_of_the_caller() -> Iterator[None]:
 def _cheap_hashes() -> Iterator[None]:
     """Hash cheaply, but where ``real_hashes`` is asked for."""
     with hashes.cheap():
+        yield
+
+
+class _Shared(Admission):
+    """A loop that callers share with the server: what they work would count as its own."""
+
+    def leave(self) -> None:
+        self._gate.leave()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _callers_on_the_same_loop() -> Iterator[None]:
+    """Within this process requests cost what they cost to begin with, however busy it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calls, "ADMISSION", _Shared())
         yield
 
 
