@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_who_is_connected_is_served_and_nobody_else_comes_in(host: str):
         there = listening.getsockname()
         with socket.socket(family) as early, socket.socket(family) as late:
             early.connect(there)
-            (found,) = [s.getsockname() for s in listening_sockets() if s.getsockname() == there]
+            (found,) = [s.getsockname() for s in listening_sockets(there[1])]
             assert found == there
             turn_away(listening)
             early.sendall(b"here")
@@ -44,9 +45,25 @@ def test_only_those_that_listen_are_found():
         socket.create_server(("127.0.0.1", 0)) as listening,
         socket.create_connection(listening.getsockname()) as client,
     ):
-        found = [s.getsockname() for s in listening_sockets()]
-        assert listening.getsockname() in found
-        assert client.getsockname() not in found
+        port = listening.getsockname()[1]
+        assert [s.getsockname() for s in listening_sockets(port)] == [listening.getsockname()]
+        assert list(listening_sockets(client.getsockname()[1])) == []
+
+
+def test_another_socket_is_left_alone():
+    """It may be somebody else's too, who started this process and leaked it."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as ours,
+        socket.create_server(("127.0.0.1", 0)) as theirs,
+    ):
+        last_calls.last_calls(ours.getsockname()[1])
+        with socket.create_connection(theirs.getsockname(), timeout=5):
+            pass
+
+
+def test_no_list_of_files_is_no_reason_either(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(last_calls, "FILES", tmp_path / "none")
+    assert last_calls.last_calls(1) == GRACE_S
 
 
 def test_a_system_that_knows_no_filters_is_no_reason_not_to_end(monkeypatch: pytest.MonkeyPatch):
@@ -55,6 +72,6 @@ def test_a_system_that_knows_no_filters_is_no_reason_not_to_end(monkeypatch: pyt
 
     monkeypatch.setattr(last_calls, "turn_away", refuse)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        assert last_calls.last_calls() == GRACE_S
+        assert last_calls.last_calls(listening.getsockname()[1]) == GRACE_S
         with socket.create_connection(listening.getsockname(), timeout=5):
             pass

@@ -49,26 +49,31 @@ def turn_away(listening: socket.socket) -> None:
     listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(program))
 
 
-def listening_sockets() -> Iterator[socket.socket]:
-    """Yield this process's listening TCP sockets, as copies that are closed after their turn."""
+def listening_sockets(port: int) -> Iterator[socket.socket]:
+    """Yield this process's TCP sockets that listen at a port, as copies, closed after their turn.
+
+    Not others: a filter belongs to the socket, which may be somebody else's as well.
+    """
     for entry in FILES.iterdir():
         with contextlib.suppress(OSError):  # what is closed meanwhile is none of them
             if not stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
                 continue
             with socket.socket(fileno=os.dup(int(entry.name))) as found:
                 stream = found.type == socket.SOCK_STREAM and found.family != socket.AF_UNIX
-                if stream and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                listens = stream and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                if listens and found.getsockname()[1] == port:
                     yield found
 
 
-def last_calls() -> float:
-    """Turn new callers away at every socket of this process; return how long to wait (seconds).
+def last_calls(port: int) -> float:
+    """Turn new callers away at a port of this process; return how long to wait (seconds).
 
     Where the system does not let us, those who are connected have their time all the same.
     """
-    if sys.platform != "linux" or not FILES.is_dir():
+    if sys.platform != "linux":
         return 0.0
-    for found in listening_sockets():
-        with contextlib.suppress(OSError):
-            turn_away(found)
+    with contextlib.suppress(OSError):  # no /proc, or no file to be had: it ends all the same
+        for found in listening_sockets(port):
+            with contextlib.suppress(OSError):
+                turn_away(found)
     return GRACE_S

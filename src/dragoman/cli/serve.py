@@ -27,6 +27,7 @@ from dragoman.cli.last_calls import last_calls
 from dragoman.settings import Settings, load
 
 WORKERS = "_DRAGOMAN_WORKERS"
+LISTENS = "_DRAGOMAN_PORT"
 PUBLIC_URL = "DRAGOMAN_PUBLIC_URL"
 DRAIN_S = 8
 """What is under way at the end has so many seconds; Docker kills after 10."""
@@ -70,7 +71,7 @@ def _told_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
         nonlocal told
         if not told:
             told = True
-            loop.call_later(last_calls(), event.set)
+            loop.call_later(last_calls(int(os.environ.get(LISTENS, "0"))), event.set)
 
     for name in ENDS:
         loop.add_signal_handler(name, tell)
@@ -98,6 +99,7 @@ def _listen(settings: Settings, host: str, address: str, port: int, workers: int
     _greet(settings, welcome, f"http://{shown}:{port}")
     os.environ[PUBLIC_URL] = settings.public_url
     os.environ[WORKERS] = str(workers)
+    os.environ[LISTENS] = str(port)
     os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_start_anew)
     _Server(
         "dragoman.cli.serve:application",
