@@ -99,6 +99,29 @@ def test_once_it_has_been_empty_bursts_are_taken_in_again(clock: Clock) -> None:
     assert sum(crowd.come() for _ in range(50)) == 21
 
 
+def test_what_was_served_before_a_burst_is_served_after_it(clock: Clock) -> None:
+    """Clients who all come again at once, or a second after a refusal; guests stay for a while."""
+    cost_s = COST_S / 10
+    gate = Gate("tests", 1, longest_s=2.0, cost_s=cost_s, target_s=0.5, patience_s=0.3, held_s=0.2)
+    crowd, began = Crowd(gate), clock.now
+    due = [clock.now] * 40  # less than makes a queue stand, more than is held where it does
+    refused: list[float] = []
+    while (now := clock.now - began) < 20:
+        due += [clock.now] * 5 * (3 < now < 4)
+        for _ in [at for at in due if at <= clock.now]:
+            due.remove(min(due))
+            if not crowd.come():
+                refused.append(now)
+                due += [clock.now + 1] * (len(due) + len(crowd.inside) < 40)
+        if crowd.inside:
+            crowd.inside.pop(0).close()
+            gate.took(cost_s)
+            due += [clock.now] * (len(due) + len(crowd.inside) < 40)
+        clock.now += cost_s
+    assert min(refused) > 3
+    assert max(refused) < 10, "for ever"
+
+
 def test_what_it_costs_is_learnt(clock: Clock) -> None:
     gate = gate_of_one()
     for _ in range(100):

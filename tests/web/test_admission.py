@@ -29,7 +29,7 @@ LISTS = {
 class Full(Admission):
     """A loop that has more to do than it can."""
 
-    def enter(self, hashing: int) -> None:
+    def enter(self, aside: int) -> None:
         raise Unavailable("requests", retry_after=3)
 
 
@@ -65,4 +65,4 @@ def test_what_a_request_costs_is_what_the_loop_worked() -> None:
         gate.enter(0)
     with pytest.raises(Unavailable):
         gate.enter(0)
-    gate.enter(hashing=30)
+    gate.enter(aside=30)

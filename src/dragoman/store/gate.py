@@ -13,14 +13,17 @@ TARGET_S = 0.2
 """A queue that is longer than this for long is a standing one: more work comes than can be done."""
 PATIENCE_S = 1.0
 """For so long a burst may be."""
+MANY, LATELY = 0.1, 0.01
+"""Such a share of those who come is many; how much each of them counts in it."""
 
 
 class Gate:
     """Counts who waits for one of a few places, and says when it is better to come back.
 
     A burst is taken in whatever it lasts, up to ``longest_s`` of work. A queue that stands above
-    ``target_s`` for ``patience_s`` is held at ``held_s`` until it has been empty: whoever gets in
-    is served soon, and everybody else knows at once.
+    ``target_s`` for ``patience_s`` is held there: whoever gets in is served soon, and everybody
+    else knows at once. It is held until it has been empty, or nobody was refused for as long.
+    While many are refused, it is held at ``held_s``.
 
     Args:
         what: the word for it in Unavailable.
@@ -29,7 +32,8 @@ class Gate:
         cost_s: what one costs, to begin with (seconds); it is measured from then on.
         target_s: a queue that is longer is a standing one (seconds)
         patience_s: when it has been so for so long (seconds).
-        held_s: how long it may be from then on (seconds); ``target_s`` by default.
+        held_s: how long it may be while it is held and ``MANY`` are refused (seconds);
+            ``target_s`` by default.
     """
 
     def __init__(
@@ -52,6 +56,9 @@ class Gate:
         self._cost_s = cost_s
         self._long_since = 0.0
         self._stands = False
+        self._refused_at = 0.0
+        self._refused = 0.0
+        """The share of those refused among the last who came."""
         self.inside = 0
         """How many wait or are being served."""
 
@@ -67,7 +74,10 @@ class Gate:
         """Raise what ``enter`` would raise, before anything is done that it would make useless."""
         before = self.inside - aside
         waiting_s = max(0, before - self._places + 1) * self._cost_s / self._places
-        if waiting_s > self._bound_s(before, waiting_s):
+        refused = waiting_s > self._bound_s(before, waiting_s)
+        self._refused += LATELY * (refused - self._refused)
+        if refused:
+            self._refused_at = time.monotonic()
             raise Unavailable(self._what, retry_after=max(1, math.ceil(waiting_s)))
 
     def leave(self) -> None:
@@ -84,15 +94,19 @@ class Gate:
             self.leave()
 
     def _bound_s(self, before: int, waiting_s: float) -> float:
-        if before < self._places:
+        if before < self._places or (
+            self._stands and time.monotonic() - self._refused_at > self._patience_s
+        ):
             self._stands = False
         if waiting_s <= self._target_s:
             self._long_since = 0.0
         elif not self._long_since:
             self._long_since = time.monotonic()
-        elif time.monotonic() - self._long_since > self._patience_s:
-            self._stands = True
-        return self._held_s if self._stands else self._longest_s
+        elif not self._stands and time.monotonic() - self._long_since > self._patience_s:
+            self._stands, self._refused_at = True, time.monotonic()
+        if not self._stands:
+            return self._longest_s
+        return self._held_s if self._refused > MANY else self._target_s
 
     def took(self, seconds: float) -> None:
         """Learn what one of them cost, from its beginning to its end at its place."""

@@ -35,9 +35,12 @@ class Admission:
         )
         self._worked_s: float | None = None  # not known before its thread has answered one
 
-    def enter(self, hashing: int) -> None:
-        """Count a request; raises Unavailable. ``hashing`` of those inside wait for a hash."""
-        self._gate.enter(hashing)
+    def enter(self, aside: int) -> None:
+        """Count a request; raises Unavailable.
+
+        ``aside`` of those inside wait for a hash, or for a client that is slow to send its body.
+        """
+        self._gate.enter(aside)
 
     def leave(self) -> None:
         """Count it no longer, and learn what it cost."""
