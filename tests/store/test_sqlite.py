@@ -31,6 +31,16 @@ pytestmark = pytest.mark.anyio
 BY_NAME = (Order("username"),)
 EVERYBODY = Scope(Reach.ANY, None, 0)
 
+BUSY = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+while True:
+    connection.execute("BEGIN IMMEDIATE")
+    print("held", flush=True)
+    time.sleep(0.03)
+    connection.execute("COMMIT")
+    time.sleep(0.002)
+"""
 LOCK = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -54,11 +64,11 @@ def driver(directory: Directory) -> SqliteDriver:
 
 
 @contextmanager
-def locked(database: str) -> Iterator[None]:
+def locked(database: str, how: str = LOCK) -> Iterator[None]:
     """Let another process hold the write lock for the length of a block."""
     path = database.removeprefix("sqlite:///")
     with subprocess.Popen(
-        [sys.executable, "-c", LOCK, path],
+        [sys.executable, "-c", how, path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as other:
@@ -165,6 +175,15 @@ class TestLocked:
             await asyncio.sleep(0.3)
             assert not task.done()
         await asyncio.wait_for(task, 5)
+
+    async def test_who_writes_without_a_pause_is_no_reason_to_fail(
+        self, directory: Directory, database: str
+    ):
+        """Whoever looks seldom for the end of the other one's turn misses it, for seconds."""
+        with locked(database, BUSY):
+            for _ in range(12):
+                async with transaction(directory):
+                    pass
 
 
 async def insert_one(directory: Directory) -> None:

@@ -24,8 +24,15 @@ from dragoman.store.query import Query, Text
 T = TypeVar("T")
 
 BUSY_MS = 2000
+TURN_MS = 10
+"""So long SQLite itself waits for another process's turn to end, looking ever more seldom.
+
+Then it begins anew to look: somebody who writes without a pause would be missed for seconds.
+"""
 WAIT_S = 2.0
 """How long a writer waits, in all: for its turn in this process, then for other processes."""
+SHORTEST_S = 0.1
+"""So long it waits for other processes in any case."""
 
 
 MAPPED = 48 * 2**20
@@ -99,7 +106,7 @@ class _Session:
 
 
 class SqliteDriver:
-    """One file; see *Speed* in the design for what runs where."""
+    """One file; decision 16 says what runs where, and why."""
 
     def __init__(self, path: Path, *, scanners: int = 2) -> None:
         self.path = path
@@ -119,6 +126,7 @@ class SqliteDriver:
         try:
             self._reader = self._connect(mapped=MAPPED)
             self._writer = self._connect()
+            self._writer.execute(f"PRAGMA busy_timeout = {TURN_MS}")
         except sqlite3.Error as fault:
             raise Unavailable("database") from fault
 
@@ -162,8 +170,8 @@ class SqliteDriver:
                 raise Unavailable("database") from None
             began = time.monotonic()
             try:
-                wait_ms = max(100, int((deadline - began) * 1000))
-                await self.in_writer(lambda c: _begin(c, wait_ms))
+                until = max(deadline, began + SHORTEST_S)
+                await self.in_writer(lambda c: _begin(c, until))
                 yield _Session(self, long=long)
                 await self.in_writer(lambda c: c.execute("COMMIT"))
             except BaseException:
@@ -220,9 +228,15 @@ class SqliteDriver:
         return str(row[0]) if row else ""
 
 
-def _begin(connection: Any, wait_ms: int) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
-    connection.execute("BEGIN IMMEDIATE")
+def _begin(connection: Any, until: float) -> None:
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as fault:
+            if "locked" not in str(fault) or time.monotonic() > until:
+                raise
+        else:
+            return
 
 
 def _roll_back(connection: Any) -> None:
