@@ -163,6 +163,7 @@ BAD: list[tuple[str, str]] = [
     ("TOKEN_MAX_DAYS", "many"),
     ("RESET_HOURS", "169"),
     ("HASH_THREADS", "-1"),
+    ("DATABASE", "postgresql:///users?host=one,two"),
     ("LOG_LEVEL", "loud"),
     ("ACCESS_LOG", "perhaps"),
 ]

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -204,6 +205,8 @@ def _database(value: Any) -> str:
     if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
         return text
     if text.startswith(("postgresql://", "postgres://")):
+        if any("," in host for host in parse_qs(urlsplit(text).query).get("host", [])):
+            raise ValueError("several hosts stand before the name: postgresql://one,two/name")
         return text
     raise ValueError("must begin with sqlite:/// or postgresql://")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -10,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from dragoman.rules.errors import Unavailable
+from dragoman.store import migrate
+from dragoman.store.hosts import Hosts
 from tests.faults import aftermath, storm
 from tests.faults.caller import NOBODY, READS, SIGN_IN, WRITES, calling, serving
 from tests.faults.processes import wait_for
 from tests.faults.storm import Journal, Storm
 from tests.support.postgresql_pair import Pair, pair
+from tests.support.server import free_port
 
 ROUNDS = int(os.environ.get("FAULT_FAILOVERS", "1"))
 """How often each way of dying, on the same data, with the roles changed every time."""
@@ -65,6 +70,31 @@ def test_a_standby_takes_over_in_a_storm(two: Pair, tmp_path: Path, end: str) ->
         assert aftermath.heard(journal, server.url, token) == []
         assert journal.surprises == []
         assert set(journal.statuses) <= {200, 201, 204, 400, 503}
+
+
+def test_nobody_has_to_say_that_a_primary_is_wanted(two: Pair) -> None:
+    """Whichever of several hosts answers first; a standby that is wanted can be asked for."""
+
+    async def standbys(dsn: str) -> list[bool]:
+        hosts, found = Hosts(dsn), []
+        for _ in range(2):
+            connection = await hosts.connect(timeout=BACK_S)
+            found.append(await connection.fetchval("SELECT pg_is_in_recovery()"))
+            await connection.close()
+        return found
+
+    one, other = two.primary.port, two.standby.port
+    plain = f"postgresql://dragoman@127.0.0.1:{other},127.0.0.1:{one}/postgres"
+    assert asyncio.run(standbys(plain)) == [False, False]
+    assert asyncio.run(standbys(f"{plain}?target_session_attrs=any")) == [True, True]
+    assert asyncio.run(standbys(f"postgresql://dragoman@127.0.0.1:{other}/postgres"))[0]
+
+
+def test_a_start_before_the_promotion_is_told_so(two: Pair) -> None:
+    """The one host refuses, and the other one takes no writes yet."""
+    hosts = f"127.0.0.1:{free_port()},127.0.0.1:{two.standby.port}"
+    with pytest.raises(Unavailable):
+        asyncio.run(migrate.version(f"postgresql://dragoman@{hosts}/postgres"))
 
 
 def _done(journal: Journal) -> int:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 
 import asyncpg
+import msgspec
 import pytest
 
 from dragoman.actions import users
@@ -19,6 +20,7 @@ from dragoman.rules.model import Filter, Order, UserChanges
 from dragoman.rules.policy import Reach
 from dragoman.store import counts, pages
 from dragoman.store import users as rows
+from dragoman.store.engine import LOCK_GUESSES
 from dragoman.store.narrow import Scope
 from dragoman.store.postgres import PostgresDriver
 from tests.store.tools import MACHINE, Row, insert_rows, opened, transaction
@@ -29,6 +31,12 @@ pytestmark = pytest.mark.anyio
 
 BY_NAME = (Order("username"),)
 EVERYBODY = Scope(Reach.ANY, None, 0)
+LOCK = (LOCK_GUESSES, 17)
+VISITOR = msgspec.structs.replace(MACHINE, kind="visitor")  # who waits no longer than a request
+BACKENDS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'dragoman' ORDER BY pid
+"""
 WORK = 6
 """Connections for transactions and scans."""
 
@@ -244,6 +252,42 @@ class TestPool:
             await insert_rows(tx, [Row(username="whole")])
         found = await query(database, "SELECT username FROM users WHERE id > 1")
         assert found == [("whole",)]
+
+    async def test_who_stops_waiting_for_a_lock_leaves_nothing_behind(
+        self, directory: Directory, database: str
+    ):
+        """Neither a transaction that has failed to whoever comes next, nor the lock itself."""
+
+        async def hold() -> None:
+            async with directory.begin(MACHINE, holding=LOCK):
+                pass
+
+        await warm(directory)
+        before = await connections(database)
+        for pause_s in (0.0, 0.001, 0.01, 0.05):
+            async with directory.begin(MACHINE, holding=LOCK):
+                waiting = asyncio.create_task(hold())
+                await asyncio.sleep(pause_s)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+                async with asyncio.timeout(1):
+                    for _ in range(WORK * 2):
+                        await write(directory)
+            async with asyncio.timeout(1):
+                await asyncio.gather(*(hold() for _ in range(WORK)))
+        assert await connections(database) == before
+
+    async def test_who_waits_too_long_for_a_lock_keeps_the_connection(
+        self, directory: Directory, database: str
+    ):
+        await warm(directory)
+        before = await query(database, BACKENDS)
+        async with directory.begin(MACHINE, holding=LOCK):
+            with pytest.raises(Unavailable):
+                async with directory.begin(VISITOR, holding=LOCK):
+                    pass
+        assert await query(database, BACKENDS) == before
 
 
 class TestNoServer:

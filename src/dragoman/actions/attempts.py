@@ -51,7 +51,10 @@ class Guess:
         return LOCK_GUESSES, int.from_bytes(secrets.digest(self._account)[:4], "big")
 
     async def must_be_open(self, at: Read | Tx) -> None:
-        """Raise Limited if there were too many failures."""
+        """Raise Limited if there were too many failures.
+
+        A transaction that is to give a verdict holds ``lock`` when it asks.
+        """
         here, everywhere = await failures.find(at, self._account, self._address)
         since, number = here
         if number >= PER_ADDRESS and since + MINUTE > at.now:

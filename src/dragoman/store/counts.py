@@ -21,7 +21,8 @@ _KEY = ("tenant_id", "role", "active", "shard")
 
 
 _LISTS = ("tenant_id", "role", "active", "n")
-"""``moves`` counts how often a counter was written, also where its number stayed the same."""
+# ``moves``, which is in no list, counts how often a counter was written, also where its number
+# stayed the same.
 
 
 def _lists() -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from typing import Any
 
@@ -23,10 +24,15 @@ class Hosts:
 
     The driver itself asks one after the other: a machine without power uses up all the time there
     is, and the next host is never asked.
+    Of several, one that takes writes is wanted, unless the DSN or the environment says otherwise:
+    else whoever answers first would be kept, and that may be a standby.
     """
 
     def __init__(self, dsn: str) -> None:
         self._places = apart(dsn)
+        said = "target_session_attrs=" in dsn or "PGTARGETSESSIONATTRS" in os.environ
+        several = len(self._places) > 1
+        self._wanted = {"target_session_attrs": "read-write"} if several and not said else {}
 
     async def connect(self, *, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109 - as the driver
         """Connect to the first host that takes us within ``timeout`` seconds.
@@ -34,6 +40,7 @@ class Hosts:
         Raises what the last one to refuse said, or TimeoutError.
         """
         waiting = list(self._places)
+        options = {**self._wanted, **options}
         trying: set[asyncio.Task[Linked]] = set()
         fault: BaseException = TimeoutError()
         try:

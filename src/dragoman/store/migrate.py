@@ -42,7 +42,7 @@ async def version(database: str) -> str:
         return await asyncio.to_thread(_sqlite_version, database.removeprefix("sqlite:///"))
     try:
         connection: Any = await Hosts(database).connect(**connection_options())
-    except (OSError, TimeoutError, asyncpg.PostgresError) as fault:
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InternalClientError) as fault:
         raise Unavailable("database") from fault
     try:
         return str(await connection.fetchval("SELECT version_num FROM alembic_version") or "")

@@ -73,6 +73,8 @@ class Pool:
             try:
                 yield connection
             except _GONE as fault:
+                if isinstance(fault, asyncpg.ReadOnlySQLTransactionError):
+                    connection.terminate()  # the next one leads to whoever takes writes now
                 raise Unavailable("database") from fault
             finally:
                 watch.end()

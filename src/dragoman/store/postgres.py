@@ -120,8 +120,8 @@ class PostgresDriver:
         began = time.monotonic()
         async with self._work.connection() as connection:
             patience = _patience(time.monotonic() - began, long=long)
-            await connection.execute(_begin(patience, holding))
             try:
+                await connection.execute(_begin(patience, holding))
                 yield _Session(connection)
             except BaseException:
                 if not connection.is_closed():
