@@ -11,6 +11,7 @@ import pytest
 
 from dragoman import app
 from dragoman.settings import PARSERS
+from dragoman.web.answers import ALWAYS
 from tests.support.databases import settings_for
 from tests.support.running import BASE, client_of, lifespan
 
@@ -48,6 +49,21 @@ async def client(door: Any) -> AsyncIterator[httpx.AsyncClient]:
 async def said(client: httpx.AsyncClient, method: str, path: str, **headers: str) -> Any:
     answer = await client.request(method, path, headers=headers)
     return answer.status_code, answer.json() if answer.content else None
+
+
+async def test_a_message_that_says_two_things_is_refused_like_everything_else(door: Any):
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    twice = [(b"host", b"a.test"), (b"host", b"b.test")]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": twice}
+    await door(scope, None, send)
+    headers = sent[0]["headers"]
+    assert sent[0]["status"] == 400
+    assert (b"connection", b"close") in headers
+    assert set(ALWAYS) <= set(headers)
 
 
 class TestPrefix:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
+from dragoman.web.answers import complete
 from dragoman.web.paths import Way
 
 OWN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
@@ -66,7 +67,9 @@ class Door:
             await self._own(scope, receive, send)
             return
         if ambiguous(scope):
-            await Response(None, 400, {"Connection": "close"})(scope, receive, send)
+            refusal = Response(None, 400, {"Connection": "close"})
+            complete(refusal.raw_headers)
+            await refusal(scope, receive, send)
             return
         path: str = scope["path"]
         if not path.startswith("/"):  # OPTIONS *: no path of anybody's
@@ -96,7 +99,7 @@ class Door:
         """Return who documents a path; if several do, whoever issued the credential.
 
         Where no valid one is presented, the first in the order of the settings that documents
-        path and method (contracts, *Where they meet*). A path that one contract writes out is
+        path and method (decision 13). A path that one contract writes out is
         no other's parameter.
         """
         found = {

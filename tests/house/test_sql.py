@@ -1,4 +1,4 @@
-"""The SQL keeps to the design: texts are compared by canonical keys, never folded by a database."""
+"""The SQL keeps to its rules: texts are compared by canonical keys, never folded by a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy: every cell of the design's table, ranks, oneself, what may be conferred."""
+"""The policy: every cell of the table, ranks, oneself, what may be conferred."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def said(who: Actor, action: Action, target: Target) -> str:
 
 
 def expected(who: Actor, action: Action, reach: Reach, target: Target) -> str:
-    """Say it again, in the order of the design's words."""
+    """Say it again, in the order of the table's words."""
     own = target.id == who.user_id
     in_tenant = who.tenant_id is not None and target.tenant_id == who.tenant_id
     if reach is NONE:
@@ -233,7 +233,7 @@ class TestOneself:
 
 
 class TestStanding:
-    """In which rank and tenant somebody acts at a contract (contracts, *Whose users*)."""
+    """In which rank and tenant somebody acts at a contract (decision 12)."""
 
     @pytest.mark.parametrize(
         ("role", "tenant", "expected"),

@@ -219,7 +219,7 @@ BODIES = st.builds(_damaged, VALUES, DAMAGE, st.booleans()) | PIECES | st.binary
 
 
 def is_strict(value: Any, depth: int = 1) -> bool:
-    """Say whether a value keeps to the design's limits."""
+    """Say whether a value keeps to the decoder's limits."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
     if isinstance(value, bool) or value is None:

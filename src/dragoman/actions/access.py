@@ -79,7 +79,7 @@ async def holds_all(at: Read | Tx, actor: Actor, resources: Iterable[str], great
 
 
 async def _confers(at: Read | Tx, actor: Actor, given: Sequence[Access], greatest: str) -> bool:
-    """Say whether an actor holds what it is about to give (contracts, *Rank*)."""
+    """Say whether an actor holds what it is about to give."""
     if not given or actor.kind == "system":
         return True
     if actor.kind != "user":

@@ -126,7 +126,7 @@ async def update(
 
 
 def _borrows(user: User) -> bool:
-    """Say whether a user has no username of its own, but its address (contracts, *Names*)."""
+    """Say whether a user has no username of its own, but its address."""
     return canonical(user.username) == canonical(user.email)
 
 

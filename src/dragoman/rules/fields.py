@@ -18,7 +18,7 @@ from dragoman.rules.characters import hides, hides_in_prose, mixes_scripts
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import TenantChanges
 
-# Greatest lengths in characters (code points): wiwebb-notes, "Field limits"; RFC 5321 for e-mails.
+# Greatest lengths in characters (code points): those of WiWebb's fields; RFC 5321 for e-mails.
 LIMITS: dict[str, int] = {
     "username": 150,
     "email": 254,

@@ -23,7 +23,7 @@ DAY = 24 * HOUR
 
 
 class Role(IntEnum):
-    """A user's standing; the smaller number is the higher rank (design, *Roles and the table*)."""
+    """A user's standing; the smaller number is the higher rank."""
 
     SUPERADMIN = 0
     ADMIN = 1

@@ -189,7 +189,7 @@ def cell(actor: Actor, action: Action) -> Reach:
     """Return how far this actor's action goes, after permissions and narrowing.
 
     A permission raises a cell of a tenant's user to TENANT; the contract's narrowing is
-    applied last, so that nothing widens it (design, *Roles and the table*).
+    applied last, so that nothing widens it.
     """
     if actor.kind == "system":
         return Reach.ANY
@@ -212,7 +212,7 @@ def standing(role: Role, tenant_id: int | None, narrowing: Narrowing, home: int)
     """Return the rank and the tenant in which somebody acts at a contract.
 
     Where platform administrators do not act as such, they act as owners; whoever has no tenant
-    stands in the settings' one, ``home`` (contracts, *Whose users*).
+    stands in the settings' one, ``home`` (decision 12).
     """
     if narrowing.whole_platform:
         return role, tenant_id
@@ -293,7 +293,7 @@ def guards_last_owner(actor: Actor) -> bool:
     """Say whether this actor is bound by the last-owner rule.
 
     Everybody is, but the command line and platform administrators where they act as such
-    (contracts, *Last owner*).
+    (see docs/policy.md).
     """
     if actor.kind == "system":
         return False

@@ -131,7 +131,7 @@ async def fields(
 
 
 def decode(body: bytes) -> Any:
-    """Return the value of a JSON text, strictly (RFC 8259, and the design's *HTTP manners*).
+    """Return the value of a JSON text, strictly (RFC 8259).
 
     UTF-8 only, at most 32 levels deep, no duplicate keys, no NaN or Infinity, no lone surrogates,
     no NUL, integers within 64 bits. Raises BadRequest.
