@@ -86,7 +86,7 @@ def test_nobody_has_to_say_that_a_primary_is_wanted(two: Pair) -> None:
     one, other = two.primary.port, two.standby.port
     plain = f"postgresql://dragoman@127.0.0.1:{other},127.0.0.1:{one}/postgres"
     assert asyncio.run(standbys(plain)) == [False, False]
-    assert asyncio.run(standbys(f"{plain}?target_session_attrs=any")) == [True, True]
+    assert asyncio.run(standbys(f"{plain}?target_session_attrs=standby")) == [True, True]
     assert asyncio.run(standbys(f"postgresql://dragoman@127.0.0.1:{other}/postgres"))[0]
 
 

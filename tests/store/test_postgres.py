@@ -271,10 +271,10 @@ class TestPool:
                 waiting.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(10):
                     for _ in range(WORK * 2):
                         await write(directory)
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(10):
                 await asyncio.gather(*(hold() for _ in range(WORK)))
         assert await connections(database) == before
 
