@@ -30,7 +30,9 @@ class Drive:
     """A client of a running server that remembers every answer as a place."""
 
     def __init__(self, url: str, aviary: Aviary) -> None:
-        self.http = httpx.Client(base_url=url, timeout=60)
+        # A refusal may come before the body was read, and then the server ends the connection.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=url, timeout=60, limits=alone)
         self.aviary = aviary
         self.places: dict[str, bytes] = {}
         self.statuses: list[tuple[str, int]] = []
