@@ -32,6 +32,7 @@ test: $(VENV)/.dev
 
 # The same tests as in `make test`, with the numbers above: half an hour on two cores.
 faults: $(VENV)/.dev
+	@$(BIN)/python -m tests.support.postgresql_bouncer
 	@FAULT_ROUNDS=$(ROUNDS) FAULT_KILLS=$(KILLS) FAULT_FAILOVERS=5 FAULT_RESTARTS=5 FAULT_STAGES=all FAULT_SHARE=1 \
 		$(BIN)/python -m pytest -m faults -n 2 --dist worksteal -rP tests/faults tests/attack $(PYTEST_ARGS)
 

@@ -19,10 +19,10 @@ import msgspec
 
 from benchmarks.answers import NUMBER, address_of
 from benchmarks.load import GRACE_S, Measured, Plan
+from tests.support import debian
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dragoman-bench"
 PACKAGES = ("wrk", "libluajit-5.1-2")
-FETCH_S = 60
 
 SCRIPT = """
 local asks, at, number = {}, 0, 0
@@ -54,7 +54,7 @@ def found() -> tuple[str, ...]:
     program = CACHE / "wrk" / "usr" / "bin" / "wrk"
     if not program.exists():
         try:
-            _fetch(CACHE)
+            debian.unpack(PACKAGES, CACHE / "wrk")
         except (OSError, subprocess.SubprocessError):
             return ()
     libraries = {str(path.parent) for path in (CACHE / "wrk").rglob("libluajit-*.so.2")}
@@ -64,33 +64,6 @@ def found() -> tuple[str, ...]:
     except (OSError, subprocess.SubprocessError):
         return ()
     return command if shown.stdout.startswith(b"wrk ") else ()
-
-
-def _fetch(cache: Path) -> None:
-    """Unpack the packages below ``cache``, whole or not at all."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as draft:
-        lists = _own_lists(Path(draft))
-        run = functools.partial(
-            subprocess.run, cwd=draft, check=True, capture_output=True, timeout=FETCH_S
-        )
-        try:
-            run(["apt-get", "download", *PACKAGES])
-        except subprocess.CalledProcessError:  # lists that are missing or old: make some of our own
-            run(["apt-get", *lists, "update"])
-            run(["apt-get", *lists, "download", *PACKAGES])
-        for package in Path(draft).glob("*.deb"):
-            run(["dpkg", "-x", str(package), "unpacked"])
-        shutil.rmtree(cache / "wrk", ignore_errors=True)
-        Path(draft, "unpacked").rename(cache / "wrk")
-
-
-def _own_lists(folder: Path) -> list[str]:
-    """Return options that keep apt's lists in ``folder``, which needs nobody's rights."""
-    (folder / "lists" / "partial").mkdir(parents=True)
-    (folder / "archives" / "partial").mkdir(parents=True)
-    places = {"State::lists": folder / "lists", "Cache": folder, "Cache::archives": "archives"}
-    return [part for name, place in places.items() for part in ("-o", f"Dir::{name}={place}")]
 
 
 def measure(plan: Plan) -> Measured:

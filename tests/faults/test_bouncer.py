@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.faults,
     pytest.mark.postgresql,
     pytest.mark.timeout(120),
-    pytest.mark.skipif(version() < OLDEST, reason="no PgBouncer >= 1.21 on the PATH"),
+    pytest.mark.skipif(version() < OLDEST, reason="no PgBouncer >= 1.21 (make faults fetches one)"),
 ]
 
 only_postgresql = pytest.mark.parametrize("backend", ["postgresql"])

@@ -8,15 +8,24 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.support import debian
 from tests.support import postgresql_guard as guard
 from tests.support.server import free_port
 
 PROGRAM = "pgbouncer"
+PLACE = Path(sys.prefix, PROGRAM)
+"""Where ``python -m tests.support.postgresql_bouncer`` puts one, for a machine without."""
+PACKAGES = (
+    "pgbouncer", "libaudit1", "libc6", "libcap-ng0", "libcap2", "libcares2", "libevent-2.1-7t64",
+    "libpam0g", "libssl3t64", "libsystemd0",
+)  # fmt: skip
+RELEASE = "trixie"
 OLDEST = (1, 21)
 """The first that knows the prepared statements of a client in transaction mode."""
 POOL = 4
@@ -28,12 +37,44 @@ SETTINGS = {
 }
 
 
+def main() -> int:
+    """Fetch one, with the system's libraries that it was built for; without one its tests skip."""
+    if version() < OLDEST:
+        try:
+            debian.unpack(PACKAGES, PLACE, release=RELEASE)
+        except (OSError, subprocess.SubprocessError) as error:
+            sys.stderr.write(f"no PgBouncer is to be had: {error}\n")
+    return 0
+
+
 def version() -> tuple[int, int]:
-    """Return which PgBouncer there is on this machine; (0, 0) for none."""
-    program = shutil.which(PROGRAM)
-    if program is None:
+    """Return which PgBouncer there is, on the PATH or where we put it; (0, 0) for none."""
+    return max(_version(_installed()), _version(_fetched(PLACE)))
+
+
+def _command(folder: Path) -> list[str]:
+    """Return what starts the newer one; ours from a copy in ``folder``, where any user may read."""
+    if _version(_installed()) >= OLDEST:
+        return _installed()
+    return _fetched(Path(shutil.copytree(PLACE, folder / PROGRAM, symlinks=True)))
+
+
+def _installed() -> list[str]:
+    return [PROGRAM] if shutil.which(PROGRAM) else []
+
+
+def _fetched(place: Path) -> list[str]:
+    program = place / "usr/sbin" / PROGRAM
+    loaders = sorted(place.glob("usr/lib/*/ld-linux-*.so.*"))
+    if not program.exists() or not loaders:
+        return []
+    return [str(loaders[0]), "--library-path", str(loaders[0].parent), str(program)]
+
+
+def _version(command: list[str]) -> tuple[int, int]:
+    if not command:
         return (0, 0)
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    told = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"PgBouncer (\d+)\.(\d+)", told.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
@@ -46,8 +87,6 @@ def bouncing(url: str, **changes: str) -> Iterator[str]:
     """
     parts = urlsplit(url)
     port = free_port()
-    program = shutil.which(PROGRAM)
-    assert program is not None
     folder, uid = guard._settle()
     settings = {
         "listen_addr": "127.0.0.1",
@@ -64,7 +103,7 @@ def bouncing(url: str, **changes: str) -> Iterator[str]:
     config = folder / "pgbouncer.ini"
     config.write_text("\n".join(["[databases]", place, "[pgbouncer]", *lines]) + "\n")
     process = subprocess.Popen(
-        [program, str(config)],
+        [*_command(folder), str(config)],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -94,3 +133,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         time.sleep(0.05)
     told = log.read_text() if os.path.exists(log) else ""
     raise RuntimeError(f"PgBouncer does not start\n{told}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
