@@ -290,6 +290,25 @@ class TestPool:
         assert await query(database, BACKENDS) == before
 
 
+async def pages_of(database: str, ids: list[int]) -> list[float]:
+    """Return on which page of the table the row of each user is."""
+    found = await query(database, "SELECT id, (ctid::text::point)[0] FROM users")
+    page = dict(map(tuple, found))
+    return [page[user_id] for user_id in ids]
+
+
+async def test_who_signs_in_stays_on_the_page(directory: Directory, database: str):
+    """Else every index of users gets a new entry, for a column that none of them holds."""
+    async with transaction(directory) as tx:
+        ids = await insert_rows(tx, (Row(username=f"u{n:03}", email=f"{n:080}") for n in range(200)))
+    before = await pages_of(database, ids)
+    assert len(set(before)) > 5
+    for user_id in ids[::20]:
+        async with transaction(directory) as tx:
+            rows.signed_in(tx, user_id)
+    assert await pages_of(database, ids) == before
+
+
 class TestNoServer:
     async def test_nobody_listens(self):
         driver = PostgresDriver(f"postgresql://x@127.0.0.1:{free_port()}/x")

@@ -13,7 +13,7 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store.hosts import Hosts
 from dragoman.store.pool import connection_options
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a test holds it against ``migrations/``."""
 SCRIPTS = Path(__file__).with_name("migrations")
 LOCK = 7_236_451
