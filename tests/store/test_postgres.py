@@ -300,7 +300,9 @@ async def pages_of(database: str, ids: list[int]) -> list[float]:
 async def test_who_signs_in_stays_on_the_page(directory: Directory, database: str):
     """Else every index of users gets a new entry, for a column that none of them holds."""
     async with transaction(directory) as tx:
-        ids = await insert_rows(tx, (Row(username=f"u{n:03}", email=f"{n:080}") for n in range(200)))
+        ids = await insert_rows(
+            tx, (Row(username=f"u{n:03}", email=f"{n:080}") for n in range(200))
+        )
     before = await pages_of(database, ids)
     assert len(set(before)) > 5
     for user_id in ids[::20]:
