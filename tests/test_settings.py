@@ -11,6 +11,7 @@ import re
 import stat
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,6 +63,27 @@ class TestDefaults:
     def test_what_is_not_ours_is_passed_over(self):
         assert load({"PATH": "/bin", "DRAGOMANX": "1", "HOME": "/x"}) == Settings()
 
+    @pytest.mark.parametrize(
+        "service", ["DRAGOMAN", "DRAGOMAN_X", "DRAGOMAN_DATABASE", "DRAGOMAN_9__Y"]
+    )
+    def test_what_kubernetes_says_of_services_is_passed_over(self, service: str):
+        said = {
+            f"{service}_SERVICE_HOST": "10.0.0.11",
+            f"{service}_SERVICE_PORT": "8000",
+            f"{service}_SERVICE_PORT_HTTP": "8000",
+            f"{service}_SERVICE_PORT_WEB_2": "9000",
+            f"{service}_PORT": "tcp://10.0.0.11:8000",
+        }
+        for port, protocol in (("8000", "tcp"), ("53", "udp"), ("9", "sctp")):
+            link = f"{service}_PORT_{port}_{protocol.upper()}"
+            said |= {
+                link: f"{protocol}://10.0.0.11:{port}",
+                f"{link}_PROTO": protocol,
+                f"{link}_PORT": port,
+                f"{link}_ADDR": "10.0.0.11",
+            }
+        assert load(said) == Settings()
+
 
 NETWORK = ipaddress.ip_network
 GOOD: list[tuple[str, str, Any]] = [
@@ -74,6 +96,10 @@ GOOD: list[tuple[str, str, Any]] = [
         "postgresql://u@a:1,b:2/n?target_session_attrs=read-write",
         "postgresql://u@a:1,b:2/n?target_session_attrs=read-write",
     ),
+    ("DATABASE", "postgresql:///n", "postgresql:///n"),
+    ("DATABASE", "postgresql://u@/n?host=/run/p", "postgresql://u@/n?host=/run/p"),
+    ("DATABASE", "postgresql://u@[::1],[fe80::2]:5433/n", "postgresql://u@[::1],[fe80::2]:5433/n"),
+    ("DATABASE", "postgresql://u:p%40:%2F@h?user=x@y&port=", "postgresql://u:p%40:%2F@h?user=x@y&port="),
     ("SECRET_KEY", KEY.hex(), KEY),
     ("SECRET_KEY", KEY.hex().upper() + "\n", KEY),
     ("SECRET_KEY", base64.b64encode(KEY).decode(), KEY),
@@ -87,6 +113,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("CONTRACTS", "wekan, wiwebb,wekan", ("wekan", "wiwebb")),
     ("HOSTS", "", {}),
     ("HOSTS", "A.example.com=wekan, b.example.com = wiwebb", {"a.example.com": "wekan", "b.example.com": "wiwebb"}),
+    ("HOSTS", "a.example.com.=wekan, my_host=wekan", {"a.example.com": "wekan", "my_host": "wekan"}),
+    ("HOSTS", "[::1]=wekan,xn--bcher-kva.example=wekan", {"[::1]": "wekan", "xn--bcher-kva.example": "wekan"}),
     ("PUBLIC_URL", "https://x.example.com/base/", "https://x.example.com/base"),
     ("PUBLIC_URL", "http://[::1]:8000", "http://[::1]:8000"),
     ("SMTP_URL", "", ""),
@@ -122,6 +150,15 @@ BAD: list[tuple[str, str]] = [
     ("DATABASE", "sqlite:///"),
     ("DATABASE", "x.db"),
     ("DATABASE", "mysql://h/n"),
+    ("DATABASE", "postgresql://a,b,/n"),
+    ("DATABASE", "postgresql://u:p@,a/n"),
+    ("DATABASE", "postgresql://u@a:1,:2/n"),
+    ("DATABASE", "postgresql://u@:5432/n"),
+    ("DATABASE", "postgresql://a:port/n"),
+    ("DATABASE", "postgresql://a:99999/n"),
+    ("DATABASE", "postgresql://a:1,b:99999/n"),
+    ("DATABASE", "postgresql://a, b/n"),
+    ("DATABASE", "postgresql://h/n?novalue"),
     ("SECRET_KEY", "short"),
     ("SECRET_KEY", KEY[:31].hex()),
     ("SECRET_KEY", KEY[:24].hex()),  # 48 hex digits are no 36 bytes of base64
@@ -135,6 +172,16 @@ BAD: list[tuple[str, str]] = [
     ("HOSTS", "wekan.example.com"),
     ("HOSTS", "=wekan"),
     ("HOSTS", "x.example.com="),
+    ("HOSTS", "wekan.example.com:8080=wekan"),
+    ("HOSTS", "[::1]:8080=wekan"),
+    ("HOSTS", "::1=wekan"),
+    ("HOSTS", "https://wekan.example.com=wekan"),
+    ("HOSTS", "wekan.example.com/=wekan"),
+    ("HOSTS", "*.example.com=wekan"),
+    ("HOSTS", "a..example.com=wekan"),
+    ("HOSTS", ".=wekan"),
+    ("HOSTS", "bücher.example=wekan"),
+    ("HOSTS", "\u212aiosk.example=wekan"),  # a Kelvin sign, whose lower case is ASCII
     ("PUBLIC_URL", ""),
     ("PUBLIC_URL", "users.example.com"),
     ("PUBLIC_URL", "ftp://users.example.com"),
@@ -144,6 +191,7 @@ BAD: list[tuple[str, str]] = [
     ("SMTP_URL", "mail.example.com"),
     ("SMTP_URL", "http://mail.example.com"),
     ("SMTP_URL", "smtp://a@b@c"),
+    ("SMTP_URL", "smtp://mail.example.com:99999"),
     ("ANONYMOUS_RATE", ""),
     ("ANONYMOUS_RATE", "60"),
     ("ANONYMOUS_RATE", "0/minute"),
@@ -221,6 +269,67 @@ class TestFaults:
         )
         assert len(lines) == 5
         assert not any(secret in line for line in lines)
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("DATABASE", "postgresql://u:geheim\uff1fx@h/n"),
+            ("DATABASE", "postgresql://u:[geheim]@h/n"),
+            ("DATABASE", "postgresql://u:[geheim@h/n"),
+            ("DATABASE", "postgresql://u:ge/heim@h/n"),
+            ("DATABASE", "postgresql://u:1/geheim@h/n"),
+            ("DATABASE", "postgresql://u:1?geheim@h/n"),
+            ("DATABASE", "postgresql://u:1#geheim@h/n"),
+            ("DATABASE", "postgresql://u:p@a:geheim@h/n"),
+            ("DATABASE", "postgresql://u:p@geheim@h,h2/n"),
+            ("SMTP_URL", "smtp://u:geheim\uff1fx@h"),
+            ("SMTP_URL", "smtp://u:[geheim]@h"),
+            ("SMTP_URL", "smtp://u:[geheim@h"),
+            ("SMTP_URL", "smtp://u:ge?heim@h"),
+            ("SMTP_URL", "smtp://u:1#geheim@h"),
+            ("PUBLIC_URL", "https://u:geheim\uff20h"),
+            ("PUBLIC_URL", "https://[geheim]"),
+            ("SECRET_KEY", "geheim\uff1f" * 9),
+        ],
+        ids=itertools.count(),
+    )
+    def test_a_secret_with_marks_in_it_is_refused_and_not_quoted(
+        self, tmp_path: Path, name: str, text: str
+    ):
+        """Those that read an address quote it, when they start or when a mail is due."""
+        config = tmp_path / "dragoman.toml"
+        config.write_text(f"{name.lower()} = '{text}'", encoding="utf-8")
+        for given in ({name: text}, {"CONFIG": str(config)}):
+            with pytest.raises(SettingsError) as told:
+                one(**given)
+            (line,) = told.value.lines
+            assert line.startswith(f"DRAGOMAN_{name}: ")
+            assert "heim" not in "".join(traceback.format_exception(told.value))
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("PORT", "8000"),
+            ("X_PORT", "8000"),
+            ("PORT", "http://10.0.0.11:8000"),
+            ("PORT_8000", "tcp://10.0.0.11:8000"),
+            ("PORT_8000_TCP_HOST", "10.0.0.11"),
+            ("PORT_HTTP_TCP", "tcp://10.0.0.11:8000"),
+            ("SERVICE", "10.0.0.11"),
+            ("HOST", "10.0.0.11"),
+        ],
+    )
+    def test_what_only_looks_like_a_service_of_kubernetes(self, variable: str, value: str):
+        assert faults(**{variable: value}) == [f"DRAGOMAN_{variable}: there is no such setting"]
+
+    def test_what_is_wrong_with_a_host_is_said(self):
+        (line,) = faults(HOSTS="wekan.example.com:8080=wekan")
+        assert "wekan.example.com:8080" in line
+        assert "without port" in line
+        (line,) = faults(HOSTS="bücher.example=wekan")
+        assert "punycode" in line
+        (line,) = faults(DATABASE="postgresql://a,b,/n")
+        assert "a host is missing" in line
 
     def test_contracts_that_are_not_there(self):
         with pytest.raises(SettingsError) as told:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import ipaddress
 import os
@@ -12,19 +11,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import msgspec
 
+from dragoman.rules import addresses
+from dragoman.rules.rates import Rate, read_rate
+
 PREFIX = "DRAGOMAN_"
-UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """So many per so many seconds; ``count`` 0 means no limit."""
-
-    count: int
-    seconds: int
 
 
 class SettingsError(Exception):
@@ -134,6 +128,7 @@ def _gather(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
         f"{variable}: there is no such setting"
         for variable in sorted(environ)
         if variable.startswith(PREFIX) and variable not in known
+        if not addresses.is_service_link(variable, environ[variable], "DRAGOMAN")
     )
     return raw
 
@@ -190,25 +185,28 @@ def _one_of(*words: str) -> Callable[[Any], str]:
     return parse
 
 
-def _rate(value: Any) -> Rate:
-    text = _text(value).lower()
-    if text == "off":
-        return Rate(0, 1)
-    found = re.fullmatch(r"(\d{1,9})\s*/\s*(?:(\d{1,6})\s*)?(second|minute|hour|day)s?", text)
-    if not found or int(found[1]) == 0 or (found[2] is not None and int(found[2]) == 0):
-        raise ValueError("must read like 60/minute, or off")
-    return Rate(int(found[1]), int(found[2] or 1) * UNITS[found[3]])
-
-
 def _database(value: Any) -> str:
     text = _filled(value)
     if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
         return text
-    if text.startswith(("postgresql://", "postgres://")):
-        if any("," in host for host in parse_qs(urlsplit(text).query).get("host", [])):
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    addresses.check_dsn(text)
+    for place in addresses.apart(text):
+        query = _split(place, "must be an address that a PostgreSQL driver can read").query
+        if any("," in host for host in parse_qs(query).get("host", [])):
             raise ValueError("several hosts stand before the name: postgresql://one,two/name")
-        return text
-    raise ValueError("must begin with sqlite:/// or postgresql://")
+    return text
+
+
+def _split(text: str, fault: str) -> SplitResult:
+    """Read an address as those do that use it, but say what is wrong without quoting it."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port, parts.query and parse_qs(parts.query, strict_parsing=True)
+    except ValueError:
+        raise ValueError(fault) from None
+    return parts
 
 
 def _secret_key(value: Any) -> bytes:
@@ -216,7 +214,7 @@ def _secret_key(value: Any) -> bytes:
     if not text:
         return b""
     key = b""
-    with contextlib.suppress(ValueError, binascii.Error):
+    with contextlib.suppress(ValueError):
         key = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]+", text) else _base64(text)
     if len(key) < 32:
         raise ValueError("must be at least 32 random bytes, as hex or base64")
@@ -245,21 +243,18 @@ def _hosts(value: Any) -> dict[str, str]:
     for host, name in table.items():
         if not isinstance(name, str) or not host or not name:
             raise ValueError("must read like wekan.example.com=wekan,users.example.com=wiwebb")
-    return {str(host).lower(): name for host, name in table.items()}
+    return {addresses.host(str(host)): name for host, name in table.items()}
 
 
-def _url(value: Any) -> str:
-    text = _filled(value).rstrip("/")
-    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text):
-        raise ValueError("must be an http or https address without query")
-    return text
+def _address(form: str, fault: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        text = _text(value).rstrip("/")
+        if not re.fullmatch(form, text):
+            raise ValueError(fault)
+        _split(text, fault)
+        return text
 
-
-def _smtp(value: Any) -> str:
-    text = _text(value)
-    if text and not re.fullmatch(r"smtps?://(?:[^\s@/]+@)?[^\s@/:]+(?::\d{1,5})?/?", text):
-        raise ValueError("must read like smtp://user:pass@host:25")
-    return text.rstrip("/")
+    return parse
 
 
 def _networks(
@@ -280,11 +275,16 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "tenant": _filled,
     "contracts": _contracts,
     "hosts": _hosts,
-    "public_url": _url,
-    "smtp_url": _smtp,
+    "public_url": _address(
+        r"https?://[^\s/?#@]+(/[^\s?#]*)?", "must be an http or https address without query"
+    ),
+    "smtp_url": _address(
+        r"(?:smtps?://(?:[^\s@/?#]+@)?[^\s@/:?#]+(?::\d{1,5})?)?",
+        "must read like smtp://user:pass@host:25; in a password, / is %2F, @ is %40, and so on",
+    ),
     "mail_from": _filled,
-    "anonymous_rate": _rate,
-    "user_rate": _rate,
+    "anonymous_rate": lambda value: read_rate(_text(value)),
+    "user_rate": lambda value: read_rate(_text(value)),
     "self_registration": _switch,
     "first_user_is_admin": _switch,
     "wekan_errors_as_200": _switch,

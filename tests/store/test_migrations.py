@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import subprocess
 import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +20,15 @@ from alembic.script import ScriptDirectory
 from pysqlite3 import dbapi2
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from dragoman.store import migrate
+from dragoman.rules.errors import Unavailable
+from dragoman.store import migrate, postgres
 from dragoman.store.schema import metadata
 from dragoman.store.sqlite import connect
 from tests.support.databases import ADMIN_PASSWORD, SECRET_KEY, query
 
 pytestmark = pytest.mark.anyio
 
+only_postgresql = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 NOT_IN_METADATA = "users_search"
 """The full-text table of SQLite (with its own tables) and the trigram index of PostgreSQL."""
 
@@ -101,7 +107,7 @@ async def test_down_to_nothing_and_up_again(blank_database: str):
     assert await differences(blank_database) == []
 
 
-@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@only_postgresql
 async def test_every_text_of_postgresql_is_sorted_by_its_code_points(database: str):
     rows = await query(
         database,
@@ -188,6 +194,64 @@ async def test_tasks_of_one_process_that_migrate_at_once_migrate_once(blank_data
     assert ended.returncode == 0, ended.stderr
     assert await migrate.version(blank_database) == migrate.HEAD
     assert await differences(blank_database) == []
+
+
+@contextlib.asynccontextmanager
+async def elsewhere(database: str, statement: str) -> AsyncIterator[None]:
+    """Hold what a statement takes, in a transaction of somebody else."""
+    connection: Any = await asyncpg.connect(database)
+    try:
+        async with connection.transaction():
+            await connection.execute(statement)
+            yield
+    finally:
+        await connection.close()
+
+
+async def impatient(database: str, setting: str) -> None:
+    """Give whoever works in this database 200 ms, as an operator may for requests."""
+    name = database.rpartition("/")[2]
+    await query(database, f"ALTER DATABASE \"{name}\" SET {setting} = '200ms'")
+
+
+@only_postgresql
+@pytest.mark.parametrize("setting", ["lock_timeout", "statement_timeout"])
+async def test_a_node_waits_for_the_one_that_migrates_whatever_requests_are_told(
+    blank_database: str, setting: str
+):
+    await impatient(blank_database, setting)
+    async with elsewhere(blank_database, f"SELECT pg_advisory_xact_lock({migrate.LOCK})"):
+        waiting = asyncio.create_task(migrate.upgrade(blank_database))
+        done, _ = await asyncio.wait({waiting}, timeout=1.5)
+        assert not done, waiting.exception()
+    await asyncio.wait_for(waiting, 30)
+    assert await migrate.version(blank_database) == migrate.HEAD
+
+
+@only_postgresql
+async def test_a_table_that_somebody_holds_is_waited_for_but_not_for_ever(
+    blank_database: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither as short as a request waits, nor so long that all of them stand behind us."""
+    await migrate.upgrade(blank_database, "0003")
+    await impatient(blank_database, "lock_timeout")
+    held = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"
+    async with elsewhere(blank_database, held):
+        waiting = asyncio.create_task(migrate.upgrade(blank_database))
+        done, _ = await asyncio.wait({waiting}, timeout=1.5)
+        assert not done, waiting.exception()
+    await asyncio.wait_for(waiting, 30)
+    assert await migrate.version(blank_database) == migrate.HEAD
+
+    await migrate.downgrade(blank_database, "0003")
+    monkeypatch.setattr(postgres, "LONG_LOCK_MS", 700)
+    began = time.monotonic()
+    async with elsewhere(blank_database, held):
+        with pytest.raises(Unavailable) as told:
+            await asyncio.wait_for(migrate.upgrade(blank_database), 10)
+    assert time.monotonic() - began >= 0.7
+    assert "lock timeout" in str(told.value.__cause__), "the command line says why"
+    assert await migrate.version(blank_database) == "0003"
 
 
 async def test_a_database_that_stands_at_head_is_left_alone(database: str):

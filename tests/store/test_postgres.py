@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -22,6 +23,7 @@ from dragoman.store import counts, pages
 from dragoman.store import users as rows
 from dragoman.store.engine import LOCK_GUESSES
 from dragoman.store.narrow import Scope
+from dragoman.store.pool import Pool
 from dragoman.store.postgres import PostgresDriver
 from tests.store.tools import MACHINE, Row, insert_rows, opened, transaction
 from tests.support.databases import query, settings_for
@@ -288,6 +290,90 @@ class TestPool:
                 async with directory.begin(VISITOR, holding=LOCK):
                     pass
         assert await query(database, BACKENDS) == before
+
+
+class Proxy:
+    """Stands before a server; when that is ``gone``, old connections fall silent and new ones end.
+
+    A new one ends at once, or after these last ``words``.
+    """
+
+    def __init__(self, database: str) -> None:
+        self._parts = urlsplit(database)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.gone = False
+        self.words = b""
+
+    @contextlib.asynccontextmanager
+    async def dsn(self) -> AsyncIterator[str]:
+        listener = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        user, name = self._parts.username, self._parts.path
+        try:
+            # Without TLS: asking for it, the driver sees the end as an error of the system's.
+            yield f"postgresql://{user}@127.0.0.1:{port}{name}?sslmode=disable"
+        finally:
+            listener.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.gone:
+            await reader.read(1)
+            writer.write(self.words)
+            writer.close()
+            return
+        host, port = self._parts.hostname, self._parts.port
+        behind, before = await asyncio.open_connection(host, port)
+        for one, other in ((reader, before), (behind, writer)):
+            self._tasks.add(asyncio.create_task(self._carry(one, other)))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                if not self.gone or self.words:
+                    writer.write(data)
+        finally:
+            writer.close()
+
+
+FULL = b"SFATAL\0VFATAL\0C08P01\0Mno more connections allowed (max_client_conn)\0\0"
+"""What PgBouncer says when it is full, with its code for everything."""
+
+
+class TestDoubt:
+    async def test_a_proxy_with_nobody_behind_it_is_not_waited_for(self, database: str):
+        proxy = Proxy(database)
+        async with proxy.dsn() as dsn:
+            pool = Pool(dsn, 1)
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                async with pool.connection() as connection:
+                    proxy.gone = True
+                    await connection.fetchval("SELECT 1 FROM pg_sleep(6)")
+            assert time.monotonic() - began < 5
+            await pool.close()
+
+    async def test_a_refusal_is_an_answer(self, database: str):
+        proxy = Proxy(database)
+        proxy.words = b"E" + (len(FULL) + 4).to_bytes(4, "big") + FULL
+        async with proxy.dsn() as dsn:
+            pool = Pool(dsn, 1)
+            async with pool.connection() as connection:
+                proxy.gone = True
+                assert await connection.fetchval("SELECT 1 FROM pg_sleep(2.5)") == 1
+            await pool.close()
+
+
+@pytest.mark.parametrize("code", ["58030", "53100", "57P03"])
+async def test_a_server_that_cannot_is_unavailable(database: str, code: str):
+    """A disk that fails, or is full, or a server that starts: nobody has made a mistake."""
+    pool = Pool(database, 1)
+    with pytest.raises(Unavailable):
+        async with pool.connection() as connection:
+            await connection.execute(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$")
+    await pool.close()
 
 
 async def pages_of(database: str, ids: list[int]) -> list[float]:

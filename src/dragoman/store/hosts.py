@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from typing import Any
 
 import asyncpg
+
+from dragoman.rules.addresses import apart
 
 HEAD_START_S = 0.25
 """So long a host is asked alone, before the next one is asked as well."""
@@ -76,15 +77,6 @@ async def answers(connection: Any, *, timeout: float) -> None:  # noqa: ASYNC109
     options: dict[str, Any] = {"timeout": timeout, "target_session_attrs": "any"}
     other: Any = await asyncpg.connect(connection.place, **options)
     other.terminate()
-
-
-def apart(dsn: str) -> list[str]:
-    """Return a DSN for each host of one (``//user@host:1,other:2/name``), in their order."""
-    found = re.fullmatch(r"(\w+://(?:[^/?#@]*@)?)([^/?#]*)(.*)", dsn, re.DOTALL)
-    if found is None:
-        return [dsn]
-    before, hosts, after = found.groups()
-    return [f"{before}{host}{after}" for host in hosts.split(",")]
 
 
 async def _connect(place: str, **options: Any) -> Linked:

@@ -24,7 +24,8 @@ _ALEMBIC = threading.Lock()  # its context is a global of the process
 async def upgrade(database: str, revision: str = "head") -> None:
     """Migrate a database (a URL as in the settings) up to a revision.
 
-    Raises Unavailable if it cannot be reached.
+    Waits for other nodes that migrate it, however long they take.
+    Raises Unavailable if it cannot be reached, or somebody holds a table for half a minute.
     """
     if await version(database) == HEAD and revision == "head":
         return

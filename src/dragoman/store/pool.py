@@ -20,19 +20,29 @@ COMMAND_S = 30.0
 DOUBT_S = 0.8
 """After so long without an answer, a server is asked whether it is still there."""
 
-_GONE = (
+GONE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.PostgresSystemError,  # its disk cannot be read or written
     asyncpg.OperatorInterventionError,  # shutting down, starting up
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.InternalClientError,
 )
-
+"""What is raised where the database cannot serve now, and nobody has made a mistake."""
+_NO_ANSWER = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.ConnectionDoesNotExistError,  # a proxy with nobody behind it takes us, and hangs up
+    asyncpg.ConnectionFailureError,
+    asyncpg.ClientCannotConnectError,
+)
 
 _ALWAYS = {
     "application_name": "dragoman",
@@ -67,12 +77,12 @@ class Pool:
         with self._gate.entered():
             try:
                 connection = await self._take(time.monotonic() + WAIT_S)
-            except _GONE as fault:
+            except GONE as fault:
                 raise Unavailable("database") from fault
             watch, began = _Watch(connection), time.monotonic()
             try:
                 yield connection
-            except _GONE as fault:
+            except GONE as fault:
                 if isinstance(fault, asyncpg.ReadOnlySQLTransactionError):
                     connection.terminate()  # the next one leads to whoever takes writes now
                 raise Unavailable("database") from fault
@@ -139,7 +149,7 @@ class Pool:
         for connection in self._idle:
             try:
                 await connection.close(timeout=WAIT_S)
-            except _GONE:
+            except GONE:
                 connection.terminate()
         self._idle.clear()
 
@@ -162,11 +172,11 @@ class _Watch:
     async def _ask(self) -> None:
         try:
             await answers(self._connection, timeout=DOUBT_S)
-        except asyncpg.PostgresError:
-            pass  # a refusal is an answer
-        except _GONE:
+        except _NO_ANSWER:
             self._connection.terminate()
             return
+        except asyncpg.PostgresError:
+            pass  # a refusal is one
         self._timer = self._loop.call_later(DOUBT_S, self._doubt)
 
     def end(self) -> None:

@@ -8,9 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
+from sqlalchemy.exc import DBAPIError
 
+from dragoman.rules.errors import Unavailable
 from dragoman.store.hosts import Hosts
 from dragoman.store.migrate import LOCK
+from dragoman.store.pool import GONE
+from dragoman.store.postgres import LONG_LOCK_MS
 from dragoman.store.schema import metadata
 
 
@@ -18,8 +22,19 @@ def _migrate(connection: sa.Connection) -> None:
     context.configure(connection=connection, target_metadata=metadata)
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+            _wait_for_the_others(connection)
         context.run_migrations()
+
+
+def _wait_for_the_others(connection: sa.Connection) -> None:
+    # What the role or the database says of time is meant for requests. Another node's migration
+    # takes as long as it takes, and so may ours: who gives up would not start.
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+    # A table that somebody reads is another matter: behind who waits to change it everybody queues.
+    # Still, a chore's patience, and not a request's: a short one would fail beside any long read.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LONG_LOCK_MS}")
 
 
 def _sqlite(path: str) -> None:
@@ -52,9 +67,16 @@ async def _postgres(url: str) -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, poolclass=sa.pool.NullPool
     )
-    async with engine.begin() as connection:
-        await connection.run_sync(_migrate)
-    await engine.dispose()
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_migrate)
+    except DBAPIError as fault:
+        cause = fault.orig.__cause__ if fault.orig else None
+        if isinstance(cause, GONE):
+            raise Unavailable("database") from cause
+        raise
+    finally:
+        await engine.dispose()
 
 
 _database: str = context.config.attributes["database"]
