@@ -25,6 +25,7 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.start import Welcome
 from dragoman.actions.tokens import Kind
 from dragoman.door import Door, Served
+from dragoman.rules.errors import Unavailable
 from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate
 from dragoman.store.database import Database
@@ -132,6 +133,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Directory]:
 def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
     """Return the whole service as one ASGI application; its life cycle opens the database.
 
+    It begins without a database that cannot serve now, and answers 503 until that can.
     Raises SettingsError.
     """
     settings = with_key(settings or load())
@@ -141,7 +143,10 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
 
     @contextlib.asynccontextmanager
     async def life(_: Starlette) -> AsyncGenerator[None]:
-        await driver.open()
+        try:
+            await driver.open()
+        except Unavailable:  # it was there before: whoever began then is answering 503 as well
+            logs.log.warning("database_away")
         chores = asyncio.create_task(upkeep.run(directory))
         try:
             yield

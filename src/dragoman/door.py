@@ -140,8 +140,9 @@ def ambiguous(scope: Scope) -> bool:
 
     It could where a coding of transfer is not ``chunked``, once, and where a header is named
     almost as one of those that tell where a message ends (6.1); with two hosts (3.2);
-    and where what follows is to be a tunnel. Contradictions about the length are Granian's
-    to refuse.
+    and where what follows is to be a tunnel. Lengths that contradict each other are Granian's to
+    refuse. Of a length beside chunks nothing is left for us to see, whichever comes first: Granian
+    drops the length, reads the chunks, and closes the connection after the answer (6.3).
     """
     hosts = codings = 0
     for name, value in scope["headers"]:

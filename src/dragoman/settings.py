@@ -246,10 +246,10 @@ def _hosts(value: Any) -> dict[str, str]:
     return {addresses.host(str(host)): name for host, name in table.items()}
 
 
-def _address(form: str, fault: str) -> Callable[[Any], str]:
+def _address(form: re.Pattern[str], fault: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         text = _text(value).rstrip("/")
-        if not re.fullmatch(form, text):
+        if not form.fullmatch(text):
             raise ValueError(fault)
         _split(text, fault)
         return text
@@ -276,10 +276,11 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "contracts": _contracts,
     "hosts": _hosts,
     "public_url": _address(
-        r"https?://[^\s/?#@]+(/[^\s?#]*)?", "must be an http or https address without query"
+        re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"),
+        "must be an http or https address without query",
     ),
     "smtp_url": _address(
-        r"(?:smtps?://(?:[^\s@/?#]+@)?[^\s@/:?#]+(?::\d{1,5})?)?",
+        re.compile(r"(?:smtps?://(?:[^\s@/?#]+@)?[^\s@/:?#]+(?::\d{1,5})?)?"),
         "must read like smtp://user:pass@host:25; in a password, / is %2F, @ is %40, and so on",
     ),
     "mail_from": _filled,

@@ -42,12 +42,6 @@ def plain(*lines: bytes, first: bytes = b"GET /healthz HTTP/1.1") -> bytes:
 
 
 REFUSED = {
-    "a length, then chunks": LOGIN
-    + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-    + NEXT,
-    "chunks, then a length": LOGIN
-    + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
-    + NEXT,
     "two lengths": sized(b"Content-Length: 2\r\nContent-Length: 3"),
     "a list of lengths": sized(b"Content-Length: 2, 3"),
     "a list of the same length": sized(b"Content-Length: 2, 2"),
@@ -160,6 +154,27 @@ def test_what_can_be_read_in_one_way_is_one_request(
     """Its body is what it says, and the next request on the connection is the next request."""
     heard = say(attacked[0].port, LOGIN + ONE[shape] + NEXT)
     assert heard.statuses == (400, 200), heard
+    assert b"Unable to log in" in heard.text, "the body did not arrive"
+
+
+CODED = b"Transfer-Encoding: chunked\r\n"
+BOTH = {
+    "a length, then chunks": b"Content-Length: %d\r\n" + CODED,
+    "chunks, then a length": CODED + b"Content-Length: %d\r\n",
+}
+
+
+@pytest.mark.parametrize("length", [0, 5, 9_999])
+@pytest.mark.parametrize("shape", BOTH)
+def test_of_a_length_and_chunks_the_chunks_count_and_nothing_follows(
+    attacked: tuple[Server, World], shape: str, length: int
+) -> None:
+    """RFC 9112, 6.3: the coding overrides the length, and the connection ends with the answer."""
+    body = b'{"username": "%d %s", "password": "no"}' % (length, shape.encode())
+    chunks = b"\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    heard = say(attacked[0].port, LOGIN + BOTH[shape] % length + chunks + NEXT)
+    assert heard.statuses == (400,), heard
+    assert heard.closed
     assert b"Unable to log in" in heard.text, "the body did not arrive"
 
 

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +17,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dragoman.cli import serve
 from tests.cli.terminal import Terminal
+from tests.faults.processes import workers
 from tests.support.databases import Shelf
-from tests.support.server import Server, free_port, serving
+from tests.support.server import Server, environment, free_port, serving
 
 pytestmark = pytest.mark.usefixtures("real_hashes")
 
 QUIET = {"DRAGOMAN_DATABASE": "sqlite:///dragoman.db", "DRAGOMAN_ANONYMOUS_RATE": "off"}
+PUBLIC = "http://127.0.0.1:8000"
 
 
 def within(seconds: float, happens: Callable[[], bool]) -> bool:
@@ -55,19 +60,53 @@ def test_the_first_start_prints_the_superadmin_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_signal_to_the_whole_group(tmp_path: Path, sent: signal.Signals, workers: str) -> None:
+@pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_to_the_whole_group(tmp_path: Path, sent: str, workers: str) -> None:
     """Ctrl-C reaches the workers too, and the main process tells them again; no fault of theirs.
 
-    The signal comes while some workers may not have finished starting.
+    So does a terminal that is closed. The signal comes while some workers may not have finished starting.
     """
     server = Server(QUIET, tmp_path, "--workers", workers)
     server.start()
     assert server.process is not None
-    os.killpg(server.pid, sent)
+    os.killpg(server.pid, signal.Signals[sent])
     assert server.process.wait(7) == 0, server.said()
     assert within(2, lambda: not server.running())
     assert (tmp_path / "stderr").read_text() == ""
+
+
+def test_whoever_hangs_up_and_insists_is_obeyed_as_soon(tmp_path: Path) -> None:
+    """A session that ends, and systemd with SendSIGHUP, send both."""
+    server = Server(QUIET, tmp_path, "--workers", "3")
+    server.start()
+    assert server.process is not None
+    try:
+        for sent in (signal.SIGHUP, signal.SIGTERM):
+            server.process.send_signal(sent)
+            time.sleep(0.1)
+        assert server.process.wait(5) == 0, server.said()
+        assert within(2, lambda: not server.running())
+    finally:
+        server.kill()
+
+
+def test_nohup_survives_its_terminal(tmp_path: Path) -> None:
+    """What ignores the signal from the beginning goes on ignoring it, workers and all."""
+    server = Server(QUIET, tmp_path, "--workers", "2")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    try:
+        serving_now = workers(server)
+        assert len(serving_now) == 2
+        os.killpg(server.pid, signal.SIGHUP)
+        assert not within(1, lambda: workers(server) != serving_now)
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+        server.stop()
+    finally:
+        server.kill()
 
 
 def test_a_request_that_is_never_finished_does_not_hold_the_end_up(tmp_path: Path) -> None:
@@ -94,6 +133,68 @@ def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
         assert within(10, lambda: not server.running())
     finally:
         server.kill()
+
+
+def test_no_client_keeps_a_worker_alive_after_the_main_process(tmp_path: Path) -> None:
+    """It would hold the address as well, and the next server could not start."""
+    server = Server(QUIET, tmp_path)
+    server.start()
+    assert server.process is not None
+    head = b"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n{"
+    try:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(head)
+
+            def dripped() -> bool:
+                with contextlib.suppress(OSError):
+                    client.sendall(b" ")
+                return not server.running()
+
+            assert not within(0.3, dripped)
+            server.process.kill()
+            server.process.wait(5)
+            assert within(serve.DRAIN_S + 3, dripped)
+        server.start()
+        server.stop()
+    finally:
+        server.kill()
+
+
+def test_a_worker_whose_main_process_died_before_it_began(tmp_path: Path) -> None:
+    """Who looks for its parent only then finds the one that has adopted it."""
+    early = (
+        "import os, time\n"
+        "from dragoman.cli import serve\n"
+        "main = os.getpid()\n"
+        "os.environ['_DRAGOMAN_MAIN'] = str(main)\n"
+        "if os.fork():\n"
+        "    os._exit(0)\n"
+        "while os.getppid() == main:\n"
+        "    time.sleep(0.01)\n"
+        "serve.application()\n"
+        "print('begun', flush=True)\n"
+        "time.sleep(20)\n"
+    )
+    began = time.monotonic()
+    subprocess.run(  # which ends when nobody holds its standard output any more
+        [sys.executable, "-c", early],
+        cwd=tmp_path,
+        env=environment(QUIET),
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    assert time.monotonic() - began < 15
+
+
+def test_workers_are_forked_whatever_this_python_would_do(tmp_path: Path) -> None:
+    """Else they would not inherit the address, which then were free while they still answer."""
+    choice = "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n"
+    (tmp_path / "sitecustomize.py").write_text(choice)
+    with serving({**QUIET, "PYTHONPATH": str(tmp_path)}, tmp_path) as server:
+        (worker,) = workers(server)
+        commands = {Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (server.pid, worker)}
+        assert len(commands) == 1, commands
 
 
 def test_a_port_that_is_taken(shell: Terminal) -> None:
@@ -143,9 +244,24 @@ def test_what_keeps_it_from_starting(tmp_path: Path, shelf: Shelf) -> None:
         said.refused(1, f"cannot listen at 192.0.2.1 port {port}")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, ".a"])
+def test_a_host_that_is_no_name(shell: Terminal, host: str) -> None:
+    port = str(free_port())
+    said = shell.spawn("serve", "--host", host, "--port", port)
+    said.refused(1, "cannot listen at", f"port {port}: ")
+
+
 def test_an_administrator_that_cannot_be(tmp_path: Path) -> None:
     shell = Terminal("sqlite:///dragoman.db", tmp_path, DRAGOMAN_ADMIN_EMAIL="nowhere")
     shell.spawn("serve", "--port", str(free_port())).refused(1, "email: is no e-mail address")
+
+
+def test_links_lead_where_they_were_told_to(tmp_path: Path) -> None:
+    """Also to the address that is the default, where a proxy passes it on to another port."""
+    for told, base in (({}, ""), ({"DRAGOMAN_PUBLIC_URL": PUBLIC}, PUBLIC)):
+        with serving({**QUIET, **told}, tmp_path) as server:
+            contracts = httpx.get(f"{server.url}/").json()["contracts"]
+            assert contracts["wiwebb"] == f"{base or server.url}/wiwebb/"
 
 
 def test_a_name_is_a_host_too(tmp_path: Path) -> None:

@@ -12,12 +12,17 @@ from dragoman.cli.errors import ERROR, Told
 
 @contextlib.contextmanager
 def claimed(host: str, port: int) -> Generator[str]:
-    """Yield the host's IP address, which is ours for the length of a block, and our children's.
+    """Yield the host's IP address, which is ours for the length of a block.
+
+    And our children's that are forked: nobody has it before the last of them has ended.
 
     Granian itself would share a port with whoever listens there: two directories that answer by
     turns. So the port must be free; and two that start at the same moment, who both find it free,
     must have one name each in this machine's abstract sockets (Linux, see unix(7)), which nobody
-    can have twice and which goes with the last process that holds it.
+    can have twice and which goes with the last process that holds it. Two addresses may have
+    one directory each at the same port, so a name holds both; hence one who wants all addresses
+    (0.0.0.0, ::) and one who wants a single one are kept apart by the port alone: not if they
+    start at the same moment.
 
     Raises Told if the port cannot be had there.
     """
@@ -32,6 +37,8 @@ def claimed(host: str, port: int) -> Generator[str]:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
             claim = held.pop_all()
+    except UnicodeError:  # it cannot even be asked for: an empty label, or one that is too long
+        raise Told(ERROR, f"cannot listen at {host} port {port}: no host has such a name") from None
     except OSError as fault:
         why = fault.strerror or str(fault)
         raise Told(ERROR, f"cannot listen at {host} port {port}: {why}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import resource
 import signal
@@ -26,8 +27,10 @@ from dragoman.cli.directory import stands_at
 from dragoman.cli.last_calls import last_calls
 from dragoman.settings import Settings, load
 
+MAIN = "_DRAGOMAN_MAIN"
 WORKERS = "_DRAGOMAN_WORKERS"
 LISTENS = "_DRAGOMAN_PORT"
+KEY = "DRAGOMAN_SECRET_KEY"
 PUBLIC_URL = "DRAGOMAN_PUBLIC_URL"
 DRAIN_S = 8
 """What is under way at the end has so many seconds; Docker kills after 10."""
@@ -41,25 +44,30 @@ CONNECTIONS = 4096
 FILES = 128
 """What a worker opens besides connections: the database, libraries, pipes."""
 ORPHAN_EVERY_S = 1.0
-ENDS = (signal.SIGTERM, signal.SIGINT)
+NOHUP = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+"""Whether we were started to outlive our terminal, as nohup(1) does it."""
+ENDS = (signal.SIGTERM, signal.SIGINT, *(() if NOHUP else (signal.SIGHUP,)))
 
 
 def application() -> Any:
     """Return the ASGI application of one worker process (Granian calls this)."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    main = int(os.environ.get(MAIN, "0")) or os.getppid()
+    threading.Thread(target=_end_with, args=(main,), daemon=True).start()
     _signals.set_loop_signals = _told_once
     return app.create(load(), workers=int(os.environ.get(WORKERS, "1")))
 
 
-def _end_with(parent: int) -> None:
+def _end_with(main: int) -> None:
     # A worker whose parent was killed would go on answering, beside the next server on its port.
-    while os.getppid() == parent:
+    while os.getppid() == main:
         time.sleep(ORPHAN_EVERY_S)
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(DRAIN_S)  # nobody else is left to insist
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _told_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
-    """Let SIGTERM and SIGINT end a worker, as Granian does it, but only the first of them.
+    """Let signals end a worker, as Granian does it, but only the first of them.
 
     A second one while requests are under way makes Granian hang until it is killed, and Ctrl-C
     always sends two: the terminal's, to the whole group, and the main process's own.
@@ -79,7 +87,7 @@ def _told_once(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what is under way, end, and return.
+    """Serve until SIGTERM, SIGINT or SIGHUP; then answer what is under way, end, and return.
 
     Prints a new first superadmin, once, and the address of every contract.
     Raises SettingsError, Unavailable, Invalid, and Told for an address that cannot be had.
@@ -92,14 +100,19 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
 
 def _listen(settings: Settings, host: str, address: str, port: int, workers: int) -> None:
     shown = f"[{host}]" if ":" in host else host
-    if settings.public_url == Settings().public_url:
+    if settings.public_url == Settings().public_url and PUBLIC_URL not in os.environ:
         near = "127.0.0.1" if host in {"0.0.0.0", "::"} else shown  # noqa: S104
         settings = msgspec.structs.replace(settings, public_url=f"http://{near}:{port}")
     welcome = asyncio.run(_prepare(settings))
     _greet(settings, welcome, f"http://{shown}:{port}")
+    os.environ[MAIN] = str(os.getpid())
+    # A worker that begins later finds the key here, and never makes another one where its file is away.
+    os.environ[KEY] = app.with_key(settings).secret_key.hex()
     os.environ[PUBLIC_URL] = settings.public_url
     os.environ[WORKERS] = str(workers)
     os.environ[LISTENS] = str(port)
+    if sys.platform == "linux":  # later Pythons do otherwise, and the address is for our children
+        multiprocessing.set_start_method("fork", force=True)
     os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_start_anew)
     _Server(
         "dragoman.cli.serve:application",
@@ -141,6 +154,9 @@ class _Server(MPServer):
         for worker in self.wrks:
             worker.interrupt_by_parent = True
         super().signal_handler_interrupt(*args, **kwargs)
+
+    # Granian itself would replace every worker at SIGHUP, for seconds each, and live on.
+    signal_handler_reload: Any = None if NOHUP else signal_handler_interrupt
 
     def shutdown(self, exit_code: int = 0) -> None:
         """End every worker; raises SystemExit(1) after a fault."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 
-_HOST = r"(?:\[[^\[\]/?#@]+\]|[^\[\]\s:,/?#@]+)(?::[0-9]{1,5})?"
 _DSN = re.compile(
-    rf"postgres(?:ql)?://(?:[^/?#@]*@)?(?:{_HOST}(?:,{_HOST})*)?(?:/[^?#@]*)?(?:\?[^#]*)?"
+    r"""postgres(?:ql)?:// (?:[^/?\#@]*@)?
+    (?: (?:\[[^\[\]/?\#@]+\] | [^\[\]\s:,/?\#@]+) (?::[0-9]{1,5})?  # a host, and its port
+        (?: , (?:\[[^\[\]/?\#@]+\] | [^\[\]\s:,/?\#@]+) (?::[0-9]{1,5})? )* )?  # and more of them
+    (?:/[^?\#@]*)? (?:\?[^\#]*)?""",
+    re.VERBOSE,
 )
 _APART = re.compile(r"(\w+://(?:[^/?#@]*@)?)([^/?#]*)(.*)", re.DOTALL)
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
-_NAME = re.compile(rf"\[[0-9a-f:.]+\]|{_LABEL}(?:\.{_LABEL})*")
+_NAME = re.compile(
+    r"\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*"
+)
 _LINK = re.compile(
     r"(?:_[A-Z0-9_]+)?_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
     r"|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"

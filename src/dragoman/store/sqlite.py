@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,12 +42,14 @@ MAPPED = 48 * 2**20
 It counts as this process's memory, though it is everybody's."""
 
 
-def connect(path: Path, *, mapped: int = 0) -> Any:
+def connect(path: Path, *, mapped: int = 0, create: bool = True) -> Any:
     """Open a connection as the directory needs it: WAL, synchronous=FULL, foreign keys.
 
-    ``mapped`` bytes of the file are mapped into memory. Raises sqlite3.Error.
+    ``mapped`` bytes of the file are mapped into memory; it is made where it is not there, unless
+    ``create`` is False. Raises sqlite3.Error.
     """
-    connection = sqlite3.connect(str(path), isolation_level=None, check_same_thread=False)
+    where = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -119,14 +122,23 @@ class SqliteDriver:
         self._opened: list[Any] = []
         self._turn = asyncio.Lock()
         self._gatherers: dict[PointRead[Any], Gatherer] = {}
-        self._reader: Any = None
-        self._writer: Any = None
+
+    # Both are opened when they are first asked for, and until it succeeds: a file that is away for
+    # a while does not have to be there at the start.
+
+    @cached_property
+    def _reader(self) -> Any:
+        return self._connect(mapped=MAPPED)
+
+    @cached_property
+    def _writer(self) -> Any:
+        connection = self._connect()
+        connection.execute(f"PRAGMA busy_timeout = {TURN_MS}")
+        return connection
 
     async def open(self) -> None:
         try:
-            self._reader = self._connect(mapped=MAPPED)
-            self._writer = self._connect()
-            self._writer.execute(f"PRAGMA busy_timeout = {TURN_MS}")
+            _ = self._reader, self._writer
         except sqlite3.Error as fault:
             raise Unavailable("database") from fault
 
@@ -138,7 +150,7 @@ class SqliteDriver:
         self._opened.clear()
 
     def _connect(self, *, mapped: int = 0) -> Any:
-        connection = connect(self.path, mapped=mapped)
+        connection = connect(self.path, mapped=mapped, create=False)  # migrations have made it
         self._opened.append(connection)
         return connection
 

@@ -1,0 +1,151 @@
+"""A worker that dies while the database is away: the next one begins, and says 503 until it is back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from dragoman.rules.errors import Unavailable
+from dragoman.store.query import Query
+from dragoman.store.schema import users
+from dragoman.store.sqlite import SqliteDriver
+from tests.faults import storm
+from tests.faults.caller import serving
+from tests.faults.outage import own_postgresql
+from tests.faults.processes import wait_for, workers
+from tests.faults.storm import API
+from tests.support.databases import ADMIN_PASSWORD
+from tests.support.server import Server
+from tests.support.server import serving as running_server
+
+CALLS = 24
+"""On connections of their own: each of two workers answers some of them."""
+BEGUN_S = 20.0
+BACK_S = 10.0
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+
+@pytest.mark.postgresql
+def test_while_postgresql_is_stopped(real_hashes: None, tmp_path: Path) -> None:
+    with (
+        own_postgresql() as outage,
+        serving(outage.database("away"), tmp_path, workers=2) as server,
+    ):
+        token, _ = storm.enter(server.url)
+        outage.stop()
+        try:
+            lose_one(server)
+            assert asked(server, "/healthz") == {200}
+            assert asked(server, "/readyz") == asked(server, f"{API}/auth/user/", token) == {503}
+        finally:
+            outage.start()
+        assert wait_for(lambda: asked(server, "/readyz") == {200}, BACK_S)
+        assert asked(server, f"{API}/auth/user/", token) == {200}
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("blocked", [False, True], ids=["gone", "in the way"])
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_while_the_file_is_away(
+    real_hashes: None, database: str, tmp_path: Path, *, blocked: bool
+) -> None:
+    """Whoever has it open goes on; who comes new says 503, and finds it when it is back.
+
+    It does not make an empty one instead.
+    """
+    with serving(database, tmp_path, workers=2) as server:
+        token, _ = storm.enter(server.url)
+        with away(Path(database.removeprefix("sqlite:///")), blocked=blocked):
+            lose_one(server)
+            assert asked(server, "/healthz") == {200}
+            assert asked(server, "/readyz") == {200, 503}
+            assert asked(server, f"{API}/auth/user/", token) == {200, 503}
+        assert asked(server, "/readyz") == asked(server, f"{API}/auth/user/", token) == {200}
+
+
+@pytest.mark.sqlite
+def test_while_the_key_is_away_too(real_hashes: None, tmp_path: Path) -> None:
+    """The next worker has the key that the others have, and makes no other one."""
+    settings = {"DRAGOMAN_DATABASE": "sqlite:///d.db", "DRAGOMAN_ADMIN_PASSWORD": ADMIN_PASSWORD}
+    with running_server(settings, tmp_path, "--workers", "2") as server:
+        with away(tmp_path / "d.db", blocked=False), away(tmp_path / "dragoman.key", blocked=False):
+            lose_one(server)
+            assert asked(server, "/readyz") == {200, 503}
+        assert asked(server, "/readyz") == {200}
+
+
+def lose_one(server: Server) -> None:
+    """Kill one of the workers; the next one tells that it began without the database."""
+    main = server.process
+    assert main is not None
+    before = workers(server)
+    os.kill(before[0], signal.SIGKILL)
+    assert wait_for(lambda: "database_away" in server.said() or main.poll() is not None, BEGUN_S)
+    assert main.poll() is None, f"the main process has ended\n{server.said()}"
+    assert before[1] in workers(server), "the other one has ended"
+
+
+def asked(server: Server, path: str, token: str = "") -> set[int]:
+    """Return how many callers are answered."""
+    headers = {"Authorization": f"Token {token}"} if token else {}
+    url = f"{server.url}{path}"
+    return {httpx.get(url, headers=headers, timeout=10).status_code for _ in range(CALLS)}
+
+
+@contextlib.contextmanager
+def away(path: Path, *, blocked: bool) -> Iterator[None]:
+    """Put a file aside for the length of a block; if blocked, none can be made in its place."""
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    if blocked:
+        path.mkdir()
+    try:
+        yield
+        assert path.exists() == blocked, "an empty one was made"
+    finally:
+        if blocked:
+            path.rmdir()
+        aside.rename(path)
+
+
+@pytest.mark.anyio
+@pytest.mark.sqlite
+@pytest.mark.parametrize("blocked", [False, True], ids=["gone", "in the way"])
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_a_driver_that_could_not_open_its_file_tries_again(
+    database: str, *, blocked: bool
+) -> None:
+    """Whichever way it is asked; what it says until then is that the database cannot serve."""
+    count = Query[int](sa.select(sa.func.count()).select_from(users))
+    path = Path(database.removeprefix("sqlite:///"))
+    driver = SqliteDriver(path)
+
+    async def change() -> int:
+        async with driver.session() as session:
+            return await session.run(Query(sa.update(users).values(id=users.c.id)), {})
+
+    ways: tuple[Callable[[], Awaitable[object]], ...] = (
+        driver.alive,
+        lambda: driver.quick(count, {}),
+        lambda: driver.scan(count, {}),
+        change,
+    )
+    try:
+        with away(path, blocked=blocked):
+            with pytest.raises(Unavailable):
+                await driver.open()
+            for way in ways:
+                with pytest.raises(Unavailable):
+                    await way()
+        for way in ways:
+            assert await way()
+    finally:
+        await driver.close()
