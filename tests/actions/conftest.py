@@ -1,4 +1,4 @@
-"""What tests of the verbs can ask for besides: an open directory."""
+"""What tests of the verbs can ask for besides: an open directory, and somebody in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 
 from dragoman import app
 from dragoman.actions.directory import Directory
+from dragoman.rules.model import User
 from dragoman.settings import Settings
+from tests.store.tools import make_tenant, make_user
 
 
 @pytest.fixture
@@ -16,3 +18,10 @@ async def directory(settings: Settings) -> AsyncIterator[Directory]:
     """A directory on a migrated database with the first superadmin in it."""
     async with app.opened(settings) as directory:
         yield directory
+
+
+@pytest.fixture
+async def mia(directory: Directory) -> User:
+    """A member of a tenant, with a username and an address of her own."""
+    home = await make_tenant(directory, "home")
+    return await make_user(directory, "mia", tenant_id=home, email="mia@example.com")

@@ -33,6 +33,7 @@ from tests.store.tools import (
     MACHINE,
     PASSWORD,
     actor_of,
+    faults,
     make_tenant,
     make_user,
     transaction,
@@ -71,10 +72,6 @@ async def accept(
     return await invitations.accept(
         directory, VISITOR, secret, password, name, Floor(), KIND, **more
     )
-
-
-def faults(refused: pytest.ExceptionInfo[Invalid]) -> list[tuple[str, str]]:
-    return [(problem.field, problem.code) for problem in refused.value.problems]
 
 
 class TestWhatIsLeft:

@@ -25,8 +25,7 @@ from tests.store.tools import (
     KIND,
     PASSWORD,
     actor_of,
-    make_tenant,
-    make_user,
+    faults,
     transaction,
     visitor,
 )
@@ -37,19 +36,8 @@ pytestmark = pytest.mark.anyio
 FRESH = "another-Kettle-43"
 
 
-@pytest.fixture
-async def mia(directory: Directory) -> User:
-    """A member of a tenant."""
-    home = await make_tenant(directory, "home")
-    return await make_user(directory, "mia", tenant_id=home, email="mia@example.com")
-
-
 async def enter(directory: Directory) -> None:
     await sign_in.sign_in(directory, visitor(), "mia", PASSWORD, KIND)
-
-
-def faults(refused: pytest.ExceptionInfo[Invalid]) -> list[tuple[str, str]]:
-    return [(problem.field, problem.code) for problem in refused.value.problems]
 
 
 class TestChangePassword:

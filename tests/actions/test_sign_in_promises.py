@@ -28,7 +28,7 @@ from tests.store.tools import (
     KIND,
     MACHINE,
     PASSWORD,
-    make_tenant,
+    faults,
     make_user,
     transaction,
     visitor,
@@ -41,13 +41,6 @@ FRESH = "another-Kettle-43"
 OLD_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 
 
-@pytest.fixture
-async def mia(directory: Directory) -> User:
-    """A member of a tenant, with a username and an address of her own."""
-    home = await make_tenant(directory, "home")
-    return await make_user(directory, "mia", tenant_id=home, email="mia@example.com")
-
-
 async def sign_up(directory: Directory, new: NewUser, **more: object) -> tuple[User, Credential]:
     given = {"kind": KIND, "floor": Floor(), "password": PASSWORD, **more}
     return await sign_in.sign_up(directory, visitor(), new, **given)
@@ -55,10 +48,6 @@ async def sign_up(directory: Directory, new: NewUser, **more: object) -> tuple[U
 
 async def enter(directory: Directory, name: str = "mia", **more: object) -> tuple[User, Credential]:
     return await sign_in.sign_in(directory, visitor(), name, PASSWORD, KIND, **more)
-
-
-def faults(refused: pytest.ExceptionInfo[Invalid]) -> list[tuple[str, str]]:
-    return [(problem.field, problem.code) for problem in refused.value.problems]
 
 
 class Busy(Hashing):

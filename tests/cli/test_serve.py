@@ -84,7 +84,7 @@ def test_whoever_hangs_up_and_insists_is_obeyed_as_soon(tmp_path: Path) -> None:
         for sent in (signal.SIGHUP, signal.SIGTERM):
             server.process.send_signal(sent)
             time.sleep(0.1)
-        assert server.process.wait(5) == 0, server.said()
+        assert server.process.wait(8) == 0, server.said()
         assert within(2, lambda: not server.running())
     finally:
         server.kill()

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 
 from dragoman import app
@@ -14,6 +15,7 @@ from dragoman.actions import tenants, tokens, users
 from dragoman.actions.directory import Directory, machine
 from dragoman.actions.tokens import Kind, Presented
 from dragoman.rules import secrets
+from dragoman.rules.errors import Invalid
 from dragoman.rules.model import Actor, NewUser, Role, TenantChanges, User
 from dragoman.rules.passwords import Floor
 from dragoman.rules.policy import NOTHING_NARROWED, Narrowing
@@ -119,3 +121,8 @@ async def opened(settings: Settings) -> AsyncGenerator[Directory]:
 def names_of(found: Sequence[User]) -> list[str]:
     """Return the usernames of users."""
     return [user.username for user in found]
+
+
+def faults(refused: pytest.ExceptionInfo[Invalid]) -> list[tuple[str, str]]:
+    """Return which fields were refused, and why."""
+    return [(problem.field, problem.code) for problem in refused.value.problems]
