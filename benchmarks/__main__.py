@@ -21,8 +21,8 @@ from benchmarks.fastapi_peer import target as fastapi
 from benchmarks.floors import copying, hashing
 from benchmarks.floors import target as floors
 from benchmarks.musts import Facts
-from benchmarks.rounds import Conditions, Pace, Result
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.rounds import Conditions, Pace, Result, Seat
+from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.servers import Place, Target, UnreadyError
 from tests.support.postgresql import PostgreSQL
 
@@ -44,8 +44,7 @@ def main() -> int:
     facts, results = Facts(), list[Result]()
     server = servers.postgresql()
     try:
-        for users in asked.users:
-            _size(asked, pace, Dataset(users), server, facts, results)
+        _measure(asked, pace, server, facts, results)
     except UnlikeError as fault:
         print(f"Answers are not as they should be:\n{fault}", file=sys.stderr)
         return 1
@@ -60,21 +59,23 @@ def main() -> int:
     return int(silent or any(result.failures for result in results))
 
 
-def _size(
-    asked: argparse.Namespace,
-    pace: Pace,
-    dataset: Dataset,
-    server: PostgreSQL,
-    facts: Facts,
-    results: list[Result],
+def _measure(
+    asked: argparse.Namespace, pace: Pace, server: PostgreSQL, facts: Facts, results: list[Result]
 ) -> None:
-    """Measure at one number of users; at all but the largest only what is to grow with it."""
-    whole = dataset.users == asked.users[-1]
+    """Fill every size, then measure all of them in turns: what grows is seen in the same minute."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-bench-")))
-        places = _fill(asked, dataset, folder, stack, server, facts, whole=whole)
+        places: list[tuple[Dataset, Place]] = []
+        for users in reversed(asked.users):
+            folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-bench-"))
+            )
+            whole = users == asked.users[-1]
+            filled = _fill(asked, Dataset(users), folder, stack, server, facts, whole=whole)
+            places += [(Dataset(users), place) for place in filled]
+        names = list(dict.fromkeys(place.name for _, place in places))
+        places.sort(key=lambda each: names.index(each[1].name))  # its sizes one after the other
         for workers in asked.workers:
-            _served(asked, pace, dataset, places, workers, facts, results, whole=whole)
+            _served(asked, pace, places, workers, facts, results)
 
 
 def _fill(
@@ -119,59 +120,83 @@ def _fill(
 def _served(
     asked: argparse.Namespace,
     pace: Pace,
-    dataset: Dataset,
-    places: list[Place],
+    places: list[tuple[Dataset, Place]],
     workers: int,
     facts: Facts,
     results: list[Result],
-    *,
-    whole: bool,
 ) -> None:
     """Start every target, compare their answers, measure them; they idle while not asked."""
-    wanted = asked.scenarios if whole or asked.full else set(asked.scenarios) & set(musts.GROWING)
-    chosen = [scenario for scenario in SCENARIOS if scenario.key in wanted]
-    last = whole and workers == asked.workers[-1]
+    last = workers == asked.workers[-1]
     with ExitStack() as stack:
-        targets: list[Target] = []
-        for place in places:
+        targets: list[tuple[Dataset, Target]] = []
+        for dataset, place in places:
             try:
-                targets.append(stack.enter_context(place.serve(workers)))
+                targets.append((dataset, stack.enter_context(place.serve(workers))))
             except FAULTS as fault:
                 if place.family == "ours":
                     raise
                 facts.missing[place.name] = str(fault)
                 _say(f"{place.name}: left out: {fault}")
-        own = [target for target in targets if target.family == "ours"]
-        for target in own:
-            facts.note("ready_s", target.name, dataset.users, target.ready_s)
-            idle = servers.memory_of(target.pid, workers)
-            facts.note("idle_mb", target.name, dataset.users, max(idle, default=0.0))
+        for dataset, target in targets:
+            if target.family == "ours":
+                facts.note("ready_s", target.name, dataset.users, target.ready_s)
+                idle = servers.memory_of(target.pid, workers)
+                facts.note("idle_mb", target.name, dataset.users, max(idle, default=0.0))
         if workers == asked.workers[0]:  # later on, what was measured has changed the data
-            unlike = [d for s in chosen for d in scenarios.differences(s, dataset, targets)]
-            if unlike:
-                raise UnlikeError("\n".join(unlike[:10]))
+            _compare(asked, targets)
 
-        def hash_alone() -> None:
-            if last:
-                _say("  hashes alone, on all cores and on one")
+        def before(scenario: Scenario) -> None:
+            if last and scenario.key == "sign-in":
                 facts.hash_rates.append(hashing.limit(pace.seconds))
+            if last and scenario.key == "create-one":
                 facts.hash_times_ms.append(round(1000 / hashing.limit(pace.seconds, 1), 2))
 
         def rested() -> None:
-            for place in places:
+            for _, place in places:
                 if place.database.startswith("postgresql:"):
                     servers.rest(place.database)
                     return
 
+        seats: list[Seat] = []
         for connections in asked.connections:
-            at = Conditions(users=dataset.users, workers=workers, connections=connections)
-            _say(f"{dataset.users:,} users, {workers} workers, {connections} connections")
-            results += rounds.measure(pace, dataset, chosen, targets, at, _say, hash_alone, rested)
-        if last:
-            for target in own:
-                extras.measure(asked.extras, pace, dataset, target, results, facts, _say)
-                after = servers.memory_of(target.pid, workers)
-                facts.note("after_mb", target.name, dataset.users, max(after, default=0.0))
+            _say(f"{workers} workers, {connections} connections")
+            seats = [
+                Seat(
+                    target=target,
+                    dataset=dataset,
+                    at=Conditions(users=dataset.users, workers=workers, connections=connections),
+                    scenarios={scenario.key for scenario in _chosen(asked, dataset)},
+                )
+                for dataset, target in targets
+            ]
+            results += rounds.measure(pace, seats, _say, before, rested)
+        for seat in seats if last else ():
+            if seat.target.family == "ours" and seat.dataset.users == asked.users[-1]:
+                extras.measure(asked.extras, pace, seat, facts, _say)
+                after = servers.memory_of(seat.target.pid, workers)
+                facts.note("after_mb", seat.target.name, seat.at.users, max(after, default=0.0))
+
+
+def _chosen(asked: argparse.Namespace, dataset: Dataset) -> list[Scenario]:
+    """Return what is measured at a size: at all but the largest only what has a limit to its growth."""
+    whole = dataset.users == asked.users[-1]
+    wanted = asked.scenarios if whole or asked.full else set(asked.scenarios) & set(musts.GROWING)
+    return [scenario for scenario in SCENARIOS if scenario.key in wanted]
+
+
+def _compare(asked: argparse.Namespace, targets: list[tuple[Dataset, Target]]) -> None:
+    """Raise UnlikeError where targets over the same people do not answer alike."""
+    sizes = {dataset.users: dataset for dataset, _ in targets}
+    unlike = [
+        difference
+        for users, dataset in sizes.items()
+        for scenario in _chosen(asked, dataset)
+        for difference in scenarios.differences(
+            scenario, dataset, [target for its, target in targets if its.users == users]
+        )
+    ]
+    if unlike:
+        raise UnlikeError("\n".join(unlike[:10]))
 
 
 def _say(text: str) -> None:

@@ -12,13 +12,12 @@ from contextlib import AbstractContextManager, contextmanager
 import msgspec
 
 from benchmarks import load, rounds
-from benchmarks.data import Dataset
+from benchmarks.floors import hashing
 from benchmarks.load import Measured, Plan
 from benchmarks.musts import Beside, Facts, Overload
 from benchmarks.offered import GRACE_S, Offer, Offered
-from benchmarks.rounds import Conditions, Pace, Result
+from benchmarks.rounds import Pace, Seat
 from benchmarks.scenarios import BY_KEY
-from benchmarks.servers import Target
 
 OFFERED = 3
 """Sign-ins without bound: as many times the hash limit are offered, whether or not it keeps up."""
@@ -30,49 +29,52 @@ BACK_AFTER_S = 5.0
 def measure(
     chosen: Sequence[str],
     pace: Pace,
-    dataset: Dataset,
-    target: Target,
-    results: list[Result],
+    seat: Seat,
     facts: Facts,
     say: Callable[[str], None],
 ) -> None:
     """Carry out the chosen extras at one target of ours, and note what was found."""
-    at = results[-1].at if results else Conditions(users=dataset.users, workers=1, connections=32)
+    target = seat.target
     if "sign-ins" in chosen:
         say(f"{target.name}: retrieves while sign-ins are offered without bound")
         rate = OFFERED * (facts.hash_limit or 50.0)
-        signing = _plan(pace, dataset, target, at, "sign-in")
+        signing = _plan(pace, seat, "sign-in")
         facts.sign_ins[target.name] = _beside(
             pace,
-            lambda: _plan(pace, dataset, target, at, "retrieve"),
+            lambda: _plan(pace, seat, "retrieve"),
             lambda seconds: _offering(signing, rate, seconds),
+            lambda: hashing.limit(pace.seconds),
         )
     if "search" in chosen:
         say(f"{target.name}: retrieves while somebody searches for what all have")
-        search = _plan(pace, dataset, target, at, "search-common")
+        search = _plan(pace, seat, "search-common")
         facts.searches[target.name] = _beside(
             pace,
-            lambda: _plan(pace, dataset, target, at, "retrieve"),
+            lambda: _plan(pace, seat, "retrieve"),
             lambda seconds: _asking(search, seconds),
         )
     if "overload" in chosen:
         say(f"{target.name}: twice as much as it can do")
-        facts.overload[target.name] = _overload(pace, dataset, target, at)
+        floods = [_overload(pace, seat) for _ in range(pace.repetitions)]
+        facts.overload[target.name] = floods
 
 
 def _beside(
     pace: Pace,
     plan: Callable[[], Plan],
     disturb: Callable[[float], AbstractContextManager[list[float]]],
+    limit: Callable[[], float] | None = None,
 ) -> Beside:
     """Measure retrieves alone and beside a disturbance, in turns, by ``pace.repetitions``.
 
     ``disturb(seconds)`` lasts as long as its block, and has said at its end how many answers a
-    second it got.
+    second it got; ``limit()`` is how many it could get with the machine for itself.
     """
-    found = Beside(quiet=[], loaded=[], others=[])
+    found = Beside(quiet=[], loaded=[], others=[], limits=[])
     whole_s = max(1, round(pace.seconds)) + max(1, round(pace.warm_up)) + 1  # wrk rounds likewise
     for _ in range(pace.repetitions):
+        if limit is not None:
+            found.limits.append(limit())
         found.quiet.append(rounds.carry_out(plan(), by_wrk=pace.wrk))
         with disturb(whole_s) as rates:
             time.sleep(0.5)
@@ -103,13 +105,13 @@ def _offering(plan: Plan, rate: float, seconds: float) -> Generator[list[float]]
         rates.append(running.result().in_time / seconds)
 
 
-def _plan(pace: Pace, dataset: Dataset, target: Target, at: Conditions, key: str) -> Plan:
-    return rounds.plan_of(pace, BY_KEY[key], dataset, target, at)
+def _plan(pace: Pace, seat: Seat, key: str) -> Plan:
+    return rounds.plan_of(pace, BY_KEY[key], seat)
 
 
-def _overload(pace: Pace, dataset: Dataset, target: Target, at: Conditions) -> Overload:
+def _overload(pace: Pace, seat: Seat) -> Overload:
     """Find the capacity, then offer a half of it, twice of it, and a half again."""
-    plan = _plan(pace, dataset, target, at, OVERLOADED)
+    plan = _plan(pace, seat, OVERLOADED)
     capacity = load_py(plan).rate
     calm = _offer(plan, capacity / 2, pace.seconds)
     flood = _offer(plan, capacity * 2, max(pace.seconds, 1.0))

@@ -17,11 +17,15 @@ GROWING = ("retrieve", "list", "filtered", "walk", "search-rare")
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """Retrieves alone, retrieves beside something else, and the answers a second of that."""
+    """Retrieves alone, retrieves beside something else, and the answers a second of that.
+
+    Beside sign-ins, ``limits`` is what the cores could hash a second just before.
+    """
 
     quiet: list[Measured]
     loaded: list[Measured]
     others: list[float]
+    limits: list[float]
 
 
 class Overload(msgspec.Struct, frozen=True):
@@ -48,7 +52,7 @@ class Facts(msgspec.Struct):
     missing: dict[str, str] = {}
     sign_ins: dict[str, Beside] = {}
     searches: dict[str, Beside] = {}
-    overload: dict[str, Overload] = {}
+    overload: dict[str, list[Overload]] = {}
 
     @property
     def hash_limit(self) -> float:
@@ -97,15 +101,24 @@ class Figures:
         self.most = max((r.at.users for r in results), default=0)
         self.least = min((r.at.users for r in results), default=0)
 
-    def rate(self, scenario: str, target: str, users: int = 0) -> float | None:
-        """Return answers a second."""
-        found = self._rates.get((scenario, target, users or self.most))
-        return found.rate if found is not None and found.rate else None
+    def found(self, scenario: str, target: str, users: int = 0) -> Result | None:
+        """Return what was measured."""
+        return self._rates.get((scenario, target, users or self.most))
+
+    def rates(self, scenario: str, target: str, users: int = 0) -> list[float]:
+        """Return answers a second of every repetition."""
+        found = self.found(scenario, target, users)
+        return [run.rate for run in found.runs] if found is not None else []
 
     def latency(self, scenario: str, target: str) -> float | None:
         """Return the median latency in milliseconds."""
-        found = self._rates.get((scenario, target, self.most))
+        found = self.found(scenario, target)
         return found.median_ms or None if found is not None else None
+
+    def latencies(self, scenario: str, target: str) -> list[float]:
+        """Return the median latency of every repetition, in milliseconds."""
+        found = self.found(scenario, target)
+        return [run.median_ms for run in found.runs] if found is not None else []
 
 
 def lines(results: Sequence[Result], facts: Facts) -> list[Line]:
@@ -115,9 +128,13 @@ def lines(results: Sequence[Result], facts: Facts) -> list[Line]:
     return [*found, *_growth(figures), *_machine(facts), *_floods(facts)]
 
 
-def over(one: float | None, other: float | None) -> float | None:
-    """Return a ratio; None where a side is missing."""
-    return round(one / other, 3) if one and other else None
+def over(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Return the median ratio of two measurements' repetitions; None where a side is missing.
+
+    A repetition measures both within the same minute: what disturbs one disturbs the other.
+    """
+    pairs = [a / b for a, b in zip(one, other, strict=False) if a and b]
+    return round(median(pairs), 3) if pairs else None
 
 
 def _peers(at: Figures) -> Iterator[Line]:
@@ -129,20 +146,20 @@ def _peers(at: Figures) -> Iterator[Line]:
         ("list", {"Django REST framework": 10, "fastapi-users": 8}),
     ):
         for other, bound in bounds.items():
-            ratio = over(at.rate(scenario, POSTGRESQL), at.rate(scenario, other))
+            ratio = over(at.rates(scenario, POSTGRESQL), at.rates(scenario, other))
             yield Line(f"{scenario}, PostgreSQL / {other}", POSTGRESQL, ratio, True, bound)
         if scenario == "retrieve":
             floor = "floor: SQLite, direct reads"
-            ratio = over(at.rate(scenario, SQLITE), at.rate(scenario, floor))
+            ratio = over(at.rates(scenario, SQLITE), at.rates(scenario, floor))
             yield Line(f"retrieve, SQLite / {floor}", SQLITE, ratio, True, 0.6)
     for own in OURS:
-        ratio = over(at.rate("list-500", own), at.rate("list", own))
+        ratio = over(at.rates("list-500", own), at.rates("list", own))
         yield Line("list: time of half of all users / of 500", own, ratio, False, 1.2)
 
 
 def _searches(at: Figures, facts: Facts) -> Iterator[Line]:
     for own in OURS:
-        ratio = over(at.rate("list", own), at.rate("search-rare", own))
+        ratio = over(at.rates("list", own), at.rates("search-rare", own))
         yield Line("search, rare: time / of a list page", own, ratio, False, 3)
     for own in OURS:
         whole = at.latency("search-common", own)
@@ -163,29 +180,28 @@ def _p99(work: str, own: str, beside: Beside) -> Line:
 
 def _hashes(at: Figures, facts: Facts) -> Iterator[Line]:
     for own in OURS:
-        ratio = over(at.rate("sign-in", own), facts.hash_limit)
+        ratio = over(at.rates("sign-in", own), facts.hash_rates)
         yield Line("sign-in alone / hash limit of the cores", own, ratio, True, 0.9)
     for own in OURS:
         if beside := facts.sign_ins.get(own):
             yield _p99("sign-ins without bound: p99 of retrieves", own, beside)
-            rates = [median(run.rate for run in runs) for runs in (beside.loaded, beside.quiet)]
-            yield Line("sign-ins without bound: rate of retrieves", own, over(*rates), True, 0.7)
-            signed = median(beside.others)
-            ratio = over(signed, facts.hash_limit)
+            ratio = over(*([run.rate for run in runs] for runs in (beside.loaded, beside.quiet)))
+            yield Line("sign-ins without bound: rate of retrieves", own, ratio, True, 0.7)
+            ratio = over(beside.others, beside.limits)
             yield Line("sign-ins without bound: they / hash limit", own, ratio, True, 0.35)
     for own in OURS:
-        ratio = over(at.latency("create-one", own), facts.hash_ms)
+        ratio = over(at.latencies("create-one", own), facts.hash_times_ms)
         yield Line("create: time / of its hash", own, ratio, False, 1.3)
 
 
 def _growth(at: Figures) -> Iterator[Line]:
     for scenario in GROWING if at.least < at.most else ():
         for own in OURS:
-            ratio = over(at.rate(scenario, own, at.least), at.rate(scenario, own))
+            ratio = over(at.rates(scenario, own, at.least), at.rates(scenario, own))
             work = f"growth, {at.least:,} to {at.most:,}: {scenario}"
             yield Line(work, own, ratio, False, 1.3)
     for own in OURS:
-        ratio = over(at.rate("list-all", own), at.rate("page-50000", own))
+        ratio = over(at.rates("list-all", own), at.rates("page-50000", own))
         yield Line("page 50,000 by number: time / of page 1", own, ratio, False, 20)
 
 
@@ -199,13 +215,18 @@ def _machine(facts: Facts) -> Iterator[Line]:
 
 def _floods(facts: Facts) -> Iterator[Line]:
     for own, found in facts.overload.items():
-        calm, flood, after = found.calm, found.flood, found.after
-        bound = round(max(3 * calm.p99_ms, 500.0), 1)
-        yield Line("overload: p99 of what is accepted", own, flood.p99_ms, False, bound, "ms")
-        good = over(flood.in_time / found.seconds, found.capacity)
-        yield Line("overload: goodput / capacity", own, good, True, 0.85)
-        yield Line("overload: p99 of a refusal", own, flood.refused_p99_ms, False, 50, "ms")
-        yield Line("overload: neither answered nor refused", own, flood.lost, False, 0, "")
-        yield Line("overload: connections reset", own, flood.resets, False, 0, "")
-        back = round(max(3 * calm.p99_ms, 15.0), 1)
-        yield Line("5 s after the overload: p99", own, after.p99_ms, False, back, "ms")
+        calm = median(each.calm.p99_ms for each in found)
+        p99 = median(each.flood.p99_ms for each in found)
+        bound = round(max(3 * calm, 500.0), 1)
+        yield Line("overload: p99 of what is accepted", own, p99, False, bound, "ms")
+        good = [each.flood.in_time / each.seconds for each in found]
+        ratio = over(good, [each.capacity for each in found])
+        yield Line("overload: goodput / capacity", own, ratio, True, 0.85)
+        p99 = median(each.flood.refused_p99_ms for each in found)
+        yield Line("overload: p99 of a refusal", own, p99, False, 50, "ms")
+        lost, resets = (sum(getattr(each.flood, k) for each in found) for k in ("lost", "resets"))
+        yield Line("overload: neither answered nor refused", own, lost, False, 0, "")
+        yield Line("overload: connections reset", own, resets, False, 0, "")
+        back = round(max(3 * calm, 15.0), 1)
+        after = median(each.after.p99_ms for each in found)
+        yield Line("5 s after the overload: p99", own, after, False, back, "ms")

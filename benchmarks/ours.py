@@ -54,7 +54,7 @@ def on_sqlite(dataset: Dataset, folder: Path) -> Generator[Place]:
 @contextlib.contextmanager
 def on_postgresql(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Place]:
     """Fill a database of its own on ``server``."""
-    with database(server, "ours") as url:
+    with database(server, f"ours_{dataset.users}") as url:
         yield _filled("dragoman, PostgreSQL", url, dataset, folder)
 
 

@@ -46,7 +46,7 @@ def show(results: list[Result], facts: Facts, conditions: dict[str, Any]) -> Non
     busiest = max((run.generator_busy for result in results for run in result.runs), default=0.0)
     print(
         "\n{repetitions} × {seconds:g} s each in turns, medians of them; “ours” is the directory"
-        " on PostgreSQL.\nCPU: what the server's own processes worked for one answer, without"
+        " on PostgreSQL.\nWhat must hold compares what was measured in the same repetition: medians of those ratios.\nCPU: what the server's own processes worked for one answer, without"
         " PostgreSQL's.\nLoad: {generator}".format_map(conditions)
         + (f"; benchmarks/load.py kept at most {busiest:.0%} of a core busy." if busiest else ".")
     )
@@ -72,8 +72,9 @@ def _show_facts(facts: Facts) -> None:
     for target, sizes in facts.noted.get("filled_s", {}).items():
         told = ", ".join(f"{users:,} users in {took:g} s" for users, took in sizes.items())
         print(f"filled with indexes, {target}: {told}")
-    for target, found in facts.overload.items():
-        print(f"overload, {target}: can do {found.capacity:,.0f}/s; {_offered(found.flood)}")
+    for target, floods in facts.overload.items():
+        for found in floods:
+            print(f"overload, {target}: can do {found.capacity:,.0f}/s; {_offered(found.flood)}")
     for name, why in facts.missing.items():
         print(f"{name} is not here: {why.splitlines()[0] if why else ''}")
     print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from statistics import median
 
@@ -13,7 +13,7 @@ import msgspec
 from benchmarks import load, servers, wrk
 from benchmarks.data import Dataset
 from benchmarks.load import Measured, Plan
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.servers import Target
 
 _salts = count(1)
@@ -65,50 +65,61 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return sum(sum(run.failures.values()) for run in self.runs)
 
 
+class Seat(msgspec.Struct, frozen=True, kw_only=True):
+    """A target in the round: who is in its database, and which scenarios it takes part in."""
+
+    target: Target
+    dataset: Dataset
+    at: Conditions
+    scenarios: Collection[str]
+
+    def takes_part(self, scenario: Scenario) -> bool:
+        """Say whether it is asked for this."""
+        return scenario.key in self.scenarios and self.target.family in scenario.words
+
+
 def measure(
     pace: Pace,
-    dataset: Dataset,
-    scenarios: Sequence[Scenario],
-    targets: list[Target],
-    at: Conditions,
+    seats: Sequence[Seat],
     say: Callable[[str], None],
-    first_of_all: Callable[[], None],
+    before: Callable[[Scenario], None],
     before_each: Callable[[], None],
 ) -> list[Result]:
-    """Measure every scenario at every target that it has words for.
+    """Measure every scenario at every target that has words for it, whatever its size, in turns.
 
-    ``first_of_all`` is done at the beginning of every repetition, ``before_each`` before every measurement.
+    ``before`` is done before each scenario of every repetition, ``before_each`` before every
+    measurement.
     """
-    runs: dict[tuple[str, str], list[Measured]] = {}
+    found: list[Result] = []
+    asked = [(s, [seat for seat in seats if seat.takes_part(s)]) for s in SCENARIOS]
+    asked = [(scenario, here) for scenario, here in asked if here]
+    runs: dict[tuple[str, int], list[Measured]] = {}
     for repetition in range(pace.repetitions):
-        first_of_all()
-        for scenario in scenarios:
+        for scenario, here in asked:
             say(f"  {scenario.title} ({repetition + 1} of {pace.repetitions})")
-            first = repetition % len(targets)
-            for target in targets[first:] + targets[:first]:
-                if target.family in scenario.words:
-                    before_each()
-                    plan = plan_of(pace, scenario, dataset, target, at)
-                    measured = watched(plan, target, by_wrk=pace.wrk and not scenario.slow)
-                    runs.setdefault((scenario.key, target.name), []).append(measured)
-    return [
-        Result(
-            scenario=scenario.key, target=target.name, at=at, runs=runs[scenario.key, target.name]
-        )
-        for scenario in scenarios
-        for target in targets
-        if (scenario.key, target.name) in runs
-    ]
+            before(scenario)
+            for turn in range(len(here)):
+                place = (turn + repetition) % len(here)
+                before_each()
+                plan = plan_of(pace, scenario, here[place])
+                by_wrk = pace.wrk and not scenario.slow
+                measured = watched(plan, here[place].target, by_wrk=by_wrk)
+                runs.setdefault((scenario.key, place), []).append(measured)
+    for scenario, here in asked:
+        for place, seat in enumerate(here):
+            told = runs[scenario.key, place]
+            result = Result(scenario=scenario.key, target=seat.target.name, at=seat.at, runs=told)
+            found.append(result)
+    return found
 
 
-def plan_of(
-    pace: Pace, scenario: Scenario, dataset: Dataset, target: Target, at: Conditions
-) -> Plan:
+def plan_of(pace: Pace, scenario: Scenario, seat: Seat) -> Plan:
     """Return what a generator has to do; every plan makes other newcomers."""
+    target = seat.target
     return Plan(
         url=target.url,
-        asks=scenario.words[target.family](dataset, target.tokens),
-        connections=scenario.connections or at.connections,
+        asks=scenario.words[target.family](seat.dataset, target.tokens),
+        connections=scenario.connections or seat.at.connections,
         seconds=pace.seconds,
         warm_up=pace.warm_up,
         status=scenario.status,

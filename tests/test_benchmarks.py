@@ -96,19 +96,22 @@ def test_a_walk_follows_next() -> None:
     assert reader.following() == "/u/?after=x&page=2"
 
 
-def _result(scenario: str, target: str, rate: float, users: int = 1_000_000) -> Result:
-    run = Measured(
-        rate=rate,
-        median_ms=2.0,
-        p99_ms=9.0,
-        requests=9,
-        answered=9,
-        failures={},
-        refused=0,
-        generator_busy=0,
-    )
+def _result(scenario: str, target: str, *rates: float, users: int = 1_000_000) -> Result:
+    runs = [
+        Measured(
+            rate=rate,
+            median_ms=2.0,
+            p99_ms=9.0,
+            requests=9,
+            answered=9,
+            failures={},
+            refused=0,
+            generator_busy=0,
+        )
+        for rate in rates
+    ]
     at = Conditions(users=users, workers=2, connections=32)
-    return Result(scenario=scenario, target=target, at=at, runs=[run])
+    return Result(scenario=scenario, target=target, at=at, runs=runs)
 
 
 def test_what_must_hold_is_said_of_medians_and_of_nothing_else() -> None:
@@ -126,6 +129,18 @@ def test_what_must_hold_is_said_of_medians_and_of_nothing_else() -> None:
     growth = found["growth, 1,000 to 1,000,000: retrieve", POSTGRESQL]
     assert (growth.measured, growth.holds) == (1.5, False)
     assert found["retrieve, PostgreSQL / fastapi-users", POSTGRESQL].holds is None
+
+
+def test_a_machine_that_changes_its_speed_changes_no_ratio() -> None:
+    """What the median of each compares was measured at other times: here it would say 8 and 1."""
+    results = [
+        _result("retrieve", POSTGRESQL, 9000.0, 4000.0, 2000.0),
+        _result("retrieve", "Django REST framework", 900.0, 500.0, 200.0),
+        _result("retrieve", POSTGRESQL, 9900.0, 4000.0, 4000.0, users=1000),
+    ]
+    found = {(line.work, line.target): line for line in musts.lines(results, Facts())}
+    assert found["retrieve, PostgreSQL / Django REST framework", POSTGRESQL].measured == 10.0
+    assert found["growth, 1,000 to 1,000,000: retrieve", POSTGRESQL].measured == 1.1
 
 
 def test_the_picture_shows_ours_over_theirs() -> None:
