@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +27,16 @@ pytestmark = pytest.mark.usefixtures("real_hashes")
 
 QUIET = {"DRAGOMAN_DATABASE": "sqlite:///dragoman.db", "DRAGOMAN_ANONYMOUS_RATE": "off"}
 PUBLIC = "http://127.0.0.1:8000"
+
+
+@contextlib.contextmanager
+def hanging_up(what: signal.Handlers) -> Iterator[None]:
+    """Let what starts in a block have this for SIGHUP, whoever runs the tests, in whatever way."""
+    before = signal.signal(signal.SIGHUP, what)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def within(seconds: float, happens: Callable[[], bool]) -> bool:
@@ -67,20 +77,25 @@ def test_a_signal_to_the_whole_group(tmp_path: Path, sent: str, workers: str) ->
     So does a terminal that is closed. The signal comes while some workers may not have finished starting.
     """
     server = Server(QUIET, tmp_path, "--workers", workers)
-    server.start()
-    assert server.process is not None
-    os.killpg(server.pid, signal.Signals[sent])
-    assert server.process.wait(7) == 0, server.said()
-    assert within(2, lambda: not server.running())
-    assert (tmp_path / "stderr").read_text() == ""
+    try:
+        with hanging_up(signal.SIG_DFL):
+            server.start()
+        assert server.process is not None
+        os.killpg(server.pid, signal.Signals[sent])
+        assert server.process.wait(7) == 0, server.said()
+        assert within(2, lambda: not server.running())
+        assert (tmp_path / "stderr").read_text() == ""
+    finally:
+        server.kill()
 
 
 def test_whoever_hangs_up_and_insists_is_obeyed_as_soon(tmp_path: Path) -> None:
     """A session that ends, and systemd with SendSIGHUP, send both."""
     server = Server(QUIET, tmp_path, "--workers", "3")
-    server.start()
-    assert server.process is not None
     try:
+        with hanging_up(signal.SIG_DFL):
+            server.start()
+        assert server.process is not None
         for sent in (signal.SIGHUP, signal.SIGTERM):
             server.process.send_signal(sent)
             time.sleep(0.1)
@@ -93,12 +108,9 @@ def test_whoever_hangs_up_and_insists_is_obeyed_as_soon(tmp_path: Path) -> None:
 def test_nohup_survives_its_terminal(tmp_path: Path) -> None:
     """What ignores the signal from the beginning goes on ignoring it, workers and all."""
     server = Server(QUIET, tmp_path, "--workers", "2")
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        server.start()
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    try:
+        with hanging_up(signal.SIG_IGN):
+            server.start()
         serving_now = workers(server)
         assert len(serving_now) == 2
         os.killpg(server.pid, signal.SIGHUP)
