@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from dragoman import app
 from dragoman.settings import PARSERS
@@ -49,6 +50,12 @@ async def client(door: Any) -> AsyncIterator[httpx.AsyncClient]:
 async def said(client: httpx.AsyncClient, method: str, path: str, **headers: str) -> Any:
     answer = await client.request(method, path, headers=headers)
     return answer.status_code, answer.json() if answer.content else None
+
+
+async def figures(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
+    """Return what /metrics tells, by the sample's name and the values of its labels."""
+    told = text_string_to_metric_families((await client.get("/metrics")).text)
+    return {(s.name, *s.labels.values()): s.value for family in told for s in family.samples}
 
 
 async def test_a_message_that_says_two_things_is_refused_like_everything_else(door: Any):
@@ -133,6 +140,26 @@ class TestRoot:
         assert await said(client, "GET", "/healthz") == (200, {"status": "ok"})
         assert await said(client, "GET", "/readyz") == (200, {"status": "ready"})
         assert "dragoman_requests" in (await client.get("/metrics")).text
+
+    async def test_every_answer_is_counted_once_and_timed(self, client: httpx.AsyncClient):
+        before = await figures(client)
+        asked = [("GET", "/vsay/v1/users"), ("GET", "/vsay/nope"), ("BREW", "/vsay/nope")]
+        for method, path in asked:
+            await client.request(method, path)
+        after = await figures(client)
+        told = {key: n - before.get(key, 0.0) for key, n in after.items()}
+        counted = {
+            key[1:]: n for key, n in told.items() if key[0] == "dragoman_requests_total" and n
+        }
+        assert counted == {
+            ("vsay", "GET", "401"): 1.0,
+            ("vsay", "GET", "404"): 1.0,
+            ("vsay", "other", "404"): 1.0,
+        }
+        assert told["dragoman_request_seconds_count", "vsay"] == 3.0
+        assert told["dragoman_request_seconds_bucket", "vsay", "+Inf"] == 3.0
+        assert told["dragoman_request_seconds_bucket", "vsay", "0.001"] <= 3.0
+        assert 0.0 < told["dragoman_request_seconds_sum", "vsay"] < 30.0
 
 
 class TestHost:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
-from functools import cache
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import accumulate
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -13,13 +21,44 @@ from starlette.routing import Route
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import Unavailable
 
-REQUESTS = Counter("dragoman_requests", "Answered requests.", ["contract", "method", "status"])
-SECONDS = Histogram(
-    "dragoman_request_seconds",
-    "How long an answer took.",
-    ["contract"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
-)
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, math.inf)
+
+
+class _Answers(Collector):
+    """What was answered, and how long it took: plain numbers, as one thread alone counts."""
+
+    def __init__(self) -> None:
+        self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._within: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(BOUNDS_S))
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def count(self, contract: str, method: str, status: int, seconds: float) -> None:
+        """Count one more."""
+        self._requests[contract, method, status] += 1
+        self._within[contract][bisect_left(BOUNDS_S, seconds)] += 1
+        self._seconds[contract] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the figures to whoever writes them down."""
+        labels = ["contract", "method", "status"]
+        requests = CounterMetricFamily("dragoman_requests", "Answered requests.", labels=labels)
+        for (contract, method, status), number in self._requests.items():
+            requests.add_metric([contract, method, str(status)], number)
+        yield requests
+        seconds = HistogramMetricFamily(
+            "dragoman_request_seconds", "How long an answer took.", labels=["contract"]
+        )
+        for contract, counts in self._within.items():
+            buckets = [
+                (floatToGoString(bound), number)
+                for bound, number in zip(BOUNDS_S, accumulate(counts), strict=True)
+            ]
+            seconds.add_metric([contract], buckets, self._seconds[contract])
+        yield seconds
+
+
+_answers = _Answers()
+REGISTRY.register(_answers)
 HASHES_WAITING = Gauge("dragoman_hashes_waiting", "Password hashes running or waiting.")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -27,18 +66,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def observe(contract: str, method: str, status: int, began: float) -> None:
     """Count one answered request that began at ``time.perf_counter()``."""
-    _requests(contract, method if method in _METHODS else "other", status).inc()
-    _seconds(contract).observe(time.perf_counter() - began)
-
-
-@cache
-def _requests(contract: str, method: str, status: int) -> Counter:
-    return REQUESTS.labels(contract, method, str(status))
-
-
-@cache
-def _seconds(contract: str) -> Histogram:
-    return SECONDS.labels(contract)
+    known = method if method in _METHODS else "other"
+    _answers.count(contract, known, status, time.perf_counter() - began)
 
 
 def routes(directory: Directory, head: str) -> list[Route]:
