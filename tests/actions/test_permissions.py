@@ -300,6 +300,20 @@ async def test_it_takes_effect_at_the_next_request_and_ends_no_session(
         assert actor.permissions == expected
 
 
+async def test_what_an_owner_was_granted_counts_when_it_is_none_any_more(
+    directory: Directory, ids: dict[str, int]
+) -> None:
+    await grant(directory, MACHINE, ids["olga"], CHANGE)
+    actor = await actor_of(directory, ids["olga"])
+    assert actor.permissions == frozenset()  # by its role it holds all: nobody looks
+    assert cell(actor, Action.UPDATE_USER) is Reach.TENANT
+    async with transaction(directory, MACHINE) as tx:
+        await users.assign_role(tx, ids["olga"], Role.VIEWER)
+    actor = await actor_of(directory, ids["olga"])
+    assert actor.permissions == {"users.change"}
+    assert cell(actor, Action.UPDATE_USER) is Reach.TENANT
+
+
 async def test_two_grants_at_once_are_both_there(directory: Directory, ids: dict[str, int]) -> None:
     each = [grant(directory, MACHINE, ids["mia"], CHANGE, number) for number in range(1, 9)]
     await asyncio.gather(*each)

@@ -392,6 +392,14 @@ class TestPermissions:
             assert {each for each in opened if policy.cell(who, each) is TENANT} == opened
             assert policy.RAISES[code] == opened
 
+    @pytest.mark.parametrize("role", [r for r in Role if r <= policy.PERMISSION_ROLE_HOLDS])
+    def test_to_whoever_holds_all_by_its_role_a_permission_adds_nothing(self, role: Role):
+        every = frozenset(policy.RAISES)
+        raised = {action for actions in policy.RAISES.values() for action in actions}
+        for action in raised:
+            without, with_all = actor(role), actor(role, permissions=every)
+            assert policy.cell(without, action) is policy.cell(with_all, action)
+
     def test_the_catalogue_is_sound(self):
         numbers = [number for number, *_ in CATALOGUE]
         codes = [code for _, code, _, _ in CATALOGUE]

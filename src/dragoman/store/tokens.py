@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from dragoman.rules.model import Token, User
+from dragoman.rules.policy import PERMISSION_ROLE_HOLDS
 from dragoman.store import users as people
 from dragoman.store.database import Database
 from dragoman.store.engine import Read, Tx
@@ -26,7 +28,10 @@ from dragoman.store.schema import (
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What a credential says of whoever presents it, at this moment."""
+    """What a credential says of whoever presents it, at this moment.
+
+    ``permissions`` are those granted; of whoever holds all by its role, they are not looked up.
+    """
 
     token: Token
     idle_until: int
@@ -58,6 +63,7 @@ _codenames = (  # beginning with what the user holds: mostly nothing
     .join(permissions, permissions.c.id == _held.c.permission_id)
     .scalar_subquery()
 )
+_granted = sa.case((users.c.role > PERMISSION_ROLE_HOLDS, _codenames))
 _target = users.alias("target")
 _target_tenant = tenants.alias("target_tenant")
 _TARGET = tuple(
@@ -89,7 +95,7 @@ def _standing_select(q: Any) -> Any:
             ),
             sa.func.coalesce(tenants.c.active, sa.true()),
             tokens.c.tenant_epoch,
-            _codenames,
+            _granted,
             *people.COLUMNS,
             *_TARGET,
         )
@@ -126,15 +132,15 @@ def _load(row: Row) -> Standing:
 _STANDING = PointRead((sa.LargeBinary(), sa.BigInteger()), _standing_select, _load)
 
 
-async def standing(database: Database, digest: bytes, ahead: int = 0) -> Standing | None:
-    """Return who stands behind a credential, and the living user ``ahead``, in one statement.
+def standing(database: Database, digest: bytes, ahead: int = 0) -> Awaitable[Standing | None]:
+    """Look up who stands behind a credential, and the living user ``ahead``, in one statement.
 
     Args:
         database: where to look.
         digest: SHA-256 of the secret.
         ahead: the id of a user that the request is about; 0 for none.
     """
-    return await database.driver.point(_STANDING, (digest, ahead))
+    return database.driver.point(_STANDING, (digest, ahead))
 
 
 _INSERT: Query[None] = Query(
