@@ -33,6 +33,7 @@ GUARDED_OTHERWISE = {
     "tokens.actor_of": "an inner piece: says who stands behind a credential",
     "tokens.hold_tenant": "an inner piece: of sign-in, refresh and issue",
     "tokens.authenticate": "is how anybody becomes somebody",
+    "tokens.signed_in": "an inner piece: says who has just shown a password",
     "tokens.give": "an inner piece: sign-in and issue have decided",
     "tokens.issuer": "tells the door which contract a credential is of",
     "tokens.note_touches": "the server's own chore",

@@ -11,7 +11,7 @@ from dragoman.actions import signing
 from dragoman.actions.directory import Directory, machine
 from dragoman.rules import policy, secrets
 from dragoman.rules.errors import Inactive, NotFound, Unauthenticated
-from dragoman.rules.model import DAY, HOUR, SECOND, Actor, User
+from dragoman.rules.model import DAY, HOUR, SECOND, Actor, Role, User
 from dragoman.rules.policy import Action, Narrowing
 from dragoman.store import audit, tenants, tokens, users
 from dragoman.store.engine import Read, Tx, now
@@ -101,10 +101,7 @@ def flaw_of(found: tokens.Standing, at: int) -> str:
 async def actor_of(directory: Directory, presented: Presented, found: tokens.Standing) -> Actor:
     """Return who stands behind a credential that has no flaw, as it stands at this contract."""
     user = found.user
-    role, tenant_id = user.role, user.tenant_id
-    if role.of_platform or tenant_id is None:
-        home = await directory.home()
-        role, tenant_id = policy.standing(role, tenant_id, presented.narrowing, home)
+    role, tenant_id = await _standing(directory, user, presented.narrowing)
     return Actor(
         kind="user",
         contract=presented.kind.contract,
@@ -119,6 +116,27 @@ async def actor_of(directory: Directory, presented: Presented, found: tokens.Sta
         request_id=presented.request_id,
         address=presented.address,
     )
+
+
+async def signed_in(directory: Directory, visitor: Actor, user: User) -> Actor:
+    """Return a visitor as the user that it has just signed in as, with what its role gives it."""
+    role, tenant_id = await _standing(directory, user, visitor.narrowing)
+    return msgspec.structs.replace(
+        visitor,
+        kind="user",
+        user_id=user.id,
+        tenant_id=tenant_id,
+        role=role,
+        auth_epoch=user.auth_epoch,
+    )
+
+
+async def _standing(
+    directory: Directory, user: User, narrowing: Narrowing
+) -> tuple[Role, int | None]:
+    homeless = user.tenant_id is None and not narrowing.whole_platform
+    home = await directory.home() if homeless else 0
+    return policy.standing(user.role, user.tenant_id, narrowing, home)
 
 
 async def give(

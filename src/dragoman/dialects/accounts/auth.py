@@ -6,10 +6,9 @@ from starlette.responses import Response
 
 from dragoman.actions import permissions, sign_in, tokens
 from dragoman.actions.permissions import NOTHING
-from dragoman.actions.tokens import Kind, Presented
+from dragoman.actions.tokens import Kind
 from dragoman.dialects.accounts import schemas
 from dragoman.dialects.accounts.errors import answer
-from dragoman.dialects.accounts.policy import NARROWING
 from dragoman.rules import secrets
 from dragoman.rules.errors import Invalid
 from dragoman.web import bodies, forms
@@ -39,15 +38,6 @@ async def enter(call: Call) -> Response:
         call.directory, call.actor, values["username"], values["password"], KIND
     )
     # What one has been granted is shown to whom it belongs, no longer to a visitor.
-    call.actor, call.user, _ = await tokens.authenticate(
-        call.directory,
-        Presented(
-            kind=KIND,
-            secret=given.secret,
-            narrowing=NARROWING,
-            request_id=call.request_id,
-            address=call.address,
-        ),
-    )
+    call.actor, call.user = await tokens.signed_in(call.directory, call.actor, user), user
     held = await permissions.held(call.read(), [user])
     return answer(200, schemas.signed_in_out(user, held[user.id], given.secret))
