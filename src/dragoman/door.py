@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
+from dragoman.web import headers
 from dragoman.web.answers import complete
 from dragoman.web.paths import Way
 
@@ -84,7 +85,11 @@ class Door:
                 path += "/" if path == f"/{prefix}" else ""
                 app, scope = served.app, {**scope, "path": path, "root_path": f"/{prefix}"}
             else:
-                app = await self._at_root(scope, path)
+                found = {n: it for n, it in self._contracts.items() if it.documented.match(path)}
+                if len(found) > 1:
+                    app = await self._at_root(scope, path, found)
+                else:
+                    app = next(iter(found.values())).app if found else self._own
         await app(scope, receive, send)
 
     def _by_host(self, served: Served, scope: Scope) -> tuple[ASGIApp, Scope]:
@@ -95,21 +100,13 @@ class Door:
             scope = {**scope, "path": NOWHERE}
         return served.app, scope
 
-    async def _at_root(self, scope: Scope, path: str) -> ASGIApp:
-        """Return who documents a path; if several do, whoever issued the credential.
+    async def _at_root(self, scope: Scope, path: str, found: Mapping[str, Served]) -> ASGIApp:
+        """Return who answers a path that several document: whoever issued the credential.
 
         Where no valid one is presented, the first in the order of the settings that documents
         path and method (decision 13). A path that one contract writes out is
         no other's parameter.
         """
-        found = {
-            n: served for n, served in self._contracts.items() if served.documented.match(path)
-        }
-        if not found:
-            return self._own
-        first = next(iter(found.values()))
-        if len(found) == 1:
-            return first.app
         ways = {name: way for name, served in found.items() if (way := served.way(path))}
         if any(way.literal for way in ways.values()):
             ways = {name: way for name, way in ways.items() if way.literal}
@@ -118,11 +115,11 @@ class Door:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         by_method = (name for name, way in ways.items() if method in way.methods)
         name = next(by_method, next(iter(ways), ""))
-        return self._contracts[name].app if name else first.app
+        return (self._contracts[name] if name else next(iter(found.values()))).app
 
     async def _issuer_of(self, scope: Scope, ways: Mapping[str, Way]) -> str:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        words = given[0].decode("latin-1").split() if len(given) == 1 else []
+        given = headers.values(scope, b"authorization")
+        words = given[0].split() if len(given) == 1 else []
         if len(words) != 2:
             return ""
         schemes = {name: self._contracts[name].scheme.lower() for name in ways}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dragoman.rules.model import Actor, User
@@ -76,7 +76,7 @@ class Driver(Protocol):
         """Read a handful of rows that an index gives."""
         ...
 
-    async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
+    def point(self, read: PointRead[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
         """Read one thing by its key; reads of the same moment may travel together."""
         ...
 

@@ -31,7 +31,7 @@ class PointRead(Generic[T]):
         into: makes the value of a row.
     """
 
-    __slots__ = ("_names", "alone", "query")
+    __slots__ = ("_names", "_numbered", "alone", "query")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class PointRead(Generic[T]):
         into: Callable[[Row], T],
     ) -> None:
         self._names = names = [f"k{i}" for i in range(len(types))]
+        self._numbered = [f"{name}_{n}" for n in range(1, TOGETHER + 1) for name in names]
         arrays = [
             sa.bindparam(name, type_=ARRAY(kind)) for name, kind in zip(names, types, strict=True)
         ]
@@ -68,12 +69,9 @@ class PointRead(Generic[T]):
 
     def named(self, keys: list[tuple[Any, ...]], count: int) -> dict[str, Any]:
         """Return the parts of ``count`` keys under their names on SQLite; NULL for those missing."""
-        padded = [*keys, *[(None,) * len(self._names)] * (count - len(keys))]
-        return {
-            f"{name}_{n}": part
-            for n, key in enumerate(padded, start=1)
-            for name, part in zip(self._names, key, strict=True)
-        }
+        parts = [part for key in keys for part in key]
+        parts += [None] * (count * len(self._names) - len(parts))
+        return dict(zip(self._numbered, parts, strict=False))
 
     def columns(self, keys: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
         """Return the parts of keys as lists under their names on PostgreSQL."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -138,12 +138,12 @@ class PostgresDriver:
     async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         return await self.scan(query, params)
 
-    async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
+    def point(self, read: PointRead[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
         gatherer = self._gatherers.get(read)
         if gatherer is None:
             gatherer = Gatherer(read, self._gathered, flights=self._flights)
             self._gatherers[read] = gatherer
-        return await gatherer.get(key)
+        return gatherer.get(key)
 
     async def _gathered(
         self, read: PointRead[Any], keys: list[tuple[Any, ...]]

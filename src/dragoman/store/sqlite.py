@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -217,12 +217,12 @@ class SqliteDriver:
         except sqlite3.Error as fault:
             raise translate(fault) from fault
 
-    async def point(self, read: PointRead[T], key: tuple[Any, ...]) -> T | None:
+    def point(self, read: PointRead[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
         gatherer = self._gatherers.get(read)
         if gatherer is None:
             gatherer = Gatherer(read, self._gathered, flights=1, most=TOGETHER)
             self._gatherers[read] = gatherer
-        return await gatherer.get(key)
+        return gatherer.get(key)
 
     async def _gathered(
         self, read: PointRead[Any], keys: list[tuple[Any, ...]]

@@ -21,7 +21,7 @@ from dragoman.rules.errors import Failure, Limited, NotFound, Unauthenticated, U
 from dragoman.rules.model import Actor, User
 from dragoman.rules.policy import Narrowing
 from dragoman.store.engine import Read, Tx
-from dragoman.web import health, limits
+from dragoman.web import headers, health, limits
 from dragoman.web.admission import ADMISSION
 from dragoman.web.answers import complete
 from dragoman.web.bodies import LATE
@@ -89,8 +89,8 @@ class Call:
         self.request = request
         self.directory = directory
         self.contract = contract
-        given = request.headers.get("x-request-id", "")
-        self.request_id = given if given and _SANE_ID.fullmatch(given) else new_id()
+        given = headers.values(request.scope, b"x-request-id")
+        self.request_id = given[0] if given and _SANE_ID.fullmatch(given[0]) else new_id()
         self.address = limits.address_of(request, directory.settings)
         self.names: Mapping[str, str] = {}
         self.voice = contract.voice

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dragoman.actions import tokens
 from dragoman.actions.tokens import Presented
 from dragoman.rules.errors import Unauthenticated
+from dragoman.web import headers
 
 if TYPE_CHECKING:
     from dragoman.web.calls import Call
@@ -42,10 +43,10 @@ async def authenticate(call: Call, ahead: int = 0) -> None:
 
     More than one Authorization header is no credential.
     """
-    headers = call.request.headers.getlist("authorization")
-    if len(headers) > 1:
+    given = headers.values(call.request.scope, b"authorization")
+    if len(given) > 1:
         raise Unauthenticated("malformed", "spaces")
-    secret = secret_of(headers[0] if headers else None, call.contract.scheme)
+    secret = secret_of(given[0] if given else None, call.contract.scheme)
     presented = Presented(
         kind=call.contract.kind,
         secret=secret,

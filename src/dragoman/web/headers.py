@@ -1,0 +1,10 @@
+"""A request's headers as they came in: names in lower case, in order (ASGI 3.0, HTTP)."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+
+def values(scope: Scope, name: bytes) -> list[str]:
+    """Return the values of every line of a header, in order; ``name`` is in lower case."""
+    return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
