@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -59,6 +59,7 @@ class Door:
     ) -> None:
         self._own = own
         self._contracts = contracts
+        self._documenting = [(name, it.documented.match) for name, it in contracts.items()]
         self._hosts = hosts
         self._issuer = issuer
 
@@ -85,11 +86,11 @@ class Door:
                 path += "/" if path == f"/{prefix}" else ""
                 app, scope = served.app, {**scope, "path": path, "root_path": f"/{prefix}"}
             else:
-                found = {n: it for n, it in self._contracts.items() if it.documented.match(path)}
+                found = [name for name, match in self._documenting if match(path)]
                 if len(found) > 1:
                     app = await self._at_root(scope, path, found)
                 else:
-                    app = next(iter(found.values())).app if found else self._own
+                    app = self._contracts[found[0]].app if found else self._own
         await app(scope, receive, send)
 
     def _by_host(self, served: Served, scope: Scope) -> tuple[ASGIApp, Scope]:
@@ -100,22 +101,21 @@ class Door:
             scope = {**scope, "path": NOWHERE}
         return served.app, scope
 
-    async def _at_root(self, scope: Scope, path: str, found: Mapping[str, Served]) -> ASGIApp:
+    async def _at_root(self, scope: Scope, path: str, found: Sequence[str]) -> ASGIApp:
         """Return who answers a path that several document: whoever issued the credential.
 
         Where no valid one is presented, the first in the order of the settings that documents
         path and method (decision 13). A path that one contract writes out is
         no other's parameter.
         """
-        ways = {name: way for name, served in found.items() if (way := served.way(path))}
+        ways = {name: way for name in found if (way := self._contracts[name].way(path))}
         if any(way.literal for way in ways.values()):
             ways = {name: way for name, way in ways.items() if way.literal}
         if len(ways) > 1 and (issuer := await self._issuer_of(scope, ways)):
             return self._contracts[issuer].app
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         by_method = (name for name, way in ways.items() if method in way.methods)
-        name = next(by_method, next(iter(ways), ""))
-        return (self._contracts[name] if name else next(iter(found.values()))).app
+        return self._contracts[next(by_method, next(iter(ways), found[0]))].app
 
     async def _issuer_of(self, scope: Scope, ways: Mapping[str, Way]) -> str:
         given = headers.values(scope, b"authorization")

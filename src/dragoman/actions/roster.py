@@ -48,11 +48,10 @@ async def page(
 
 async def view(read: Read, user_id: int) -> User:
     """Return one user; raises Forbidden, or NotFound for whatever is out of reach."""
-    policy.allow(read.actor, Action.VIEW_USER, user_id)
+    reach = policy.allow(read.actor, Action.VIEW_USER, user_id)
     user = await users.find(read, user_id)
-    if user is None:
+    if user is None or not policy.covers(read.actor, reach, user):
         raise NotFound
-    policy.require(read.actor, Action.VIEW_USER, user)
     return user
 
 

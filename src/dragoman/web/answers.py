@@ -49,10 +49,14 @@ class JSON(Response):
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
                 for name, value in headers.items()
             ]
+        else:
+            self.raw_headers += ALWAYS
 
 
 def complete(headers: list[tuple[bytes, bytes]]) -> None:
     """Add what every answer carries to the headers of one."""
+    if headers and headers[-1] is ALWAYS[-1]:  # most are made with them
+        return
     given = [name for name, _ in headers]
     headers += [each for each in ALWAYS if each[0] not in given]
 

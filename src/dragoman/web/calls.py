@@ -21,11 +21,12 @@ from dragoman.rules.errors import Failure, Limited, NotFound, Unauthenticated, U
 from dragoman.rules.model import Actor, User
 from dragoman.rules.policy import Narrowing
 from dragoman.store.engine import Read, Tx
-from dragoman.web import headers, health, limits
+from dragoman.web import headers, limits
 from dragoman.web.admission import ADMISSION
 from dragoman.web.answers import complete
 from dragoman.web.bodies import LATE
 from dragoman.web.credentials import authenticate
+from dragoman.web.health import ANSWERS
 from dragoman.web.logs import UNSAID, log
 
 Handler = Callable[["Call"], Awaitable[Response]]
@@ -188,7 +189,7 @@ class Resource:
             _note(call, fault)  # in the middle of a streamed answer: it has to be cut off
             raise BrokenOff from None
         finally:
-            health.observe(self._contract.name, request.method, response.status_code, began)
+            ANSWERS.count(self._contract.name, request.method, response.status_code, began)
             if self._directory.settings.access_log:
                 _write_access(call, response, began)
 

@@ -21,10 +21,11 @@ from starlette.routing import Route
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import Unavailable
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, math.inf)
 
 
-class _Answers(Collector):
+class Answers(Collector):
     """What was answered, and how long it took: plain numbers, as one thread alone counts."""
 
     def __init__(self) -> None:
@@ -32,9 +33,11 @@ class _Answers(Collector):
         self._within: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(BOUNDS_S))
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
-    def count(self, contract: str, method: str, status: int, seconds: float) -> None:
-        """Count one more."""
-        self._requests[contract, method, status] += 1
+    def count(self, contract: str, method: str, status: int, began: float) -> None:
+        """Count one more, which began at ``time.perf_counter()``."""
+        seconds = time.perf_counter() - began
+        known = method if method in _METHODS else "other"
+        self._requests[contract, known, status] += 1
         self._within[contract][bisect_left(BOUNDS_S, seconds)] += 1
         self._seconds[contract] += seconds
 
@@ -57,17 +60,9 @@ class _Answers(Collector):
         yield seconds
 
 
-_answers = _Answers()
-REGISTRY.register(_answers)
+ANSWERS = Answers()
+REGISTRY.register(ANSWERS)
 HASHES_WAITING = Gauge("dragoman_hashes_waiting", "Password hashes running or waiting.")
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-def observe(contract: str, method: str, status: int, began: float) -> None:
-    """Count one answered request that began at ``time.perf_counter()``."""
-    known = method if method in _METHODS else "other"
-    _answers.count(contract, known, status, time.perf_counter() - began)
 
 
 def routes(directory: Directory, head: str) -> list[Route]:

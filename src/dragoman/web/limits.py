@@ -89,8 +89,8 @@ def address_of(request: Request, settings: Settings) -> str:
 
     It is read from its right end, past every proxy that is trusted.
     """
-    client = request.client
-    address = _written(client.host) if client else ""
+    client = request.scope.get("client")
+    address = _written(client[0]) if client else ""
     if not settings.trusted_proxies or not _trusted(address, settings):
         return address
     for line in reversed(request.headers.getlist("x-forwarded-for")):
