@@ -145,17 +145,13 @@ def _served(
         if workers == asked.workers[0]:  # later on, what was measured has changed the data
             _compare(asked, targets)
 
-        def before(scenario: Scenario) -> None:
-            if last and scenario.key == "sign-in":
-                facts.hash_rates.append(hashing.limit(pace.seconds))
-            if last and scenario.key == "create-one":
-                facts.hash_times_ms.append(round(1000 / hashing.limit(pace.seconds, 1), 2))
-
-        def rested() -> None:
+        def before(scenario: Scenario, seat: Seat) -> None:
             for _, place in places:
                 if place.database.startswith("postgresql:"):
                     servers.rest(place.database)
-                    return
+                    break
+            if last and seat.target.family == "ours" and seat.at.users == asked.users[-1]:
+                facts.hash(scenario.key, seat.target.name, lambda n: hashing.limit(pace.seconds, n))
 
         seats: list[Seat] = []
         for connections in asked.connections:
@@ -169,7 +165,7 @@ def _served(
                 )
                 for dataset, target in targets
             ]
-            results += rounds.measure(pace, seats, _say, before, rested)
+            results += rounds.measure(pace, seats, _say, before)
         for seat in seats if last else ():
             if seat.target.family == "ours" and seat.dataset.users == asked.users[-1]:
                 extras.measure(asked.extras, pace, seat, facts, _say)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
 import msgspec
@@ -41,12 +41,13 @@ class Overload(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct):
     """What was found beside the rounds.
 
-    ``noted`` holds figures by kind, target and number of users, ``missing`` why a target is not
+    ``hash_rates`` and ``hash_times_ms`` are what hashes alone took just before each sign-in and
+    each creation that was measured at a target; ``noted`` holds figures by kind, target and number of users, ``missing`` why a target is not
     there.
     """
 
-    hash_rates: list[float] = []
-    hash_times_ms: list[float] = []
+    hash_rates: dict[str, list[float]] = {}
+    hash_times_ms: dict[str, list[float]] = {}
     copy_rate: float = 0.0
     noted: dict[str, dict[str, dict[int, float]]] = {}
     missing: dict[str, str] = {}
@@ -57,12 +58,22 @@ class Facts(msgspec.Struct):
     @property
     def hash_limit(self) -> float:
         """Return verifications a second on all cores: the median of the repetitions."""
-        return median(self.hash_rates or [0.0])
+        return median([rate for rates in self.hash_rates.values() for rate in rates] or [0.0])
 
     @property
     def hash_ms(self) -> float:
         """Return milliseconds of one hash alone: the median of the repetitions."""
-        return median(self.hash_times_ms or [0.0])
+        return median([ms for times in self.hash_times_ms.values() for ms in times] or [0.0])
+
+    def hash(self, scenario: str, target: str, limit: Callable[[int], float]) -> None:
+        """Note what hashes alone take, where the next thing to be measured is made of them.
+
+        ``limit(processes)`` is how many a second so many processes do; 0: one for each core.
+        """
+        if scenario == "sign-in":
+            self.hash_rates.setdefault(target, []).append(limit(0))
+        if scenario == "create-one":
+            self.hash_times_ms.setdefault(target, []).append(round(1000 / limit(1), 2))
 
     def note(self, kind: str, target: str, users: int, figure: float) -> None:
         """Note a figure; of several the highest counts."""
@@ -180,7 +191,7 @@ def _p99(work: str, own: str, beside: Beside) -> Line:
 
 def _hashes(at: Figures, facts: Facts) -> Iterator[Line]:
     for own in OURS:
-        ratio = over(at.rates("sign-in", own), facts.hash_rates)
+        ratio = over(at.rates("sign-in", own), facts.hash_rates.get(own, []))
         yield Line("sign-in alone / hash limit of the cores", own, ratio, True, 0.9)
     for own in OURS:
         if beside := facts.sign_ins.get(own):
@@ -190,7 +201,7 @@ def _hashes(at: Figures, facts: Facts) -> Iterator[Line]:
             ratio = over(beside.others, beside.limits)
             yield Line("sign-ins without bound: they / hash limit", own, ratio, True, 0.35)
     for own in OURS:
-        ratio = over(at.latencies("create-one", own), facts.hash_times_ms)
+        ratio = over(at.latencies("create-one", own), facts.hash_times_ms.get(own, []))
         yield Line("create: time / of its hash", own, ratio, False, 1.3)
 
 

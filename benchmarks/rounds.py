@@ -82,13 +82,11 @@ def measure(
     pace: Pace,
     seats: Sequence[Seat],
     say: Callable[[str], None],
-    before: Callable[[Scenario], None],
-    before_each: Callable[[], None],
+    before: Callable[[Scenario, Seat], None],
 ) -> list[Result]:
     """Measure every scenario at every target that has words for it, whatever its size, in turns.
 
-    ``before`` is done before each scenario of every repetition, ``before_each`` before every
-    measurement.
+    ``before`` is done before every measurement.
     """
     found: list[Result] = []
     asked = [(s, [seat for seat in seats if seat.takes_part(s)]) for s in SCENARIOS]
@@ -97,13 +95,13 @@ def measure(
     for repetition in range(pace.repetitions):
         for scenario, here in asked:
             say(f"  {scenario.title} ({repetition + 1} of {pace.repetitions})")
-            before(scenario)
             for turn in range(len(here)):
                 place = (turn + repetition) % len(here)
-                before_each()
-                plan = plan_of(pace, scenario, here[place])
+                seat = here[place]
+                before(scenario, seat)
+                plan = plan_of(pace, scenario, seat)
                 by_wrk = pace.wrk and not scenario.slow
-                measured = watched(plan, here[place].target, by_wrk=by_wrk)
+                measured = watched(plan, seat.target, by_wrk=by_wrk)
                 runs.setdefault((scenario.key, place), []).append(measured)
     for scenario, here in asked:
         for place, seat in enumerate(here):

@@ -143,6 +143,20 @@ def test_a_machine_that_changes_its_speed_changes_no_ratio() -> None:
     assert found["growth, 1,000 to 1,000,000: retrieve", POSTGRESQL].measured == 1.1
 
 
+def test_hashes_are_compared_with_those_of_just_before() -> None:
+    """A machine at half its speed hashes half as much, and lets half as many in."""
+    results = [_result("sign-in", POSTGRESQL, 80.0, 36.0), _result("sign-in", SQLITE, 45.0, 90.0)]
+    facts = Facts()
+    speeds = iter([100.0, 50.0, 40.0, 100.0])
+    for own in (POSTGRESQL, SQLITE, POSTGRESQL, SQLITE):
+        facts.hash("retrieve", own, lambda _: 0.0)
+        facts.hash("sign-in", own, lambda _: next(speeds))
+    found = {(line.work, line.target): line for line in musts.lines(results, facts)}
+    of = "sign-in alone / hash limit of the cores"
+    assert found[of, POSTGRESQL].measured == 0.85
+    assert found[of, SQLITE].measured == 0.9
+
+
 def test_the_picture_shows_ours_over_theirs() -> None:
     bars = picture.ratios(
         [
