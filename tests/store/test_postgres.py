@@ -280,6 +280,31 @@ class TestPool:
                 await asyncio.gather(*(hold() for _ in range(WORK)))
         assert await connections(database) == before
 
+    async def test_who_cannot_be_stopped_is_hung_up_on(
+        self, directory: Directory, monkeypatch: pytest.MonkeyPatch
+    ):
+        """A server may forget that it was told to cancel: it had not yet begun."""
+
+        async def forget(**_: object) -> None:
+            pass
+
+        async def hold() -> None:
+            async with directory.begin(MACHINE, holding=LOCK):
+                pass
+
+        await warm(directory)
+        async with directory.begin(MACHINE, holding=LOCK):
+            waiting = asyncio.create_task(hold())
+            await asyncio.sleep(0.1)
+            with monkeypatch.context() as patch:
+                patch.setattr("asyncpg.connect_utils._cancel", forget)
+                waiting.cancel()
+                done, _ = await asyncio.wait({waiting}, timeout=10)
+            assert done == {waiting}
+            assert waiting.cancelled()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(hold() for _ in range(WORK)))
+
     async def test_who_waits_too_long_for_a_lock_keeps_the_connection(
         self, directory: Directory, database: str
     ):

@@ -15,7 +15,7 @@ import asyncpg
 from dragoman.store.bookmarks import Bookmarks
 from dragoman.store.engine import Lock
 from dragoman.store.gather import Gatherer, PointRead
-from dragoman.store.pool import WAIT_S, Pool
+from dragoman.store.pool import GONE, WAIT_S, Pool
 from dragoman.store.query import Query
 
 T = TypeVar("T")
@@ -83,6 +83,17 @@ def _begin(patience: str, holding: Lock | None) -> str:
     )
 
 
+async def _roll_back(connection: Any) -> None:
+    """End a transaction that failed, or else its connection.
+
+    A server that is asked to cancel a statement before it has begun it forgets that, and goes on.
+    """
+    try:
+        await connection.execute("ROLLBACK", timeout=WAIT_S)
+    except GONE:
+        connection.terminate()
+
+
 def _patience(waited_s: float, *, long: bool) -> str:
     """Return how long a transaction may wait for a lock, where that is not as long as usual.
 
@@ -125,7 +136,7 @@ class PostgresDriver:
                 yield _Session(connection)
             except BaseException:
                 if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
+                    await _roll_back(connection)
                 raise
             await connection.execute("COMMIT")
 
