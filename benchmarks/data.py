@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from dragoman.rules.crypto import PUBLIC_ID_LENGTH, READABLE
 from dragoman.rules.model import DAY, SECOND, Role
-from dragoman.rules.secrets import PUBLIC_ID_LENGTH, READABLE
 
 SEED = 20_250_315
 _MASK = 2**64 - 1

@@ -15,11 +15,12 @@ from benchmarks.data import ADMIN_ID, MIDDLE_OWNER_ID, OWNER_ID, PASSWORD, Datas
 from benchmarks.servers import Place, Target, database, serving, settle
 from dragoman import app, dialects
 from dragoman.actions import tokens
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.rules.fields import canonical
 from dragoman.rules.passwords import hash_password
 from dragoman.settings import Settings
-from dragoman.store import counts, migrate
+from dragoman.store import migrate
+from dragoman.store.user_lists import counters
 from tests.support.postgresql import PostgreSQL
 from tests.support.server import dragoman, free_port
 
@@ -90,14 +91,14 @@ async def _fill(settings: Settings, dataset: Dataset) -> None:
         await _copy(settings.database, dataset)
     else:
         await asyncio.to_thread(_insert, path, dataset)
-    async with app.opened(settings) as directory, directory.begin(machine("benchmark")) as tx:
-        await counts.recount(tx)
+    async with app.opened(settings) as directory, directory.begin(system_actor("benchmark")) as tx:
+        await counters.recount(tx)
 
 
 async def credentials(settings: Settings) -> dict[str, str]:
     """Return who may ask what, as values of ``Authorization``; some are good for an hour."""
     found: dict[str, str] = {}
-    async with app.opened(settings) as directory, directory.begin(machine("benchmark")) as tx:
+    async with app.opened(settings) as directory, directory.begin(system_actor("benchmark")) as tx:
         for name, (contract, user_id) in CALLERS.items():
             spoken = dialects.load(contract).CONTRACT
             given = await tokens.issue(tx, directory, user_id, spoken.kind)
@@ -154,7 +155,7 @@ async def _copy(url: str, dataset: Dataset) -> None:
 
 
 def _insert(path: Path, dataset: Dataset) -> None:
-    from dragoman.store.sqlite import connect
+    from dragoman.store.drivers.sqlite import connect
 
     with contextlib.closing(connect(path)) as connection:
         connection.execute("PRAGMA synchronous = OFF")  # of this connection alone

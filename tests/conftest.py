@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from dragoman.settings import Settings
-from dragoman.web import calls
+from dragoman.web import resource
 from dragoman.web.admission import Admission
 from tests.support import hashes, memory
 from tests.support import postgresql as servers
@@ -72,7 +72,7 @@ class _Shared(Admission):
 def _callers_on_the_same_loop() -> Iterator[None]:
     """Within this process requests cost what they cost to begin with, however busy it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calls, "ADMISSION", _Shared())
+        patch.setattr(resource, "ADMISSION", _Shared())
         yield
 
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dragoman import app
 from dragoman.settings import PARSERS
-from dragoman.web.answers import ALWAYS
+from dragoman.web.responses import ALWAYS
 from tests.support.databases import settings_for
 from tests.support.running import BASE, client_of, lifespan
 

@@ -22,7 +22,7 @@ import pytest
 from rich.console import Console
 from rich.pretty import Pretty
 
-from dragoman import app, dialects
+from dragoman import app, dialects, server_key
 from dragoman.settings import PARSERS, SECRETS, Rate, Settings, SettingsError, load
 
 KEY = bytes(range(200, 232))
@@ -484,22 +484,22 @@ class TestKeyFile:
         return Settings(database=f"sqlite:///{tmp_path}/dragoman.db")
 
     def test_it_is_made_once_and_for_the_owner_s_eyes(self, tmp_path: Path):
-        first = app.with_key(self.settings(tmp_path)).secret_key
+        first = server_key.with_key(self.settings(tmp_path)).secret_key
         path = tmp_path / "dragoman.key"
         assert len(first) == 32
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert app.with_key(self.settings(tmp_path)).secret_key == first
+        assert server_key.with_key(self.settings(tmp_path)).secret_key == first
 
     def test_a_setting_needs_no_file(self, tmp_path: Path):
         given = msgspec.structs.replace(self.settings(tmp_path), secret_key=KEY)
-        assert app.with_key(given).secret_key == KEY
+        assert server_key.with_key(given).secret_key == KEY
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("text", ["", "00ff", "no hex at all", KEY[:31].hex()])
     def test_a_file_without_a_key_is_a_fault(self, tmp_path: Path, text: str):
         (tmp_path / "dragoman.key").write_text(text)
         with pytest.raises(SettingsError):
-            app.with_key(self.settings(tmp_path))
+            server_key.with_key(self.settings(tmp_path))
 
     def test_nodes_that_start_at_once_have_the_same_one(self, tmp_path: Path):
         """Whoever finds the file there finds the whole key in it."""
@@ -520,7 +520,7 @@ class TestKeyFile:
         def start(_: int) -> object:
             together.wait()
             try:
-                return app.with_key(settings).secret_key
+                return server_key.with_key(settings).secret_key
             except SettingsError as fault:
                 return str(fault)
 
@@ -531,5 +531,5 @@ class TestKeyFile:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.chdir(tmp_path)
-        app.with_key(Settings(database="postgresql://h/n"))
+        server_key.with_key(Settings(database="postgresql://h/n"))
         assert os.listdir(tmp_path) == ["dragoman.key"]

@@ -22,7 +22,7 @@ import msgspec
 
 from dragoman.dialects.wiwebb.schemas import WORDS, UserOut
 from dragoman.rules.model import Role
-from dragoman.store import sqlite
+from dragoman.store.drivers import sqlite
 
 DATABASE = os.environ.get("FLOOR_DATABASE", "")
 CONNECTIONS = 4

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,18 +16,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dragoman import dialects
-from dragoman.actions import start, tokens, upkeep
+from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
-from dragoman.actions.start import Welcome
-from dragoman.actions.tokens import Kind
-from dragoman.door import Door, Served
+from dragoman.dispatch import Door, Served
+from dragoman.jobs import background, bootstrap
+from dragoman.jobs.bootstrap import Welcome
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Unavailable
+from dragoman.server_key import with_key
 from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate
-from dragoman.store.database import Database
-from dragoman.store.engine import Driver
-from dragoman.web import health, keys, logs
-from dragoman.web.answers import Completed
+from dragoman.store.transaction import Driver
+from dragoman.web import health, jwks, logs
+from dragoman.web.responses import Completed
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -40,52 +37,12 @@ def driver_for(settings: Settings) -> Driver:
     """Return the driver of the database that the settings name."""
     path = settings.sqlite_path
     if path is not None:
-        from dragoman.store.sqlite import SqliteDriver
+        from dragoman.store.drivers.sqlite import SqliteDriver
 
         return SqliteDriver(path)
-    from dragoman.store.postgres import PostgresDriver
+    from dragoman.store.drivers.postgres import PostgresDriver
 
     return PostgresDriver(settings.database)
-
-
-def with_key(settings: Settings) -> Settings:
-    """Return the settings with the server's key: as set, else read from, or made in, a file.
-
-    Raises SettingsError if the file holds no key of 32 bytes.
-    """
-    if settings.secret_key:
-        return settings
-    path = key_file(settings)
-    if not path.exists():
-        _make_key(path)
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except ValueError:
-        key = b""
-    if len(key) < 32:
-        raise SettingsError([f"{path} holds no key of 32 bytes in hex"])
-    return msgspec.structs.replace(settings, secret_key=key)
-
-
-def _make_key(path: Path) -> None:
-    """Put a new key there, whole or not at all; whoever was first wins."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def key_file(settings: Settings) -> Path:
-    """Return where the server's key lies when no setting gives it."""
-    path = settings.sqlite_path
-    return (path.parent if path is not None else Path()) / "dragoman.key"
 
 
 def contracts_of(settings: Settings) -> tuple[str, ...]:
@@ -113,7 +70,7 @@ async def prepare(settings: Settings) -> Welcome | None:
     contracts_of(settings)
     await migrate.upgrade(settings.database)
     async with opened(settings) as directory:
-        return await start.prepare(directory)
+        return await bootstrap.prepare(directory)
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +79,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Directory]:
     settings = with_key(settings)
     driver = driver_for(settings)
     await driver.open()
-    directory = Directory(Database(driver), settings)
+    directory = Directory(driver, settings)
     try:
         yield directory
     finally:
@@ -139,7 +96,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
     settings = with_key(settings or load())
     logs.configure(settings.log_level)
     driver = driver_for(settings)
-    directory = Directory(Database(driver), settings, workers=workers)
+    directory = Directory(driver, settings, workers=workers)
 
     @contextlib.asynccontextmanager
     async def life(_: Starlette) -> AsyncGenerator[None]:
@@ -147,14 +104,14 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
             await driver.open()
         except Unavailable:  # it was there before: whoever began then is answering 503 as well
             logs.log.warning("database_away")
-        chores = asyncio.create_task(upkeep.run(directory))
+        chores = asyncio.create_task(background.run(directory))
         try:
             yield
         finally:
             chores.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await chores
-            await upkeep.finish(directory)
+            await background.finish(directory)
             directory.hashing.close()
             await driver.close()
 
@@ -164,7 +121,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
         app = dialect.build(directory)
         scheme = dialect.CONTRACT.scheme
         served[name] = Served(app, dialect.DOCUMENTED, scheme, app.ways)
-    routes = [*health.routes(directory, migrate.HEAD), *keys.routes(directory)]
+    routes = [*health.routes(directory, migrate.HEAD), *jwks.routes(directory)]
     own = Starlette(
         routes=[*routes, Route("/", _index(settings, served))],
         exception_handlers={HTTPException: _refuse},

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import msgspec
 
-from dragoman.rules import addresses
+from dragoman.rules import dsn
 from dragoman.rules.rates import Rate, read_rate
 
 PREFIX = "DRAGOMAN_"
@@ -128,7 +128,7 @@ def _gather(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
         f"{variable}: there is no such setting"
         for variable in sorted(environ)
         if variable.startswith(PREFIX) and variable not in known
-        if not addresses.is_service_link(variable, environ[variable], "DRAGOMAN")
+        if not dsn.is_service_link(variable, environ[variable], "DRAGOMAN")
     )
     return raw
 
@@ -191,8 +191,8 @@ def _database(value: Any) -> str:
         return text
     if not text.startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with sqlite:/// or postgresql://")
-    addresses.check_dsn(text)
-    for place in addresses.apart(text):
+    dsn.check_dsn(text)
+    for place in dsn.apart(text):
         query = _split(place, "must be an address that a PostgreSQL driver can read").query
         if any("," in host for host in parse_qs(query).get("host", [])):
             raise ValueError("several hosts stand before the name: postgresql://one,two/name")
@@ -243,7 +243,7 @@ def _hosts(value: Any) -> dict[str, str]:
     for host, name in table.items():
         if not isinstance(name, str) or not host or not name:
             raise ValueError("must read like wekan.example.com=wekan,users.example.com=wiwebb")
-    return {addresses.host(str(host)): name for host, name in table.items()}
+    return {dsn.host(str(host)): name for host, name in table.items()}
 
 
 def _address(form: re.Pattern[str], fault: str) -> Callable[[Any], str]:

@@ -9,16 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from dragoman import app
-from dragoman.actions import resets
-from dragoman.actions.directory import Directory, machine
-from dragoman.rules.model import Actor
-from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.actions import password_resets
+from dragoman.actions.directory import Directory
+from dragoman.actions.system import system_actor
+from dragoman.rules.actor import Actor
+from dragoman.rules.vocabulary import NOTHING_NARROWED
 from dragoman.store import outbox, schema
 from dragoman.store.outbox import Waiting
 from dragoman.store.query import Query
 from tests.support.databases import settings_for
 
-MACHINE = machine("tests")
+MACHINE = system_actor("tests")
 VISITOR = Actor(kind="visitor", contract="wiwebb", narrowing=NOTHING_NARROWED, address="127.0.0.1")
 HERE = "https://users.example.com/directory"
 MIA, OLGA, GUS = "mia@acme.test", "olga@acme.test", "gus@globex.test"
@@ -33,7 +34,7 @@ async def directory_of(database: str, smtp_url: str, **changes: Any) -> AsyncGen
 
 async def ask(directory: Directory, *addresses: str) -> None:
     for address in addresses:
-        await resets.request_reset(directory, VISITOR, address)
+        await password_resets.request_reset(directory, VISITOR, address)
 
 
 async def waiting(directory: Directory) -> list[Waiting]:

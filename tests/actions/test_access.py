@@ -11,9 +11,10 @@ import pytest
 from dragoman import app
 from dragoman.actions import access, users
 from dragoman.actions.directory import Directory
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem, Reason
-from dragoman.rules.model import Access, Actor, Role, User
-from dragoman.rules.policy import NONE, TENANT, Action, Narrowing
+from dragoman.rules.model import Access, Role, User
+from dragoman.rules.vocabulary import NONE, TENANT, Action, Narrowing
 from dragoman.settings import Settings
 from dragoman.store import grants
 from dragoman.store import users as rows

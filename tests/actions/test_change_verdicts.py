@@ -6,18 +6,19 @@ import pytest
 
 from dragoman import app
 from dragoman.actions import sign_in, tokens
-from dragoman.actions.directory import machine
-from dragoman.actions.tokens import Kind, Presented
-from dragoman.rules import secrets
+from dragoman.actions.system import system_actor
+from dragoman.actions.tokens import Presented
+from dragoman.rules import crypto
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Invalid, Limited, Problem
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.rules.vocabulary import NOTHING_NARROWED
 from tests.support.databases import settings_for
 from tests.support.world import PASSWORD, World
 
 pytestmark = pytest.mark.anyio
 
-KIND = Kind(contract="tests", make=secrets.make_hex)
+KIND = Kind(contract="tests", make=crypto.make_hex)
 
 
 async def test_after_ten_wrong_ones_the_right_one_is_not_told_apart(
@@ -25,7 +26,7 @@ async def test_after_ten_wrong_ones_the_right_one_is_not_told_apart(
 ) -> None:
     database, world = inhabited
     async with app.opened(settings_for(database)) as directory:
-        async with directory.begin(machine("tests")) as tx:
+        async with directory.begin(system_actor("tests")) as tx:
             secret = (await tokens.issue(tx, directory, world.people["mia"].id, KIND)).secret
         presented = Presented(
             kind=KIND, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address="x"

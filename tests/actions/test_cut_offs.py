@@ -8,22 +8,16 @@ from collections.abc import Awaitable
 import pytest
 import sqlalchemy as sa
 
-from dragoman.actions import (
-    families,
-    invitations,
-    offers,
-    passwords,
-    sign_in,
-    tenants,
-    tokens,
-    users,
-)
+from dragoman.actions import invitations, refresh_tokens, sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Credential, Kind, Presented
+from dragoman.actions.steps import open_invitations, passwords
+from dragoman.actions.tokens import Presented
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import Credential, Kind
 from dragoman.rules.errors import Failure, NotFound, Unauthenticated
-from dragoman.rules.model import DAY, HOUR, Actor, Role, TenantChanges, User, UserChanges
+from dragoman.rules.model import DAY, HOUR, Role, TenantChanges, User, UserChanges
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.rules.vocabulary import NOTHING_NARROWED
 from dragoman.store import schema
 from dragoman.store import users as people
 from dragoman.store.query import Query
@@ -61,7 +55,7 @@ async def enter(directory: Directory) -> Credential:
 
 
 async def renew(directory: Directory, credential: Credential) -> Credential:
-    return (await families.refresh(directory, VISITOR, credential.refresh, PAIRS))[1]
+    return (await refresh_tokens.refresh(directory, VISITOR, credential.refresh, PAIRS))[1]
 
 
 async def opens(directory: Directory, credential: Credential) -> bool:
@@ -261,7 +255,7 @@ class TestErasing:
             made = await invitations.invite(
                 tx, email="nora@example.com", name="Nora van Dyck", role=Role.MEMBER
             )
-        secret = offers.secret_of(directory, made)
+        secret = open_invitations.secret_of(directory, made)
         nora, _ = await invitations.accept(directory, VISITOR, secret, PASSWORD, "", Floor(), PAIRS)
         async with transaction(directory) as tx:
             await users.update(tx, nora.id, UserChanges(email="elinor@example.com", username="el"))
@@ -286,7 +280,7 @@ class TestInvitations:
                 made = await invitations.invite(
                     tx, email="nora@example.com", name="Nora", role=Role.OWNER
                 )
-            return offers.secret_of(directory, made)
+            return open_invitations.secret_of(directory, made)
 
         async with transaction(directory) as tx:
             await users.set_active(tx, olga.id, active=False)

@@ -12,7 +12,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 import sqlalchemy as sa
 
-from dragoman.actions import deliver, users
+from dragoman.actions import users
+from dragoman.jobs import mail_delivery
 from dragoman.rules.model import UserChanges
 from dragoman.store import outbox, schema
 from tests.actions.mail_server import MailServer, mail_server
@@ -50,13 +51,13 @@ async def test_a_mail_with_one_link_in_text_and_html(inhabited: tuple[str, World
         async with directory_of(database, server.url, mail_from=sender) as directory:
             await ask(directory, "MIA@acme.test")
             (row,) = await waiting(directory)
-            shown = await deliver.preview(directory, row)
-            assert await deliver.send_due(directory) == 1
-            assert await deliver.send_due(directory) == 0
+            shown = await mail_delivery.preview(directory, row)
+            assert await mail_delivery.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 0
             (row,) = await waiting(directory)
             assert row.sent_at > 0
             assert (row.recipient, row.payload) == ("", "{}")
-            assert await deliver.preview(directory, row) is None
+            assert await mail_delivery.preview(directory, row) is None
             (public_id,) = (await query(database, (
                 f"SELECT public_id FROM users WHERE id = {world.people['mia'].id}"
             )))[0]  # fmt: skip
@@ -86,7 +87,7 @@ async def test_nobodys_words_are_in_a_mail(inhabited: tuple[str, World]) -> None
                 changes = UserChanges(first_name=bait, last_name="Bcc", display_name=bait)
                 await users.update(tx, world.people["mia"].id, changes)
             await ask(directory, MIA)
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
     assert "evil" not in server.mails[0].as_string()
     assert len(links_in(server, "plain")) == len(links_in(server, "html")) == 1
 
@@ -95,10 +96,10 @@ async def test_without_a_server_everything_waits(inhabited: tuple[str, World]) -
     database, _ = inhabited
     async with directory_of(database, "") as directory:
         await ask(directory, MIA)
-        assert await deliver.send_due(directory) == 0
+        assert await mail_delivery.send_due(directory) == 0
         (row,) = await waiting(directory)
         assert (row.attempts, row.sent_at, row.recipient) == (0, 0, MIA)
-        text = await deliver.preview(directory, row)
+        text = await mail_delivery.preview(directory, row)
         assert text is not None
         assert f"{HERE}/wiwebb/reset/" in text
 
@@ -111,7 +112,9 @@ async def test_two_postmen_carry_each_mail_once(inhabited: tuple[str, World]) ->
             directory_of(database, server.url) as other,
         ):
             await ask(one, MIA, OLGA, GUS)
-            counts = await asyncio.gather(deliver.send_due(one), deliver.send_due(other))
+            counts = await asyncio.gather(
+                mail_delivery.send_due(one), mail_delivery.send_due(other)
+            )
     assert sum(counts) == 3
     assert sorted(server.recipients) == [GUS, MIA, OLGA]
 
@@ -122,10 +125,10 @@ async def test_what_a_dead_postman_held_is_sent_by_the_next(inhabited: tuple[str
         async with directory_of(database, server.url) as directory:
             await ask(directory, MIA)
             async with directory.begin(MACHINE) as tx:
-                await outbox.lease(tx, until=tx.now + deliver.LEASE)
-            assert await deliver.send_due(directory) == 0
+                await outbox.lease(tx, until=tx.now + mail_delivery.LEASE)
+            assert await mail_delivery.send_due(directory) == 0
             await make_due(directory)
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
     assert server.recipients == [MIA]
 
 
@@ -151,8 +154,8 @@ async def test_a_mail_without_a_cause_is_dropped(inhabited: tuple[str, World], h
             else:
                 await change(directory, statements[how])
             mias = (await waiting(directory))[0]
-            assert await deliver.preview(directory, mias) is None
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.preview(directory, mias) is None
+            assert await mail_delivery.send_due(directory) == 1
             assert [row.user_id for row in await waiting(directory)] == [world.people["gus"].id]
     assert server.recipients == [GUS]
 
@@ -186,7 +189,7 @@ async def test_no_secret_is_in_the_tables(inhabited: tuple[str, World]) -> None:
             await ask(directory, MIA)
             before = str(await query(database, "SELECT * FROM outbox"))
             before += str(await query(database, "SELECT * FROM one_time"))
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
             after = str(await query(database, "SELECT * FROM outbox"))
             after += str(await query(database, "SELECT * FROM one_time"))
             after += str(await query(database, "SELECT * FROM audit"))
@@ -203,5 +206,5 @@ async def test_a_look_at_an_empty_outbox_takes_no_lock(inhabited: tuple[str, Wor
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
-            assert await deliver.send_due(directory) == 0
+            assert await mail_delivery.send_due(directory) == 0
             assert time.monotonic() - began < 1

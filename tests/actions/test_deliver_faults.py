@@ -10,9 +10,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from dragoman.actions import deliver, upkeep
 from dragoman.actions.directory import Directory
-from dragoman.actions.mails import post
+from dragoman.jobs import background, mail_delivery
+from dragoman.jobs.mail import smtp
 from dragoman.rules.model import DAY, HOUR, SECOND
 from dragoman.store import schema
 from tests.actions.mail_server import mail_server, silent_server
@@ -42,23 +42,23 @@ async def test_a_server_that_is_down_is_tried_again(
     port = free_port()
     async with directory_of(database, f"smtp://127.0.0.1:{port}") as directory:
         await ask(directory, MIA, OLGA)
-        assert await deliver.send_due(directory) == 0
+        assert await mail_delivery.send_due(directory) == 0
         first, second = await waiting(directory)
         assert (first.attempts, second.attempts) == (1, 0), "an outage ends the batch"
         assert first.last_error == "ConnectionRefusedError"
         pause = first.due_at - first.created_at
         assert 7 * SECOND < pause < 20 * SECOND
-        await deliver.send_due(directory)
-        await deliver.send_due(directory)
+        await mail_delivery.send_due(directory)
+        await mail_delivery.send_due(directory)
         assert [row.attempts for row in await waiting(directory)] == [1, 1]
         await make_due(directory)
-        await deliver.send_due(directory)
+        await mail_delivery.send_due(directory)
         later = max(row.due_at for row in await waiting(directory))
         assert later > first.due_at + 20 * SECOND, "longer with every failure"
-        monkeypatch.setattr(deliver, "PAUSES_S", (0,))
+        monkeypatch.setattr(mail_delivery, "PAUSES_S", (0,))
         await make_due(directory)
         with mail_server(port=port) as server:
-            assert await deliver.send_due(directory) == 2
+            assert await mail_delivery.send_due(directory) == 2
         assert {str(mail["To"]) for mail in server.mails} == {MIA, OLGA}
         assert server.connections == 1
         assert all(row.sent_at for row in await waiting(directory))
@@ -70,12 +70,12 @@ async def test_a_day_of_failures_is_enough(inhabited: tuple[str, World]) -> None
     async with directory_of(database, down, reset_hours=168) as directory:
         await ask(directory, MIA)
         await age(directory, DAY + HOUR)
-        await deliver.send_due(directory)
+        await mail_delivery.send_due(directory)
         (row,) = await waiting(directory)
         assert row.failed_at > 0
-        assert await deliver.preview(directory, row) is None
+        assert await mail_delivery.preview(directory, row) is None
         await make_due(directory)
-        await deliver.send_due(directory)
+        await mail_delivery.send_due(directory)
         assert (await waiting(directory))[0].attempts == 1
 
 
@@ -87,7 +87,7 @@ async def test_a_refused_recipient_is_given_up_and_the_others_go_on(
         server.answers = {MIA: "550 no such mailbox", OLGA: "451 come back later"}
         async with directory_of(database, server.url) as directory:
             await ask(directory, MIA, OLGA, GUS)
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
             mia, olga, gus = await waiting(directory)
     assert (bool(mia.failed_at), mia.last_error) == (True, "SMTPRecipientsRefused 550")
     assert (olga.failed_at, olga.last_error) == (0, "SMTPRecipientsRefused 451")
@@ -115,7 +115,7 @@ async def test_a_bug_in_one_mail_stops_no_other(
             await ask(directory, MIA, GUS)
             mias = schema.outbox.c.user_id == world.people["mia"].id
             await change(directory, sa.update(schema.outbox).where(mias).values(**values))
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
             broken, good = await waiting(directory)
     assert (broken.last_error, broken.attempts, broken.sent_at) == (error, 1, 0)
     assert good.sent_at > 0
@@ -131,7 +131,7 @@ async def test_an_address_with_a_line_break_is_never_spoken(inhabited: tuple[str
             mia = schema.users.c.id == world.people["mia"].id
             await change(directory, sa.update(schema.users).where(mia).values(email=evil))
             await change(directory, sa.update(schema.outbox).values(recipient=evil))
-            assert await deliver.send_due(directory) == 0
+            assert await mail_delivery.send_due(directory) == 0
             (row,) = await waiting(directory)
     assert (row.last_error, row.sent_at) == ("ValueError", 0)
     assert not server.recipients
@@ -141,8 +141,8 @@ async def test_silence_at_the_other_end_holds_up_no_request_and_no_chore(
     inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, world = inhabited
-    monkeypatch.setattr(upkeep, "NOTE_EVERY", 0.1)
-    monkeypatch.setattr(deliver, "GRACE_S", 0.2)
+    monkeypatch.setattr(background, "NOTE_EVERY", 0.1)
+    monkeypatch.setattr(mail_delivery, "GRACE_S", 0.2)
     by_mia = {"Authorization": f"Token {world.people['mia'].token}"}
     with silent_server() as url:
         async with running(settings_for(database, smtp_url=url)) as client:
@@ -157,7 +157,7 @@ async def test_silence_at_the_other_end_holds_up_no_request_and_no_chore(
             assert time.monotonic() - began < 3
             began = time.monotonic()
         assert time.monotonic() - began < 3, "nor the end of the program"
-    assert post.TIMEOUT_S > 3
+    assert smtp.TIMEOUT_S > 3
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -189,12 +189,12 @@ async def test_a_bug_in_one_chore_ends_no_other(
         done.append(1)
         return 1
 
-    monkeypatch.setattr(deliver, "send_due", broken)
-    monkeypatch.setattr(upkeep, "purge", working)
-    monkeypatch.setattr(upkeep, "FIRST_TIDY", 0.05)
-    monkeypatch.setattr(upkeep, "TIDY_EVERY", 0.05)
+    monkeypatch.setattr(mail_delivery, "send_due", broken)
+    monkeypatch.setattr(background, "purge", working)
+    monkeypatch.setattr(background, "FIRST_TIDY", 0.05)
+    monkeypatch.setattr(background, "TIDY_EVERY", 0.05)
     async with directory_of(database, "") as directory:
-        chores = asyncio.create_task(upkeep.run(directory))
+        chores = asyncio.create_task(background.run(directory))
         await asyncio.sleep(0.5)
         assert not chores.done()
         chores.cancel()

@@ -12,8 +12,8 @@ from dragoman import app
 from dragoman.actions import groups, permissions, tenants, tokens, users
 from dragoman.actions.directory import Directory
 from dragoman.actions.groups import Summary
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Failure, Forbidden, Invalid, NotFound, Problem, Reason
-from dragoman.rules.model import Actor
 from dragoman.rules.policy import CATALOGUE
 from dragoman.store import groups as rows
 from tests.store.tools import MACHINE, actor_of, credential, make_tenant, transaction, visitor

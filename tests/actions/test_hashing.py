@@ -9,7 +9,6 @@ import pytest
 from dragoman import app
 from dragoman.actions.directory import Directory
 from dragoman.settings import Settings
-from dragoman.store.database import Database
 
 
 @pytest.mark.parametrize(
@@ -21,7 +20,7 @@ def test_threads(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     settings = Settings(hash_threads=set_to)
-    directory = Directory(Database(app.driver_for(settings)), settings, workers=workers)
+    directory = Directory(app.driver_for(settings), settings, workers=workers)
     try:
         assert directory.hashing._pool._max_workers == threads
     finally:

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dragoman.actions import deliver, invitations, mails, offers, tenants, users
+from dragoman.actions import invitations, tenants, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.mails import Letter
+from dragoman.actions.steps import open_invitations
+from dragoman.jobs import mail_delivery
+from dragoman.jobs.mail import messages
+from dragoman.jobs.mail.messages import Letter
 from dragoman.rules.model import Invitation, Role, TenantChanges
-from dragoman.rules.policy import Narrowing
+from dragoman.rules.vocabulary import Narrowing
 from dragoman.store import invitations as rows
 from dragoman.store import schema
 from tests.actions.mail_server import MailServer, mail_server
@@ -65,10 +68,10 @@ async def test_one_link_that_opens_until_it_says(inhabited: tuple[str, World]) -
         async with directory_of(database, server.url) as directory:
             made = await invite(directory, world)
             (row,) = await waiting(directory)
-            shown = await deliver.preview(directory, row)
-            assert await deliver.send_due(directory) == 1
-            assert await deliver.send_due(directory) == 0
-            secret = offers.secret_of(directory, made)
+            shown = await mail_delivery.preview(directory, row)
+            assert await mail_delivery.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 0
+            secret = open_invitations.secret_of(directory, made)
             left = str(await query(database, "SELECT * FROM outbox"))
     (mail,) = server.mails
     assert only_link_in(server) == f"{HERE}/vsay/accept/{secret}"
@@ -93,7 +96,7 @@ async def test_nothing_that_opens_it_waits_in_the_outbox(inhabited: tuple[str, W
         (row,) = await waiting(directory)
         assert (row.kind, row.user_id, row.recipient) == ("invitation", None, NORA)
         assert row.payload == f'{{"invitation":"{made.public_id}","generation":1}}'
-        assert offers.secret_of(directory, made)[17:] not in str(row)
+        assert open_invitations.secret_of(directory, made)[17:] not in str(row)
 
 
 async def test_sent_again_the_earlier_mail_stays_at_home(inhabited: tuple[str, World]) -> None:
@@ -104,8 +107,8 @@ async def test_sent_again_the_earlier_mail_stays_at_home(inhabited: tuple[str, W
             olga = await actor_of(directory, world.people["olga"].id, Narrowing())
             async with directory.begin(olga) as tx:
                 again = await invitations.resend(tx, made.public_id)
-            assert await deliver.send_due(directory) == 1
-            secret = offers.secret_of(directory, again)
+            assert await mail_delivery.send_due(directory) == 1
+            secret = open_invitations.secret_of(directory, again)
     assert only_link_in(server).endswith(secret)
     assert server.recipients == [NORA]
 
@@ -141,8 +144,8 @@ async def test_a_mail_without_a_cause_is_dropped(inhabited: tuple[str, World], h
                         await tenants.update(tx, acme, off, home="main")
                     else:
                         await users.assign_role(tx, world.people["olga"].id, Role.MEMBER)
-            assert await deliver.preview(directory, row) is None
-            assert await deliver.send_due(directory) == 0
+            assert await mail_delivery.preview(directory, row) is None
+            assert await mail_delivery.send_due(directory) == 0
             assert await waiting(directory) == []
     assert server.mails == []
 
@@ -178,7 +181,7 @@ BAIT = [
 
 @pytest.mark.parametrize("name", BAIT)
 def test_a_name_that_could_carry_something_is_not_repeated(name: str) -> None:
-    assert mails.harmless(name) == ""
+    assert messages.harmless(name) == ""
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,7 @@ def test_a_name_that_could_carry_something_is_not_repeated(name: str) -> None:
     ],
 )
 def test_a_name_as_people_have_them_is_repeated(name: str) -> None:
-    assert mails.harmless(name) == name
+    assert messages.harmless(name) == name
 
 
 @pytest.mark.parametrize("name", BAIT)
@@ -206,9 +209,9 @@ def test_whatever_a_tenant_is_called_a_letter_has_one_link(name: str) -> None:
         template="invitation",
         recipient=NORA,
         subject="You are invited",
-        facts={"link": "LINK", "organisation": mails.harmless(name), "until": "2026-01-01"},
+        facts={"link": "LINK", "organisation": messages.harmless(name), "until": "2026-01-01"},
     )
-    message = mails.compose(letter, sender="d@example.com", message_id="m", at=0)
+    message = messages.compose(letter, sender="d@example.com", message_id="m", at=0)
     assert set(message.keys()) == {
         "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version",
         "Content-Type",
@@ -227,7 +230,7 @@ async def test_nobodys_words_are_in_it(inhabited: tuple[str, World], bait: str) 
         async with directory_of(database, server.url) as directory:
             await rename(directory, world, bait)
             await invite(directory, world, name=bait)
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
     assert only_link_in(server).startswith(f"{HERE}/vsay/accept/")
     whole = server.mails[0].as_string() + body_of(server.mails[0], "html")
     assert "evil" not in whole.lower()
@@ -240,7 +243,7 @@ async def test_signs_of_markup_are_only_signs(inhabited: tuple[str, World]) -> N
         async with directory_of(database, server.url) as directory:
             await rename(directory, world, "Müller & Söhne")
             await invite(directory, world)
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
     assert "Müller &amp; Söhne" in body_of(server.mails[0], "html")
     assert '"Müller & Söhne"' in body_of(server.mails[0], "plain")
 
@@ -250,7 +253,7 @@ async def test_neither_the_inviter_nor_the_invited_is_named(inhabited: tuple[str
     with mail_server() as server:
         async with directory_of(database, server.url) as directory:
             await invite(directory, world, "n.o@example.com", name="Ottilie Quell")
-            assert await deliver.send_due(directory) == 1
+            assert await mail_delivery.send_due(directory) == 1
     told = body_of(server.mails[0], "plain") + body_of(server.mails[0], "html")
     for word in ("Ottilie", "Quell", "olga", "Olga", "Orlov", "n.o@"):
         assert word not in told

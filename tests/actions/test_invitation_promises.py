@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from dragoman import app
-from dragoman.actions import invitations, offers, users
+from dragoman.actions import invitations, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Credential
+from dragoman.actions.steps import open_invitations
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import Credential
 from dragoman.rules.errors import (
     Forbidden,
     Invalid,
@@ -23,9 +25,9 @@ from dragoman.rules.errors import (
     Taken,
     Unauthenticated,
 )
-from dragoman.rules.model import Actor, Invitation, NewUser, Role, User
+from dragoman.rules.model import Invitation, NewUser, Role, User
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import Narrowing
+from dragoman.rules.vocabulary import Narrowing
 from dragoman.settings import Settings
 from dragoman.store import grants
 from tests.store.tools import (
@@ -68,7 +70,7 @@ async def invite(directory: Directory, actor: Actor, email: str = EMAIL, **more:
 async def accept(
     directory: Directory, made: Invitation, password: str = PASSWORD, name: str = "", **more: Any
 ) -> tuple[User, Credential]:
-    secret = offers.secret_of(directory, made)
+    secret = open_invitations.secret_of(directory, made)
     return await invitations.accept(
         directory, VISITOR, secret, password, name, Floor(), KIND, **more
     )
@@ -241,7 +243,7 @@ class TestMails:
         )
         assert (kind, user_id, recipient) == ("invitation", None, EMAIL)
         assert made.public_id in payload
-        assert offers.secret_of(directory, made)[17:] not in payload
+        assert open_invitations.secret_of(directory, made)[17:] not in payload
 
 
 class TestNobodyThere:

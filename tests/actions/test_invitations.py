@@ -10,9 +10,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dragoman.actions import access, invitations, offers, sign_in, tenants, tokens, users
+from dragoman.actions import access, invitations, sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Credential, Presented
+from dragoman.actions.steps import open_invitations
+from dragoman.actions.tokens import Presented
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import Credential
 from dragoman.rules.errors import (
     Failure,
     Forbidden,
@@ -23,20 +26,10 @@ from dragoman.rules.errors import (
     Reason,
     Taken,
 )
-from dragoman.rules.model import (
-    DAY,
-    HOUR,
-    Access,
-    Actor,
-    Invitation,
-    NewUser,
-    Role,
-    TenantChanges,
-    User,
-)
+from dragoman.rules.model import DAY, HOUR, Access, Invitation, NewUser, Role, TenantChanges, User
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NONE, NOTHING_NARROWED, TENANT, Action, Narrowing
-from dragoman.store import failures, grants, schema
+from dragoman.rules.vocabulary import NONE, NOTHING_NARROWED, TENANT, Action, Narrowing
+from dragoman.store import grants, schema, sign_in_failures
 from dragoman.store import invitations as rows
 from dragoman.store import users as people
 from dragoman.store.query import Query
@@ -163,7 +156,7 @@ class TestTheWholeLife:
         assert await statuses(directory, olga) == ["pending"]
         assert await people.find_by_name(directory.read(MACHINE), EMAIL) is None, "no user yet"
 
-        secret = offers.secret_of(directory, made)
+        secret = open_invitations.secret_of(directory, made)
         for _ in range(3):  # looking uses nothing up
             shown = await invitations.show(directory, VISITOR, secret)
             assert (shown.invitation, shown.tenant.name) == (made, "home")
@@ -195,12 +188,14 @@ class TestTheWholeLife:
 
     async def test_the_invited_may_choose_another_name(self, directory: Directory, olga: Actor):
         made = await invite(directory, olga)
-        user, _ = await accept(directory, offers.secret_of(directory, made), name="  Nóra ")
+        user, _ = await accept(
+            directory, open_invitations.secret_of(directory, made), name="  Nóra "
+        )
         assert (user.display_name, user.first_name, user.last_name) == ("Nóra", "Nóra", "")
 
     async def test_nobody_needs_a_name(self, directory: Directory, olga: Actor):
         made = await invite(directory, olga, name="")
-        user, _ = await accept(directory, offers.secret_of(directory, made))
+        user, _ = await accept(directory, open_invitations.secret_of(directory, made))
         assert user.display_name == ""
 
     @pytest.mark.parametrize("role", [Role.OWNER, Role.MEMBER, Role.VIEWER])
@@ -208,7 +203,7 @@ class TestTheWholeLife:
         self, directory: Directory, olga: Actor, role: Role
     ):
         made = await invite(directory, olga, role=role)
-        user, _ = await accept(directory, offers.secret_of(directory, made))
+        user, _ = await accept(directory, open_invitations.secret_of(directory, made))
         assert user.role is role
 
     async def test_no_secret_is_in_the_tables(
@@ -217,10 +212,10 @@ class TestTheWholeLife:
         first = await invite(directory, olga)
         second = await resend(directory, olga, first)
         found = await everything(database)
-        _, credential = await accept(directory, offers.secret_of(directory, second))
+        _, credential = await accept(directory, open_invitations.secret_of(directory, second))
         found += await everything(database)
         for each in (first, second):
-            secret = offers.secret_of(directory, each)
+            secret = open_invitations.secret_of(directory, each)
             assert len(secret) == 60
             assert secret[17:] not in found
         assert credential.secret not in found
@@ -232,7 +227,7 @@ class TestTheWholeLife:
         root = await actor_of(directory, 1, NARROW)
         made = await invite(directory, root, role=Role.OWNER)
         assert made.tenant_id == await directory.home()
-        user, _ = await accept(directory, offers.secret_of(directory, made))
+        user, _ = await accept(directory, open_invitations.secret_of(directory, made))
         assert user.tenant_id == await directory.home()
 
     async def test_where_nobody_stands_in_a_tenant_nobody_is_invited(self, directory: Directory):
@@ -246,7 +241,7 @@ Death = Callable[[Directory, Cast, Actor, Invitation], Awaitable[str | None]]
 
 
 async def used(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> None:
-    await accept(directory, offers.secret_of(directory, made))
+    await accept(directory, open_invitations.secret_of(directory, made))
 
 
 async def void(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> None:
@@ -311,15 +306,15 @@ async def unknown(directory: Directory, cast: Cast, olga: Actor, made: Invitatio
 
 async def of_another(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> str:
     other = await invite(directory, olga, "other@example.com")
-    return made.public_id + offers.secret_of(directory, other)[17:]
+    return made.public_id + open_invitations.secret_of(directory, other)[17:]
 
 
 async def half(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> str:
-    return offers.secret_of(directory, made)[:-1]
+    return open_invitations.secret_of(directory, made)[:-1]
 
 
 async def longer(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> str:
-    return offers.secret_of(directory, made) + "A"
+    return open_invitations.secret_of(directory, made) + "A"
 
 
 async def id_alone(directory: Directory, cast: Cast, olga: Actor, made: Invitation) -> str:
@@ -361,7 +356,7 @@ class TestDead:
         self, directory: Directory, cast: Cast, olga: Actor, death: Death
     ):
         made = await invite(directory, olga)
-        secret = offers.secret_of(directory, made)
+        secret = open_invitations.secret_of(directory, made)
         secret = (
             other if (other := await death(directory, cast, olga, made)) is not None else secret
         )
@@ -414,7 +409,7 @@ class TestDead:
         await death(directory, cast, olga, made)
         otto = await actor_of(directory, cast.otto, NARROW)
         again = await invite(directory, otto)
-        await accept(directory, offers.secret_of(directory, again))
+        await accept(directory, open_invitations.secret_of(directory, again))
 
     async def test_erasing_leaves_neither_address_nor_name(
         self, directory: Directory, cast: Cast, olga: Actor, database: str
@@ -425,19 +420,19 @@ class TestDead:
         found = await everything(database)
         assert "nora" not in found.lower()
         assert "kept@example.com" in found
-        await accept(directory, offers.secret_of(directory, kept))
+        await accept(directory, open_invitations.secret_of(directory, kept))
 
 
 class TestTheInvitersRight:
     async def test_a_member_with_the_permission_may(self, directory: Directory, cast: Cast):
         mia = await permit(directory, cast.mia)
         made = await invite(directory, mia, role=Role.VIEWER)
-        user, _ = await accept(directory, offers.secret_of(directory, made))
+        user, _ = await accept(directory, open_invitations.secret_of(directory, made))
         assert user.role is Role.VIEWER
 
     async def test_until_it_is_taken_away(self, directory: Directory, cast: Cast):
         mia = await permit(directory, cast.mia)
-        secret = offers.secret_of(directory, await invite(directory, mia))
+        secret = open_invitations.secret_of(directory, await invite(directory, mia))
         async with transaction(directory) as tx:
             await grants.remove(tx, cast.mia, [INVITE])
         with pytest.raises(NotFound):
@@ -453,13 +448,13 @@ class TestTheInvitersRight:
         newer = await invite(directory, olga, role=Role.VIEWER)
         await permit(directory, cast.mia)
         with pytest.raises(NotFound):
-            await accept(directory, offers.secret_of(directory, older))
-        user, _ = await accept(directory, offers.secret_of(directory, newer))
+            await accept(directory, open_invitations.secret_of(directory, older))
+        user, _ = await accept(directory, open_invitations.secret_of(directory, newer))
         assert user.role is Role.VIEWER
 
     async def test_the_permission_may_come_from_a_group(self, directory: Directory, cast: Cast):
         mia = await permit(directory, cast.mia)
-        secret = offers.secret_of(directory, await invite(directory, mia))
+        secret = open_invitations.secret_of(directory, await invite(directory, mia))
         group = sa.insert(schema.groups).values(
             id=7, tenant_id=cast.home, name="g", name_key="g", created_at=1
         )
@@ -489,7 +484,7 @@ class TestTheInvitersRight:
                 await users.assign_role(tx, cast.olga, Role.OWNER)
                 await users.set_active(tx, cast.olga, active=True)
             with pytest.raises(NotFound):
-                await accept(directory, offers.secret_of(directory, made))
+                await accept(directory, open_invitations.secret_of(directory, made))
 
     async def test_whoever_gives_access_must_hold_it_then_and_now(
         self, directory: Directory, cast: Cast
@@ -505,13 +500,13 @@ class TestTheInvitersRight:
             lower = [Access("thing", "read_only")]
             await access.replace(tx, cast.mia, lower, greatest="full")
         with pytest.raises(NotFound):
-            await accept(directory, offers.secret_of(directory, made))
+            await accept(directory, open_invitations.secret_of(directory, made))
         assert await statuses(directory, mia) == ["revoked"]
 
     async def test_the_contract_that_is_asked_narrows_it(
         self, directory: Directory, cast: Cast, olga: Actor
     ):
-        secret = offers.secret_of(directory, await invite(directory, olga))
+        secret = open_invitations.secret_of(directory, await invite(directory, olga))
         nobody = Narrowing(rows={Action.INVITE: (TENANT, TENANT, NONE, NONE, NONE)})
         elsewhere = msgspec.structs.replace(VISITOR, narrowing=nobody)
         with pytest.raises(NotFound):
@@ -660,13 +655,13 @@ class TestResend:
         assert again.expires_at > made.expires_at
         assert again.generation > made.generation
         with pytest.raises(NotFound):
-            await invitations.show(directory, VISITOR, offers.secret_of(directory, made))
+            await invitations.show(directory, VISITOR, open_invitations.secret_of(directory, made))
         (row,) = await history(database, before)
         assert (row.action, row.target_id, row.actor_id) == (
             "resend_invitation", made.id, cast.otto,
         )  # fmt: skip
         await demoted(directory, cast, olga, made)  # whoever resent it vouches for it
-        await accept(directory, offers.secret_of(directory, again))
+        await accept(directory, open_invitations.secret_of(directory, again))
 
     async def test_five_mails_an_hour_to_one_address(
         self, directory: Directory, cast: Cast, olga: Actor, database: str
@@ -681,7 +676,7 @@ class TestResend:
             with pytest.raises(Limited) as refused:
                 await resend(directory, gil, last)
             assert 3500 < refused.value.retry_after <= 3600
-        secret = offers.secret_of(directory, last)
+        secret = open_invitations.secret_of(directory, last)
         await invitations.show(directory, VISITOR, secret)  # refused, so the link still opens
         mails = "SELECT recipient FROM outbox"
         assert len(await query(database, mails)) == 5
@@ -689,7 +684,7 @@ class TestResend:
         async with transaction(directory) as tx:
             moved = sa.update(schema.failures).values(since=schema.failures.c.since - HOUR)
             await tx.run(Query(moved))
-            await failures.purge(tx, 0)
+            await sign_in_failures.purge(tx, 0)
         await resend(directory, gil, last)
 
 
@@ -697,7 +692,7 @@ class TestAcceptance:
     async def test_everything_that_is_wrong_is_told_at_once(
         self, directory: Directory, olga: Actor
     ):
-        secret = offers.secret_of(directory, await invite(directory, olga))
+        secret = open_invitations.secret_of(directory, await invite(directory, olga))
         given = Problem("other", "invalid")
         floor = Floor(minimum=8)
         with pytest.raises(Invalid) as refused:
@@ -712,7 +707,7 @@ class TestAcceptance:
     async def test_a_name_that_the_contract_refused_is_told_once(
         self, directory: Directory, olga: Actor
     ):
-        secret = offers.secret_of(directory, await invite(directory, olga))
+        secret = open_invitations.secret_of(directory, await invite(directory, olga))
         with pytest.raises(Invalid) as refused:
             await accept(directory, secret, name="n" * 400, problems=[Problem("name", "null")])
         assert refused.value.problems == (Problem("name", "null"),)
@@ -720,7 +715,7 @@ class TestAcceptance:
     async def test_an_address_that_somebody_got_meanwhile(
         self, directory: Directory, cast: Cast, olga: Actor
     ):
-        secret = offers.secret_of(directory, await invite(directory, olga))
+        secret = open_invitations.secret_of(directory, await invite(directory, olga))
         new = NewUser(username="nora", email=EMAIL, tenant_id=cast.away)
         await users.create(directory, MACHINE, new, PASSWORD, Floor())
         with pytest.raises(Taken) as refused:
@@ -731,7 +726,7 @@ class TestAcceptance:
     async def test_an_address_that_somebody_gets_while_the_password_is_hashed(
         self, directory: Directory, cast: Cast, olga: Actor
     ):
-        secret = offers.secret_of(directory, await invite(directory, olga))
+        secret = open_invitations.secret_of(directory, await invite(directory, olga))
         said = await asyncio.gather(
             told(accept(directory, secret)),
             told(
@@ -756,7 +751,7 @@ class TestRaces:
         self, directory: Directory, cast: Cast, olga: Actor, database: str
     ):
         made = await invite(directory, olga, resources=("thing",), role=Role.OWNER)
-        secret = offers.secret_of(directory, made)
+        secret = open_invitations.secret_of(directory, made)
         said = await asyncio.gather(
             *(told(accept(directory, secret, f"{PASSWORD}-{n}")) for n in range(20))
         )
@@ -780,7 +775,7 @@ class TestRaces:
     ):
         for n, verb in enumerate([resend, revoke] * 4):
             made = await invite(directory, olga, f"n{n}@example.com")
-            secret = offers.secret_of(directory, made)
+            secret = open_invitations.secret_of(directory, made)
             said = await asyncio.gather(
                 told(accept(directory, secret)), told(verb(directory, olga, made))
             )
@@ -791,7 +786,7 @@ class TestRaces:
     ):
         for n in range(4):
             made = await invite(directory, olga, f"n{n}@example.com")
-            secret = offers.secret_of(directory, made)
+            secret = open_invitations.secret_of(directory, made)
             said = await asyncio.gather(
                 told(accept(directory, secret)), told(demoted(directory, cast, olga, made))
             )
@@ -806,7 +801,7 @@ class TestRaces:
     ):
         for n in range(4):
             made = await invite(directory, olga, f"n{n}@example.com")
-            secret = offers.secret_of(directory, made)
+            secret = open_invitations.secret_of(directory, made)
 
             async def erase(key: str = made.email) -> None:
                 async with transaction(directory) as tx:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dragoman.actions import attempts, sign_in, users
+from dragoman.actions import sign_in, users
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import guess_limits
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
@@ -16,11 +18,11 @@ from dragoman.rules.errors import (
     Reason,
     Unauthenticated,
 )
-from dragoman.rules.model import Actor, User
+from dragoman.rules.model import User
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NONE, Action, Narrowing
+from dragoman.rules.vocabulary import NONE, Action, Narrowing
 from dragoman.store import users as rows
-from dragoman.store.engine import Tx
+from dragoman.store.transaction import Tx
 from tests.store.tools import (
     KIND,
     PASSWORD,
@@ -92,7 +94,7 @@ class TestChangePassword:
         assert faults(refused) == [("person", "null"), ("password", "too_short")]
 
     async def test_a_guess_beyond_the_limit_costs_no_work(self, directory: Directory, actor: Actor):
-        for _ in range(attempts.PER_ADDRESS):
+        for _ in range(guess_limits.PER_ADDRESS):
             with pytest.raises(Invalid):
                 await self.change(directory, actor, "wrong")
         done = directory.hashing.verifications

@@ -12,14 +12,16 @@ import sqlalchemy as sa
 
 from dragoman import app
 from dragoman.actions import groups as teams
-from dragoman.actions import permissions, roster, tokens, users
+from dragoman.actions import permissions, tokens, user_lists, users
 from dragoman.actions.directory import Directory
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem, Reason
-from dragoman.rules.model import Actor, Held, Permission, Role
-from dragoman.rules.policy import CATALOGUE, Action, Narrowing, Reach, cell
+from dragoman.rules.model import Held, Permission, Role
+from dragoman.rules.policy import CATALOGUE, cell
+from dragoman.rules.vocabulary import Action, Narrowing, Reach
 from dragoman.store import grants as given
 from dragoman.store import permissions as catalogue
-from dragoman.store import sqlite
+from dragoman.store.drivers import sqlite
 from dragoman.store.query import Query
 from dragoman.store.schema import grants, group_members, group_permissions, groups
 from tests.store.tools import MACHINE, actor_of, credential, transaction, visitor
@@ -139,7 +141,7 @@ async def test_the_own_ones_may_be_read_by_everybody(
 
 
 async def tenant_of(directory: Directory, user_id: int) -> int:
-    user = await roster.view(directory.read(MACHINE), user_id)
+    user = await user_lists.view(directory.read(MACHINE), user_id)
     assert user.tenant_id is not None
     return user.tenant_id
 
@@ -357,7 +359,7 @@ async def test_a_page_shows_what_the_reader_may_see(
     directory: Directory, ids: dict[str, int]
 ) -> None:
     whole = await settled(directory, ids)
-    people = [await roster.view(directory.read(MACHINE), number) for number in ids.values()]
+    people = [await user_lists.view(directory.read(MACHINE), number) for number in ids.values()]
     acme = {"olga", "otto", "mia", "vic", "idle"}
     for name, seen in (
         ("root", set(ids)),
@@ -396,7 +398,7 @@ async def test_a_page_costs_two_statements_at_most(
     monkeypatch.setattr(asyncpg, "connect", logged)
     async with app.opened(settings_for(inhabited[0])) as directory:
         whole = await settled(directory, ids)
-        people = [await roster.view(directory.read(MACHINE), number) for number in ids.values()]
+        people = [await user_lists.view(directory.read(MACHINE), number) for number in ids.values()]
         await asyncio.sleep(0.02)
         executed.clear()
         found = await permissions.held(directory.read(MACHINE), people)

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dragoman.actions import mails
-from dragoman.actions.mails import Letter, post
-from dragoman.actions.mails.post import NotSent, Post
+from dragoman.jobs.mail import messages, smtp
+from dragoman.jobs.mail.messages import Letter
+from dragoman.jobs.mail.smtp import NotSent, Post
 from tests.actions.mail_server import certificate, mail_server, silent_server
 from tests.support.server import free_port
 
@@ -31,7 +31,7 @@ LOGIN = "post%40acme:pa%20ss%3Aw%40rd%2F@"  # post@acme and pa ss:w@rd/
 
 def letter_to(recipient: str) -> EmailMessage:
     letter = msgspec.structs.replace(LETTER, recipient=recipient)
-    return mails.compose(letter, sender="Dragoman <post@acme.test>", message_id="m1", at=0)
+    return messages.compose(letter, sender="Dragoman <post@acme.test>", message_id="m1", at=0)
 
 
 async def sending(url: str, recipient: str = "mia@acme.test") -> None:
@@ -68,7 +68,7 @@ async def test_a_plain_server_gets_the_mail_and_our_name() -> None:
     ],
 )
 def test_the_name_by_which_we_greet(url: str, name: str) -> None:
-    assert post._greeting(url) == name
+    assert smtp._greeting(url) == name
 
 
 async def test_starttls_is_used_where_offered_and_a_password_goes_over_it(
@@ -180,7 +180,7 @@ async def test_an_address_that_cannot_be_read_is_an_outage(url: str) -> None:
 
 
 async def test_silence_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(post, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(smtp, "TIMEOUT_S", 0.3)
     with silent_server() as url:
         began = time.monotonic()
         assert await refusal(url) == ("SMTPServerDisconnected", False, True)
@@ -188,7 +188,7 @@ async def test_silence_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_server_that_drips_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(post, "DEADLINE_S", 0.5)
+    monkeypatch.setattr(smtp, "DEADLINE_S", 0.5)
     with silent_server(drip=b"2") as url:
         began = time.monotonic()
         assert await refusal(url) == ("TimeoutError", False, True)
@@ -239,12 +239,12 @@ def test_no_address_breaks_out_of_its_header(address: str) -> None:
 def test_no_sender_breaks_out_of_its_header() -> None:
     for sender in ("Eve\r\nBcc: eve@evil.test <a@b.test>", "a@b.test\nBcc: eve@evil.test"):
         with pytest.raises(ValueError, match="linefeed"):
-            mails.compose(LETTER, sender=sender, message_id="m", at=0)
+            messages.compose(LETTER, sender=sender, message_id="m", at=0)
 
 
 def test_html_in_a_fact_stays_text() -> None:
     letter = msgspec.structs.replace(LETTER, facts={**LETTER.facts, "until": '<a href="x">'})
-    message = mails.compose(letter, sender="a@b.test", message_id="m", at=0)
+    message = messages.compose(letter, sender="a@b.test", message_id="m", at=0)
     rich = message.get_body(("html",))
     assert rich is not None
     assert "&lt;a href=&#34;x&#34;&gt;" in rich.get_content()
@@ -252,7 +252,7 @@ def test_html_in_a_fact_stays_text() -> None:
 
 def test_an_idle_server_holds_no_mail_program_in_memory() -> None:
     program = (
-        "import sys; import dragoman.actions.deliver, dragoman.actions.upkeep; "
+        "import sys; import dragoman.jobs.mail_delivery, dragoman.jobs.background; "
         "print([n for n in ('smtplib', 'jinja2') if n in sys.modules])"
     )
     done = subprocess.run(

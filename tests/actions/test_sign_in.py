@@ -17,11 +17,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dragoman.actions import roster, sign_in, tenants, tokens, users
+from dragoman.actions import sign_in, tenants, tokens, user_lists, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.hashing import COST_S, QUEUE_S, Hashing
+from dragoman.actions.password_hashing import COST_S, QUEUE_S, Hashing
 from dragoman.actions.tokens import Presented
 from dragoman.rules import passwords
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
@@ -31,9 +32,9 @@ from dragoman.rules.errors import (
     Unauthenticated,
     Unavailable,
 )
-from dragoman.rules.model import HOUR, MINUTE, Actor, NewUser, Role, TenantChanges, User
+from dragoman.rules.model import HOUR, MINUTE, NewUser, Role, TenantChanges, User
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.rules.vocabulary import NOTHING_NARROWED
 from dragoman.settings import Settings
 from dragoman.store import users as rows
 from dragoman.store.query import Query
@@ -614,6 +615,6 @@ class TestHashingQueue:
         ]
         await asyncio.sleep(0)
         began = time.monotonic()
-        await roster.view(directory.read(actor), mia.id)
+        await user_lists.view(directory.read(actor), mia.id)
         assert time.monotonic() - began < 0.1 * 8 / (os.cpu_count() or 1)
         await asyncio.gather(*hashing)

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 import bcrypt
 import pytest
 
-from dragoman.actions import attempts, sign_in, tenants, tokens, users
+from dragoman.actions import sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.hashing import Hashing
-from dragoman.actions.tokens import Credential, Presented
+from dragoman.actions.password_hashing import Hashing
+from dragoman.actions.steps import guess_limits
+from dragoman.actions.tokens import Presented
+from dragoman.rules.credentials import Credential
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
@@ -22,7 +24,7 @@ from dragoman.rules.errors import (
 from dragoman.rules.fields import Alphabet
 from dragoman.rules.model import NewUser, Role, TenantChanges, User
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.rules.vocabulary import NOTHING_NARROWED
 from dragoman.store import users as rows
 from tests.store.tools import (
     KIND,
@@ -141,10 +143,10 @@ class TestByAddressAlone:
     ):
         done = directory.hashing.verifications
         before = (await history(database))[-1].id
-        for _ in range(attempts.PER_ADDRESS):
+        for _ in range(guess_limits.PER_ADDRESS):
             with pytest.raises(BadCredentials):
                 await enter(directory, by_email=True)
-        assert directory.hashing.verifications == done + attempts.PER_ADDRESS
+        assert directory.hashing.verifications == done + guess_limits.PER_ADDRESS
         assert {row.target_id for row in await history(database, before)} == {0}
         await enter(directory)  # which counted against nobody
 

@@ -18,9 +18,10 @@ from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import KeySet, OKPKey
 
 from dragoman import app
-from dragoman.actions import checkup, signing, upkeep
 from dragoman.actions.directory import Directory
-from dragoman.rules import secrets
+from dragoman.actions.steps import jwt_keys
+from dragoman.jobs import background, doctor
+from dragoman.rules import crypto
 from dragoman.rules.errors import Forbidden, Reason, Unavailable
 from dragoman.rules.model import HOUR, MINUTE
 from dragoman.settings import Settings
@@ -44,16 +45,16 @@ async def directory(settings: Settings) -> AsyncIterator[Directory]:
 
 async def sign(directory: Directory) -> str:
     async with transaction(directory, visitor()) as tx:
-        return await signing.sign(tx, directory, CLAIMS)
+        return await jwt_keys.sign(tx, directory, CLAIMS)
 
 
 async def rotate(directory: Directory) -> str:
     async with transaction(directory) as tx:
-        return await signing.rotate(tx, directory)
+        return await jwt_keys.rotate(tx, directory)
 
 
 async def published(directory: Directory) -> list[dict[str, str]]:
-    document = await signing.published(directory.read(visitor()))
+    document = await jwt_keys.published(directory.read(visitor()))
     assert document.keys() == {"keys"}
     return document["keys"]
 
@@ -123,7 +124,7 @@ async def test_the_first_signatures_at_once_make_one_key(settings: Settings) -> 
     """Another worker's first one waits until the key is there, and is signed by it."""
     async with app.opened(settings) as one, app.opened(settings) as other:
         async with transaction(one, visitor()) as tx:
-            first = await signing.sign(tx, one, CLAIMS)
+            first = await jwt_keys.sign(tx, one, CLAIMS)
             waiting = [asyncio.create_task(sign(each)) for each in (one, other, other)]
             done, _ = await asyncio.wait(waiting, timeout=0.3)
             assert not done
@@ -182,7 +183,7 @@ async def test_rotations_at_once_leave_one_key_that_signs(directory: Directory) 
 
 async def test_retired_keys_vanish_after_their_time(directory: Directory) -> None:
     """Published for twice the life of a JWT, then forgotten by the upkeep; never the current."""
-    assert signing.LIFE == HOUR
+    assert jwt_keys.LIFE == HOUR
     old = header_of(await sign(directory))["kid"]
     kid = await rotate(directory)
     now = directory.read(MACHINE).now
@@ -191,9 +192,9 @@ async def test_retired_keys_vanish_after_their_time(directory: Directory) -> Non
         kids = [key["kid"] for key in await published(directory)]
         assert kids == ([kid, old] if there else [kid]), age
         if there:
-            await upkeep.purge(directory)
+            await background.purge(directory)
             assert len(await signing_keys.every(directory.read(MACHINE))) == 2
-    assert await upkeep.purge(directory) == 1
+    assert await background.purge(directory) == 1
     assert [key.kid for key in await signing_keys.every(directory.read(MACHINE))] == [kid]
     assert header_of(await sign(directory))["kid"] == kid
 
@@ -206,7 +207,7 @@ async def test_only_the_command_line_rotates(directory: Directory) -> None:
     for actor in visitor(), await actor_of(directory, root):
         with pytest.raises(Forbidden) as refused:
             async with transaction(directory, actor) as tx:
-                await signing.rotate(tx, directory)
+                await jwt_keys.rotate(tx, directory)
         assert refused.value.reason is Reason.FUNCTION
     assert await published(directory) == before
 
@@ -225,7 +226,7 @@ async def test_a_rotation_stands_in_the_history(directory: Directory) -> None:
 async def private_half(directory: Directory) -> str:
     """The member ``d`` of the key that signs, as only the server's key opens it."""
     ((sealed,),) = await query(directory.settings.database, "SELECT sealed FROM signing_keys")
-    opened = secrets.unseal(directory.key, "signing", sealed)
+    opened = crypto.unseal(directory.key, "signing", sealed)
     assert opened is not None
     return json.loads(opened)["d"]
 
@@ -244,7 +245,7 @@ async def test_the_private_half_is_nowhere_in_clear(directory: Directory) -> Non
     assert d not in token
     ((sealed,),) = await query(directory.settings.database, "SELECT sealed FROM signing_keys")
     for key, purpose in (OTHER_KEY, "signing"), (directory.key, "mail"):
-        assert secrets.unseal(key, purpose, sealed) is None
+        assert crypto.unseal(key, purpose, sealed) is None
 
 
 async def test_another_servers_key_signs_nothing(
@@ -259,12 +260,12 @@ async def test_another_servers_key_signs_nothing(
             await sign(other)
         assert str(fault.value) == "signing key"
         assert await published(other) == keys
-        findings = {each.check: each for each in await checkup.of_database(other)}
-        assert findings["signing key"].state == checkup.FAIL
+        findings = {each.check: each for each in await doctor.of_database(other)}
+        assert findings["signing key"].state == doctor.FAIL
         assert "keys rotate" in findings["signing key"].advice
         kid = await rotate(other)
         assert header_of(await sign(other))["kid"] == kid
-        assert await signing.opens(other.read(MACHINE), other) is True
+        assert await jwt_keys.opens(other.read(MACHINE), other) is True
         assert [key["kid"] for key in await published(other)] == [kid, keys[0]["kid"]]
     told = capfd.readouterr()
     assert "signing_key_sealed_otherwise" in told.out + told.err
@@ -274,8 +275,8 @@ async def test_another_servers_key_signs_nothing(
 
 async def test_the_checkup_of_a_sound_directory(directory: Directory) -> None:
     for _ in range(2):  # before the first key, and with it
-        findings = {each.check: each for each in await checkup.of_database(directory)}
-        assert findings["signing key"].state == checkup.OK
+        findings = {each.check: each for each in await doctor.of_database(directory)}
+        assert findings["signing key"].state == doctor.OK
         await sign(directory)
 
 

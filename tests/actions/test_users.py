@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from dragoman.actions import roster, tenants, users
+from dragoman.actions import tenants, user_lists, users
 from dragoman.actions.directory import Directory
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
     Failure,
     Forbidden,
@@ -22,9 +23,9 @@ from dragoman.rules.errors import (
     Reason,
     Unauthenticated,
 )
-from dragoman.rules.model import Actor, NewUser, Role, TenantChanges, UserChanges
+from dragoman.rules.model import NewUser, Role, TenantChanges, UserChanges
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import ANY, SELF, TENANT, Action, Narrowing
+from dragoman.rules.vocabulary import ANY, SELF, TENANT, Action, Narrowing
 from dragoman.store import users as rows
 from tests.store.tools import (
     MACHINE,
@@ -341,11 +342,11 @@ class TestWhoseTurn:
         rows_ = {Action.VIEW_USER: (ANY, ANY, TENANT, SELF, SELF)}
         mia = await actor_of(directory, user.id, Narrowing(rows=rows_))
         with pytest.raises(NotFound) as hidden:
-            await roster.view(directory.read(mia), other.id)
+            await user_lists.view(directory.read(mia), other.id)
         with pytest.raises(NotFound) as absent:
-            await roster.view(directory.read(mia), 987_654_321)
+            await user_lists.view(directory.read(mia), 987_654_321)
         assert str(hidden.value) == str(absent.value)
-        assert (await roster.view(directory.read(mia), user.id)).username == "mia"
+        assert (await user_lists.view(directory.read(mia), user.id)).username == "mia"
 
 
 class TestHistory:

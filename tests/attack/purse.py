@@ -10,10 +10,11 @@ import httpx
 import msgspec
 
 from dragoman import app, dialects
-from dragoman.actions import offers, resets
-from dragoman.actions.directory import machine
+from dragoman.actions import password_resets
+from dragoman.actions.steps import open_invitations
+from dragoman.actions.system import system_actor
 from dragoman.settings import Settings
-from dragoman.store import invitations, one_time
+from dragoman.store import invitations, one_time_secrets
 from tests.authorization.rows import Rows
 from tests.house.test_openapi import METHODS, document
 from tests.support.databases import query
@@ -89,18 +90,18 @@ async def fill(client: httpx.AsyncClient, rows: Rows, settings: Settings, world:
     digest = hashlib.sha256(token.encode())
     claims = msgspec.json.decode(base64.urlsafe_b64decode(jwt.split(".")[1] + "=="))
     async with app.opened(settings) as directory:
-        read = directory.read(machine("tests"))
+        read = directory.read(system_actor("tests"))
         where = f"email_key = '{GUEST}'"
         ((public_id,),) = await query(
             settings.database, f"SELECT public_id FROM invitations WHERE {where}"
         )
         invited = await invitations.find(read, public_id)
-        row = await one_time.find(read, mia.id, resets.RESET)
+        row = await one_time_secrets.find(read, mia.id, password_resets.RESET)
         assert invited is not None
         assert row is not None
         mailed = {
-            "invitation secret": offers.secret_of(directory, invited),
-            "reset secret": resets.reset_secret(directory, row),
+            "invitation secret": open_invitations.secret_of(directory, invited),
+            "reset secret": password_resets.reset_secret(directory, row),
         }
     guessed = {
         "password": olga.password,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dragoman import dialects
-from dragoman.rules import secrets
+from dragoman.rules import crypto
 from tests.attack.bench import Stage
 from tests.attack.forgery import Genuine, b64, by_secret, forged, unb64, written
 from tests.attack.purse import MISSING, SCHEMES, UNKNOWN, Operation, unlike
@@ -36,7 +36,7 @@ async def genuine_of(stage: Stage, name: str) -> Genuine:
     """Return somebody's JWT, and the key that signed it, as a thief of the server's key has it."""
     (jwk,) = (await stage.client.get("/.well-known/jwks.json")).json()["keys"]
     ((sealed,),) = await query(stage.settings.database, "SELECT sealed FROM signing_keys")
-    opened = secrets.unseal(stage.settings.secret_key, "signing", sealed)
+    opened = crypto.unseal(stage.settings.secret_key, "signing", sealed)
     assert opened is not None
     return Genuine(
         token=stage.world.people[name].tokens["binacle"],

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from dragoman.rules.errors import BadRequest, TooLarge
 from dragoman.web import bodies
+from dragoman.web.body_errors import BadRequest, TooLarge
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from dragoman.cli import serve
+from dragoman.cli.server import serve
 from dragoman.web import admission, bodies
 from tests.attack.sockets import memory, statuses_of
 from tests.faults.processes import workers

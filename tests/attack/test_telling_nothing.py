@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dragoman.actions.hashing import Hashing
+from dragoman.actions.password_hashing import Hashing
 from dragoman.rules import passwords
 from tests.authorization.rows import Rows, open_rows
 from tests.dialects.contracts import CLIENTS

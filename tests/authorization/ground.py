@@ -15,14 +15,16 @@ import msgspec
 import structlog
 
 from dragoman import app, dialects
-from dragoman.actions import groups, invitations, permissions, roster, users
-from dragoman.actions.directory import Directory, machine
-from dragoman.actions.tokens import give
+from dragoman.actions import groups, invitations, permissions, user_lists, users
+from dragoman.actions.directory import Directory
+from dragoman.actions.steps.credentials import mint
+from dragoman.actions.system import system_actor
 from dragoman.rules.model import NewUser, Role
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import CATALOGUE, NOTHING_NARROWED
+from dragoman.rules.policy import CATALOGUE
+from dragoman.rules.vocabulary import NOTHING_NARROWED
 from dragoman.settings import Rate
-from dragoman.web import calls
+from dragoman.web import resource
 from tests.authorization.rows import Change, Dump, Rows, difference, open_rows
 from tests.support.databases import settings_for
 from tests.support.running import running
@@ -144,7 +146,7 @@ async def prepared(database: str, world: World) -> AsyncGenerator[Ground]:
 
 
 async def _settle(directory: Directory, world: World) -> dict[str, Person]:
-    us = machine("tests")
+    us = system_actor("tests")
     people = {**world.people, "nobody": NOBODY_AT_ALL}
     kinds = [app.kind_of(name) for name in dialects.NAMES]
     for name, (role, home) in MORE.items():
@@ -157,7 +159,7 @@ async def _settle(directory: Directory, world: World) -> dict[str, Person]:
                 await permissions.grant(tx, user.id, DIRECT)
                 group = await groups.create(tx, world.tenants[HOME].id, "helpers", BY_GROUP)
                 await groups.add(tx, group.group.id, user.id)
-            made = {kind.contract: (await give(tx, directory, user, kind)).secret for kind in kinds}
+            made = {kind.contract: (await mint(tx, directory, user, kind)).secret for kind in kinds}
         person = Person(user.id, name, email, made["wiwebb"], PASSWORD, user.public_id, made)
         people[name] = person
     async with directory.begin(us) as tx:
@@ -177,9 +179,9 @@ async def _offer(directory: Directory, people: dict[str, Person]) -> dict[str, s
     }
     made = {"nobody": "z" * 17}
     for name, (inviter, role, resources) in told.items():
-        user = await roster.view(directory.read(machine("tests")), people[inviter].id)
+        user = await user_lists.view(directory.read(system_actor("tests")), people[inviter].id)
         actor = msgspec.structs.replace(
-            machine("tests"), kind="user", narrowing=NOTHING_NARROWED, user_id=user.id,
+            system_actor("tests"), kind="user", narrowing=NOTHING_NARROWED, user_id=user.id,
             tenant_id=user.tenant_id, role=user.role, auth_epoch=user.auth_epoch,
         )  # fmt: skip
         async with directory.begin(actor) as tx:
@@ -201,9 +203,9 @@ def _listening(ground: Ground) -> Any:
             ground.refused.append(event)
         raise structlog.DropEvent
 
-    plain = calls.log
-    calls.log = structlog.wrap_logger(structlog.PrintLogger(), processors=[keep])
+    plain = resource.log
+    resource.log = structlog.wrap_logger(structlog.PrintLogger(), processors=[keep])
     try:
         yield
     finally:
-        calls.log = plain
+        resource.log = plain

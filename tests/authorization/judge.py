@@ -12,7 +12,7 @@ import msgspec
 
 from dragoman import dialects
 from dragoman.rules.model import Role
-from dragoman.store.engine import EVERYWHERE
+from dragoman.store.transaction import EVERYWHERE
 from tests.authorization import shown
 from tests.authorization.ground import PLACES, Ground
 from tests.authorization.rows import KEYS, Change, Dump

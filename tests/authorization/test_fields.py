@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from dragoman import dialects
-from dragoman.rules import secrets
+from dragoman.rules import crypto
 from dragoman.rules.passwords import verify_password
 from dragoman.store.invitations import KIND
 from tests.authorization.ground import Ground
@@ -131,7 +131,7 @@ def secret_of(ground: Ground) -> str:
     """Return what the mail of an invitation would say."""
     offers = ground.base["invitations"].values()
     row = next(each for each in offers if each["public_id"] == ground.offers["offer"])
-    return row["public_id"] + secrets.derive(SECRET_KEY, KIND, row["id"], row["generation"])
+    return row["public_id"] + crypto.derive(SECRET_KEY, KIND, row["id"], row["generation"])
 
 
 def effect(ground: Ground, changes: list[Change]) -> Effect:

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from dragoman.rules import policy
-from dragoman.rules.policy import Reach
-from dragoman.store import audit, narrow, users
-from dragoman.web import calls
+from dragoman.rules.vocabulary import Reach
+from dragoman.store import audit, users
+from dragoman.store.user_lists import filters
+from dragoman.web import resource
 from tests.authorization.ground import Ground
 from tests.authorization.judge import play
 from tests.authorization.table import Operation, cells_of, load
@@ -51,16 +52,16 @@ def ranks_are_forgotten(patch: Patch, _: Ground) -> None:
 
 
 def tenants_are_forgotten(patch: Patch, _: Ground) -> None:
-    plain = narrow.scope_of
+    plain = filters.scope_of
 
     def scope_of(actor: Any, reach: Reach) -> Any:
         return plain(actor, Reach.ANY)
 
-    patch.setattr(narrow, "scope_of", scope_of)
+    patch.setattr(filters, "scope_of", scope_of)
 
 
 def nothing_is_noted(patch: Patch, _: Ground) -> None:
-    patch.setattr(calls, "_note", lambda *_: None)
+    patch.setattr(resource, "_note", lambda *_: None)
 
 
 def the_history_is_wrong(patch: Patch, _: Ground) -> None:

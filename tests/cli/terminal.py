@@ -12,7 +12,7 @@ import httpx
 import msgspec
 from click.testing import CliRunner
 
-from dragoman.cli.commands import main
+from dragoman.cli.main import main
 from tests.support.databases import SECRET_KEY, settings_for
 from tests.support.running import running
 from tests.support.server import dragoman, environment

@@ -13,7 +13,7 @@ import pytest
 
 from dragoman import __version__
 from dragoman.cli import options
-from dragoman.cli.commands import main
+from dragoman.cli.main import main
 from dragoman.rules.model import Role
 from tests.cli.terminal import Terminal
 from tests.support.server import dragoman, environment
@@ -71,7 +71,7 @@ def test_help(shell: Terminal, command: str) -> None:
 def test_help_needs_nothing_heavy() -> None:
     """What makes ``dragoman --help`` slow is imported by the commands alone."""
     code = (
-        "import sys; from dragoman.cli.commands import main; main(['users', 'create', '--help'],"
+        "import sys; from dragoman.cli.main import main; main(['users', 'create', '--help'],"
         " standalone_mode=False); heavy = {'sqlalchemy', 'asyncpg', 'starlette', 'granian', 'msgspec'};"
         " sys.exit(', '.join(heavy & sys.modules.keys()) or None)"
     )

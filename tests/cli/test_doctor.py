@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dragoman.actions.checkup import place
+from dragoman.jobs.doctor import place
 from tests.actions.outboxes import MIA, ask, directory_of
 from tests.cli.terminal import API, Said, Terminal
 from tests.support.databases import Shelf

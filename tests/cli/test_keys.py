@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from dragoman.rules import secrets
+from dragoman.rules import crypto
 from tests.cli.terminal import Terminal
 from tests.support.databases import SECRET_KEY, query
 
@@ -54,7 +54,7 @@ def test_no_private_half_is_shown(terminal: Terminal) -> None:
     rows = asyncio.run(query(terminal.database, "SELECT sealed FROM signing_keys"))
     assert len(rows) == 3
     for (sealed,) in rows:
-        opened = secrets.unseal(SECRET_KEY, "signing", sealed)
+        opened = crypto.unseal(SECRET_KEY, "signing", sealed)
         assert opened is not None
         d = re.findall(r'"d":"([\w-]{43})"', opened.decode())
         assert len(d) == 1

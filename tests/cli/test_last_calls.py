@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.cli import last_calls
-from dragoman.cli.last_calls import GRACE_S, listening_sockets, turn_away
+from dragoman.cli.server import drain
+from dragoman.cli.server.drain import GRACE_S, listening_sockets, turn_away
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these filters")
 
@@ -56,22 +56,22 @@ def test_another_socket_is_left_alone():
         socket.create_server(("127.0.0.1", 0)) as ours,
         socket.create_server(("127.0.0.1", 0)) as theirs,
     ):
-        last_calls.last_calls(ours.getsockname()[1])
+        drain.last_calls(ours.getsockname()[1])
         with socket.create_connection(theirs.getsockname(), timeout=5):
             pass
 
 
 def test_no_list_of_files_is_no_reason_either(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(last_calls, "FILES", tmp_path / "none")
-    assert last_calls.last_calls(1) == GRACE_S
+    monkeypatch.setattr(drain, "FILES", tmp_path / "none")
+    assert drain.last_calls(1) == GRACE_S
 
 
 def test_a_system_that_knows_no_filters_is_no_reason_not_to_end(monkeypatch: pytest.MonkeyPatch):
     def refuse(_: socket.socket) -> None:
         raise OSError("Protocol not available")
 
-    monkeypatch.setattr(last_calls, "turn_away", refuse)
+    monkeypatch.setattr(drain, "turn_away", refuse)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        assert last_calls.last_calls(listening.getsockname()[1]) == GRACE_S
+        assert drain.last_calls(listening.getsockname()[1]) == GRACE_S
         with socket.create_connection(listening.getsockname(), timeout=5):
             pass

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dragoman.cli import serve
+from dragoman.cli.server import serve
 from tests.cli.terminal import Terminal
 from tests.faults.processes import workers
 from tests.support.databases import Shelf

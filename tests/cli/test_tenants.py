@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dragoman.cli import places
+from dragoman.cli.handlers import tenants
 from tests.cli.terminal import API, Terminal
 
 FIELDS = {
@@ -33,7 +33,7 @@ def test_what_is_wrong_and_what_is_taken(shell: Terminal) -> None:
 
 
 def test_list(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "PAGE", 2)
+    monkeypatch.setattr(tenants, "PAGE", 2)
     for slug in ("zoo", "acme"):
         assert terminal.run("tenants", "create", "--slug", slug).code == 0
     slugs = [tenant["slug"] for tenant in terminal.run("tenants", "list", "-o", "json").json()]

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from dragoman.cli import people
+from dragoman.cli.handlers import users
 from tests.cli.terminal import PASSWORD, Terminal
 from tests.support.databases import history
 
@@ -138,11 +138,11 @@ def test_list_filters(terminal: Terminal) -> None:
 
 
 def test_list_goes_through_all_pages(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "PAGE", 2)
+    monkeypatch.setattr(users, "PAGE", 2)
     for name in ("ann", "ben", "cas", "dot", "eve"):
         terminal.create(name)
-    users = terminal.run("users", "list", "-o", "ndjson").lines()
-    assert [user["username"] for user in users] == ["admin", "ann", "ben", "cas", "dot", "eve"]
+    listed = terminal.run("users", "list", "-o", "ndjson").lines()
+    assert [user["username"] for user in listed] == ["admin", "ann", "ben", "cas", "dot", "eve"]
     assert all(a["id"] < b["id"] for a, b in pairwise(users))
     some = terminal.run("users", "list", "-o", "json", "--limit", "3", "--search", "acme").json()
     assert [user["username"] for user in some] == ["ann", "ben", "cas"]

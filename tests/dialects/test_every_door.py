@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dragoman import dialects
-from dragoman.actions.hashing import Hashing
+from dragoman.actions.password_hashing import Hashing
 from tests.dialects.contracts import CLIENTS, Client, Person, Refused
 from tests.support.databases import query, settings_for
 from tests.support.running import running

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dragoman import app
-from dragoman.actions import offers
-from dragoman.actions.directory import machine
+from dragoman.actions.steps import open_invitations
+from dragoman.actions.system import system_actor
 from dragoman.settings import Settings
 from dragoman.store import invitations
 from tests.dialects.contracts import (
@@ -58,9 +58,9 @@ def secret_in(settings: Settings) -> Secret:
             settings.database, f"SELECT public_id FROM invitations WHERE {where} LIMIT 1"
         )
         async with app.opened(settings) as directory:
-            found = await invitations.find(directory.read(machine("tests")), public_id)
+            found = await invitations.find(directory.read(system_actor("tests")), public_id)
             assert found is not None
-            return offers.secret_of(directory, found)
+            return open_invitations.secret_of(directory, found)
 
     return secret
 

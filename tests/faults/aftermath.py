@@ -13,10 +13,10 @@ import msgspec
 from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.rules.fields import canonical
 from dragoman.rules.passwords import verify_password
-from dragoman.store import counts
+from dragoman.store.user_lists import counters
 from tests.faults.journal import ROLES, Account, Journal
 from tests.faults.storm import API
 from tests.faults.tongues import PROBES, headers_of, url_of
@@ -129,7 +129,7 @@ def damage(journal: Journal, database: str, *, hashes: int = 8) -> list[str]:
         alive = "SELECT user_id FROM tokens WHERE user_id NOT IN (SELECT id FROM users WHERE deleted_at IS NULL)"
         orphans = await query(database, alive)
         async with app.opened(settings_for(database)) as directory:
-            gaps = await counts.differences(directory.read(machine("tests")))
+            gaps = await counters.differences(directory.read(system_actor("tests")))
         by_id = {row[0]: dict(zip(_COLUMNS.split(", "), row, strict=True)) for row in rows}
         faults = [f"a counter is off: {key} by {by}" for key, by in gaps.items()]
         faults += [f"a credential of nobody: {row}" for row in orphans]

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from dragoman import app, dialects
-from dragoman.actions import offers, resets
-from dragoman.actions.directory import Directory, machine
-from dragoman.actions.tokens import Credential, give
+from dragoman.actions import password_resets
+from dragoman.actions.directory import Directory
+from dragoman.actions.steps import open_invitations
+from dragoman.actions.steps.credentials import mint
+from dragoman.actions.system import system_actor
+from dragoman.rules.credentials import Credential
 from dragoman.rules.model import Role
-from dragoman.store import invitations, one_time, users
+from dragoman.store import invitations, one_time_secrets, users
 from tests.faults.races import Answer, Shot, volley
 from tests.faults.rivals import Rival
 from tests.store.tools import Row, insert_rows, make_tenant
@@ -93,7 +96,7 @@ class Arena:
         ]
 
         async def make(directory: Directory) -> list[Rival]:
-            async with directory.begin(machine("tests")) as tx:
+            async with directory.begin(system_actor("tests")) as tx:
                 ids = await insert_rows(tx, rows)
             return [await _equipped(directory, user_id) for user_id in ids]
 
@@ -111,9 +114,9 @@ class Arena:
         """Give somebody a credential of a contract, with all that comes along."""
 
         async def made(directory: Directory) -> Credential:
-            async with directory.begin(machine("tests")) as tx:
+            async with directory.begin(system_actor("tests")) as tx:
                 user = await users.get(tx, user_id)
-                return await give(tx, directory, user, app.kind_of(contract))
+                return await mint(tx, directory, user, app.kind_of(contract))
 
         return self._do(made)
 
@@ -125,9 +128,9 @@ class Arena:
         public_id = answer.told()["data"]["invitation_id"].removeprefix("inv_")
 
         async def secret(directory: Directory) -> str:
-            found = await invitations.find(directory.read(machine("tests")), public_id)
+            found = await invitations.find(directory.read(system_actor("tests")), public_id)
             assert found is not None
-            return offers.secret_of(directory, found)
+            return open_invitations.secret_of(directory, found)
 
         return self._do(secret)
 
@@ -137,17 +140,19 @@ class Arena:
         assert self.ask(Shot("wiwebb", "POST", path, {"email": user.email})).status == 200
 
         async def secret(directory: Directory) -> str:
-            row = await one_time.find(directory.read(machine("tests")), user.id, resets.RESET)
+            row = await one_time_secrets.find(
+                directory.read(system_actor("tests")), user.id, password_resets.RESET
+            )
             assert row is not None
-            return resets.reset_secret(directory, row)
+            return password_resets.reset_secret(directory, row)
 
         return self._do(secret)
 
 
 async def _equipped(directory: Directory, user_id: int) -> Rival:
     tokens: dict[str, str] = {}
-    async with directory.begin(machine("tests")) as tx:
+    async with directory.begin(system_actor("tests")) as tx:
         user = await users.get(tx, user_id)
         for name in dialects.NAMES:
-            tokens[name] = (await give(tx, directory, user, app.kind_of(name))).secret
+            tokens[name] = (await mint(tx, directory, user, app.kind_of(name))).secret
     return Rival(user.id, user.public_id, user.email, tokens)

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 
 from dragoman import dialects
-from dragoman.rules import secrets
+from dragoman.rules import crypto
 from dragoman.store.invitations import KIND
 from tests.faults import tongues
 from tests.faults.journal import Account, Journal, State
@@ -38,7 +38,7 @@ class Doors(msgspec.Struct, frozen=True):
                 f" WHERE email_key = '{email}' ORDER BY id DESC LIMIT 1",
             )
         )
-        return public_id + secrets.derive(SECRET_KEY, KIND, number, generation)
+        return public_id + crypto.derive(SECRET_KEY, KIND, number, generation)
 
 
 def everywhere(url: str, database: str) -> Doors:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dragoman.rules.errors import Unavailable
-from dragoman.store.postgres import PostgresDriver
+from dragoman.store.drivers.postgres import PostgresDriver
 from tests.faults import aftermath, storm
 from tests.faults.caller import serving
 from tests.faults.storm import Journal, Storm

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from dragoman.actions import checkup, tenants
+from dragoman.actions import tenants
+from dragoman.jobs import doctor
 from dragoman.rules.model import TenantChanges
 from dragoman.store.query import Query
 from tests.faults.caller import serving
@@ -227,6 +228,6 @@ async def test_an_operator_who_gives_that_up_is_told(database: str) -> None:
     for switch, state in (("on", "ok"), ("off", "fail")):
         await query(database, f'ALTER DATABASE "{name}" SET synchronous_commit = {switch}')
         async with opened(settings_for(database)) as directory:
-            found = {each.check: each for each in await checkup.of_database(directory)}
+            found = {each.check: each for each in await doctor.of_database(directory)}
         assert found["durability"].state == state
         assert f"synchronous_commit {switch}" in found["durability"].found

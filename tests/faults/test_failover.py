@@ -13,7 +13,7 @@ import pytest
 
 from dragoman.rules.errors import Unavailable
 from dragoman.store import migrate
-from dragoman.store.hosts import Hosts
+from dragoman.store.drivers.hosts import Hosts
 from tests.faults import aftermath, storm
 from tests.faults.caller import NOBODY, READS, SIGN_IN, WRITES, calling, serving
 from tests.faults.processes import wait_for

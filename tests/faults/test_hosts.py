@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from dragoman.store.hosts import HEAD_START_S, Hosts, answers, apart
+from dragoman.store.drivers.hosts import HEAD_START_S, Hosts, answers, apart
 from tests.support.server import free_port
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.anyio]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dragoman.store import hosts, pool
+from dragoman.store.drivers import hosts, pool
 from dragoman.web import bodies
 from tests.support import postgresql_bouncer
 

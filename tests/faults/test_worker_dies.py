@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from dragoman.rules.errors import Unavailable
+from dragoman.store.drivers.sqlite import SqliteDriver
 from dragoman.store.query import Query
 from dragoman.store.schema import users
-from dragoman.store.sqlite import SqliteDriver
 from tests.faults import storm
 from tests.faults.caller import serving
 from tests.faults.outage import own_postgresql

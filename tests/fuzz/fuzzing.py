@@ -14,8 +14,10 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from dragoman import app, dialects
-from dragoman.actions import deliver, signing, tokens, upkeep
-from dragoman.actions.directory import machine
+from dragoman.actions import tokens
+from dragoman.actions.steps import jwt_keys
+from dragoman.actions.system import system_actor
+from dragoman.jobs import background, mail_delivery
 from dragoman.rules.errors import Failure
 from dragoman.settings import Rate
 from dragoman.web import logs
@@ -48,7 +50,7 @@ RANDOM = settings(
 def speak(level: str) -> None:
     """Let the log tell everything from a level on; what spoke before would go on as it did."""
     logs.configure(level)
-    for each in (logs.log, deliver.log, signing.log, upkeep.log):
+    for each in (logs.log, mail_delivery.log, jwt_keys.log, background.log):
         each.__dict__.pop("bind", None)
 
 
@@ -145,7 +147,10 @@ class Round:
         self.ledger.mend(user_id)
 
         async def renew() -> str:
-            async with app.opened(self.settings) as opened, opened.begin(machine("tests")) as tx:
+            async with (
+                app.opened(self.settings) as opened,
+                opened.begin(system_actor("tests")) as tx,
+            ):
                 return (await tokens.issue(tx, opened, user_id, self.told.kind)).secret
 
         with contextlib.suppress(Failure):

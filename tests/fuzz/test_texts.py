@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from dragoman import app
-from dragoman.actions import deliver
 from dragoman.actions.directory import Directory
-from dragoman.store import pages
+from dragoman.jobs import mail_delivery
+from dragoman.store.user_lists import pages
 from tests.fuzz.reading import Reader
 from tests.fuzz.words import ADDRESSES, FORMULAS, HTML, LINES, SQL
 from tests.support.databases import query, settings_for
@@ -192,7 +192,7 @@ async def _invited(
     offer = {"email": address, "name": name, "role": "member"}
     made = await client.post("/vsay/users/invite", headers=by(world, "olga", "vsay"), json=offer)
     assert made.status_code == 201, made.text
-    await deliver.send_due(directory)
+    await mail_delivery.send_due(directory)
     mail = await box.next_to(address)
     assert mail is not None
     assert {*mail.keys()} == HEADERS

@@ -26,11 +26,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Kind
-from dragoman.rules import secrets
-from dragoman.rules.policy import Narrowing
-from dragoman.web.calls import Call, Contract, Endpoint, Nowhere, Resource
-from dragoman.web.paths import Paths
+from dragoman.rules import crypto
+from dragoman.rules.credentials import Kind
+
+from dragoman.rules.vocabulary import Narrowing
+from dragoman.web.calls import Call, Contract, Endpoint
+from dragoman.web.resource import Nowhere, Resource
+from dragoman.web.routing import Paths
 
 DOCUMENTED = re.compile("/echo/v1(/|$)")
 
@@ -42,7 +44,7 @@ def voice(call: Call, fault: Exception) -> Response:
 CONTRACT = Contract(
     name="echo",
     scheme="Bearer",
-    kind=Kind(contract="echo", make=secrets.make_urlsafe),
+    kind=Kind(contract="echo", make=crypto.make_urlsafe),
     narrowing=Narrowing(),
     voice=voice,
 )

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from dragoman import dialects
 from dragoman.actions.directory import Directory
 from dragoman.settings import Settings
-from dragoman.web.calls import Resource
+from dragoman.web.resource import Resource
 
 METHODS = {"get", "put", "post", "delete", "patch", "options", "head", "trace"}
 EVERYWHERE = {"/openapi.json", "/docs", "/"}

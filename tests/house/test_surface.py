@@ -29,7 +29,7 @@ CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.s
 WORDS = re.compile(
     r"set_cookie|set-cookie|access-control-|StaticFiles|FileResponse|debug=True", re.IGNORECASE
 )
-PATTERNS_OF = {"web/paths.py": "the routes' own, made when the program starts"}
+PATTERNS_OF = {"web/routing.py": "the routes' own, made when the program starts"}
 TEMPLATES_OF = {"web/docs.py": "its own template, read from its file"}
 
 

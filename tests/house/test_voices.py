@@ -15,8 +15,10 @@ from dragoman.dialects.wiwebb import errors as wiwebb
 from dragoman.rules import errors
 from dragoman.rules.errors import CODES, Failure, Problem, Reason
 from dragoman.settings import Settings
-from dragoman.web.calls import Call, MethodNotAllowed
-from dragoman.web.pages import NoSuchPage
+from dragoman.web import body_errors
+from dragoman.web.calls import Call
+from dragoman.web.errors import MethodNotAllowed
+from dragoman.web.pagination import NoSuchPage
 
 FACTS: list[Exception] = [
     errors.NotFound(),
@@ -39,10 +41,10 @@ FACTS: list[Exception] = [
     errors.InUse(),
     errors.NoTenant(),
     errors.Unavailable("database", 3),
-    errors.BadRequest("why"),
-    errors.TooLarge(10),
-    errors.UnsupportedMedia("text/plain"),
-    errors.NotAnObject("list"),
+    body_errors.BadRequest("why"),
+    body_errors.TooLarge(10),
+    body_errors.UnsupportedMedia("text/plain"),
+    body_errors.NotAnObject("list"),
     errors.Failure("something new"),
     MethodNotAllowed("PUT", ("GET", "POST")),
     NoSuchPage(),

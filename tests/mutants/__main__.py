@@ -23,7 +23,7 @@ RULES, ACTIONS = "tests/rules/test_", "tests/actions/test_"
 TARGETS = [
     Target("dragoman.rules.policy", (f"{RULES}policy.py", "tests/house/test_policy_asked.py")),
     Target("dragoman.rules.fields", (f"{RULES}fields.py",)),
-    Target("dragoman.rules.secrets", (f"{RULES}secrets.py",)),
+    Target("dragoman.rules.crypto", (f"{RULES}secrets.py",)),
     Target(
         "dragoman.actions.sign_in",
         (

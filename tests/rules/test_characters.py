@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.rules import fields
-from dragoman.rules.characters import hides, hides_in_prose, mixes_scripts
 from dragoman.rules.errors import Problem
 from dragoman.rules.fields import Alphabet
+from dragoman.rules.unicode_safety import hides, hides_in_prose, mixes_scripts
 
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=())) | st.text(
     alphabet="ab \n\t\0\u200b\u200c\u200d\u202e\u0301\u094d\ufe0f\ud800αЯ太🙂", max_size=40

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.rules import passwords
+from dragoman.rules.crypto import make_password
 from dragoman.rules.errors import CODES, Problem
 from dragoman.rules.passwords import Floor, floor_for, problems, verify_password
-from dragoman.rules.secrets import make_password
 
 pytestmark = pytest.mark.usefixtures("real_hashes")
 

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from dragoman.rules import policy
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, NotFound, Reason
-from dragoman.rules.model import Actor, Role
-from dragoman.rules.policy import (
+from dragoman.rules.model import Role
+from dragoman.rules.policy import CATALOGUE
+from dragoman.rules.vocabulary import (
     ANY,
-    CATALOGUE,
     NONE,
     NOTHING_NARROWED,
     SELF,

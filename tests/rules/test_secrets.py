@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.rules import secrets
+from dragoman.rules import crypto
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
@@ -25,10 +25,10 @@ PARTS = st.lists(st.integers() | ANYTHING, max_size=4)
 @pytest.mark.parametrize(
     ("make", "form"),
     [
-        (secrets.make_hex, "[0-9a-f]{40}"),
-        (secrets.make_urlsafe, "[A-Za-z0-9_-]{43}"),
-        (secrets.make_public_id, f"[{secrets.READABLE}]{{17}}"),
-        (secrets.make_password, f"[{secrets.READABLE}]{{24}}"),
+        (crypto.make_hex, "[0-9a-f]{40}"),
+        (crypto.make_urlsafe, "[A-Za-z0-9_-]{43}"),
+        (crypto.make_public_id, f"[{crypto.READABLE}]{{17}}"),
+        (crypto.make_password, f"[{crypto.READABLE}]{{24}}"),
     ],
 )
 def test_credentials_have_their_form_and_never_repeat(make: Callable[[], str], form: str):
@@ -39,18 +39,18 @@ def test_credentials_have_their_form_and_never_repeat(make: Callable[[], str], f
 
 
 def test_lengths_are_the_callers():
-    assert len(secrets.make_hex(32)) == 64
-    assert len(secrets.make_urlsafe(20)) == 20
+    assert len(crypto.make_hex(32)) == 64
+    assert len(crypto.make_urlsafe(20)) == 20
 
 
 def test_the_alphabet_of_ids_is_meteors():
-    assert secrets.READABLE == "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
-    assert not set("01IOUVl") & set(secrets.READABLE)
+    assert crypto.READABLE == "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
+    assert not set("01IOUVl") & set(crypto.READABLE)
 
 
 def test_passwords_have_both_cases_and_a_digit():
     for _ in range(200):
-        password = secrets.make_password()
+        password = crypto.make_password()
         assert re.search("[a-z]", password)
         assert re.search("[A-Z]", password)
         assert re.search("[2-9]", password)
@@ -60,68 +60,68 @@ def test_a_password_is_drawn_again_until_it_has_both_cases_and_a_digit(
     monkeypatch: pytest.MonkeyPatch,
 ):
     upper, lower, digits = (
-        [char for char in secrets.READABLE if is_one(char)]
+        [char for char in crypto.READABLE if is_one(char)]
         for is_one in (str.isupper, str.islower, str.isdigit)
     )
 
     def first_of(*drawn: str) -> str:
         """Return what is made where these are drawn, one after the other."""
-        chars = iter("".join(text.ljust(secrets.PASSWORD_LENGTH, text[-1]) for text in drawn))
+        chars = iter("".join(text.ljust(crypto.PASSWORD_LENGTH, text[-1]) for text in drawn))
         monkeypatch.setattr("secrets.choice", lambda _: next(chars))
-        return secrets.make_password()
+        return crypto.make_password()
 
-    good = "Aa2".ljust(secrets.PASSWORD_LENGTH, "2")
+    good = "Aa2".ljust(crypto.PASSWORD_LENGTH, "2")
     for one, two in (upper, lower), (upper, digits), (lower, digits):
         lacking = [each + two[0] for each in one] + [one[0] + each for each in two]
         assert first_of(*lacking, "Aa2") == good
-    for each in secrets.READABLE:
+    for each in crypto.READABLE:
         others = {"A": upper, "a": lower, "2": digits}
         enough = each + "".join(char for char, kind in others.items() if each not in kind)
         assert first_of(enough, "zZ9").startswith(enough)
 
 
 def test_numbers_are_above_0_and_fit_into_64_bits(monkeypatch: pytest.MonkeyPatch):
-    made = {secrets.make_number() for _ in range(200)}
+    made = {crypto.make_number() for _ in range(200)}
     assert len(made) == 200
     monkeypatch.setattr("secrets.randbits", lambda _: 0)
-    assert secrets.make_number() == 1
+    assert crypto.make_number() == 1
     monkeypatch.setattr("secrets.randbits", lambda bits: (1 << bits) - 1)
-    assert 2**62 <= secrets.make_number() < 2**63
+    assert 2**62 <= crypto.make_number() < 2**63
 
 
 def test_digest_is_sha256():
-    assert secrets.digest("abc").hex() == (
+    assert crypto.digest("abc").hex() == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
-    assert secrets.digest("ü") == hashlib.sha256(b"\xc3\xbc").digest()
+    assert crypto.digest("ü") == hashlib.sha256(b"\xc3\xbc").digest()
 
 
 def test_surrogates_have_a_digest_that_no_text_has():
     for replaced in ("a?", "a\ufffd", "a", "a\\ud800"):
-        assert secrets.digest("a\ud800") != secrets.digest(replaced)
+        assert crypto.digest("a\ud800") != crypto.digest(replaced)
 
 
 @given(ANYTHING)
 def test_digest_never_raises(text: str):
-    assert len(secrets.digest(text)) == 32
+    assert len(crypto.digest(text)) == 32
 
 
 @given(ANYTHING, ANYTHING)
 def test_same_is_equality(a: str, b: str):
-    assert secrets.same(a, b) == (a == b)
-    assert secrets.same(a, a)
+    assert crypto.same(a, b) == (a == b)
+    assert crypto.same(a, a)
 
 
 def test_same_takes_bytes():
-    assert secrets.same(b"ab", b"ab")
-    assert not secrets.same(b"ab", b"abc")
-    assert secrets.same("ü", "ü".encode())
+    assert crypto.same(b"ab", b"ab")
+    assert not crypto.same(b"ab", b"abc")
+    assert crypto.same("ü", "ü".encode())
 
 
 def test_what_is_no_text_is_compared_and_derived_from_too():
-    assert secrets.same("a\ud800", "a\ud800")
-    assert not secrets.same("a\ud800", "a?")
-    assert secrets.derive(KEY, "reset", "\ud800") != secrets.derive(KEY, "reset", "?")
+    assert crypto.same("a\ud800", "a\ud800")
+    assert not crypto.same("a\ud800", "a?")
+    assert crypto.derive(KEY, "reset", "\ud800") != crypto.derive(KEY, "reset", "?")
 
 
 def by_hand(purpose: bytes, *parts: bytes) -> bytes:
@@ -138,30 +138,30 @@ class TestWhatIsOutStaysGood:
     """Links in mails, keys in the table and places in lists outlive the version that made them."""
 
     def test_derived(self):
-        assert secrets.derive(KEY, "reset", 7, "x") == text_of(by_hand(b"reset", b"i7", b"sx"))
+        assert crypto.derive(KEY, "reset", 7, "x") == text_of(by_hand(b"reset", b"i7", b"sx"))
 
     def test_signed(self):
         old = text_of(by_hand(b"page", b"payload")[:16] + b"payload")
-        assert secrets.sign(KEY, "page", b"payload") == old
-        assert secrets.unsign(KEY, "page", old) == b"payload"
+        assert crypto.sign(KEY, "page", b"payload") == old
+        assert crypto.unsign(KEY, "page", old) == b"payload"
         for last in range(64):  # whatever character it ends with
             raw = bytes([0, last])
             old = text_of(by_hand(b"page", raw)[:16] + raw)
-            assert secrets.sign(KEY, "page", raw) == old
-            assert secrets.unsign(KEY, "page", old) == raw
+            assert crypto.sign(KEY, "page", raw) == old
+            assert crypto.unsign(KEY, "page", old) == raw
 
     def test_sealed(self):
         nonce = b"n" * 12
         sealed = AESGCM(by_hand(b"seal", b"keys")).encrypt(nonce, b"plain", None)
-        assert secrets.unseal(KEY, "keys", text_of(nonce + sealed)) == b"plain"
-        now = secrets.seal(KEY, "keys", b"plain")
+        assert crypto.unseal(KEY, "keys", text_of(nonce + sealed)) == b"plain"
+        now = crypto.seal(KEY, "keys", b"plain")
         raw = base64.urlsafe_b64decode(now + "=" * (-len(now) % 4))
         assert AESGCM(by_hand(b"seal", b"keys")).decrypt(raw[:12], raw[12:], None) == b"plain"
 
 
 def test_derive_is_stable():
-    made = secrets.derive(KEY, "reset", 7, "x")
-    assert made == secrets.derive(KEY, "reset", 7, "x")
+    made = crypto.derive(KEY, "reset", 7, "x")
+    assert made == crypto.derive(KEY, "reset", 7, "x")
     assert re.fullmatch("[A-Za-z0-9_-]{43}", made)
 
 
@@ -181,18 +181,18 @@ def test_derive_tells_everything_apart():
         (KEY, "", "reset"),
         (OTHER, "reset", 1, 23),
     ]
-    assert len({secrets.derive(*one) for one in asked}) == len(asked)
+    assert len({crypto.derive(*one) for one in asked}) == len(asked)
 
 
 @given(PARTS, PARTS)
 def test_derive_is_unambiguous(a: list[int | str], b: list[int | str]):
-    alike = secrets.derive(KEY, "p", *a) == secrets.derive(KEY, "p", *b)
+    alike = crypto.derive(KEY, "p", *a) == crypto.derive(KEY, "p", *b)
     assert alike == ([(type(x), x) for x in a] == [(type(x), x) for x in b])
 
 
 @pytest.mark.parametrize(
     ("close", "open_"),
-    [(secrets.sign, secrets.unsign), (secrets.seal, secrets.unseal)],
+    [(crypto.sign, crypto.unsign), (crypto.seal, crypto.unseal)],
     ids=["sign", "seal"],
 )
 class TestSignAndSeal:
@@ -222,6 +222,6 @@ class TestSignAndSeal:
 
 
 def test_sealed_text_shows_nothing_and_never_repeats():
-    one, two = (secrets.seal(KEY, "keys", b"private" * 9) for _ in "12")
+    one, two = (crypto.seal(KEY, "keys", b"private" * 9) for _ in "12")
     assert one != two
-    assert secrets.unsign(KEY, "keys", one) is None
+    assert crypto.unsign(KEY, "keys", one) is None

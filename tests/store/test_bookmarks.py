@@ -12,11 +12,11 @@ from dragoman.actions import users
 from dragoman.actions.directory import Directory
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Role, User, UserChanges
-from dragoman.rules.policy import Reach
-from dragoman.store import bookmarks, narrow, pages
-from dragoman.store.bookmarks import Bookmarks
-from dragoman.store.narrow import Scope
+from dragoman.rules.vocabulary import Reach
 from dragoman.store.query import Query
+from dragoman.store.user_lists import filters, page_cache, pages
+from dragoman.store.user_lists.filters import Scope
+from dragoman.store.user_lists.page_cache import Bookmarks
 from tests.store.tools import MACHINE, Row, insert_rows, make_tenant, opened, transaction
 from tests.support.databases import settings_for
 
@@ -30,8 +30,8 @@ LISTS = [
     for roles, active in ((None, None), (frozenset({Role.MEMBER}), None), (None, True))
     for order in (Order("username"), Order("id", descending=True), Order("last_name"))
 ]
-EVERYBODY: Query[User] = narrow.page_query(
-    msgspec.structs.replace(narrow.shape_of(ANYONE, Filter()), orders=(Order("id"),), limit=1000),
+EVERYBODY: Query[User] = filters.page_query(
+    msgspec.structs.replace(filters.shape_of(ANYONE, Filter()), orders=(Order("id"),), limit=1000),
     pages.COLUMNS,
     pages.load,
 )
@@ -40,7 +40,7 @@ EVERYBODY: Query[User] = narrow.page_query(
 @pytest.fixture(autouse=True)
 def _deep_from_the_fourth_row() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(narrow, "NEAR", 3)
+        patch.setattr(filters, "NEAR", 3)
         yield
 
 
@@ -171,16 +171,16 @@ class TestSearches:
     async def asked(self, directory: Directory, patch: pytest.MonkeyPatch) -> tuple[int, int]:
         """Return what a search counts, and how many statements counted it."""
         counted: list[object] = []
-        query = narrow.count_query
+        query = filters.count_query
 
-        def noted(shape: narrow.Shape) -> Query[int]:
+        def noted(shape: filters.Shape) -> Query[int]:
             counted.append(shape)
             return query(shape)
 
-        patch.setattr(narrow, "count_query", noted)
+        patch.setattr(filters, "count_query", noted)
         order = (Order("username"),)
         page = await pages.page(directory.read(MACHINE), ANYONE, self.SEARCH, order, limit=2)
-        patch.setattr(narrow, "count_query", query)
+        patch.setattr(filters, "count_query", query)
         return page.count, len(counted)
 
     @pytest.mark.parametrize(
@@ -222,15 +222,15 @@ class TestTheBook:
 
     def test_the_earliest_places_and_lists_go_first(self):
         book = Bookmarks()
-        for offset in range(bookmarks.PLACES + 1):
+        for offset in range(page_cache.PLACES + 1):
             book.put((ANYONE, Filter(), ()), (1, 1), offset, ("x", offset))
         assert book.before((ANYONE, Filter(), ()), (1, 1), 0) is None
         assert book.before((ANYONE, Filter(), ()), (1, 1), 1) == (1, ("x", 1))
-        for number in range(bookmarks.LISTS):
+        for number in range(page_cache.LISTS):
             book.put((ANYONE, Filter(tenant_id=number), ()), (1, 1), 5, ("x", 5))
         assert book.before((ANYONE, Filter(), ()), (1, 1), 9) is None
         assert book.before((ANYONE, Filter(tenant_id=0), ()), (1, 1), 9) == (5, ("x", 5))
-        assert len(book._lists) == bookmarks.LISTS
+        assert len(book._lists) == page_cache.LISTS
 
     def test_a_place_is_believed_for_a_while(self, monkeypatch: pytest.MonkeyPatch):
         book = Bookmarks()
@@ -238,5 +238,5 @@ class TestTheBook:
         book.put(name, (1, 1), 5, ("x", 5))
         assert book.before(name, (1, 2), 9) is None
         assert book.before(name, (1, 1), 9) is not None
-        monkeypatch.setattr(bookmarks, "GOOD_S", 0.0)
+        monkeypatch.setattr(page_cache, "GOOD_S", 0.0)
         assert book.before(name, (1, 1), 9) is None

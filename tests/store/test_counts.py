@@ -23,9 +23,8 @@ from dragoman.actions import users
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import Failure
 from dragoman.rules.model import Filter, Order, Role, UserChanges
-from dragoman.rules.policy import Reach
-from dragoman.store import counts, narrow, pages
-from dragoman.store.database import Database
+from dragoman.rules.vocabulary import Reach
+from dragoman.store.user_lists import counters, filters, pages
 from tests.store.tools import (
     MACHINE,
     Row,
@@ -61,8 +60,8 @@ async def wrong_counts(directory: Directory, database: str, tenants: list[int]) 
     """Count every list by hand, and return those whose page says otherwise."""
     everybody = await living(database)
     read = directory.read(MACHINE)
-    scopes = [narrow.Scope(Reach.ANY, None, 0), narrow.Scope(Reach.NONE, None, 0)]
-    scopes += [narrow.Scope(Reach.TENANT, tenant, 0) for tenant in tenants]
+    scopes = [filters.Scope(Reach.ANY, None, 0), filters.Scope(Reach.NONE, None, 0)]
+    scopes += [filters.Scope(Reach.TENANT, tenant, 0) for tenant in tenants]
     roles = [
         None,
         frozenset({Role.MEMBER}),
@@ -195,7 +194,7 @@ def machine_of(runner: asyncio.Runner, directory: Directory, database: str, tena
         @invariant()
         def the_counters_are_exact(self):
             read = directory.read(MACHINE)
-            assert runner.run(counts.differences(read)) == {}
+            assert runner.run(counters.differences(read)) == {}
 
         def teardown(self):
             assert runner.run(wrong_counts(directory, database, tenants)) == []
@@ -242,9 +241,9 @@ async def test_who_changes_users_at_once(directory: Directory, database: str):
                     await users.set_active(tx, user_id, active=False)
 
     await asyncio.gather(*(change(user_id) for user_id in ids))
-    assert await counts.differences(directory.read(MACHINE)) == {}
+    assert await counters.differences(directory.read(MACHINE)) == {}
     assert await wrong_counts(directory, database, [home]) == []
-    assert await counts.per_tenant(directory.read(MACHINE), [home, 987_654]) == {home: 18}
+    assert await counters.per_tenant(directory.read(MACHINE), [home, 987_654]) == {home: 18}
 
 
 @pytest.mark.anyio
@@ -256,19 +255,18 @@ async def test_a_recount_finds_what_was_loaded_past_the_directory(
         tx._counts.clear()
     read = directory.read(MACHINE)
     member = int(Role.MEMBER)
-    assert await counts.differences(read) == {(1, member, True): 5, (-1, member, True): 5}
+    assert await counters.differences(read) == {(1, member, True): 5, (-1, member, True): 5}
     async with transaction(directory) as tx:
-        await counts.recount(tx)
-    assert await counts.differences(read) == {}
+        await counters.recount(tx)
+    assert await counters.differences(read) == {}
     assert await wrong_counts(directory, database, [1]) == []
 
 
 @pytest.mark.anyio
 async def test_who_sees_only_itself_counts_only_itself(directory: Directory):
-    base: Database = directory.database
     async with transaction(directory) as tx:
         ids = await insert_rows(tx, (Row(username=f"u{n}", tenant_id=1) for n in range(5)))
-    scope = narrow.Scope(Reach.SELF, 1, ids[2])
-    page = await pages.page(base.read(MACHINE), scope, Filter(), BY_NAME, limit=10)
+    scope = filters.Scope(Reach.SELF, 1, ids[2])
+    page = await pages.page(directory.read(MACHINE), scope, Filter(), BY_NAME, limit=10)
     assert [user.id for user in page.rows] == [ids[2]]
     assert page.count == 1

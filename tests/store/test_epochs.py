@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
-from dragoman.actions import passwords, sign_in, tenants, tokens, users
+from dragoman.actions import sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Kind, Presented
-from dragoman.rules import secrets
+from dragoman.actions.steps import passwords
+from dragoman.actions.tokens import Presented
+from dragoman.rules import crypto
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import Role, TenantChanges, User, UserChanges
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.rules.vocabulary import NOTHING_NARROWED
 from dragoman.store import users as rows
-from dragoman.store.engine import Tx
+from dragoman.store.transaction import Tx
 from tests.store.tools import (
     KIND,
     MACHINE,
@@ -73,7 +75,7 @@ async def stands(directory: Directory, held: list[Presented]) -> list[str]:
 async def member(directory: Directory, name: str = "member") -> tuple[User, list[Presented]]:
     """Return a member of a tenant of its own, and its credentials of two contracts."""
     home = await make_tenant(directory, re.sub(r"\W", "-", name))
-    other = Kind(contract="other", make=secrets.make_urlsafe)
+    other = Kind(contract="other", make=crypto.make_urlsafe)
     async with transaction(directory) as tx:
         (member_id,) = await insert_rows(tx, [Row(username=name, tenant_id=home)])
         user = await rows.get(tx, member_id)

@@ -6,9 +6,9 @@ import contextlib
 
 import pytest
 
+from dragoman import load_shedding as module
+from dragoman.load_shedding import PATIENCE_S, TARGET_S, Gate
 from dragoman.rules.errors import Unavailable
-from dragoman.store import gate as module
-from dragoman.store.gate import PATIENCE_S, TARGET_S, Gate
 
 COST_S = 0.1
 

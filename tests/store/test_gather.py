@@ -10,15 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from dragoman.actions.directory import Directory
-from dragoman.rules import secrets
+from dragoman.rules import crypto
 from dragoman.rules.errors import Unavailable
 from dragoman.store import tokens
 from dragoman.store import users as rows
-from dragoman.store.database import Database
-from dragoman.store.gather import TOGETHER, Gatherer, PointRead
-from dragoman.store.postgres import PostgresDriver
+from dragoman.store.drivers.batching import Gatherer
+from dragoman.store.drivers.postgres import PostgresDriver
+from dragoman.store.drivers.sqlite import SqliteDriver
+from dragoman.store.query import TOGETHER, PointRead
 from dragoman.store.schema import users
-from dragoman.store.sqlite import SqliteDriver
 from tests.store.tools import MACHINE, Row, credential, insert_rows, make_user, transaction
 
 pytestmark = pytest.mark.anyio
@@ -171,10 +171,9 @@ class TestDatabases:
         held = [await credential(directory, user.id) for user in people]
         asked: list[tuple[bytes, int]] = []
         for n in range(40):
-            digest = secrets.digest(held[n % 4].secret if n % 5 else f"nobody's {n}")
+            digest = crypto.digest(held[n % 4].secret if n % 5 else f"nobody's {n}")
             asked.append((digest, people[n % 3].id if n % 7 else 0))
-        database: Database = directory.database
-        found = await asyncio.gather(*(tokens.standing(database, *key) for key in asked))
+        found = await asyncio.gather(*(tokens.standing(directory.driver, *key) for key in asked))
         for n, standing in enumerate(found):
             if n % 5 == 0:
                 assert standing is None
@@ -185,7 +184,7 @@ class TestDatabases:
             assert (ahead.username if ahead else None) == (f"user{n % 3}" if n % 7 else None)
 
     async def test_a_crowd_needs_few_statements(self, directory: Directory):
-        driver = directory.database.driver
+        driver = directory.driver
         assert isinstance(driver, PostgresDriver | SqliteDriver)
         most = 256 if isinstance(driver, PostgresDriver) else TOGETHER
         async with transaction(directory) as tx:

@@ -21,9 +21,10 @@ from pysqlite3 import dbapi2
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from dragoman.rules.errors import Unavailable
-from dragoman.store import migrate, postgres
+from dragoman.store import migrate
+from dragoman.store.drivers import postgres
+from dragoman.store.drivers.sqlite import connect
 from dragoman.store.schema import metadata
-from dragoman.store.sqlite import connect
 from tests.support.databases import ADMIN_PASSWORD, SECRET_KEY, query
 
 pytestmark = pytest.mark.anyio

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from dragoman.actions.directory import Directory
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Role, User
-from dragoman.rules.policy import Reach
-from dragoman.store import ordering, pages
+from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as rows
-from dragoman.store.engine import Read
-from dragoman.store.narrow import Scope
+from dragoman.store.transaction import Read
+from dragoman.store.user_lists import ordering, pages
+from dragoman.store.user_lists.filters import Scope
 from tests.store.tools import (
     MACHINE,
     Row,

@@ -7,21 +7,22 @@ import pytest
 
 from dragoman.actions.directory import Directory
 from dragoman.rules.model import Filter, Order
-from dragoman.rules.policy import Reach
-from dragoman.store import counts, narrow, tokens, users
-from dragoman.store.narrow import Scope
+from dragoman.rules.vocabulary import Reach
+from dragoman.store import tokens, users
+from dragoman.store.drivers.sqlite import SqliteDriver
 from dragoman.store.query import Query, Text
-from dragoman.store.sqlite import SqliteDriver
+from dragoman.store.user_lists import counters, filters
+from dragoman.store.user_lists.filters import Scope
 from dragoman.store.users import COLUMNS, load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("backend", ["sqlite"], indirect=True)]
 
 ANYONE = Scope(Reach.ANY, None, 0)
-SEARCH = narrow.shape_of(ANYONE, Filter(words=("quetzal",)))
+SEARCH = filters.shape_of(ANYONE, Filter(words=("quetzal",)))
 
 
 def plan_of(directory: Directory, text: Text) -> list[str]:
-    driver = directory.database.driver
+    driver = directory.driver
     assert isinstance(driver, SqliteDriver)
     nothing = [None] * text.sql.count("?")
     rows = driver._reader.execute(f"EXPLAIN QUERY PLAN {text.sql}", nothing).fetchall()
@@ -35,15 +36,15 @@ def walks_users(plan: list[str]) -> bool:
 @pytest.mark.parametrize("order", ["username", "id", "last_name", "created_at"])
 async def test_a_few_hits_are_looked_up_one_by_one(directory: Directory, order: str) -> None:
     shape = msgspec.structs.replace(SEARCH, among=True, grams=0, orders=(Order(order),), limit=20)
-    plan = plan_of(directory, narrow.page_query(shape, COLUMNS, load).sqlite)
+    plan = plan_of(directory, filters.page_query(shape, COLUMNS, load).sqlite)
     assert not walks_users(plan), plan
     assert any(step.startswith("SEARCH users USING INTEGER PRIMARY KEY") for step in plan)
 
 
 @pytest.mark.parametrize("scope", [ANYONE, Scope(Reach.TENANT, 1, 0)], ids=["any", "tenant"])
 async def test_a_search_begins_with_its_hits(directory: Directory, scope: Scope) -> None:
-    shape = narrow.shape_of(scope, Filter(words=("quetzal",), active=True))
-    for query in (narrow.ids_query(shape), narrow.count_query(shape)):
+    shape = filters.shape_of(scope, Filter(words=("quetzal",), active=True))
+    for query in (filters.ids_query(shape), filters.count_query(shape)):
         plan = plan_of(directory, query.sqlite)
         assert plan[0].startswith("SCAN users_search"), plan
 
@@ -51,13 +52,13 @@ async def test_a_search_begins_with_its_hits(directory: Directory, scope: Scope)
 async def test_hits_that_are_everywhere_are_met_in_order(directory: Directory) -> None:
     orders = (Order("username"),)
     shape = msgspec.structs.replace(SEARCH, common=True, orders=orders, limit=20)
-    plan = plan_of(directory, narrow.page_query(shape, COLUMNS, load).sqlite)
+    plan = plan_of(directory, filters.page_query(shape, COLUMNS, load).sqlite)
     assert any("users_by_name" in step for step in plan), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
 
 
 async def test_where_all_are_seen_the_index_alone_counts(directory: Directory) -> None:
-    plan = plan_of(directory, narrow.count_query(SEARCH).sqlite)
+    plan = plan_of(directory, filters.count_query(SEARCH).sqlite)
     assert len(plan) == 1
     assert plan[0].startswith("SCAN users_search")
 
@@ -72,5 +73,5 @@ async def test_point_reads_look_up(directory: Directory, query: Query[object]) -
 
 
 async def test_counters_of_tenants_are_looked_up(directory: Directory) -> None:
-    plan = plan_of(directory, counts._IN_TENANTS.sqlite)
+    plan = plan_of(directory, counters._IN_TENANTS.sqlite)
     assert any(step.startswith("SEARCH counts") for step in plan), plan

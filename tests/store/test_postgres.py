@@ -18,13 +18,13 @@ from dragoman.actions import users
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import Unavailable
 from dragoman.rules.model import Filter, Order, UserChanges
-from dragoman.rules.policy import Reach
-from dragoman.store import counts, pages
+from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as rows
-from dragoman.store.engine import LOCK_GUESSES
-from dragoman.store.narrow import Scope
-from dragoman.store.pool import Pool
-from dragoman.store.postgres import PostgresDriver
+from dragoman.store.drivers.pool import Pool
+from dragoman.store.drivers.postgres import PostgresDriver
+from dragoman.store.transaction import LOCK_GUESSES
+from dragoman.store.user_lists import counters, pages
+from dragoman.store.user_lists.filters import Scope
 from tests.store.tools import MACHINE, Row, insert_rows, opened, transaction
 from tests.support.databases import query, settings_for
 from tests.support.server import free_port
@@ -127,7 +127,7 @@ class TestLostConnections:
                 await insert_rows(tx, [Row(username="other half")])
         assert await query(database, "SELECT 1 FROM users WHERE username LIKE '%half'") == []
         await write(directory)
-        assert await counts.differences(directory.read(MACHINE)) == {}
+        assert await counters.differences(directory.read(MACHINE)) == {}
 
     async def test_a_commit_that_loses_its_connection_is_unavailable(
         self, directory: Directory, database: str
@@ -199,7 +199,7 @@ class TestPool:
                     await held.__aenter__()
                     waiting = asyncio.create_task(scan(directory))
                     await asyncio.sleep(0.01)
-                    pool = directory.database.driver._work  # type: ignore[attr-defined]
+                    pool = directory.driver._work  # type: ignore[attr-defined]
                     pool._queue[0].add_done_callback(lambda _, task=waiting: task.cancel())
                     await held.__aexit__(None, None, None)
                 await asyncio.wait({waiting}, timeout=5)

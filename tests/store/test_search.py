@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from dragoman.actions.directory import Directory
 from dragoman.rules.fields import canonical, words_of
 from dragoman.rules.model import Filter, Order, UserChanges
-from dragoman.rules.policy import Reach
-from dragoman.store import pages
-from dragoman.store.narrow import Scope
+from dragoman.rules.vocabulary import Reach
+from dragoman.store.user_lists import pages
+from dragoman.store.user_lists.filters import Scope
 from tests.store.tools import (
     MACHINE,
     Row,

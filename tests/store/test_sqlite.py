@@ -17,12 +17,12 @@ from dragoman.actions import users
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import Unavailable
 from dragoman.rules.model import Filter, Order, Role, UserChanges
-from dragoman.rules.policy import Reach
+from dragoman.rules.vocabulary import Reach
 from dragoman.settings import Settings
-from dragoman.store import counts, pages
 from dragoman.store import users as rows
-from dragoman.store.narrow import Scope
-from dragoman.store.sqlite import SqliteDriver
+from dragoman.store.drivers.sqlite import SqliteDriver
+from dragoman.store.user_lists import counters, pages
+from dragoman.store.user_lists.filters import Scope
 from tests.store.tools import MACHINE, Row, insert_rows, transaction
 from tests.support.databases import query
 
@@ -58,7 +58,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def driver(directory: Directory) -> SqliteDriver:
-    driver = directory.database.driver
+    driver = directory.driver
     assert isinstance(driver, SqliteDriver)
     return driver
 
@@ -206,7 +206,7 @@ class TestDisk:
             async with transaction(directory) as tx:
                 await users.update(tx, 1, UserChanges(bio="x" * 10_000))
         assert await query(database, "SELECT count(*) FROM users") == before
-        assert await counts.differences(directory.read(MACHINE)) == {}
+        assert await counters.differences(directory.read(MACHINE)) == {}
         assert await query(database, "SELECT count(*) FROM audit") == history
 
         await driver.in_writer(lambda c: c.execute("PRAGMA max_page_count = 1000000").fetchone())
@@ -256,4 +256,4 @@ class TestTwoProcesses:
 
         await asyncio.gather(*(write(n) for n in range(20)))
         assert await query(database, "SELECT count(*) FROM users") == [(21,)]
-        assert await counts.differences(directory.read(MACHINE)) == {}
+        assert await counters.differences(directory.read(MACHINE)) == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dragoman.actions import resets, roster, sign_in, tokens, users
+from dragoman.actions import password_resets, sign_in, tokens, user_lists, users
 from dragoman.actions.directory import Directory
 from dragoman.rules.errors import BadCredentials, NotFound, Unauthenticated
 from dragoman.rules.model import Filter, Order, Role
@@ -59,13 +59,13 @@ async def test_it_is_invisible_everywhere(directory: Directory, erase: bool):
     read = directory.read(MACHINE)
 
     with pytest.raises(NotFound):
-        await roster.view(read, gone.id)
+        await user_lists.view(read, gone.id)
     assert await rows.find_by_public_id(read, gone.public_id) is None
     assert await rows.find_by_name(read, "gone") is None
     assert await rows.find_by_name(read, "gone@example.com") is None
     for words in ((), ("gone",), ("go",)):
         wanted = Filter(tenant_id=home, words=words)
-        found = await roster.page(read, wanted, BY_NAME, limit=10)
+        found = await user_lists.page(read, wanted, BY_NAME, limit=10)
         assert "gone" not in names_of(found.rows)
         assert found.count == len(found.rows)
     async with transaction(directory) as tx:
@@ -118,7 +118,7 @@ async def test_what_it_had_been_given_goes_with_it(directory: Directory, databas
     gone = await make_user(directory, "gone", tenant_id=home, email="gone@example.com")
     await credential(directory, gone.id)
     await sign_in.sign_in(directory, visitor(), "gone", PASSWORD, KIND)
-    await resets.request_reset(directory, visitor(), "gone@example.com")
+    await password_resets.request_reset(directory, visitor(), "gone@example.com")
     kept = ("tokens", "one_time", "outbox", "addresses", "names")
     for table in kept:
         assert await query(database, f"SELECT 1 FROM {table} WHERE user_id = {gone.id}"), table

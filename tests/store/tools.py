@@ -12,21 +12,24 @@ import sqlalchemy as sa
 
 from dragoman import app
 from dragoman.actions import tenants, tokens, users
-from dragoman.actions.directory import Directory, machine
-from dragoman.actions.tokens import Kind, Presented
-from dragoman.rules import secrets
+from dragoman.actions.directory import Directory
+from dragoman.actions.system import system_actor
+from dragoman.actions.tokens import Presented
+from dragoman.rules import crypto
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Invalid
-from dragoman.rules.model import Actor, NewUser, Role, TenantChanges, User
+from dragoman.rules.model import NewUser, Role, TenantChanges, User
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import NOTHING_NARROWED, Narrowing
+from dragoman.rules.vocabulary import NOTHING_NARROWED, Narrowing
 from dragoman.settings import Settings
 from dragoman.store import users as rows
-from dragoman.store.engine import Tx
 from dragoman.store.query import Query
 from dragoman.store.schema import users as table
+from dragoman.store.transaction import Tx
 
-KIND = Kind(contract="tests", make=secrets.make_hex)
-MACHINE = machine("tests")
+KIND = Kind(contract="tests", make=crypto.make_hex)
+MACHINE = system_actor("tests")
 PASSWORD = "violet-Kettle-42"
 LIVING_IDS: Query[int] = Query(sa.select(table.c.id).where(table.c.deleted_at.is_(None)))
 
@@ -81,7 +84,7 @@ async def insert_rows(tx: Tx, given: Iterable[Row]) -> list[int]:
     }  # fmt: skip
     ids: list[int] = []
     for row in given:
-        public_id = secrets.make_public_id()
+        public_id = crypto.make_public_id()
         whole = {**msgspec.structs.asdict(row), **blank, "public_id": public_id}
         ids.append(await rows.insert(tx, {**whole, "role": int(row.role)}))
     return ids

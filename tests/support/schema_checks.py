@@ -29,7 +29,7 @@ from schemathesis.specs.openapi import checks
 
 from dragoman import app, dialects
 from dragoman.actions import tokens
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from tests.support.databases import Shelf, settings_for
 from tests.support.world import PASSWORD, Person, World
 
@@ -271,7 +271,7 @@ class Caller:
     async def _fresh_token(self) -> str:
         assert self.person is not None
         kind = self.document.contract.kind
-        async with app.opened(self.settings) as opened, opened.begin(machine("tests")) as tx:
+        async with app.opened(self.settings) as opened, opened.begin(system_actor("tests")) as tx:
             return (await tokens.issue(tx, opened, self.person.id, kind)).secret
 
     def report(self) -> None:

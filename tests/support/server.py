@@ -154,7 +154,7 @@ def _lives_in(group: int, table: Path) -> bool:
 def dragoman() -> list[str]:
     """Return the command beside this interpreter, else the module that it would call."""
     found = shutil.which("dragoman", path=str(Path(sys.executable).parent))
-    return [found] if found else [sys.executable, "-m", "dragoman.cli.commands"]
+    return [found] if found else [sys.executable, "-m", "dragoman.cli.main"]
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

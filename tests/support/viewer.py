@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dragoman import app
 from dragoman.actions import users
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.rules.model import NewUser, Role
 from dragoman.rules.passwords import Floor
 from dragoman.settings import Settings
@@ -16,5 +16,5 @@ async def make_viewer(
     """Add a viewer to a tenant and return the id."""
     new = NewUser(username=username, email=email, role=Role.VIEWER, tenant_id=tenant_id)
     async with app.opened(settings) as directory:
-        user = await users.create(directory, machine("tests"), new, password, Floor())
+        user = await users.create(directory, system_actor("tests"), new, password, Floor())
     return user.id

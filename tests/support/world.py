@@ -19,9 +19,9 @@ import httpx
 import msgspec
 
 from dragoman import app, dialects
-from dragoman.actions import roster
-from dragoman.actions.directory import machine
-from dragoman.actions.tokens import give
+from dragoman.actions import user_lists
+from dragoman.actions.steps.credentials import mint
+from dragoman.actions.system import system_actor
 from dragoman.settings import Settings
 from tests.support import viewer
 from tests.support.running import running
@@ -110,11 +110,11 @@ async def _equip(settings: Settings, people: dict[str, Person]) -> dict[str, Per
     async with app.opened(settings) as directory:
         for name, person in people.items():
             tokens = {"wiwebb": person.token} if person.token else {}
-            async with directory.begin(machine("tests")) as tx:
-                user = await roster.view(directory.read(machine("tests")), person.id)
+            async with directory.begin(system_actor("tests")) as tx:
+                user = await user_lists.view(directory.read(system_actor("tests")), person.id)
                 for contract, kind in kinds.items():
                     if user.active:
-                        tokens[contract] = (await give(tx, directory, user, kind)).secret
+                        tokens[contract] = (await mint(tx, directory, user, kind)).secret
             equipped[name] = msgspec.structs.replace(
                 person, public_id=user.public_id, tokens=tokens
             )

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dragoman.rules.errors import Unavailable
-from dragoman.web import admission, calls, logs
+from dragoman.web import admission, logs, resource
 from dragoman.web.admission import Admission
 from tests.dialects.contracts import CLIENTS
 from tests.support.databases import settings_for
@@ -37,9 +37,9 @@ async def test_every_contract_refuses_in_its_own_words(
     inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[dict[str, Any]] = []
-    monkeypatch.setattr(calls, "ADMISSION", Full())
-    monkeypatch.setattr(calls, "UNSAID", logs.Unsaid())
-    monkeypatch.setattr(calls.log, "warning", lambda event, **told: noted.append(told))
+    monkeypatch.setattr(resource, "ADMISSION", Full())
+    monkeypatch.setattr(resource, "UNSAID", logs.Unsaid())
+    monkeypatch.setattr(resource.log, "warning", lambda event, **told: noted.append(told))
     assert set(LISTS) == set(CLIENTS)
     async with running(settings_for(inhabited[0])) as client:
         for name, path in LISTS.items():

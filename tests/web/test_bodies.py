@@ -15,8 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from dragoman.rules.errors import BadRequest, Failure, NotAnObject, TooLarge, UnsupportedMedia
+from dragoman.rules.errors import Failure
 from dragoman.web import bodies
+from dragoman.web.body_errors import BadRequest, NotAnObject, TooLarge, UnsupportedMedia
 
 
 def request(

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from dragoman import app
 from dragoman.rules.errors import Limited
 from dragoman.settings import PARSERS, Rate, Settings
-from dragoman.web import limits
+from dragoman.web import rate_limits
 from tests.support.databases import ADMIN_PASSWORD, settings_for
 from tests.support.running import client_of, lifespan
 from tests.support.world import API
@@ -43,7 +43,7 @@ def trusting(*proxies: str) -> Settings:
 class TestAddress:
     def test_nobody_is_believed_by_default(self):
         asked = request("203.0.113.9", "198.51.100.1", forwarded="for=1.2.3.4", x_real_ip="1.2.3.4")
-        assert limits.address_of(asked, Settings()) == "203.0.113.9"
+        assert rate_limits.address_of(asked, Settings()) == "203.0.113.9"
 
     @pytest.mark.parametrize(
         ("client", "forwarded", "address"),
@@ -67,32 +67,32 @@ class TestAddress:
     )
     def test_behind_trusted_proxies(self, client: str, forwarded: list[str], address: str):
         settings = trusting("10.0.0.0/8", "fd00::/8")
-        assert limits.address_of(request(client, *forwarded), settings) == address
+        assert rate_limits.address_of(request(client, *forwarded), settings) == address
 
     def test_the_same_address_is_written_in_one_way(self):
         settings = trusting("10.0.0.1")
         spelled = request("10.0.0.1", "2001:DB8:0:0:0:0:0:1")
-        assert limits.address_of(spelled, settings) == "2001:db8::1"
+        assert rate_limits.address_of(spelled, settings) == "2001:db8::1"
 
     def test_an_address_of_the_older_kind_in_the_newer_s_clothes(self):
         """A socket that takes both kinds shows 10.0.0.1 as ::ffff:10.0.0.1."""
         settings = trusting("10.0.0.0/8")
         behind = request("::ffff:10.0.0.1", "198.51.100.1")
-        assert limits.address_of(behind, settings) == "198.51.100.1"
+        assert rate_limits.address_of(behind, settings) == "198.51.100.1"
 
     def test_no_address_at_all(self):
-        assert limits.address_of(request(None, "198.51.100.1"), trusting("10.0.0.1")) == ""
+        assert rate_limits.address_of(request(None, "198.51.100.1"), trusting("10.0.0.1")) == ""
 
 
 class TestRate:
     def test_so_many_and_no_more(self):
         settings, address = Settings(anonymous_rate=Rate(5, 60)), fresh_address()
         for _ in range(5):
-            limits.take(settings, address)
+            rate_limits.take(settings, address)
         with pytest.raises(Limited) as told:
-            limits.take(settings, address)
+            rate_limits.take(settings, address)
         assert 0 < told.value.retry_after <= 60
-        limits.take(settings, fresh_address())  # others are not concerned
+        rate_limits.take(settings, fresh_address())  # others are not concerned
 
     def test_off(self):
         settings, address = (
@@ -100,7 +100,7 @@ class TestRate:
             fresh_address(),
         )
         for _ in range(500):
-            limits.take(settings, address)
+            rate_limits.take(settings, address)
 
 
 @pytest.mark.anyio

@@ -15,10 +15,9 @@ from starlette.requests import Request
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.wiwebb.routes import CONTRACT
-from dragoman.rules import secrets
-from dragoman.store.database import Database
-from dragoman.store.sqlite import SqliteDriver
-from dragoman.web import pages
+from dragoman.rules import crypto
+from dragoman.store.drivers.sqlite import SqliteDriver
+from dragoman.web import pagination
 from dragoman.web.calls import Call
 from tests.store.tools import MACHINE, Row, insert_rows, opened
 from tests.support.databases import settings_for
@@ -32,9 +31,7 @@ PUBLIC = "https://users.example.com/base"
 def directory(tmp_path: Path) -> Directory:
     """A directory whose database nobody opens."""
     path = tmp_path / "dragoman.db"
-    return Directory(
-        Database(SqliteDriver(path)), settings_for(f"sqlite:///{path}", public_url=PUBLIC)
-    )
+    return Directory(SqliteDriver(path), settings_for(f"sqlite:///{path}", public_url=PUBLIC))
 
 
 def call(
@@ -61,32 +58,32 @@ def call(
 
 class TestQuery:
     def test_the_last_one_wins(self, directory: Directory):
-        assert pages.query_of(call(directory, "a=1&b=&a=2&c")) == {"a": "2", "b": "", "c": ""}
+        assert pagination.query_of(call(directory, "a=1&b=&a=2&c")) == {"a": "2", "b": "", "c": ""}
 
     def test_whatever_it_is_it_can_be_read(self, directory: Directory):
-        found = pages.query_of(call(directory, "a=%ff%00x&%zz=1&=&%F0%9F%98%80=%C3"))
+        found = pagination.query_of(call(directory, "a=%ff%00x&%zz=1&=&%F0%9F%98%80=%C3"))
         assert found == {"a": "\ufffd\ufffdx", "%zz": "1", "": "", "😀": "\ufffd"}
 
     def test_the_host_has_no_part_in_it(self, directory: Directory):
         for host in ("[", "a?x=1", "a#b", "a/b?page=9"):
-            assert pages.query_of(call(directory, "page=2", host=host)) == {"page": "2"}
+            assert pagination.query_of(call(directory, "page=2", host=host)) == {"page": "2"}
 
 
 class TestLinks:
     def test_they_keep_the_path_and_the_other_parameters(self, directory: Directory):
         here = call(directory, "search=a%26b&page=2&role=x", path="/wiwebb/api/v1/users/")
-        link = pages.link(here, pages.query_of(here), page="3")
+        link = pagination.link(here, pagination.query_of(here), page="3")
         parts = urlsplit(link)
         assert link.startswith(f"{PUBLIC}/wiwebb/api/v1/users/?")
         assert parse_qs(parts.query) == {"search": ["a&b"], "page": ["3"], "role": ["x"]}
 
     def test_none_takes_a_parameter_away(self, directory: Directory):
         here = call(directory, "page=2")
-        assert pages.link(here, {"page": "2"}, page=None) == f"{PUBLIC}/api/v1/users/"
+        assert pagination.link(here, {"page": "2"}, page=None) == f"{PUBLIC}/api/v1/users/"
 
     def test_they_are_made_of_the_setting_and_never_of_a_header(self, directory: Directory):
         here = call(directory, host="evil.example", x_forwarded_host="evil.example")
-        assert "evil" not in pages.link(here, {}, page="2")
+        assert "evil" not in pagination.link(here, {}, page="2")
 
     @settings(
         max_examples=50,
@@ -100,8 +97,8 @@ class TestLinks:
             for key, value in query.items()
             if "\0" not in key + value and not any("\ud800" <= c <= "\udfff" for c in key + value)
         }
-        link = pages.link(call(directory), query)
-        assert pages.query_of(call(directory, urlsplit(link).query)) == query
+        link = pagination.link(call(directory), query)
+        assert pagination.query_of(call(directory, urlsplit(link).query)) == query
 
 
 AFTER: list[tuple[Any, int]] = [
@@ -119,16 +116,16 @@ class TestPositions:
     def test_they_come_back_as_they_were(self, directory: Directory, after: tuple[Any, int]):
         query = {"search": "x", "page": "4"}
         here = call(directory)
-        text = pages.sign(here, query, 5, after)
+        text = pagination.sign(here, query, 5, after)
         later = {**query, "page": "5", "after": text}
-        assert pages.position(here, later, 5) == after
+        assert pagination.position(here, later, 5) == after
         assert quote(text, safe="") == text  # it stands in a link as it is
 
     def test_they_are_good_for_their_own_page_and_list_alone(self, directory: Directory):
         here = call(directory)
         query = {"search": "x", "page_size": "50", "ordering": "email"}
-        text = pages.sign(here, query, 5, ("mia", 7))
-        assert pages.position(here, {**query, "after": text}, 6) is None
+        text = pagination.sign(here, query, 5, ("mia", 7))
+        assert pagination.position(here, {**query, "after": text}, 6) is None
         for other in (
             {**query, "search": "y"},
             {**query, "ordering": "-email"},
@@ -137,45 +134,45 @@ class TestPositions:
             {"search": "x"},
             {},
         ):
-            assert pages.position(here, {**other, "after": text}, 5) is None, other
+            assert pagination.position(here, {**other, "after": text}, 5) is None, other
 
     def test_they_are_worth_nothing_at_another_path_or_contract(self, directory: Directory):
         """The same parameters there mean another list."""
-        text = pages.sign(call(directory), {}, 2, ("mia", 7))
+        text = pagination.sign(call(directory), {}, 2, ("mia", 7))
         there = call(directory, path="/api/v1/tenants/")
-        assert pages.position(there, {"after": text}, 2) is None
+        assert pagination.position(there, {"after": text}, 2) is None
         other = msgspec.structs.replace(CONTRACT, name="accounts")
-        assert pages.position(call(directory, contract=other), {"after": text}, 2) is None
+        assert pagination.position(call(directory, contract=other), {"after": text}, 2) is None
 
     def test_with_the_slash_or_without_it_is_the_same_list(self, directory: Directory):
-        text = pages.sign(call(directory), {}, 2, ("mia", 7))
+        text = pagination.sign(call(directory), {}, 2, ("mia", 7))
         bare = call(directory, path="/api/v1/users")
-        assert pages.position(bare, {"after": text}, 2) == ("mia", 7)
+        assert pagination.position(bare, {"after": text}, 2) == ("mia", 7)
 
     def test_another_key_signs_otherwise(self, directory: Directory):
-        text = pages.sign(call(directory), {}, 2, ("mia", 7))
+        text = pagination.sign(call(directory), {}, 2, ("mia", 7))
         changed = settings_for("sqlite:///x.db", secret_key=b"k" * 32)
-        other = Directory(directory.database, changed)
-        assert pages.position(call(other), {"after": text}, 2) is None
+        other = Directory(directory.driver, changed)
+        assert pagination.position(call(other), {"after": text}, 2) is None
 
     def test_what_was_signed_for_something_else_is_none(self, directory: Directory):
         payload = msgspec.json.encode(["", 2, "mia", 7])
-        text = secrets.sign(directory.key, "something else", payload)
-        assert pages.position(call(directory), {"after": text}, 2) is None
+        text = crypto.sign(directory.key, "something else", payload)
+        assert pagination.position(call(directory), {"after": text}, 2) is None
 
     def test_every_changed_letter_is_noticed(self, directory: Directory):
         here = call(directory)
-        text = pages.sign(here, {}, 2, ("mia", 7))
+        text = pagination.sign(here, {}, 2, ("mia", 7))
         for at, letter in enumerate(text):
             for other in "Ab_9":
                 if other != letter:
                     forged = text[:at] + other + text[at + 1 :]
-                    assert pages.position(here, {"after": forged}, 2) is None
+                    assert pagination.position(here, {"after": forged}, 2) is None
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.text(max_size=60) | st.text("ABCabc012-_=", max_size=80))
     def test_nonsense_is_none(self, directory: Directory, text: str):
-        assert pages.position(call(directory), {"after": text}, 2) is None
+        assert pagination.position(call(directory), {"after": text}, 2) is None
 
 
 # --------------------------------------------------------------------------- at a contract
@@ -210,7 +207,7 @@ async def test_a_walk_by_links_over_a_deep_list(database: str):
         assert names == sorted(names, reverse=True)
         assert len(set(names)) == 1251
         assert carried
-        assert min(carried) > pages.DEEP // 100
+        assert min(carried) > pagination.DEEP // 100
 
 
 async def _same_by_number(

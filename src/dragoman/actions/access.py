@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dragoman.actions.conferring import as_of_now
+from dragoman.actions.steps.delegation import as_of_now, can_give_access
 from dragoman.rules import policy
 from dragoman.rules.errors import Forbidden, Invalid, Problem, Reason
-from dragoman.rules.model import Access, Actor, User
-from dragoman.rules.policy import PERMISSION_ROLE_HOLDS, Action
+from dragoman.rules.model import Access, User
+from dragoman.rules.vocabulary import Action
 from dragoman.store import access, audit, users
-from dragoman.store.engine import Read, Tx
-
-FULL = "full"
-"""The level that an accepted invitation gives: the greatest, which includes all others."""
+from dragoman.store.transaction import Read, Tx
 
 
 async def view(read: Read, user: User) -> list[Access]:
@@ -56,7 +53,7 @@ async def replace(
     now = [Access(resource, level) for resource, level in levels.items()]
     new = [each for each in now if each not in had]
     gone = [each.resource for each in had if each.resource not in levels]
-    if not await _confers(tx, actor, new, greatest):
+    if not await can_give_access(tx, actor, new, greatest):
         raise Forbidden(Reason.CONFER)
     if not new and not gone:
         return
@@ -65,26 +62,3 @@ async def replace(
     audit.write(
         tx, Action.SET_ACCESS, target_id=user.id, tenant_id=user.tenant_id, fields=("access",)
     )
-
-
-async def hold_all(tx: Tx, resources: Iterable[str], greatest: str) -> None:
-    """Pass if the actor can give the greatest level of each resource, else Forbidden(CONFER)."""
-    if not await holds_all(tx, tx.actor, resources, greatest):
-        raise Forbidden(Reason.CONFER)
-
-
-async def holds_all(at: Read | Tx, actor: Actor, resources: Iterable[str], greatest: str) -> bool:
-    """Say whether an actor, who need not be the one who asks, can give all these in full."""
-    return await _confers(at, actor, [Access(name, greatest) for name in resources], greatest)
-
-
-async def _confers(at: Read | Tx, actor: Actor, given: Sequence[Access], greatest: str) -> bool:
-    """Say whether an actor holds what it is about to give."""
-    if not given or actor.kind == "system":
-        return True
-    if actor.kind != "user":
-        return False
-    if actor.role <= PERMISSION_ROLE_HOLDS:
-        return True
-    own = {each.resource: each.level for each in await access.of(at, actor.user_id)}
-    return all(own.get(each.resource) in {each.level, greatest} for each in given)

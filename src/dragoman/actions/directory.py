@@ -1,27 +1,37 @@
-"""The running directory: its database, its hashing threads, its key and its settings."""
+"""The application's shared state: database driver, settings, hashing pool and server key."""
 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
-from dragoman.actions.hashing import Hashing
-from dragoman.rules.model import Actor, User
-from dragoman.rules.policy import NOTHING_NARROWED
+from dragoman.actions.password_hashing import Hashing
+from dragoman.actions.system import system_actor
+from dragoman.rules.actor import Actor
+from dragoman.rules.errors import Unauthenticated
+from dragoman.rules.model import User
 from dragoman.settings import Settings
-from dragoman.store import tenants
-from dragoman.store.database import Database
-from dragoman.store.engine import Lock, Read, Tx
+from dragoman.store import tenants, users
+from dragoman.store.transaction import Driver, Lock, Read, Tx
+from dragoman.store.user_lists import counters
 
 
 class Directory:
-    """What every action needs, made once per process by ``app.py``.
+    """The application's shared state, created once per process by ``app.py``.
 
-    ``touches`` collects which credentials were used, until upkeep writes them down.
+    Args:
+        driver: the database driver; the caller opens and closes it.
+        settings: the settings, with the server's secret key.
+        workers: the number of worker processes that share this machine's cores.
+
+    Attributes:
+        touches: credentials used since the last flush: token id → (last used, idle until),
+            both in microseconds. A background job writes them to the database.
     """
 
-    def __init__(self, database: Database, settings: Settings, *, workers: int = 1) -> None:
-        self.database = database
+    def __init__(self, driver: Driver, settings: Settings, *, workers: int = 1) -> None:
+        self.driver = driver
         self.settings = settings
         threads = settings.hash_threads or max(1, (os.cpu_count() or 1) // workers)
         self.hashing = Hashing(threads)
@@ -30,29 +40,40 @@ class Directory:
 
     @property
     def key(self) -> bytes:
-        """The server's key: secrets in mails and positions in links are derived from it."""
+        """The server's secret key; secrets in mails and paging positions are derived from it."""
         return self.settings.secret_key
 
     async def home(self) -> int:
-        """Return the id of the settings' tenant, which keeps its slug and is never deleted."""
+        """Return the id of the default tenant, or 0; its slug never changes."""
         if not self._home:
-            found = await tenants.find_by_slug(
-                self.database.read(machine("home")), self.settings.tenant
-            )
-            self._home = found.id if found else 0
+            read = self.read(system_actor("home"))
+            tenant = await tenants.find_by_slug(read, self.settings.tenant)
+            self._home = tenant.id if tenant else 0
         return self._home
 
     def read(self, actor: Actor, ahead: User | None = None) -> Read:
-        """Read on this actor's behalf."""
-        return self.database.read(actor, ahead)
+        """Return a reader that acts for ``actor``; ``ahead`` is a user fetched already."""
+        return Read(self.driver, actor, ahead)
 
-    def begin(
-        self, actor: Actor, *, holding: Lock | None = None
-    ) -> AbstractAsyncContextManager[Tx]:
-        """Open the transaction of one change (see ``store.database.Database.begin``)."""
-        return self.database.begin(actor, holding=holding)
+    @asynccontextmanager
+    async def begin(self, actor: Actor, *, holding: Lock | None = None) -> AsyncGenerator[Tx]:
+        """Open a transaction for one change.
 
+        It commits when the block ends and rolls back when an exception leaves the block.
 
-def machine(name: str, contract: str = "system") -> Actor:
-    """Return the actor that stands for a machine: the command line, the first start, upkeep."""
-    return Actor(kind="system", contract=contract, narrowing=NOTHING_NARROWED, name=name)
+        Args:
+            actor: who makes the change. Its sessions are checked again inside the transaction,
+                because password hashing may have delayed the request.
+            holding: a lock to acquire at the start of the transaction.
+
+        Raises:
+            Unauthenticated: the actor's sessions were revoked meanwhile.
+            Unavailable: the database cannot serve.
+        """
+        long = actor.kind == "system"
+        async with self.driver.session(long=long, holding=holding) as session:
+            tx = Tx(session, actor)
+            if actor.kind == "user" and not await users.stands(tx, actor):
+                raise Unauthenticated("unknown")
+            yield tx
+            await tx.finish(counters.add)

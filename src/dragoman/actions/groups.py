@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
-from dragoman.actions.conferring import as_of_now, known, must_hold
+from dragoman.actions.steps.delegation import as_of_now, known, must_hold
 from dragoman.rules import fields, policy
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem, Reason, Taken
 from dragoman.rules.fields import canonical
-from dragoman.rules.model import Actor, Group
-from dragoman.rules.policy import Action, Reach
+from dragoman.rules.model import Group
+from dragoman.rules.vocabulary import Action, Reach
 from dragoman.store import audit, groups, tenants, users
-from dragoman.store.engine import Read, Tx
+from dragoman.store.transaction import Read, Tx
 
 NAME_LIMIT = 150
 """Characters of a group's name."""

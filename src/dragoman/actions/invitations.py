@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from dragoman.actions import access, attempts, newcomers, offers
 from dragoman.actions.directory import Directory
-from dragoman.actions.offers import Offer, Shown
-from dragoman.actions.tokens import Credential, Kind, give
-from dragoman.rules import fields, policy, secrets
+from dragoman.actions.steps import create_user, delegation, guess_limits, open_invitations
+from dragoman.actions.steps.credentials import mint
+from dragoman.actions.steps.open_invitations import Offer, Shown
+from dragoman.rules import crypto, fields, policy
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import Credential, Kind
 from dragoman.rules.errors import (
     Forbidden,
     Invalid,
@@ -21,24 +23,14 @@ from dragoman.rules.errors import (
     Taken,
 )
 from dragoman.rules.fields import Alphabet, canonical
-from dragoman.rules.model import (
-    DAY,
-    HOUR,
-    SECOND,
-    Access,
-    Actor,
-    Invitation,
-    NewUser,
-    Page,
-    Role,
-    User,
-)
+from dragoman.rules.model import DAY, HOUR, SECOND, Access, Invitation, NewUser, Page, Role, User
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import Action
+from dragoman.rules.vocabulary import Action
 from dragoman.store import access as holdings
-from dragoman.store import audit, failures, invitations, names, narrow, outbox, users
-from dragoman.store.engine import LOCK_INVITATIONS, Read, Tx
+from dragoman.store import audit, invitations, login_names, outbox, sign_in_failures, users
 from dragoman.store.invitations import KIND
+from dragoman.store.transaction import LOCK_INVITATIONS, Read, Tx
+from dragoman.store.user_lists import filters
 
 LASTS = 7 * DAY
 MAILS_AN_HOUR = 5
@@ -72,7 +64,7 @@ async def invite(
     if tx.actor.tenant_id is None:
         raise Forbidden(Reason.REACH)
     resources = tuple(dict.fromkeys(resources))
-    await access.hold_all(tx, resources, access.FULL)
+    await delegation.hold_all(tx, resources, delegation.FULL)
     await _hold_inviter(tx)
     email, name = fields.trim(email), fields.trim(name)
     faults = list(problems)
@@ -82,15 +74,15 @@ async def invite(
     if faults:
         raise Invalid(*faults)
     key = canonical(email)
-    await tx.lock(LOCK_INVITATIONS, int.from_bytes(secrets.digest(key)[:4], "big"))
-    if await names.taken(tx, username=email, email=email):
+    await tx.lock(LOCK_INVITATIONS, int.from_bytes(crypto.digest(key)[:4], "big"))
+    if await login_names.taken(tx, username=email, email=email):
         raise Taken("email")
-    if await offers.backed(tx, await invitations.pending_of(tx, key, tx.now)):
+    if await open_invitations.backed(tx, await invitations.pending_of(tx, key, tx.now)):
         raise Taken("invitation")
     await invitations.revoke_to(tx, key)
     made = await invitations.insert(
         tx,
-        public_id=secrets.make_public_id(),
+        public_id=crypto.make_public_id(),
         tenant_id=tx.actor.tenant_id,
         email=email,
         name=name,
@@ -135,9 +127,9 @@ def _parts(name: str) -> tuple[str, str]:
 
 async def _post(tx: Tx, invitation: Invitation) -> None:
     """Put the mail into the outbox; raises Limited where the address gets too many of them."""
-    account = "invitation:" + secrets.digest(canonical(invitation.email)).hex()
-    if await attempts.count(tx, account, "", HOUR) >= MAILS_AN_HOUR:
-        _, (since, _) = await failures.find(tx, account, "")
+    account = "invitation:" + crypto.digest(canonical(invitation.email)).hex()
+    if await guess_limits.count(tx, account, "", HOUR) >= MAILS_AN_HOUR:
+        _, (since, _) = await sign_in_failures.find(tx, account, "")
         raise Limited(max(1, -(-(since + HOUR - tx.now) // SECOND)))
     payload = {"invitation": invitation.public_id, "generation": invitation.generation}
     text = msgspec.json.encode(payload).decode()
@@ -157,13 +149,14 @@ def _write(tx: Tx, action: str, invitation: Invitation) -> None:
 async def page(read: Read, *, limit: int, offset: int) -> Page[Offer]:
     """Return the invitations within reach, newest first, and their count; raises Forbidden."""
     reach = policy.allow(read.actor, Action.INVITE)
-    scope = narrow.scope_of(read.actor, reach)
+    scope = filters.scope_of(read.actor, reach)
     found = await invitations.page(read, scope, limit=limit, offset=offset)
-    backed = await offers.backed(
-        read, [each for each in found.rows if offers.is_open(each, read.now)]
+    backed = await open_invitations.backed(
+        read, [each for each in found.rows if open_invitations.is_open(each, read.now)]
     )
     rows = [
-        Offer(each, offers.status(each, read.now, backed=each.id in backed)) for each in found.rows
+        Offer(each, open_invitations.status(each, read.now, backed=each.id in backed))
+        for each in found.rows
     ]
     return Page(rows, found.count)
 
@@ -178,7 +171,7 @@ async def resend(tx: Tx, public_id: str) -> Invitation:
     await _hold_inviter(tx)
     found = await _pending(tx, public_id)
     policy.require_assignable(tx.actor, found.role)
-    await access.hold_all(tx, found.resources, access.FULL)
+    await delegation.hold_all(tx, found.resources, delegation.FULL)
     renewed = await invitations.renew(tx, found, tx.actor.user_id, tx.now + LASTS)
     await _post(tx, renewed)
     _write(tx, "resend_invitation", renewed)
@@ -195,11 +188,11 @@ async def revoke(tx: Tx, public_id: str) -> None:
 
 async def _pending(tx: Tx, public_id: str) -> Invitation:
     """Return, and hold, an open invitation within the actor's reach; raises NotFound."""
-    found = await offers.find(tx, public_id)
-    if found is None or not offers.is_open(found, tx.now):
+    found = await open_invitations.find(tx, public_id)
+    if found is None or not open_invitations.is_open(found, tx.now):
         raise NotFound
     policy.require_tenant(tx.actor, Action.INVITE, found.tenant_id)
-    if not await offers.backed(tx, [found]):
+    if not await open_invitations.backed(tx, [found]):
         raise NotFound
     return found
 
@@ -210,7 +203,7 @@ async def show(directory: Directory, visitor: Actor, secret: str) -> Shown:
     Raises NotFound for a secret that is used, void, revoked, expired, unknown or malformed, and
     where the tenant or the inviter's right is gone: all alike.
     """
-    return await offers.opened_by(directory, directory.read(visitor), secret)
+    return await open_invitations.opened_by(directory, directory.read(visitor), secret)
 
 
 async def accept(
@@ -239,7 +232,9 @@ async def accept(
     Raises NotFound as ``show`` does, before anything else is judged; Invalid; Taken(``email``)
     where somebody got the address meanwhile; Unavailable.
     """
-    invitation = (await offers.opened_by(directory, directory.read(visitor), secret)).invitation
+    invitation = (
+        await open_invitations.opened_by(directory, directory.read(visitor), secret)
+    ).invitation
     faults = list(problems)
     chosen = fields.trim(name) or invitation.name
     told = {fault.field for fault in faults}
@@ -260,26 +255,26 @@ async def accept(
     given: list[Credential] = []
 
     async def hold(tx: Tx, new: NewUser) -> None:
-        held = (await offers.opened_by(directory, tx, secret)).invitation
+        held = (await open_invitations.opened_by(directory, tx, secret)).invitation
         new.role = held.role
 
     async def enter(tx: Tx, user: User) -> None:
         await invitations.accepted(tx, invitation.id, user.id)
-        opened = [Access(resource, access.FULL) for resource in invitation.resources]
+        opened = [Access(resource, delegation.FULL) for resource in invitation.resources]
         await holdings.put(tx, user.id, opened, granted_by=invitation.inviter_id)
-        given.append(await give(tx, directory, user, kind))
+        given.append(await mint(tx, directory, user, kind))
         users.signed_in(tx, user.id)
-        attempts.Guess(directory, visitor, user.username, user).succeeded(tx)
+        guess_limits.Guess(directory, visitor, user.username, user).succeeded(tx)
         _write(tx, "accept_invitation", invitation)
 
     try:
-        user = await newcomers.add(
+        user = await create_user.add(
             directory, visitor, new, password, floor, Alphabet.FREE, faults,
             action="accept_invitation", also=enter, before=hold, verified=True,
         )  # fmt: skip
     except Invalid as refused:
         # A rival with the same link may have been faster: then it is used, and nothing else.
-        await offers.opened_by(directory, directory.read(visitor), secret)
+        await open_invitations.opened_by(directory, directory.read(visitor), secret)
         raise _spoken(refused) from None
     return user, given[0]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from dragoman.actions.conferring import as_of_now, known, must_hold
+from dragoman.actions.steps.delegation import as_of_now, known, must_hold
 from dragoman.rules import policy
 from dragoman.rules.errors import NotFound, Problem
 from dragoman.rules.model import Held, Permission, User
-from dragoman.rules.policy import Action
+from dragoman.rules.vocabulary import Action
 from dragoman.store import audit, grants, users
-from dragoman.store.engine import Read, Tx
+from dragoman.store.transaction import Read, Tx
 
 NOTHING = Held()
 

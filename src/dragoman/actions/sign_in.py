@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
-from dragoman.actions import attempts, newcomers, passwords
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Credential, Kind, give, hold_tenant
+from dragoman.actions.steps import create_user, guess_limits, passwords
+from dragoman.actions.steps.credentials import hold_tenant, mint
 from dragoman.rules import policy
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import Credential, Kind
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
@@ -20,12 +22,12 @@ from dragoman.rules.errors import (
     Unavailable,
 )
 from dragoman.rules.fields import Alphabet, canonical
-from dragoman.rules.model import Actor, NewUser, Role, User
+from dragoman.rules.model import NewUser, Role, User
 from dragoman.rules.passwords import Floor, needs_rehash
-from dragoman.rules.policy import Action
+from dragoman.rules.vocabulary import Action
 from dragoman.store import audit, tenants, tokens
 from dragoman.store import users as people
-from dragoman.store.engine import Tx
+from dragoman.store.transaction import Tx
 
 
 def must_be_open(directory: Directory) -> None:
@@ -69,12 +71,12 @@ async def sign_up(
     async def enter(tx: Tx, user: User) -> None:
         if kind is None:
             return
-        given.append(await give(tx, directory, user, kind))
+        given.append(await mint(tx, directory, user, kind))
         people.signed_in(tx, user.id)
-        attempts.Guess(directory, visitor, user.username, user).succeeded(tx)
+        guess_limits.Guess(directory, visitor, user.username, user).succeeded(tx)
 
     faults = list(problems)
-    user = await newcomers.add(
+    user = await create_user.add(
         directory,
         visitor,
         new,
@@ -108,7 +110,7 @@ async def sign_in(
     user, encoded = await people.find_with_hash(read, name) or (None, "")
     if user and by_email and canonical(user.email) != canonical(name.strip()):
         user, encoded = None, ""
-    guess = attempts.Guess(directory, visitor, name, user)
+    guess = guess_limits.Guess(directory, visitor, name, user)
     await guess.must_be_open(read)
     right = await directory.hashing.verify(password, encoded)
     credential: Credential | None = None
@@ -120,7 +122,7 @@ async def sign_in(
         else:
             guess.succeeded(tx)
             people.signed_in(tx, now.id)
-            credential = await give(tx, directory, now, kind)
+            credential = await mint(tx, directory, now, kind)
             audit.write(tx, "sign_in", target_id=now.id, tenant_id=now.tenant_id)
     if now is None or credential is None:
         raise BadCredentials
@@ -180,7 +182,7 @@ async def change_password(
     told = {fault.field for fault in faults}
     if password or not faults:
         faults += passwords.faults_of(directory, password, floor, user)
-    guess = attempts.Guess(directory, actor, user.username, user)
+    guess = guess_limits.Guess(directory, actor, user.username, user)
     if "current" not in told:
         await guess.must_be_open(read)
         encoded = await people.password_hash(read, user.id)

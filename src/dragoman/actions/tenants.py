@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from dragoman.actions.newcomers import trim
+from dragoman.actions.steps.create_user import trim
 from dragoman.rules import fields, policy
 from dragoman.rules.errors import (
     Forbidden,
@@ -23,9 +23,10 @@ from dragoman.rules.errors import (
 )
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Page, Tenant, TenantChanges
-from dragoman.rules.policy import Action
-from dragoman.store import audit, counts, ranks, tenants
-from dragoman.store.engine import LOCK_SUPERADMINS, LOCK_TENANTS, Read, Tx
+from dragoman.rules.vocabulary import Action
+from dragoman.store import audit, last_admins, tenants
+from dragoman.store.transaction import LOCK_SUPERADMINS, LOCK_TENANTS, Read, Tx
+from dragoman.store.user_lists import counters
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ async def page(
     found = await tenants.page(
         read, reach, words=words, active=active, order=order, limit=limit, offset=offset
     )
-    numbers = await counts.per_tenant(read, [tenant.id for tenant in found.rows])
+    numbers = await counters.per_tenant(read, [tenant.id for tenant in found.rows])
     rows = [Counted(tenant, numbers.get(tenant.id, 0)) for tenant in found.rows]
     return Page(rows, found.count)
 
@@ -78,7 +79,7 @@ async def view_own(read: Read) -> Counted:
 async def _counted(at: Read | Tx, tenant: Tenant | None) -> Counted:
     if tenant is None:
         raise NotFound
-    numbers = await counts.per_tenant(at, [tenant.id])
+    numbers = await counters.per_tenant(at, [tenant.id])
     return Counted(tenant, numbers.get(tenant.id, 0))
 
 
@@ -153,7 +154,7 @@ async def update(
         await tenants.save(tx, tenant, changed)
         if changed.get("active") is False:
             await tx.lock(LOCK_SUPERADMINS)
-            if not await ranks.has_superadmin_outside(tx, tenant_id):
+            if not await last_admins.has_superadmin_outside(tx, tenant_id):
                 raise LastSuperadmin
             await tenants.cut_off(tx, tenant_id)
         audit.write(

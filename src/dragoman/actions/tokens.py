@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
 
-from dragoman.actions import signing
-from dragoman.actions.directory import Directory, machine
-from dragoman.rules import policy, secrets
-from dragoman.rules.errors import Inactive, NotFound, Unauthenticated
-from dragoman.rules.model import DAY, HOUR, SECOND, Actor, Role, User
-from dragoman.rules.policy import Action, Narrowing
-from dragoman.store import audit, tenants, tokens, users
-from dragoman.store.engine import Read, Tx, now
+from dragoman.actions.directory import Directory
+from dragoman.actions.steps.credentials import hold_tenant, mint
+from dragoman.actions.system import system_actor
+from dragoman.rules import crypto, policy
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import REFRESH, Credential, Kind
+from dragoman.rules.errors import Inactive, Unauthenticated
+from dragoman.rules.model import DAY, HOUR, Role, User
+from dragoman.rules.vocabulary import Action, Narrowing
+from dragoman.store import audit, tokens, users
+from dragoman.store.transaction import Read, Tx, now
 
-REFRESH = "refresh"
-"""The kind of a credential that buys new ones, and opens nothing itself."""
 TOUCH_EVERY = HOUR
 """How stale the note of a credential's last use may be (microseconds)."""
-
-
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """How a contract's credentials look and how long they live (microseconds).
-
-    ``lasts`` is a life of fixed length; 0 lets a credential live as long as it is used, within
-    the operator's settings. With ``refresh_lasts`` a refresh token of that life comes along.
-    ``claims`` makes JWTs of them, with these besides the registered ones (RFC 7519, 4.1).
-    """
-
-    contract: str
-    make: Callable[[], str] = secrets.make_urlsafe
-    kind: str = "session"
-    lasts: int = 0
-    refresh_lasts: int = 0
-    claims: Callable[[User], dict[str, Any]] | None = None
-
-
-class Credential(msgspec.Struct, frozen=True):
-    """What a user is given once, and is nowhere else; ``refresh`` is empty where none is made.
-
-    ``expires_at`` is the moment (microseconds) after which it is worth nothing.
-    """
-
-    secret: str
-    expires_at: int
-    refresh: str = ""
 
 
 class Presented(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +32,7 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True):
 
 async def issuer(directory: Directory, secret: str) -> str:
     """Return the contract at which a credential works at this moment; empty if at none."""
-    found = await tokens.standing(directory.database, secrets.digest(secret))
+    found = await tokens.standing(directory.driver, crypto.digest(secret))
     if found is None or found.token.kind == REFRESH or flaw_of(found, now()):
         return ""
     return found.token.contract
@@ -76,7 +47,7 @@ async def authenticate(
     ``unknown`` for everything else.
     """
     kind = presented.kind
-    found = await tokens.standing(directory.database, secrets.digest(presented.secret), ahead)
+    found = await tokens.standing(directory.driver, crypto.digest(presented.secret), ahead)
     if found is None or (found.token.contract, found.token.kind) != (kind.contract, kind.kind):
         raise Unauthenticated("unknown")
     at = now()
@@ -139,82 +110,6 @@ async def _standing(
     return policy.standing(user.role, user.tenant_id, narrowing, home)
 
 
-async def give(
-    tx: Tx, directory: Directory, user: User, kind: Kind, *, family: int = 0
-) -> Credential:
-    """Make a credential for a user; its secret is nowhere else.
-
-    The caller has decided that the user may have it, and holds its row and its tenant's: see
-    ``hold_tenant``, ``sign_in`` and ``issue``.
-    ``family`` is that of the refresh token which was spent for it.
-    """
-    longest = directory.settings.token_max_days * DAY
-    ends = tx.now + (min(kind.lasts, longest) or longest)
-    idle = ends if kind.lasts else tx.now + directory.settings.token_idle_days * DAY
-    refresh = ""
-    if kind.refresh_lasts:
-        family = family or secrets.make_number()
-        refresh = secrets.make_urlsafe()
-        until = tx.now + min(kind.refresh_lasts, longest)
-        _insert(tx, user, kind, REFRESH, refresh, family, until, until)
-    if kind.claims is not None:
-        secret = await signing.sign(tx, directory, _claims(tx, directory, user, kind, ends))
-    else:
-        secret = kind.make()
-    _insert(tx, user, kind, kind.kind, secret, family, idle, ends)
-    return Credential(secret, ends, refresh)
-
-
-async def hold_tenant(tx: Tx, user: User) -> bool:
-    """Hold the tenant of a user against any change; say whether it lets its users in."""
-    if user.tenant_id is None:
-        return True
-    try:
-        tenant = await tenants.get(tx, user.tenant_id, to_change=False)
-    except NotFound:
-        return False
-    own = tx.actor.is_user(user.id)
-    return tenant.active and not (own and tenant.auth_epoch != tx.actor.tenant_epoch)
-
-
-def _insert(
-    tx: Tx,
-    user: User,
-    kind: Kind,
-    word: str,
-    secret: str,
-    family: int,
-    idle_until: int,
-    expires_at: int,
-) -> None:
-    tokens.insert(
-        tx,
-        user_id=user.id,
-        digest=secrets.digest(secret),
-        contract=kind.contract,
-        kind=word,
-        family=family,
-        idle_until=idle_until,
-        expires_at=expires_at,
-    )
-
-
-def _claims(tx: Tx, directory: Directory, user: User, kind: Kind, ends: int) -> dict[str, Any]:
-    """Return the claims of a JWT (RFC 7519, 4.1; times in whole seconds) and the contract's own."""
-    assert kind.claims is not None
-    at = tx.now // SECOND
-    return {
-        "jti": secrets.make_public_id(),
-        "sub": user.public_id,
-        **kind.claims(user),
-        "iss": directory.settings.public_url,
-        "aud": kind.contract,
-        "iat": at,
-        "nbf": at,
-        "exp": at + (ends - tx.now) // SECOND,
-    }
-
-
 async def issue(tx: Tx, directory: Directory, user_id: int, kind: Kind) -> Credential:
     """Make a credential for somebody (the command line, administrators).
 
@@ -225,7 +120,7 @@ async def issue(tx: Tx, directory: Directory, user_id: int, kind: Kind) -> Crede
     policy.require(tx.actor, Action.ISSUE_TOKEN, user)
     if not user.active or not await hold_tenant(tx, user):
         raise Inactive
-    credential = await give(tx, directory, user, kind)
+    credential = await mint(tx, directory, user, kind)
     audit.write(tx, Action.ISSUE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return credential
 
@@ -250,7 +145,7 @@ async def revoke(tx: Tx, user_id: int, *, secret: str = "") -> int:
     policy.allow(tx.actor, Action.REVOKE_TOKEN, user_id)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.REVOKE_TOKEN, user)
-    digest = secrets.digest(secret) if secret else b""
+    digest = crypto.digest(secret) if secret else b""
     ended = await tokens.remove_of(tx, user.id, contract=tx.actor.contract, digest=digest)
     audit.write(tx, Action.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return ended
@@ -271,7 +166,7 @@ async def note_touches(directory: Directory) -> int:
     if not touches:
         return 0
     try:
-        async with directory.begin(machine("upkeep")) as tx:
+        async with directory.begin(system_actor("upkeep")) as tx:
             for token_id, (at, idle_until) in sorted(touches.items()):
                 await tokens.touch(tx, token_id, at, idle_until)
     except BaseException:

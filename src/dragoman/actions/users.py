@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 from msgspec import UNSET
 
-from dragoman.actions import newcomers, writing
 from dragoman.actions.directory import Directory
-from dragoman.actions.passwords import faults_of, store
+from dragoman.actions.steps import change_user, create_user
+from dragoman.actions.steps.passwords import faults_of, store
 from dragoman.rules import fields, policy
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
     Invalid,
     NoTenant,
@@ -19,22 +20,22 @@ from dragoman.rules.errors import (
     Same,
 )
 from dragoman.rules.fields import Alphabet, canonical
-from dragoman.rules.model import Actor, NewUser, Role, User, UserChanges
+from dragoman.rules.model import NewUser, Role, User, UserChanges
 from dragoman.rules.passwords import Floor
-from dragoman.rules.policy import Action, Reach
+from dragoman.rules.vocabulary import Action, Reach
 from dragoman.store import (
     audit,
-    failures,
     grants,
     invitations,
-    names,
-    one_time,
+    login_names,
+    one_time_secrets,
     outbox,
+    sign_in_failures,
     tenants,
     tokens,
     users,
 )
-from dragoman.store.engine import Tx
+from dragoman.store.transaction import Tx
 
 
 async def create(
@@ -67,7 +68,7 @@ async def create(
         faults += _tenant_faults(actor, reach, new)
     if new.tenant_id in {UNSET, None} and reach is not Reach.ANY:
         new.tenant_id = actor.tenant_id
-    return await newcomers.add(directory, actor, new, password, floor, alphabet, faults)
+    return await create_user.add(directory, actor, new, password, floor, alphabet, faults)
 
 
 def _tenant_faults(actor: Actor, reach: Reach, new: NewUser) -> list[Problem]:
@@ -97,7 +98,7 @@ async def update(
     switched = changes.active is not UNSET and changes.active is not user.active
     if switched:
         policy.require(tx.actor, Action.SET_ACTIVE, user)
-    newcomers.trim(changes)
+    create_user.trim(changes)
     kept = changes.username in {UNSET, user.username}
     if _borrows(user) and changes.email and kept:
         changes.username = changes.email
@@ -114,15 +115,15 @@ async def update(
     told = {fault.field for fault in faults}
     wanted = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
     if any(name in changed for name in wanted):
-        held = await names.taken(tx, **wanted, besides=user.id)
+        held = await login_names.taken(tx, **wanted, besides=user.id)
         faults += [Problem(f, "taken") for f in held if f in changed and f not in told]
     if faults:
         raise Invalid(*faults)
     if not changed:
         return user
     if switched and not changes.active:
-        await writing.guard_last(tx, user)
-    return await writing.write(tx, user, changed, Action.UPDATE_USER)
+        await change_user.guard_last(tx, user)
+    return await change_user.write(tx, user, changed, Action.UPDATE_USER)
 
 
 def _borrows(user: User) -> bool:
@@ -147,8 +148,8 @@ async def set_active(
     if user.active is active:
         return user
     if not active:
-        await writing.guard_last(tx, user)
-    return await writing.write(tx, user, {"active": active}, Action.SET_ACTIVE)
+        await change_user.guard_last(tx, user)
+    return await change_user.write(tx, user, {"active": active}, Action.SET_ACTIVE)
 
 
 async def set_password(
@@ -206,10 +207,10 @@ async def assign_role(
         return user
     if user.tenant_id is None and not role.of_platform:
         raise NoTenant
-    await writing.guard_last(tx, user)
+    await change_user.guard_last(tx, user)
     if role is Role.OWNER and user.tenant_id is not None:
         await tenants.note_owner(tx, user.tenant_id)
-    return await writing.write(tx, user, {"role": role}, Action.ASSIGN_ROLE)
+    return await change_user.write(tx, user, {"role": role}, Action.ASSIGN_ROLE)
 
 
 async def amend(
@@ -262,12 +263,12 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     policy.allow(tx.actor, Action.DELETE_USER, user_id)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.DELETE_USER, user)
-    await writing.guard_last(tx, user)
+    await change_user.guard_last(tx, user)
     await tokens.remove_of(tx, user.id)
-    await one_time.void(tx, user.id)
+    await one_time_secrets.void(tx, user.id)
     await outbox.drop_of(tx, user.id)
     await grants.remove_of(tx, user.id)
-    await failures.forget(tx, user.id)
+    await sign_in_failures.forget(tx, user.id)
     await invitations.revoke_of(tx, user.id)
     await invitations.revoke_to(tx, canonical(user.email))
     if erase:

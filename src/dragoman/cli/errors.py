@@ -10,6 +10,7 @@ import rich_click as click
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
 from dragoman.settings import SettingsError
+from dragoman.web import body_errors
 
 ERROR, USAGE, NOT_FOUND, CONFLICT, PARTLY = 1, 2, 3, 4, 5
 
@@ -124,10 +125,10 @@ TABLE: Mapping[type[Exception], Speak] = {
     errors.InUse: _plain(CONFLICT, "it cannot go while others depend on it"),
     errors.NoTenant: _plain(ERROR, "the user belongs to no tenant, and this role needs one"),
     errors.Unavailable: _unavailable,
-    errors.BadRequest: lambda fault: (ERROR, [f"the input cannot be read: {fault.what}"]),
-    errors.TooLarge: lambda fault: (ERROR, [f"the input is larger than {fault.limit} bytes"]),
-    errors.UnsupportedMedia: lambda fault: (ERROR, [f"cannot read {fault.media_type!r}"]),
-    errors.NotAnObject: lambda fault: (ERROR, [f"expected an object, but got {fault.kind}"]),
+    body_errors.BadRequest: lambda fault: (ERROR, [f"the input cannot be read: {fault.what}"]),
+    body_errors.TooLarge: lambda fault: (ERROR, [f"the input is larger than {fault.limit} bytes"]),
+    body_errors.UnsupportedMedia: lambda fault: (ERROR, [f"cannot read {fault.media_type!r}"]),
+    body_errors.NotAnObject: lambda fault: (ERROR, [f"expected an object, but got {fault.kind}"]),
     errors.Failure: _plain(ERROR, "the directory refuses"),
     OSError: _system,
 }

@@ -162,35 +162,3 @@ class Unavailable(Failure):
     def __init__(self, what: str, retry_after: int = 2) -> None:
         super().__init__(what)
         self.retry_after = retry_after
-
-
-class BadRequest(Failure):
-    """The request itself cannot be read; ``what`` says why in plain words without its content."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
-
-
-class TooLarge(Failure):
-    """The body is larger than ``limit`` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"limit {limit}")
-        self.limit = limit
-
-
-class UnsupportedMedia(Failure):
-    """The body is of a media type that this contract does not read."""
-
-    def __init__(self, media_type: str) -> None:
-        super().__init__(media_type)
-        self.media_type = media_type
-
-
-class NotAnObject(Failure):
-    """A body that is well-formed, but no object; ``kind`` is ``list``, ``str``, …."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind

@@ -14,9 +14,9 @@ from enum import Enum
 import email_validator
 import msgspec
 
-from dragoman.rules.characters import hides, hides_in_prose, mixes_scripts
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import TenantChanges
+from dragoman.rules.unicode_safety import hides, hides_in_prose, mixes_scripts
 
 # Greatest lengths in characters (code points): those of WiWebb's fields; RFC 5321 for e-mails.
 LIMITS: dict[str, int] = {

@@ -12,7 +12,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dragoman.rules.secrets import same
+from dragoman.rules.crypto import same
 
 BCRYPT_BYTES = 72  # bcrypt has never looked further; the library refuses what others cut off
 SCRYPT_BYTES = 129 * 1024 * 1024  # what N = 65,536 and r = 16 take; Django's own take 16 MiB

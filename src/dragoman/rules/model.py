@@ -6,13 +6,10 @@ Times are integers: microseconds since 1970-01-01 UTC; 0 stands for "never".
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
-
-if TYPE_CHECKING:
-    from dragoman.rules.policy import Narrowing
 
 T = TypeVar("T")
 
@@ -145,33 +142,6 @@ class Token(msgspec.Struct, frozen=True):
     last_used_at: int
     expires_at: int
     family: int
-
-
-class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who acts: a person behind a credential, a machine, or a visitor without one.
-
-    ``kind`` is ``user``, ``system`` (the command line, the first start, the upkeep) or
-    ``visitor`` (nobody has signed in: sign-up, sign-in, reset). ``narrowing`` is the
-    contract's own, stricter, view of the policy table.
-    """
-
-    kind: str
-    contract: str
-    narrowing: Narrowing
-    user_id: int = 0
-    tenant_id: int | None = None
-    role: Role = Role.VIEWER
-    permissions: frozenset[str] = frozenset()
-    auth_epoch: int = 0
-    tenant_epoch: int = 0
-    token_id: int = 0
-    name: str = ""
-    request_id: str = ""
-    address: str = ""
-
-    def is_user(self, user_id: int) -> bool:
-        """Say whether this actor is that very user."""
-        return self.kind == "user" and self.user_id == user_id
 
 
 class NewUser(msgspec.Struct, kw_only=True):

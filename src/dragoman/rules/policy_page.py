@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from dragoman.rules.model import Role
-from dragoman.rules.policy import ANY, CATALOGUE, MAY_ASSIGN, NONE, SELF, TABLE, TENANT
+from dragoman.rules.policy import CATALOGUE, MAY_ASSIGN, TABLE
+from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT
 
 
 def render() -> str:

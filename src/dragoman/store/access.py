@@ -9,9 +9,9 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.rules.model import Access
-from dragoman.store.engine import Read, Tx
 from dragoman.store.query import Query, bind, within
 from dragoman.store.schema import access
+from dragoman.store.transaction import Read, Tx
 
 _OF: Query[Access] = Query(
     sa.select(access.c.resource, access.c.level)

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from dragoman.rules.model import AuditEntry
-from dragoman.store.engine import Read, Tx
 from dragoman.store.query import Query, bind
 from dragoman.store.schema import audit
+from dragoman.store.transaction import Read, Tx
 
 _INSERT: Query[None] = Query(
     sa.insert(audit).values({c.name: bind(c.name, type(c.type)) for c in audit.c if c.name != "id"})

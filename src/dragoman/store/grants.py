@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from dragoman.rules.model import Held, Permission
 from dragoman.store import permissions as catalogue
-from dragoman.store.engine import Read, Tx
 from dragoman.store.query import Query, bind, within
 from dragoman.store.schema import access, grants, group_members, group_permissions, permissions
+from dragoman.store.transaction import Read, Tx
 
 T = TypeVar("T")
 

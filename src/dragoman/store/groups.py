@@ -11,10 +11,9 @@ from dragoman.rules.fields import canonical
 from dragoman.rules.model import Group, Permission, User
 from dragoman.store import permissions as catalogue
 from dragoman.store import users as people
-from dragoman.store.engine import Read, Tx
-from dragoman.store.narrow import LIVING
 from dragoman.store.query import Query, Row, bind, within
 from dragoman.store.schema import (
+    LIVING,
     group_members,
     group_permissions,
     groups,
@@ -22,6 +21,7 @@ from dragoman.store.schema import (
     tenants,
     users,
 )
+from dragoman.store.transaction import Read, Tx
 
 
 def _load(row: Row) -> Group:

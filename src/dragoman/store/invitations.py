@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Invitation, Page, Role, User
-from dragoman.rules.policy import Reach
+from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as people
-from dragoman.store.engine import Read, Tx
-from dragoman.store.narrow import LIVING, Scope
 from dragoman.store.query import Query, Row, bind, within
-from dragoman.store.schema import invitations, outbox, tenants, users
+from dragoman.store.schema import LIVING, invitations, outbox, tenants, users
+from dragoman.store.transaction import Read, Tx
+from dragoman.store.user_lists.filters import Scope
 
 KIND = "invitation"
 """The outbox's word for the mail of an invitation."""

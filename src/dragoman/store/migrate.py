@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 
 from dragoman.rules.errors import Unavailable
-from dragoman.store.hosts import Hosts
-from dragoman.store.pool import connection_options
+from dragoman.store.drivers.hosts import Hosts
+from dragoman.store.drivers.pool import connection_options
 
 HEAD = "0004"
 """The newest migration; a test holds it against ``migrations/``."""

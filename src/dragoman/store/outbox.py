@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from dragoman.store.engine import Read, Tx
 from dragoman.store.query import Query, Row, bind, within
 from dragoman.store.schema import outbox
+from dragoman.store.transaction import Read, Tx
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 
 from dragoman.rules.model import Permission
 from dragoman.rules.policy import CATALOGUE
-from dragoman.store.engine import Read, Tx
 from dragoman.store.query import Query, Row, bind
 from dragoman.store.schema import permissions
+from dragoman.store.transaction import Read, Tx
 
 COLUMNS = (permissions.c.id, permissions.c.codename, permissions.c.name)
 

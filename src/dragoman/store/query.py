@@ -153,3 +153,67 @@ def like_pattern(word: str) -> str:
     """Return a LIKE pattern that finds the word anywhere, its own wildcards taken literally."""
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
+
+
+TOGETHER = 16
+"""So many keys travel in one statement on SQLite, whose text names each of them."""
+
+
+class PointRead(Generic[T]):
+    """A read of one thing by its key, in two forms: for one key, and for many at once.
+
+    ``query`` reads many; ``alone`` reads one, where SQLite has nobody else waiting.
+
+    Args:
+        types: the SQL types of the key's parts.
+        build: makes the statement from ``q``, a row source with the columns ``n``, ``k0``, ``k1``…;
+            its first column must be ``q.c.n``.
+        into: makes the value of a row.
+    """
+
+    __slots__ = ("_names", "_numbered", "alone", "query")
+
+    def __init__(
+        self,
+        types: tuple[Any, ...],
+        build: Callable[[Any], Any],
+        into: Callable[[Row], T],
+    ) -> None:
+        self._names = names = [f"k{i}" for i in range(len(types))]
+        self._numbered = [f"{name}_{n}" for n in range(1, TOGETHER + 1) for name in names]
+        arrays = [
+            sa.bindparam(name, type_=ARRAY(kind)) for name, kind in zip(names, types, strict=True)
+        ]
+        columns = [sa.column(name, kind) for name, kind in zip(names, types, strict=True)]
+        many = (
+            sa.func.unnest(*arrays)
+            .table_valued(*columns, with_ordinality="n", name="q")
+            .render_derived()
+        )
+
+        def rows(count: int) -> Any:
+            each = [
+                sa.select(
+                    sa.literal_column(str(n)).label("n"),
+                    *(sa.bindparam(f"{c.name}_{n}", type_=c.type).label(c.name) for c in columns),
+                )
+                for n in range(1, count + 1)
+            ]
+            return sa.union_all(*each).subquery("q")
+
+        def load(row: Row) -> tuple[int, T]:
+            return row[0], into(row)
+
+        self.query = Query(build(many), load, sqlite=build(rows(TOGETHER)))
+        self.alone = Query(build(rows(1)), load)
+
+    def named(self, keys: list[tuple[Any, ...]], count: int) -> dict[str, Any]:
+        """Return the parts of ``count`` keys under their names on SQLite; NULL for those missing."""
+        parts = [part for key in keys for part in key]
+        parts += [None] * (count * len(self._names) - len(parts))
+        return dict(zip(self._numbered, parts, strict=False))
+
+    def columns(self, keys: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
+        """Return the parts of keys as lists under their names on PostgreSQL."""
+        parts = zip(*keys, strict=True)
+        return {name: list(part) for name, part in zip(self._names, parts, strict=True)}

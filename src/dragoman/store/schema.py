@@ -298,3 +298,6 @@ counts = _links(  # exact numbers of living users; several rows (shards) a count
     _big("n", None),
     _big("moves"),  # how often it was written
 )
+
+
+LIVING = users.c.deleted_at.is_(None)

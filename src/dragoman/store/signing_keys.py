@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from dragoman.store.engine import Read, Tx
 from dragoman.store.query import Query, bind
 from dragoman.store.schema import signing_keys
+from dragoman.store.transaction import Read, Tx
 
 
 class SigningKey(msgspec.Struct, frozen=True):

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from dragoman.rules.errors import NotFound
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Page, Tenant
-from dragoman.rules.policy import Reach
-from dragoman.store.engine import Read, Tx
+from dragoman.rules.vocabulary import Reach
 from dragoman.store.query import Query, Row, bind, holds_all
 from dragoman.store.schema import tenants, users
+from dragoman.store.transaction import Read, Tx
 
 LIVING = tenants.c.deleted_at.is_(None)
 COLUMNS: tuple[Any, ...] = (

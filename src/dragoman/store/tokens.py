@@ -11,12 +11,9 @@ import sqlalchemy as sa
 from dragoman.rules.model import Token, User
 from dragoman.rules.policy import PERMISSION_ROLE_HOLDS
 from dragoman.store import users as people
-from dragoman.store.database import Database
-from dragoman.store.engine import Read, Tx
-from dragoman.store.gather import PointRead
-from dragoman.store.narrow import LIVING
-from dragoman.store.query import Query, Row, bind, words
+from dragoman.store.query import PointRead, Query, Row, bind, words
 from dragoman.store.schema import (
+    LIVING,
     grants,
     group_members,
     group_permissions,
@@ -25,6 +22,7 @@ from dragoman.store.schema import (
     tokens,
     users,
 )
+from dragoman.store.transaction import Driver, Read, Tx
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -132,15 +130,15 @@ def _load(row: Row) -> Standing:
 _STANDING = PointRead((sa.LargeBinary(), sa.BigInteger()), _standing_select, _load)
 
 
-def standing(database: Database, digest: bytes, ahead: int = 0) -> Awaitable[Standing | None]:
+def standing(driver: Driver, digest: bytes, ahead: int = 0) -> Awaitable[Standing | None]:
     """Look up who stands behind a credential, and the living user ``ahead``, in one statement.
 
     Args:
-        database: where to look.
+        driver: the database driver.
         digest: SHA-256 of the secret.
         ahead: the id of a user that the request is about; 0 for none.
     """
-    return database.driver.point(_STANDING, (digest, ahead))
+    return driver.point(_STANDING, (digest, ahead))
 
 
 _INSERT: Query[None] = Query(

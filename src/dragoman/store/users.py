@@ -6,15 +6,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.fields import canonical
-from dragoman.rules.model import Actor, Role, User
-from dragoman.store import names as holders
-from dragoman.store.engine import Read, Tx
-from dragoman.store.gather import PointRead
-from dragoman.store.narrow import LIVING
-from dragoman.store.query import Query, Row, bind
-from dragoman.store.schema import names, tenants, users
+from dragoman.rules.model import Role, User
+from dragoman.store import login_names as holders
+from dragoman.store.query import PointRead, Query, Row, bind
+from dragoman.store.schema import LIVING, names, tenants, users
+from dragoman.store.transaction import Read, Tx
 
 ROLES = tuple(Role)
 COLUMNS: tuple[Any, ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from dragoman.store.gate import Gate
+from dragoman.load_shedding import Gate
 
 LONGEST_S = 2.0
 """So much of the loop's own work may wait in a burst."""

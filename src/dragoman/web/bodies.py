@@ -15,7 +15,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from dragoman.rules.errors import BadRequest, NotAnObject, TooLarge, UnsupportedMedia
+from dragoman.web.body_errors import BadRequest, NotAnObject, TooLarge, UnsupportedMedia
 
 LIMIT = 256 * 1024
 DEADLINE_S = 20.0

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
+from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Kind
-from dragoman.rules.errors import Failure, Limited, NotFound, Unauthenticated, Unavailable
-from dragoman.rules.model import Actor, User
-from dragoman.rules.policy import Narrowing
-from dragoman.store.engine import Read, Tx
-from dragoman.web import headers, limits
-from dragoman.web.admission import ADMISSION
-from dragoman.web.answers import complete
-from dragoman.web.bodies import LATE
-from dragoman.web.credentials import authenticate
-from dragoman.web.health import ANSWERS
-from dragoman.web.logs import UNSAID, log
+from dragoman.actions.tokens import Presented
+from dragoman.rules.actor import Actor
+from dragoman.rules.credentials import Kind
+from dragoman.rules.errors import NotFound, Unauthenticated
+from dragoman.rules.model import User
+from dragoman.rules.vocabulary import Narrowing
+from dragoman.store.transaction import Read, Tx
+from dragoman.web import headers, rate_limits
+from dragoman.web.credentials import secret_of
 
 Handler = Callable[["Call"], Awaitable[Response]]
 Voice = Callable[["Call", Exception], Response]
@@ -38,19 +32,6 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 def new_id() -> str:
     """Return an id for a request: 32 hex digits, to be told apart and no secret."""
     return f"{random.getrandbits(128):032x}"
-
-
-class MethodNotAllowed(Failure):
-    """This path has no such method; ``allowed`` are those that it has."""
-
-    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(method)
-        self.method = method
-        self.allowed = allowed
-
-
-class BrokenOff(Exception):  # noqa: N818 - a fact of the wire
-    """An answer that had begun cannot be finished; the server ends the connection."""
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +73,7 @@ class Call:
         self.contract = contract
         given = headers.values(request.scope, b"x-request-id")
         self.request_id = given[0] if given and _SANE_ID.fullmatch(given[0]) else new_id()
-        self.address = limits.address_of(request, directory.settings)
+        self.address = rate_limits.address_of(request, directory.settings)
         self.names: Mapping[str, str] = {}
         self.voice = contract.voice
         self.user: User | None = None
@@ -123,6 +104,26 @@ class Call:
         """Read on the caller's behalf."""
         return self.directory.read(self.actor, self.ahead or self.user)
 
+    async def identify(self, ahead: int = 0) -> None:
+        """Set the actor and the user from the presented credential.
+
+        Fetches the user ``ahead`` (an id; 0: none) in the same statement. Raises Unauthenticated,
+        also for more than one Authorization header.
+        """
+        given = headers.values(self.request.scope, b"authorization")
+        if len(given) > 1:
+            raise Unauthenticated("malformed", "spaces")
+        presented = Presented(
+            kind=self.contract.kind,
+            secret=secret_of(given[0] if given else None, self.contract.scheme),
+            narrowing=self.contract.narrowing,
+            request_id=self.request_id,
+            address=self.address,
+        )
+        self.actor, self.user, self.ahead = await tokens.authenticate(
+            self.directory, presented, ahead
+        )
+
     def begin(self) -> AbstractAsyncContextManager[Tx]:
         """Open the transaction of this request."""
         return self.directory.begin(self.actor)
@@ -138,142 +139,3 @@ def number_of(text: str) -> int:
         number = int(text)
         return number if number < 2**63 else 0
     return 0
-
-
-class Resource:
-    """A path: which method does what. An ASGI application, the endpoint of one route."""
-
-    def __init__(
-        self, directory: Directory, contract: Contract, **endpoints: Endpoint | Handler
-    ) -> None:
-        self._directory = directory
-        self._contract = contract
-        self._endpoints = {
-            method: endpoint if isinstance(endpoint, Endpoint) else Endpoint(endpoint)
-            for method, endpoint in endpoints.items()
-        }
-        self._public = all(e.public for e in self._endpoints.values())
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods that it answers, in the order given."""
-        return tuple(self._endpoints)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: whatever happens, in the dialect's words."""
-        began = time.perf_counter()
-        request = Request(scope, receive)
-        call = Call(request, self._directory, self._contract)
-        try:
-            ADMISSION.enter(self._directory.hashing.gate.inside + LATE.count)
-            try:
-                response = await self._answer(call)
-            finally:
-                ADMISSION.leave()
-        except ClientDisconnect:
-            return
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the dialect answers it
-            response = call.voice(call, fault)
-            _note(call, fault)
-        if self._contract.finish is not None:
-            self._contract.finish(call, response)
-        complete(response.raw_headers)
-        response.raw_headers.append((b"x-request-id", call.request_id.encode()))
-        if request.method == "HEAD":
-            response = await _headless(response)
-        try:
-            await response(scope, receive, send)
-        except ClientDisconnect:
-            return
-        except Exception as fault:  # noqa: BLE001 - whatever it is, no more can be told
-            _note(call, fault)  # in the middle of a streamed answer: it has to be cut off
-            raise BrokenOff from None
-        finally:
-            ANSWERS.count(self._contract.name, request.method, response.status_code, began)
-            if self._directory.settings.access_log:
-                _write_access(call, response, began)
-
-    async def _answer(self, call: Call) -> Response:
-        method = call.request.method
-        endpoint = self._endpoints.get("GET" if method == "HEAD" else method)
-        if endpoint.public if endpoint else self._public:
-            limits.take(call.directory.settings, call.address)
-        else:
-            await self._identify(call, endpoint)
-        if endpoint is None:
-            raise MethodNotAllowed(method, self.methods)
-        return await endpoint.handler(call)
-
-    async def _identify(self, call: Call, endpoint: Endpoint | None) -> None:
-        ahead = number_of(call.params.get(endpoint.ahead, "")) if endpoint else 0
-        try:
-            await authenticate(call, ahead)
-        except Unauthenticated:
-            limits.take(call.directory.settings, call.address)
-            raise
-        if call.contract.limits_users:
-            limits.take_of_user(call.directory.settings, call.actor.user_id)
-
-
-async def _headless(response: Response) -> Response:
-    """Return an answer without its body; one that is streamed has no length to tell."""
-    bare = Response(None, response.status_code)
-    bare.raw_headers = response.raw_headers
-    stream: Any = getattr(response, "body_iterator", None)
-    if stream is not None and hasattr(stream, "aclose"):
-        await stream.aclose()
-    return bare
-
-
-class Nowhere(Resource):
-    """Every path that a contract does not have, by whatever method."""
-
-    async def _answer(self, call: Call) -> Response:
-        with contextlib.suppress(Unauthenticated):  # without a credential it counts, like any other
-            await self._identify(call, None)
-        raise NotFound
-
-
-def _note(call: Call, fault: Exception) -> None:
-    """Log what a person should see: our bugs loudly, refusals and overload in one line."""
-    known = {
-        "request_id": call.request_id,
-        "contract": call.contract.name,
-        "method": call.request.method,
-        "route": route_of(call),
-        "actor": call.actor.user_id,
-        "address": call.address,
-    }
-    if not isinstance(fault, Failure):
-        log.error("bug", error=type(fault).__name__, **known, exc_info=fault)
-    elif isinstance(fault, Unavailable):
-        if (unsaid := UNSAID.due(str(fault))) is not None:
-            log.warning("unavailable", what=str(fault), unsaid=unsaid, **known)
-    elif isinstance(fault, Limited):
-        log.warning("limited", retry_after=fault.retry_after, **known)
-    else:
-        log.info("refused", fact=type(fault).__name__, detail=_safe(fault), **known)
-
-
-def _safe(fault: Failure) -> str:
-    reason = getattr(fault, "reason", None) or getattr(fault, "why", None)
-    return str(reason or "")
-
-
-def route_of(call: Call) -> str:
-    """Return the route's pattern, never the path: paths may carry secrets."""
-    route: Any = call.request.scope.get("route")
-    return getattr(route, "path", "")
-
-
-def _write_access(call: Call, response: Response, began: float) -> None:
-    log.info(
-        "request",
-        request_id=call.request_id,
-        contract=call.contract.name,
-        method=call.request.method,
-        route=route_of(call),
-        status=response.status_code,
-        actor=call.actor.user_id,
-        ms=round((time.perf_counter() - began) * 1000, 2),
-    )

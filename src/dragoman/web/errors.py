@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from dragoman.rules.errors import Failure
 from dragoman.web.calls import Call, Voice
 
 Speak = Callable[[Call, Any], Response]
@@ -22,3 +23,12 @@ def voices(table: Mapping[type[Exception], Speak]) -> Voice:
         return table[Exception](call, fault)
 
     return voice
+
+
+class MethodNotAllowed(Failure):
+    """This path has no such method; ``allowed`` are those that it has."""
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(method)
+        self.method = method
+        self.allowed = allowed

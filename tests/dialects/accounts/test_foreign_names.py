@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dragoman.actions import users
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.app import opened
 from dragoman.rules.fields import Alphabet
 from dragoman.rules.model import NewUser
@@ -39,7 +39,7 @@ async def test_a_whole_object_may_be_sent_back(
     new = NewUser(username=username, email=email, tenant_id=world.tenants["acme"].id)
     async with opened(given) as directory:
         made = await users.create(
-            directory, machine("tests"), new, PASSWORD, Floor(), alphabet=Alphabet.FREE
+            directory, system_actor("tests"), new, PASSWORD, Floor(), alphabet=Alphabet.FREE
         )
     by = {"Authorization": f"Token {world.people['olga'].tokens['accounts']}"}
     url = f"/accounts/api/users/{made.id}"

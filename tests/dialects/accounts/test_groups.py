@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dragoman.actions import groups
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.app import opened
 from tests.support.databases import settings_for
 from tests.support.running import running
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 async def make_group(database: str, tenant_id: int, ids: list[int], member: int) -> int:
     async with (
         opened(settings_for(database)) as directory,
-        directory.begin(machine("tests")) as tx,
+        directory.begin(system_actor("tests")) as tx,
     ):
         made = await groups.create(tx, tenant_id, f"group of {member}", ids)
         await groups.add(tx, made.group.id, member)

@@ -11,7 +11,7 @@ import pytest
 
 from dragoman import app
 from dragoman.actions import permissions
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.rules.policy import CATALOGUE
 from tests.support.databases import settings_for
 from tests.support.running import running
@@ -44,7 +44,7 @@ class Member:
 async def granted(inhabited: tuple[str, World], *codes: str) -> AsyncGenerator[Member]:
     database, world = inhabited
     settings = settings_for(database)
-    async with app.opened(settings) as directory, directory.begin(machine("tests")) as tx:
+    async with app.opened(settings) as directory, directory.begin(system_actor("tests")) as tx:
         await permissions.grant(tx, world.people["mia"].id, [IDS[code] for code in codes])
     async with running(settings) as client:
         yield Member(client, world)

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from dragoman import app
-from dragoman.actions import offers, roster, tokens
-from dragoman.actions.directory import machine
-from dragoman.rules import secrets
+from dragoman.actions import user_lists
+from dragoman.actions.steps import credentials, open_invitations
+from dragoman.actions.system import system_actor
+from dragoman.rules import crypto
 from dragoman.rules.model import DAY, Role
 from dragoman.settings import Rate, Settings
 from dragoman.store import invitations
@@ -48,12 +49,12 @@ class Offers(msgspec.Struct):
 async def invite(settings: Settings) -> Offers:
     """Let olga invite many, and give her a refresh token."""
     made = Offers([], [])
-    async with app.opened(settings) as directory, directory.begin(machine("tests")) as tx:
-        olga = await roster.find(tx, username="olga")
+    async with app.opened(settings) as directory, directory.begin(system_actor("tests")) as tx:
+        olga = await user_lists.find(tx, username="olga")
         for number in range(OFFERS):
             found = await invitations.insert(
                 tx,
-                public_id=secrets.make_public_id(),
+                public_id=crypto.make_public_id(),
                 tenant_id=olga.tenant_id,
                 email=f"offer{number}@fresh.test",
                 name="New User",
@@ -63,8 +64,8 @@ async def invite(settings: Settings) -> Offers:
                 expires_at=tx.now + 7 * DAY,
             )
             made.ids.append(f"inv_{found.public_id}")
-            made.secrets.append(offers.secret_of(directory, found))
-        credential = await tokens.give(tx, directory, olga, app.kind_of("vsay"))
+            made.secrets.append(open_invitations.secret_of(directory, found))
+        credential = await credentials.mint(tx, directory, olga, app.kind_of("vsay"))
         REFRESH["refresh_token"] = credential.refresh
     return made
 

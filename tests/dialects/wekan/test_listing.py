@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from dragoman.actions import roster
+from dragoman.actions import user_lists
 from dragoman.rules.errors import Unavailable
-from dragoman.web import calls, logs
+from dragoman.web import logs, resource
 from tests.support.databases import history, settings_for
 from tests.support.running import running
 from tests.support.world import World
@@ -25,7 +25,7 @@ async def test_it_is_whole_however_it_is_read(
     stride: int, inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, world = inhabited
-    monkeypatch.setattr(roster, "STRIDE", stride)
+    monkeypatch.setattr(user_lists, "STRIDE", stride)
     async with running(settings_for(database)) as client:
         answer = await client.get("/wekan/api/users", headers=headers_of(world, "olga"))
         assert [user["username"] for user in answer.json()] == ACME
@@ -40,10 +40,10 @@ async def test_who_is_created_or_deleted_meanwhile_spoils_nothing(
 ) -> None:
     """Everybody who was there all the time is in it, and once."""
     database, world = inhabited
-    monkeypatch.setattr(roster, "STRIDE", 1)
+    monkeypatch.setattr(user_lists, "STRIDE", 1)
     olga = headers_of(world, "olga")
     async with running(settings_for(database)) as client:
-        plain = roster.pages.page
+        plain = user_lists.pages.page
         pages = 0
 
         async def disturbed(*given, **named):
@@ -56,7 +56,7 @@ async def test_who_is_created_or_deleted_meanwhile_spoils_nothing(
                 await client.post("/wekan/api/users", headers=olga, json=body)
             return await plain(*given, **named)
 
-        monkeypatch.setattr(roster.pages, "page", disturbed)
+        monkeypatch.setattr(user_lists.pages, "page", disturbed)
         answer = await client.get("/wekan/api/users", headers=olga)
     assert [user["username"] for user in answer.json()] == ["olga", "otto", "idle", "vic", "late"]
 
@@ -122,12 +122,12 @@ async def test_an_answer_that_cannot_be_finished_is_cut_off_and_noted(
 ) -> None:
     """Nobody takes half a list for a whole one, and the log says what it was without its words."""
     database, world = inhabited
-    monkeypatch.setattr(roster, "STRIDE", 1)
+    monkeypatch.setattr(user_lists, "STRIDE", 1)
     noted: list[tuple[str, dict[str, object]]] = []
-    monkeypatch.setattr(calls, "UNSAID", logs.Unsaid())
-    monkeypatch.setattr(calls.log, "warning", lambda event, **told: noted.append((event, told)))
+    monkeypatch.setattr(resource, "UNSAID", logs.Unsaid())
+    monkeypatch.setattr(resource.log, "warning", lambda event, **told: noted.append((event, told)))
     async with running(settings_for(database)) as client:
-        plain = roster.pages.page
+        plain = user_lists.pages.page
         pages = 0
 
         async def breaking(*given, **named):
@@ -137,7 +137,7 @@ async def test_an_answer_that_cannot_be_finished_is_cut_off_and_noted(
                 raise Unavailable("database")
             return await plain(*given, **named)
 
-        monkeypatch.setattr(roster.pages, "page", breaking)
-        with pytest.raises(calls.BrokenOff):
+        monkeypatch.setattr(user_lists.pages, "page", breaking)
+        with pytest.raises(resource.BrokenOff):
             await client.get("/wekan/api/users", headers=headers_of(world, "olga"))
     assert [event for event, _ in noted] == ["unavailable"]

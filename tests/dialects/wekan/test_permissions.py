@@ -6,7 +6,7 @@ import pytest
 
 from dragoman import app
 from dragoman.actions import permissions
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.rules.policy import CATALOGUE
 from tests.support.databases import settings_for
 from tests.support.running import running
@@ -21,7 +21,7 @@ async def test_a_member_who_holds_them_all_is_no_administrator(
     database, world = inhabited
     settings = settings_for(database)
     mia, vic = world.people["mia"], world.people["vic"]
-    async with app.opened(settings) as directory, directory.begin(machine("tests")) as tx:
+    async with app.opened(settings) as directory, directory.begin(system_actor("tests")) as tx:
         await permissions.grant(tx, mia.id, [number for number, *_ in CATALOGUE])
     headers = {"Authorization": f"Bearer {mia.tokens['wekan']}"}
     refused = [

@@ -9,7 +9,7 @@ import pytest
 
 from dragoman import app
 from dragoman.actions import tenants
-from dragoman.actions.directory import machine
+from dragoman.actions.system import system_actor
 from dragoman.rules.model import TenantChanges
 from tests.support.databases import Shelf
 from tests.support.schema_checks import Aims, Caller, Document
@@ -27,7 +27,10 @@ def ids(world: World) -> dict[str, list[Any]]:
 async def vacant_tenant(caller: Caller) -> int:
     """Add a tenant without users: the only kind that can be deleted."""
     new = TenantChanges(name="Vacant", slug="vacant")
-    async with app.opened(caller.settings) as directory, directory.begin(machine("tests")) as tx:
+    async with (
+        app.opened(caller.settings) as directory,
+        directory.begin(system_actor("tests")) as tx,
+    ):
         return (await tenants.create(tx, new)).tenant.id
 
 

@@ -10,8 +10,8 @@ import asyncpg
 import httpx
 import pytest
 
-from dragoman.actions import upkeep
-from dragoman.store import sqlite
+from dragoman.jobs import background
+from dragoman.store.drivers import sqlite
 from tests.support.databases import settings_for
 from tests.support.running import running
 from tests.support.world import NOBODY, World
@@ -63,7 +63,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
 
     monkeypatch.setattr(sqlite, "connect", listened)
     monkeypatch.setattr(asyncpg, "connect", logged)
-    monkeypatch.setattr(upkeep, "BEAT_S", 3600)
+    monkeypatch.setattr(background, "BEAT_S", 3600)
     return executed
 
 

@@ -6,15 +6,15 @@ from starlette.responses import Response
 
 from dragoman.actions import permissions, sign_in, tokens
 from dragoman.actions.permissions import NOTHING
-from dragoman.actions.tokens import Kind
 from dragoman.dialects.accounts import schemas
 from dragoman.dialects.accounts.errors import answer
-from dragoman.rules import secrets
+from dragoman.rules import crypto
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Invalid
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 
-KIND = Kind(contract="accounts", make=secrets.make_hex)
+KIND = Kind(contract="accounts", make=crypto.make_hex)
 
 
 async def sign_up(call: Call) -> Response:

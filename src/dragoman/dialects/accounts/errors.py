@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
-from dragoman.web import bodies
-from dragoman.web.answers import JSON
-from dragoman.web.calls import Call, MethodNotAllowed
-from dragoman.web.errors import Speak, voices
-from dragoman.web.pages import NoSuchPage
+from dragoman.web import bodies, body_errors
+from dragoman.web.calls import Call
+from dragoman.web.errors import MethodNotAllowed, Speak, voices
+from dragoman.web.pagination import NoSuchPage
+from dragoman.web.responses import JSON
 
 WIRE = {"current": "current_password"}
 """What the contract calls the directory's fields, where it differs."""
@@ -116,7 +116,7 @@ def _method(_: Call, fault: MethodNotAllowed) -> Response:
     return _detail(405, f'Method "{fault.method}" not allowed.', allow)
 
 
-def _unreadable(call: Call, fault: errors.BadRequest) -> Response:
+def _unreadable(call: Call, fault: body_errors.BadRequest) -> Response:
     kinds = {bodies.FORM: "Form", bodies.MULTIPART: "Multipart form"}
     kind = kinds.get(bodies.media_type(call.request), "JSON")
     return _detail(400, f"{kind} parse error - {fault.what}")
@@ -158,12 +158,12 @@ TABLE: dict[type[Exception], Speak] = {
     errors.LastOwner: _whole("At least one active owner must remain."),
     errors.LastSuperadmin: _whole("At least one active SuperAdmin must remain."),
     errors.Unavailable: _later(503, "Service temporarily unavailable, try again later."),
-    errors.BadRequest: _unreadable,
-    errors.TooLarge: _plain(413, "The request body is too large."),
-    errors.UnsupportedMedia: lambda call, fault: _detail(
+    body_errors.BadRequest: _unreadable,
+    body_errors.TooLarge: _plain(413, "The request body is too large."),
+    body_errors.UnsupportedMedia: lambda call, fault: _detail(
         415, f'Unsupported media type "{fault.media_type}" in request.'
     ),
-    errors.NotAnObject: _whole("Invalid data. Expected a dictionary, but got {}."),
+    body_errors.NotAnObject: _whole("Invalid data. Expected a dictionary, but got {}."),
     MethodNotAllowed: _method,
     errors.Failure: _plain(400, "The request cannot be served."),
     Exception: _plain(500, "A server error occurred."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.rules.policy import Action, Narrowing
+from dragoman.rules.vocabulary import Action, Narrowing
 
 NARROWING = Narrowing(
     own_alone=frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.VIEW_PERMISSIONS})

@@ -12,8 +12,9 @@ from dragoman.dialects.accounts import auth, grants, users
 from dragoman.dialects.accounts.errors import VOICE
 from dragoman.dialects.accounts.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
-from dragoman.web.paths import Paths
+from dragoman.web.calls import Contract, Endpoint, Handler
+from dragoman.web.resource import Nowhere, Resource
+from dragoman.web.routing import Paths
 
 DOCUMENTED = re.compile(r"/api/users(/(signup|signin|[^/]+(/permissions)?))?/?\Z")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""

@@ -7,13 +7,13 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dragoman.actions import permissions, roster, sign_in, users
+from dragoman.actions import permissions, sign_in, user_lists, users
 from dragoman.dialects.accounts import schemas
 from dragoman.dialects.accounts.errors import answer
 from dragoman.rules.errors import Forbidden, NotFound, Problem
 from dragoman.rules.fields import trim
 from dragoman.rules.model import Filter, Order, Page, User, UserChanges
-from dragoman.web import bodies, forms, pages
+from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call, number_of
 
 USUAL, MOST = 50, 100
@@ -33,18 +33,18 @@ def id_of(call: Call) -> int:
 
 async def listing(call: Call) -> Response:
     """GET /api/users: one page, by id."""
-    query = pages.query_of(call)
+    query = pagination.query_of(call)
     limit = min(_amount(query, "limit") or USUAL, MOST)
     offset = _amount(query, "offset")
     query["limit"] = str(limit)  # as the framework's links do, also where it was left out
     read = call.read()
-    found = await roster.page(
+    found = await user_lists.page(
         read,
         Filter(),
         (Order("id"),),
         limit=limit,
         offset=offset,
-        after=pages.position(call, query, offset) if offset else None,
+        after=pagination.position(call, query, offset) if offset else None,
     )
     held = await permissions.held(read, found.rows)
     body = _envelope(call, query, limit, offset, found)
@@ -67,18 +67,20 @@ def _envelope(
     later = earlier = None
     following = offset + limit
     if following < found.count:
-        deep = following >= pages.DEEP and found.after is not None
-        position = pages.sign(call, query, following, found.after) if deep and found.after else None
-        later = pages.link(call, query, offset=str(following), after=position)
+        deep = following >= pagination.DEEP and found.after is not None
+        position = (
+            pagination.sign(call, query, following, found.after) if deep and found.after else None
+        )
+        later = pagination.link(call, query, offset=str(following), after=position)
     if offset > 0:
         before = str(offset - limit) if offset > limit else None
-        earlier = pages.link(call, query, offset=before, after=None)
+        earlier = pagination.link(call, query, offset=before, after=None)
     return {"count": found.count, "next": later, "previous": earlier}
 
 
 async def retrieve(call: Call) -> Response:
     """GET /api/users/{id}."""
-    return await _shown(call, await roster.view(call.read(), call.number("id")))
+    return await _shown(call, await user_lists.view(call.read(), call.number("id")))
 
 
 async def _shown(call: Call, user: User) -> Response:
@@ -110,7 +112,7 @@ async def _but_for_what_stays(
     if not long:
         return problems
     try:
-        user = await roster.view(call.read(), user_id)
+        user = await user_lists.view(call.read(), user_id)
     except (Forbidden, NotFound):  # whoever may not see the user is told so by the action
         return problems
     same = {field for field in long if trim(str(body[field])) == getattr(user, field)}
@@ -133,7 +135,7 @@ async def _with_password(
     else:
         await users.set_password(at, actor, user_id, new, floor, problems=faults, also=also)
     # Not call.read(): it knows the user as it was before.
-    return await roster.view(at.read(actor), user_id)
+    return await user_lists.view(at.read(actor), user_id)
 
 
 async def delete(call: Call) -> Response:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from dragoman.actions import sign_in
-from dragoman.actions.tokens import Kind
 from dragoman.dialects.binacle.schemas import FLOOR, claims_of, email_in, fields_of, password_in
 from dragoman.rules import fields, passwords
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.model import HOUR, SECOND
-from dragoman.web.answers import JSON
 from dragoman.web.calls import Call
+from dragoman.web.responses import JSON
 
 KIND = Kind(contract="binacle", kind="session", lasts=HOUR, claims=claims_of)
 

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem
-from dragoman.web.answers import JSON
-from dragoman.web.calls import Call, MethodNotAllowed
-from dragoman.web.errors import Speak, voices
+from dragoman.web import body_errors
+from dragoman.web.calls import Call
+from dragoman.web.errors import MethodNotAllowed, Speak, voices
+from dragoman.web.responses import JSON
 
 WIRE = {
     "email": "Email",
@@ -114,8 +115,8 @@ TABLE: dict[type[Exception], Speak] = {
     errors.Inactive: _plain(409),
     errors.NoTenant: _plain(409),
     errors.Unavailable: _later(503),
-    errors.TooLarge: _plain(413),
-    errors.UnsupportedMedia: _plain(415),
+    body_errors.TooLarge: _plain(413),
+    body_errors.UnsupportedMedia: _plain(415),
     MethodNotAllowed: _method,
     errors.Failure: _plain(400),
     Exception: _plain(500),

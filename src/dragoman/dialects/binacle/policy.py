@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.rules.policy import ANY, NONE, TENANT, Action, Narrowing
+from dragoman.rules.vocabulary import ANY, NONE, TENANT, Action, Narrowing
 
 NARROWING = Narrowing(
     rows={

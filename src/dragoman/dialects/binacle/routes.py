@@ -16,15 +16,10 @@ from dragoman.dialects.binacle.errors import VOICE
 from dragoman.dialects.binacle.policy import NARROWING
 from dragoman.rules.errors import Unauthenticated
 from dragoman.web import docs
-from dragoman.web.calls import (
-    Call,
-    Contract,
-    Endpoint,
-    MethodNotAllowed,
-    Nowhere,
-    Resource,
-)
-from dragoman.web.paths import Paths
+from dragoman.web.calls import Call, Contract, Endpoint
+from dragoman.web.errors import MethodNotAllowed
+from dragoman.web.resource import Nowhere, Resource
+from dragoman.web.routing import Paths
 
 DOCUMENTED = re.compile(r"/api/(auth/token|users(/[^/]+)?)/?\Z")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from starlette.requests import Request
 
-from dragoman.rules.errors import BadRequest, NotAnObject, Problem, UnsupportedMedia
+from dragoman.rules.errors import Problem
 from dragoman.rules.fields import trim
 from dragoman.rules.model import Role, User
 from dragoman.rules.passwords import Floor
 from dragoman.web import bodies
+from dragoman.web.body_errors import BadRequest, NotAnObject, UnsupportedMedia
 from dragoman.web.calls import Call
 
 FLOOR = Floor(minimum=10)

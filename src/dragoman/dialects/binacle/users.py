@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import passwords, roster, users
+from dragoman.actions import user_lists, users
+from dragoman.actions.steps import passwords
 from dragoman.dialects.binacle.schemas import (
     FLOOR,
     READ_AS,
@@ -18,7 +19,7 @@ from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.fields import Alphabet, email_problems, trim
 from dragoman.rules.model import NewUser, Role
 from dragoman.rules.passwords import Floor, floor_for
-from dragoman.rules.policy import Action
+from dragoman.rules.vocabulary import Action
 from dragoman.web.calls import Call
 
 # Who is refused the function is told so before anything is said about the request: each
@@ -54,7 +55,7 @@ async def update(call: Call) -> Response:
         raise Invalid(*problems)
     alike = READ_AS[role] if role is not None else frozenset[Role]()
     async with call.begin() as tx:
-        user = await roster.find(tx, email=email)
+        user = await user_lists.find(tx, email=email)
         await users.amend(tx, user.id, role=role, active=active, alike=alike)
     return Response(None, 204)
 
@@ -70,7 +71,7 @@ async def set_password(call: Call) -> Response:
         problems += passwords.faults_of(call.directory, password, FLOOR, person)
     if problems:
         raise Invalid(*problems)
-    user = await roster.find(call.read(), email=email)
+    user = await user_lists.find(call.read(), email=email)
     await users.set_password(call.directory, call.actor, user.id, password, FLOOR, unlike=True)
     return Response(None, 204)
 
@@ -82,7 +83,7 @@ async def delete(call: Call) -> Response:
     if problems:
         raise Invalid(*problems)
     async with call.begin() as tx:
-        user = await roster.find(tx, email=email)
+        user = await user_lists.find(tx, email=email)
         await users.delete(tx, user.id, erase=False)
     return Response(None, 204)
 

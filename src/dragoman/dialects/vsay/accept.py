@@ -9,14 +9,14 @@ import msgspec
 from starlette.responses import Response
 
 from dragoman.actions import invitations
-from dragoman.actions.offers import Shown
+from dragoman.actions.steps.open_invitations import Shown
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.auth import KIND
 from dragoman.dialects.vsay.errors import by_field
 from dragoman.rules.errors import Invalid
-from dragoman.web import bodies, leaves
+from dragoman.web import bodies, html_pages
 from dragoman.web.calls import Call
-from dragoman.web.leaves import Leaf
+from dragoman.web.html_pages import Leaf
 
 UNUSED = msgspec.structs.replace(KIND, lasts=1, refresh_lasts=0)
 """A page has no use for a session: the one that acceptance opens ends as it begins."""
@@ -61,9 +61,9 @@ async def submit(call: Call) -> Response:
     secret = call.params["secret"]
     found = await invitations.show(call.directory, call.actor, secret)
     try:
-        body = await bodies.fields(call.request, leaves.FORMS)
-    except leaves.UNREAD as fault:
-        return _form(leaves.status_of(fault), found, unread=True)
+        body = await bodies.fields(call.request, html_pages.FORMS)
+    except html_pages.UNREAD as fault:
+        return _form(html_pages.status_of(fault), found, unread=True)
     values, problems = schemas.read(body, schemas.ACCEPT)
     name = values.get("name", "")
     try:

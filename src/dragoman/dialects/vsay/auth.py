@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import families, roster, sign_in, tenants, tokens
-from dragoman.actions.tokens import Kind
+from dragoman.actions import refresh_tokens, sign_in, tenants, tokens, user_lists
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.errors import done
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Invalid
 from dragoman.rules.model import DAY, HOUR
 from dragoman.web import bodies
@@ -33,7 +33,7 @@ async def refresh(call: Call) -> Response:
     if problems:
         raise Invalid(*problems)
     secret = values["refresh_token"]
-    _, credential = await families.refresh(call.directory, call.actor, secret, KIND)
+    _, credential = await refresh_tokens.refresh(call.directory, call.actor, secret, KIND)
     return done(200, schemas.session(credential))
 
 
@@ -47,6 +47,6 @@ async def logout(call: Call) -> Response:
 async def me(call: Call) -> Response:
     """GET /auth/me: the own account, and in which organisation it acts."""
     read = call.read()
-    user = await roster.view(read, call.actor.user_id)
+    user = await user_lists.view(read, call.actor.user_id)
     own = await tenants.view_own(read)
     return done(200, schemas.myself(user, own.tenant))

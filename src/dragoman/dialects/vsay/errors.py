@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
-from dragoman.web.answers import JSON
-from dragoman.web.calls import Call, MethodNotAllowed
-from dragoman.web.errors import Speak, voices
+from dragoman.web import body_errors
+from dragoman.web.calls import Call
+from dragoman.web.errors import MethodNotAllowed, Speak, voices
+from dragoman.web.responses import JSON
 
 WIRE = {
     "display_name": "name",
@@ -144,7 +145,7 @@ def _method(_: Call, fault: MethodNotAllowed) -> Response:
     return refuse(405, "METHOD_NOT_ALLOWED", said, {"Allow": ", ".join(fault.allowed)})
 
 
-def _unreadable(_: Call, fault: errors.BadRequest) -> Response:
+def _unreadable(_: Call, fault: body_errors.BadRequest) -> Response:
     return refuse(400, "VALIDATION_ERROR", f"The body cannot be read: {fault.what}")
 
 
@@ -163,10 +164,10 @@ TABLE: dict[type[Exception], Speak] = {
     errors.Inactive: _plain(409, "CONFLICT", "This user is suspended"),
     errors.NoTenant: _plain(409, "CONFLICT", "This user belongs to no organization"),
     errors.Unavailable: _later(503, "SERVICE_UNAVAILABLE", "Not available now, try again later"),
-    errors.BadRequest: _unreadable,
-    errors.NotAnObject: _plain(400, "VALIDATION_ERROR", "The body must be a JSON object"),
-    errors.TooLarge: _plain(413, "PAYLOAD_TOO_LARGE", "The body is too large"),
-    errors.UnsupportedMedia: _plain(
+    body_errors.BadRequest: _unreadable,
+    body_errors.NotAnObject: _plain(400, "VALIDATION_ERROR", "The body must be a JSON object"),
+    body_errors.TooLarge: _plain(413, "PAYLOAD_TOO_LARGE", "The body is too large"),
+    body_errors.UnsupportedMedia: _plain(
         415, "UNSUPPORTED_MEDIA_TYPE", "The body must be JSON or a form"
     ),
     MethodNotAllowed: _method,

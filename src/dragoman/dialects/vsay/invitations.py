@@ -12,8 +12,8 @@ from dragoman.dialects.vsay.paging import Slice
 from dragoman.rules import policy
 from dragoman.rules.errors import Invalid
 from dragoman.rules.model import Role
-from dragoman.rules.policy import Action
-from dragoman.web import bodies, pages
+from dragoman.rules.vocabulary import Action
+from dragoman.web import bodies, pagination
 from dragoman.web.calls import Call
 
 
@@ -39,7 +39,7 @@ async def invite(call: Call) -> Response:
 async def listing(call: Call) -> Response:
     """GET /users/invitations: newest first."""
     policy.allow(call.actor, Action.INVITE)
-    part = Slice(pages.query_of(call))
+    part = Slice(pagination.query_of(call))
     if part.problems:
         raise Invalid(*part.problems)
     found = await invitations.page(call.read(), limit=part.limit, offset=part.offset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.rules.policy import Action, Narrowing
+from dragoman.rules.vocabulary import Action, Narrowing
 
 NARROWING = Narrowing(
     # Members and viewers look at users and do nothing else, not even to the own account.

@@ -14,8 +14,9 @@ from dragoman.dialects.vsay.errors import VOICE
 from dragoman.dialects.vsay.limits import tell
 from dragoman.dialects.vsay.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
-from dragoman.web.paths import Paths
+from dragoman.web.calls import Contract, Endpoint, Handler
+from dragoman.web.resource import Nowhere, Resource
+from dragoman.web.routing import Paths
 
 DOCUMENTED = re.compile(
     r"(?!/users/(?:login|register|logout)/?\Z)(?:/v1)?/(?:"

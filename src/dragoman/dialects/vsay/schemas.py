@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from dragoman.actions.offers import Offer
-from dragoman.actions.tokens import Credential
+from dragoman.actions.steps.open_invitations import Offer
+from dragoman.rules.credentials import Credential
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import SECOND, Access, Invitation, Role, Tenant, User, UserChanges
 from dragoman.rules.passwords import Floor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import access, roster, users
+from dragoman.actions import access, user_lists, users
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.errors import done
 from dragoman.dialects.vsay.paging import Slice
@@ -12,8 +12,8 @@ from dragoman.rules import policy
 from dragoman.rules.errors import Problem
 from dragoman.rules.fields import words_of
 from dragoman.rules.model import Filter, Order, User
-from dragoman.rules.policy import Action
-from dragoman.web import bodies, pages
+from dragoman.rules.vocabulary import Action
+from dragoman.web import bodies, pagination
 from dragoman.web.calls import Call
 
 NEWEST_FIRST = (Order("id", descending=True),)
@@ -21,7 +21,7 @@ NEWEST_FIRST = (Order("id", descending=True),)
 
 async def listing(call: Call) -> Response:
     """GET /users: newest first."""
-    query = pages.query_of(call)
+    query = pagination.query_of(call)
     part = Slice(query)
     roles = None
     if word := query.get("role", ""):
@@ -29,7 +29,7 @@ async def listing(call: Call) -> Response:
         if roles is None:
             part.problems.append(Problem("role", "choice", tuple(schemas.ROLES)))
     wanted = Filter(roles=roles, words=words_of(query.get("search", "")))
-    found = await roster.page(
+    found = await user_lists.page(
         call.read(),
         wanted,
         NEWEST_FIRST,
@@ -49,7 +49,7 @@ def _is_seen_whole(call: Call, user: User) -> bool:
 async def retrieve(call: Call) -> Response:
     """GET /users/{id}."""
     read = call.read()
-    user = await roster.find(read, public_id=_id(call))
+    user = await user_lists.find(read, public_id=_id(call))
     seen = await access.view(read, user) if _is_seen_whole(call, user) else None
     return done(200, schemas.detailed(user, seen))
 
@@ -65,7 +65,7 @@ async def update(call: Call) -> Response:
     word = values.get("role", "")
     role = schemas.role_of(values, problems)
     async with call.begin() as tx:
-        user = await roster.find(tx, public_id=_id(call))
+        user = await user_lists.find(tx, public_id=_id(call))
         changes = schemas.changes(user, values, problems)
         alike = schemas.READ_AS.get(word, frozenset())
         user = await users.amend(
@@ -80,7 +80,7 @@ async def set_access(call: Call) -> Response:
     problems: list[Problem] = []
     wanted = schemas.machine_access(await bodies.fields(call.request), problems)
     async with call.begin() as tx:
-        user = await roster.find(tx, public_id=_id(call))
+        user = await user_lists.find(tx, public_id=_id(call))
         greatest = schemas.GREATEST
         await access.replace(tx, user.id, wanted, greatest=greatest, problems=problems)
     return done(200, message="Permissions updated successfully")
@@ -90,6 +90,6 @@ async def remove(call: Call) -> Response:
     """DELETE /users/{id}: leaves the directory; its row is kept."""
     policy.allow(call.actor, Action.DELETE_USER)
     async with call.begin() as tx:
-        user = await roster.find(tx, public_id=_id(call))
+        user = await user_lists.find(tx, public_id=_id(call))
         await users.delete(tx, user.id, erase=False)
     return done(200, message="User removed successfully")

@@ -5,18 +5,18 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from dragoman.actions import sign_in, tokens
-from dragoman.actions.tokens import Credential, Kind
 from dragoman.dialects.wekan import schemas
 from dragoman.dialects.wekan.errors import answer
 from dragoman.dialects.wekan.schemas import BODIES, FLOOR, moment, password_of, text_of
-from dragoman.rules import secrets
+from dragoman.rules import crypto
+from dragoman.rules.credentials import Credential, Kind
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.fields import Alphabet, trim
 from dragoman.rules.model import DAY, User
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 
-KIND = Kind(contract="wekan", make=secrets.make_urlsafe, lasts=90 * DAY)
+KIND = Kind(contract="wekan", make=crypto.make_urlsafe, lasts=90 * DAY)
 
 
 def _entered(user: User, credential: Credential) -> Response:

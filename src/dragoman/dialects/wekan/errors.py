@@ -8,10 +8,12 @@ from starlette.responses import Response
 
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
-from dragoman.web.answers import JSON
-from dragoman.web.calls import Call, MethodNotAllowed, route_of
-from dragoman.web.errors import Speak, voices
-from dragoman.web.pages import NoSuchPage
+from dragoman.web import body_errors
+from dragoman.web.calls import Call
+from dragoman.web.errors import MethodNotAllowed, Speak, voices
+from dragoman.web.pagination import NoSuchPage
+from dragoman.web.resource import route_of
+from dragoman.web.responses import JSON
 
 TAKEN = {"username": "Username already exists.", "email": "Email already exists."}
 NAMELESS = "Need to set a username or email"
@@ -129,14 +131,14 @@ TABLE: dict[type[Exception], Speak] = {
     errors.LastOwner: _plain(400, "last-owner", LAST),
     errors.Inactive: _plain(400, "login-disabled", "User's login is disabled"),
     errors.Unavailable: _later(503, "unavailable", "Service unavailable. Try again later."),
-    errors.BadRequest: lambda call, fault: refuse(
+    body_errors.BadRequest: lambda call, fault: refuse(
         call, 400, 400, f"The body cannot be read: {fault.what}"
     ),
-    errors.TooLarge: _plain(413, "too-large", "The body is too large"),
-    errors.UnsupportedMedia: _plain(
+    body_errors.TooLarge: _plain(413, "too-large", "The body is too large"),
+    body_errors.UnsupportedMedia: _plain(
         415, "unsupported-media-type", "The body is neither JSON nor a form"
     ),
-    errors.NotAnObject: _plain(400, 400, MISMATCH),
+    body_errors.NotAnObject: _plain(400, 400, MISMATCH),
     MethodNotAllowed: _method,
     errors.Failure: _plain(400, 400, "The request cannot be served"),
     Exception: _plain(500, 500, "Internal server error"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import roster, tokens
+from dragoman.actions import tokens, user_lists
 from dragoman.dialects.wekan.auth import KIND
 from dragoman.dialects.wekan.errors import answer
 from dragoman.dialects.wekan.schemas import BODIES, text_of
@@ -19,7 +19,7 @@ async def create(call: Call) -> Response:
     administrate(call)
     name = call.params["id"]
     async with call.begin() as tx:
-        user = await roster.find(tx, public_id=name, username=name)
+        user = await user_lists.find(tx, public_id=name, username=name)
         credential = await tokens.issue(tx, call.directory, user.id, KIND)
     return answer(200, {"_id": user.public_id, "authToken": credential.secret})
 
@@ -36,6 +36,6 @@ async def end(call: Call) -> Response:
     if problems:
         raise Invalid(*problems)
     async with call.begin() as tx:
-        user = await roster.find(tx, public_id=name, username=name)
+        user = await user_lists.find(tx, public_id=name, username=name)
         await tokens.revoke(tx, user.id, secret=secret)
     return answer(200, {"message": "Success"})

@@ -12,8 +12,9 @@ from dragoman.dialects.wekan import auth, keys, users
 from dragoman.dialects.wekan.errors import VOICE
 from dragoman.dialects.wekan.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
-from dragoman.web.paths import Paths
+from dragoman.web.calls import Contract, Endpoint, Handler
+from dragoman.web.resource import Nowhere, Resource
+from dragoman.web.routing import Paths
 
 DOCUMENTED = re.compile(
     r"(/users/(login|register|logout)"

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from dragoman.actions import roster, tokens, users
+from dragoman.actions import tokens, user_lists, users
 from dragoman.dialects.wekan import schemas
 from dragoman.dialects.wekan.errors import answer
 from dragoman.dialects.wekan.schemas import BODIES, FLOOR, SWITCHES, user_out
@@ -16,7 +16,7 @@ from dragoman.rules import policy
 from dragoman.rules.errors import Forbidden, Problem, Reason
 from dragoman.rules.fields import Alphabet
 from dragoman.rules.model import User
-from dragoman.rules.policy import Action
+from dragoman.rules.vocabulary import Action
 from dragoman.web import bodies
 from dragoman.web.calls import Call
 
@@ -28,12 +28,12 @@ def administrate(call: Call) -> None:
 
 async def me(call: Call) -> Response:
     """GET /api/user: the own document, without ``services``."""
-    return answer(200, user_out(await roster.view(call.read(), call.actor.user_id)))
+    return answer(200, user_out(await user_lists.view(call.read(), call.actor.user_id)))
 
 
 async def listing(call: Call) -> Response:
     """GET /api/users: all of the tenant, written while they are read."""
-    walk = roster.walk(call.read())
+    walk = user_lists.walk(call.read())
     first = await anext(walk)  # before the status is sent, so that a refusal still has one
 
     async def text() -> AsyncGenerator[bytes]:
@@ -75,7 +75,7 @@ async def retrieve(call: Call) -> Response:
     """GET /api/users/:id."""
     administrate(call)
     name = call.params["id"]
-    return await _document(call, await roster.find(call.read(), public_id=name, username=name))
+    return await _document(call, await user_lists.find(call.read(), public_id=name, username=name))
 
 
 async def _document(call: Call, user: User) -> Response:
@@ -92,7 +92,7 @@ async def switch(call: Call) -> Response:
     body = await bodies.fields(call.request, BODIES)
     action, name = body.get("action"), call.params["id"]
     async with call.begin() as tx:
-        user = await roster.find(tx, public_id=name, username=name)
+        user = await user_lists.find(tx, public_id=name, username=name)
         if isinstance(action, str) and action in SWITCHES:
             try:
                 user = await users.set_active(tx, user.id, active=SWITCHES[action])
@@ -107,7 +107,7 @@ async def delete(call: Call) -> Response:
     administrate(call)
     name = call.params["id"]
     async with call.begin() as tx:
-        user = await roster.find(tx, public_id=name, username=name)
+        user = await user_lists.find(tx, public_id=name, username=name)
         await users.delete(tx, user.id, erase=True)
     return answer(200, {"_id": user.public_id})
 

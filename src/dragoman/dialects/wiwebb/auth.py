@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import resets, roster, sign_in, tokens
-from dragoman.actions.tokens import Kind
+from dragoman.actions import password_resets, sign_in, tokens, user_lists
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import answer, detail
 from dragoman.dialects.wiwebb.schemas import part_of, user_out
 from dragoman.dialects.wiwebb.users import change
-from dragoman.rules import secrets
+from dragoman.rules import crypto
+from dragoman.rules.credentials import Kind
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 from dragoman.web.forms import Field
 
-KIND = Kind(contract="wiwebb", make=secrets.make_hex)
+KIND = Kind(contract="wiwebb", make=crypto.make_hex)
 
 _LOGIN = {
     "username": Field(to="username", blank=False),
@@ -73,7 +73,7 @@ async def register(call: Call) -> Response:
 
 async def me(call: Call) -> Response:
     """GET auth/user/."""
-    user = await roster.view(call.read(), call.actor.user_id)
+    user = await user_lists.view(call.read(), call.actor.user_id)
     return answer(200, user_out(user))
 
 
@@ -104,7 +104,7 @@ async def request_reset(call: Call) -> Response:
     values, problems = forms.read(await bodies.fields(call.request), schemas.RESET)
     if problems:
         raise Invalid(*problems)
-    await resets.request_reset(call.directory, call.actor, values["email"])
+    await password_resets.request_reset(call.directory, call.actor, values["email"])
     return detail(200, "Password reset e-mail has been sent.")
 
 
@@ -115,7 +115,7 @@ async def confirm_reset(call: Call) -> Response:
     password = schemas.both(values, problems)
     if problems_of(problems, "uid", "token"):
         raise Invalid(*problems)
-    await resets.reset_password(
+    await password_resets.reset_password(
         call.directory,
         call.actor,
         values["uid"],

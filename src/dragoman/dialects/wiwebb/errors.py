@@ -10,11 +10,11 @@ from starlette.responses import Response
 from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
 from dragoman.rules.model import Role
-from dragoman.web import bodies
-from dragoman.web.answers import JSON
-from dragoman.web.calls import Call, MethodNotAllowed
-from dragoman.web.errors import Speak, voices
-from dragoman.web.pages import NoSuchPage
+from dragoman.web import bodies, body_errors
+from dragoman.web.calls import Call
+from dragoman.web.errors import MethodNotAllowed, Speak, voices
+from dragoman.web.pagination import NoSuchPage
+from dragoman.web.responses import JSON
 
 WIRE = {"phone": "phone_number", "active": "is_active", "tenant_id": "tenant"}
 """What the contract calls the directory's fields, where it differs."""
@@ -189,13 +189,13 @@ def _plain(status: int, text: str) -> Callable[[Call, Any], Response]:
     return lambda call, fault: detail(status, text)
 
 
-def _unreadable(call: Call, fault: errors.BadRequest) -> Response:
+def _unreadable(call: Call, fault: body_errors.BadRequest) -> Response:
     kinds = {bodies.FORM: "Form", bodies.MULTIPART: "Multipart form"}
     kind = kinds.get(bodies.media_type(call.request), "JSON")
     return detail(400, f"{kind} parse error - {fault.what}")
 
 
-def _not_an_object(_: Call, fault: errors.NotAnObject) -> Response:
+def _not_an_object(_: Call, fault: body_errors.NotAnObject) -> Response:
     said = f"Invalid data. Expected a dictionary, but got {fault.kind}."
     return answer(400, {NON_FIELD: [said]})
 
@@ -217,12 +217,12 @@ TABLE: dict[type[Exception], Speak] = {
     errors.InUse: _plain(400, "Cannot delete tenant with existing users."),
     errors.NoTenant: _plain(404, "No tenant assigned"),
     errors.Unavailable: _later(503, "Service temporarily unavailable, try again later."),
-    errors.BadRequest: _unreadable,
-    errors.TooLarge: _plain(413, "The request body is too large."),
-    errors.UnsupportedMedia: lambda call, fault: detail(
+    body_errors.BadRequest: _unreadable,
+    body_errors.TooLarge: _plain(413, "The request body is too large."),
+    body_errors.UnsupportedMedia: lambda call, fault: detail(
         415, f'Unsupported media type "{fault.media_type}" in request.'
     ),
-    errors.NotAnObject: _not_an_object,
+    body_errors.NotAnObject: _not_an_object,
     MethodNotAllowed: _method,
     errors.Failure: _plain(400, "The request cannot be served."),
     Exception: _plain(500, "A server error occurred."),

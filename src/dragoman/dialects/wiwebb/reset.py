@@ -6,13 +6,13 @@ from pathlib import Path
 
 from starlette.responses import Response
 
-from dragoman.actions import resets
+from dragoman.actions import password_resets
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import sentence
 from dragoman.rules.errors import Invalid
-from dragoman.web import bodies, forms, leaves
+from dragoman.web import bodies, forms, html_pages
 from dragoman.web.calls import Call
-from dragoman.web.leaves import Leaf
+from dragoman.web.html_pages import Leaf
 
 LEAF = Leaf(
     Path(__file__).with_name("reset.html"),
@@ -25,7 +25,7 @@ LEAF = Leaf(
 async def show(call: Call) -> Response:
     """GET /reset/{uid}/{secret}: the form, or word that the link is of no use any more."""
     params = call.params
-    await resets.reset_owner(call.directory, call.actor, params["uid"], params["secret"])
+    await password_resets.reset_owner(call.directory, call.actor, params["uid"], params["secret"])
     return LEAF.show()
 
 
@@ -34,9 +34,9 @@ async def submit(call: Call) -> Response:
     params = call.params
     try:
         values, problems = forms.read(
-            await bodies.fields(call.request, leaves.FORMS), schemas.SET_PASSWORD_TWICE
+            await bodies.fields(call.request, html_pages.FORMS), schemas.SET_PASSWORD_TWICE
         )
-        await resets.reset_password(
+        await password_resets.reset_password(
             call.directory,
             call.actor,
             params["uid"],
@@ -47,8 +47,8 @@ async def submit(call: Call) -> Response:
         )
     except Invalid as fault:
         return LEAF.show(400, problems=_by_field(fault))
-    except leaves.UNREAD as fault:
-        return LEAF.show(leaves.status_of(fault), unread=True)
+    except html_pages.UNREAD as fault:
+        return LEAF.show(html_pages.status_of(fault), unread=True)
     return LEAF.show(title="Your new password is set", done=True)
 
 

@@ -12,8 +12,9 @@ from dragoman.dialects.wiwebb import auth, reset, tenants, users
 from dragoman.dialects.wiwebb.errors import VOICE
 from dragoman.dialects.wiwebb.policy import NARROWING
 from dragoman.web import docs
-from dragoman.web.calls import Contract, Endpoint, Handler, Nowhere, Resource
-from dragoman.web.paths import Paths
+from dragoman.web.calls import Contract, Endpoint, Handler
+from dragoman.web.resource import Nowhere, Resource
+from dragoman.web.routing import Paths
 
 DOCUMENTED = re.compile(r"/api/v1(/|\Z)")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""

@@ -14,14 +14,14 @@ from dragoman.dialects.wiwebb.users import envelope, page_size, turn_to
 from dragoman.rules.errors import Problem
 from dragoman.rules.fields import words_of
 from dragoman.rules.model import Page, TenantChanges
-from dragoman.web import bodies, forms, pages
+from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call
 
 
 async def listing(call: Call) -> Response:
     """GET /tenants/: one page."""
     call.voice = filters
-    query = pages.query_of(call)
+    query = pagination.query_of(call)
     size = page_size(query)
     problems: list[Problem] = []
     active = None

@@ -6,30 +6,30 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dragoman.actions import roster, users
+from dragoman.actions import user_lists, users
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.errors import answer, assigning, filters
 from dragoman.dialects.wiwebb.schemas import ROLES, part_of, user_out
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.fields import words_of
 from dragoman.rules.model import Filter, Order, Page, Role, User, UserChanges
-from dragoman.web import bodies, forms, pages
+from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call, number_of
 
 
 async def listing(call: Call) -> Response:
     """GET /users/: one page."""
     call.voice = filters
-    query = pages.query_of(call)
+    query = pagination.query_of(call)
     wanted, problems = _filter(query)
     orders = _orders(query.get("ordering", ""))
     size = page_size(query)
 
     async def page(number: int) -> Page[User]:
-        after = pages.position(call, query, number) if number > 1 else None
+        after = pagination.position(call, query, number) if number > 1 else None
         offset = (number - 1) * size
         read = call.read()
-        return await roster.page(
+        return await user_lists.page(
             read, wanted, orders, limit=size, offset=offset, after=after, problems=problems
         )
 
@@ -50,13 +50,13 @@ async def turn_to(query: dict[str, str], size: int, page: Any) -> tuple[int, Pag
     last = asked == "last"
     number = 1 if last else number_of(asked.strip())
     if not 0 < number < 2**40:
-        raise pages.NoSuchPage
+        raise pagination.NoSuchPage
     found = await page(number)
     if last and found.count > size:
         number = -(-found.count // size)
         found = await page(number)
     if number > 1 and (number - 1) * size >= found.count:
-        raise pages.NoSuchPage
+        raise pagination.NoSuchPage
     return number, found
 
 
@@ -71,12 +71,12 @@ def envelope(
     """Return the count and the links of a page; the link to page 1 has no number."""
     later = earlier = None
     if number * size < count:
-        deep = number * size >= pages.DEEP and after is not None
-        position = pages.sign(call, query, number + 1, after) if deep and after else None
-        later = pages.link(call, query, page=str(number + 1), after=position)
+        deep = number * size >= pagination.DEEP and after is not None
+        position = pagination.sign(call, query, number + 1, after) if deep and after else None
+        later = pagination.link(call, query, page=str(number + 1), after=position)
     if number > 1:
         page = str(number - 1) if number > 2 else None
-        earlier = pages.link(call, query, page=page, after=None)
+        earlier = pagination.link(call, query, page=page, after=None)
     return {"count": count, "next": later, "previous": earlier}
 
 
@@ -128,7 +128,7 @@ async def create(call: Call) -> Response:
 
 async def retrieve(call: Call) -> Response:
     """GET /users/{id}/."""
-    return answer(200, user_out(await roster.view(call.read(), call.number("id"))))
+    return answer(200, user_out(await user_lists.view(call.read(), call.number("id"))))
 
 
 async def put(call: Call) -> Response:

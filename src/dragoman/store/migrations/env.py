@@ -11,10 +11,10 @@ from alembic import context
 from sqlalchemy.exc import DBAPIError
 
 from dragoman.rules.errors import Unavailable
-from dragoman.store.hosts import Hosts
+from dragoman.store.drivers.hosts import Hosts
+from dragoman.store.drivers.pool import GONE
+from dragoman.store.drivers.postgres import LONG_LOCK_MS
 from dragoman.store.migrate import LOCK
-from dragoman.store.pool import GONE
-from dragoman.store.postgres import LONG_LOCK_MS
 from dragoman.store.schema import metadata
 
 
@@ -40,7 +40,7 @@ def _wait_for_the_others(connection: sa.Connection) -> None:
 def _sqlite(path: str) -> None:
     from pysqlite3 import dbapi2
 
-    from dragoman.store.sqlite import connect
+    from dragoman.store.drivers.sqlite import connect
 
     engine = sa.create_engine(
         "sqlite://",

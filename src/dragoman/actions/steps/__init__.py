@@ -1,0 +1,1 @@
+"""Building blocks of actions. Only actions may import them: they change things without asking the policy."""

@@ -1,0 +1,11 @@
+"""The system actor: jobs and the command line. Dialects and the console must not import it."""
+
+from __future__ import annotations
+
+from dragoman.rules.actor import Actor
+from dragoman.rules.vocabulary import NOTHING_NARROWED
+
+
+def system_actor(name: str, contract: str = "system") -> Actor:
+    """Return the actor that stands for a machine: the command line, the first start, upkeep."""
+    return Actor(kind="system", contract=contract, narrowing=NOTHING_NARROWED, name=name)

@@ -1,0 +1,1 @@
+"""What each command does: calls the actions and prints the result."""

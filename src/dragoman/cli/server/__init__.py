@@ -1,0 +1,1 @@
+"""Run the server: workers, the port, and a clean stop."""

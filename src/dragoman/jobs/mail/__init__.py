@@ -1,0 +1,1 @@
+"""Mail messages and the SMTP client that sends them."""

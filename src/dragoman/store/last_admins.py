@@ -1,0 +1,46 @@
+"""Who else stands in the ranks that must never be empty: owners of a tenant, superadmins."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from dragoman.rules.model import Role, User
+from dragoman.store.query import Query, bind
+from dragoman.store.schema import LIVING, tenants, users
+from dragoman.store.transaction import Tx
+
+_ACTIVE = sa.select(users.c.id).where(LIVING, users.c.active, users.c.id != bind("besides"))
+_OTHER_OWNER: Query[int] = Query(
+    _ACTIVE.where(users.c.tenant_id == bind("tenant_id"), users.c.role == int(Role.OWNER)).limit(1)
+)
+_SUPERADMIN = (
+    sa.select(users.c.id)
+    .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
+    .where(
+        LIVING,
+        users.c.active,
+        users.c.role == int(Role.SUPERADMIN),
+        sa.or_(tenants.c.id.is_(None), tenants.c.active),
+    )
+    .limit(1)
+)
+_OTHER_SUPERADMIN: Query[int] = Query(_SUPERADMIN.where(users.c.id != bind("besides")))
+_OUTSIDE_SUPERADMIN: Query[int] = Query(
+    _SUPERADMIN.where(users.c.tenant_id.is_distinct_from(bind("tenant_id")))
+)
+
+
+async def has_other_owner(tx: Tx, user: User) -> bool:
+    """Say whether the user's tenant has an active owner besides it (hold LOCK_OWNERS)."""
+    found = await tx.one(_OTHER_OWNER, besides=user.id, tenant_id=user.tenant_id)
+    return found is not None
+
+
+async def has_other_superadmin(tx: Tx, user: User) -> bool:
+    """Say whether a superadmin besides it can sign in (hold LOCK_SUPERADMINS)."""
+    return await tx.one(_OTHER_SUPERADMIN, besides=user.id) is not None
+
+
+async def has_superadmin_outside(tx: Tx, tenant_id: int) -> bool:
+    """Say whether an active superadmin stands outside a tenant (hold LOCK_SUPERADMINS)."""
+    return await tx.one(_OUTSIDE_SUPERADMIN, tenant_id=tenant_id) is not None

@@ -1,0 +1,56 @@
+"""Who holds a string, as username or as e-mail address: one holder in the whole directory."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from dragoman.rules.errors import Taken
+from dragoman.rules.fields import canonical
+from dragoman.store.query import Query, bind, within
+from dragoman.store.schema import names
+from dragoman.store.transaction import Read, Tx
+
+_KEY = sa.func.json_each(bind("keys", sa.Text)).table_valued("value")
+_HOLD_ROWS = sa.select(
+    sa.func.unnest(sa.bindparam("keys", type_=sa.ARRAY(sa.Text()))), bind("user_id")
+)
+_HOLD: Query[str] = Query(
+    postgres_insert(names)
+    .from_select(["key", "user_id"], _HOLD_ROWS)
+    .on_conflict_do_nothing()
+    .returning(names.c.key),
+    sqlite=sqlite_insert(names)
+    .from_select(["key", "user_id"], sa.select(_KEY.c.value, bind("user_id")).where(sa.true()))
+    .on_conflict_do_nothing()
+    .returning(names.c.key),
+)
+_RELEASE: Query[None] = Query(sa.delete(names).where(names.c.user_id == bind("user_id")))
+_HOLDERS: Query[tuple[str, int]] = Query(
+    sa.select(names.c.key, names.c.user_id).where(within(names.c.key, "keys")),
+    lambda row: (row[0], row[1]),
+)
+
+
+async def hold(tx: Tx, user_id: int, username_key: str, email_key: str) -> None:
+    """Let a user hold its canonical names; raises Taken where somebody else does."""
+    keys = sorted({key for key in (username_key, email_key) if key})
+    held = set(await tx.all(_HOLD, keys=keys, user_id=user_id))
+    if username_key not in held:
+        raise Taken("username")
+    if email_key and email_key not in held:
+        raise Taken("email")
+
+
+async def taken(read: Read | Tx, *, username: str, email: str, besides: int = 0) -> list[str]:
+    """Return which of ``username`` and ``email`` somebody else holds, as either."""
+    keys = {"username": canonical(username), "email": canonical(email)}
+    wanted = sorted({key for key in keys.values() if key})
+    holders = dict(await read.all(_HOLDERS, keys=wanted))
+    return [field for field, key in keys.items() if holders.get(key, besides) != besides]
+
+
+async def release(tx: Tx, user_id: int) -> None:
+    """Let go of a user's names."""
+    await tx.run(_RELEASE, user_id=user_id)

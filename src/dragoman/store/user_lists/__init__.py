@@ -1,0 +1,1 @@
+"""Lists of users: filters, ordering, pages and counters."""

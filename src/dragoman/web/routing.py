@@ -1,0 +1,70 @@
+"""A contract's paths: which resource answers which, with and without a trailing slash."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dragoman.web.resource import Nowhere, Resource
+from dragoman.web.responses import Completed
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A path of a contract: how it is matched, whether it is a literal one, and its methods."""
+
+    pattern: re.Pattern[str]
+    literal: bool
+    methods: tuple[str, ...]
+
+
+class Paths:
+    """A contract as an ASGI application: the first of its routes that fits a path answers it.
+
+    Args:
+        routes: the documented paths, those asked for most often first.
+        nowhere: what refuses every other path, in the contract's words.
+    """
+
+    def __init__(self, routes: Iterable[Route], nowhere: Nowhere) -> None:
+        self.routes = tuple(routes)
+        self._table = [(_pattern_of(route), route, _served(route)) for route in self.routes]
+        self._nowhere = nowhere
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """The paths that resources answer, in order."""
+        return tuple(
+            Way(pattern, not route.param_convertors, app.methods)
+            for pattern, route, app in self._table
+            if isinstance(app, Resource)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        path: str = scope["path"]
+        bare = path.removeprefix(scope["root_path"])
+        if len(bare) > 1 and bare.endswith("/"):
+            bare = bare[:-1]
+            scope["dragoman.path"] = path
+            scope["path"] = path[:-1]
+        for pattern, route, app in self._table:
+            if found := pattern.match(bare):
+                scope["path_params"] = found.groupdict()
+                scope["route"] = route
+                await app(scope, receive, send)
+                return
+        await self._nowhere(scope, receive, send)
+
+
+def _served(route: Route) -> ASGIApp:
+    """Return what answers a route: a resource itself, anything else as Starlette does it."""
+    return route.endpoint if isinstance(route.endpoint, Resource) else Completed(route.handle)
+
+
+def _pattern_of(route: Route) -> re.Pattern[str]:
+    """Return what a route matches: whole paths, line breaks and all."""
+    return re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
