@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from dragoman.rules.crypto import PUBLIC_ID_LENGTH, READABLE
+from dragoman.rules.crypto import PUBLIC_ID_LENGTH, READABLE_ALPHABET
 from dragoman.rules.model import DAY, SECOND, Role
 
 SEED = 20_250_315
@@ -22,8 +22,8 @@ RARE, RARE_NAME, RARE_PEOPLE = "quetz", "Quetzal", 20
 """A substring that some twenty people have in their names, however many there are."""
 COMMON = "exa"
 """The three letters that all have: their e-mail addresses end alike."""
-JOINED_FROM = 1_704_067_200 * SECOND  # 2024-01-01
-JOINED_WITHIN = 600 * DAY
+FIRST_JOIN_US = 1_704_067_200 * SECOND  # 2024-01-01
+JOIN_SPAN_US = 600 * DAY
 
 FIRST_NAMES = (
     "Ada", "Alan", "Amélie", "Anna", "Bela", "Björn", "Carla", "Chloé", "Dana", "David", "Elif",
@@ -85,18 +85,18 @@ class Dataset:
         """Return the tenants by id."""
         named = {MAIN: "main", BIG: "Atlas Corporation", MIDDLE: "Borealis Corporation"}
         for number in range(MAIN, FIRST_SMALL + self.small):
-            draw = Draw(-number)
+            draw = SeededRandom(-number)
             name = named.get(number, f"Organisation {number}")
             uuid = f"{(draw.bits() << 64 | draw.bits()) | 1 << 127:032x}"
             dashed = "-".join((uuid[:8], uuid[8:12], uuid[12:16], uuid[16:20], uuid[20:]))
             slug = name.lower().replace(" ", "-")
-            yield Tenant(number, dashed, name, slug, JOINED_FROM)
+            yield Tenant(number, dashed, name, slug, FIRST_JOIN_US)
 
     def people(self) -> Iterator[Person]:
         """Return the people by id, from 1; each call returns the same ones."""
         return map(self.person, range(1, self.users + 1))
 
-    def home_of(self, number: int) -> int | None:
+    def tenant_id_of(self, number: int) -> int | None:
         """Return the tenant of a person: none for the platform's two, the big one for even ids."""
         if number <= ADMIN_ID:
             return None
@@ -118,17 +118,17 @@ class Dataset:
 
     def person(self, number: int) -> Person:
         """Return the person of an id."""
-        draw = Draw(number)
+        draw = SeededRandom(number)
         first, last = draw.one_of(FIRST_NAMES), draw.one_of(LAST_NAMES)
         if number % self._rare_every == self._rare_every // 2:
             last = RARE_NAME
-        home = self.home_of(number)
-        username = f"{_plain(first)}.{_plain(last)}{number}"
-        joined = JOINED_FROM + draw.below(JOINED_WITHIN)
+        home = self.tenant_id_of(number)
+        username = f"{_ascii(first)}.{_ascii(last)}{number}"
+        joined = FIRST_JOIN_US + draw.below(JOIN_SPAN_US)
         seen = joined + draw.below(90 * DAY)
         return Person(
             id=number,
-            public_id=draw.word(READABLE, PUBLIC_ID_LENGTH),
+            public_id=draw.word(READABLE_ALPHABET, PUBLIC_ID_LENGTH),
             tenant_id=home,
             role=self._role_of(number),
             username=username,
@@ -137,7 +137,7 @@ class Dataset:
             last_name=last,
             phone=f"+1{10**9 + draw.below(9 * 10**9)}" if number % 3 else "",
             bio=draw.one_of(JOBS),
-            url=f"https://{_plain(last)}{number}.example" if number % 4 == 0 else "",
+            url=f"https://{_ascii(last)}{number}.example" if number % 4 == 0 else "",
             company=f"Organisation {home}" if home else "",
             location=draw.one_of(CITIES),
             active=self.active(number),
@@ -146,7 +146,7 @@ class Dataset:
         )
 
 
-class Draw:
+class SeededRandom:
     """Chance that is the same in every run, and for each number its own (SplitMix64)."""
 
     __slots__ = ("_state",)
@@ -179,5 +179,5 @@ class Draw:
 
 
 @cache
-def _plain(name: str) -> str:
+def _ascii(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isascii() and letter.isalpha())

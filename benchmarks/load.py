@@ -19,13 +19,19 @@ from typing import Any
 import msgspec
 import uvloop
 
-from benchmarks.answers import NUMBER, Ask, Reader, address_of, unique
+from benchmarks.http_codec import (
+    NUMBER_PLACEHOLDER,
+    RequestSpec,
+    ResponseReader,
+    address_of,
+    unique_text,
+)
 
 GRACE_S = 30.0
 """How long an answer that is under way at the end is waited for; later, it has failed."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to ask for: ``asks`` in turn, by ``connections`` clients, ``seconds`` after a warm-up.
 
     Every answer has to be of this ``status``. A client that ``follows`` asks for the ``next`` of
@@ -33,16 +39,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: str
-    asks: list[Ask]
+    requests: list[RequestSpec]
     connections: int
     seconds: float
     warm_up: float
     status: int = 200
-    follows: bool = False
+    follow_next: bool = False
     salt: str = "00000"
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """What came back: requests a second, latencies in milliseconds, what failed and how often.
 
     ``refused`` are answers 503 with ``Retry-After``, which count neither as answers nor as faults.
@@ -64,13 +70,13 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 class Run:
     """One run's requests, and what is known of their answers."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: LoadPlan) -> None:
         self.host = "{}:{}".format(*address_of(plan.url))
         self.plan = plan
         self.status = str(plan.status).encode()
-        self._asks = cycle([ask.encode(self.host) for ask in plan.asks])
+        self._asks = cycle([ask.encode(self.host) for ask in plan.requests])
         self._numbers = count()
-        self._numbered = any(NUMBER in ask.body for ask in plan.asks)
+        self._numbered = any(NUMBER_PLACEHOLDER in ask.body for ask in plan.requests)
         self.began = perf_counter() + plan.warm_up
         self.end = self.began + plan.seconds
         self.latencies: list[float] = []
@@ -83,15 +89,15 @@ class Run:
         """Return what to ask for next."""
         ask = next(self._asks)
         if self._numbered:
-            number = unique(self.plan.salt, next(self._numbers))
-            return ask.replace(NUMBER.encode(), number.encode())
+            number = unique_text(self.plan.salt, next(self._numbers))
+            return ask.replace(NUMBER_PLACEHOLDER.encode(), number.encode())
         return ask
 
-    def following(self, path: str) -> bytes:
+    def next_request(self, path: str) -> bytes:
         """Return the request of a link."""
-        return msgspec.structs.replace(self.plan.asks[0], path=path).encode(self.host)
+        return msgspec.structs.replace(self.plan.requests[0], path=path).encode(self.host)
 
-    def note(self, sent: float, at: float, answer: Reader, *, counts: bool) -> None:
+    def record(self, sent: float, at: float, answer: ResponseReader, *, counts: bool) -> None:
         """Count an answer: its latency if it came in the measured time, its fault in any case."""
         self.answered += 1
         if answer.status == b"503" and b"\r\nretry-after:" in answer.head:
@@ -109,8 +115,8 @@ class Client(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._run = run
         self._transport: Any = None
-        self._reader = Reader(keep=run.plan.follows)
-        self._counts = not run.plan.follows
+        self._reader = ResponseReader(keep=run.plan.follow_next)
+        self._counts = not run.plan.follow_next
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,15 +129,15 @@ class Client(asyncio.Protocol):
         if not self._reader.feed(data):
             return
         at = perf_counter()
-        self._run.note(self._sent, at, self._reader, counts=self._counts)
+        self._run.record(self._sent, at, self._reader, counts=self._counts)
         if at > self._run.end:
             self.done.set_result(None)
             self._transport.close()
-        elif self._run.plan.follows and (path := self._reader.following()):
+        elif self._run.plan.follow_next and (path := self._reader.next_path()):
             self._counts = True
-            self._ask(self._run.following(path))
+            self._ask(self._run.next_request(path))
         else:
-            self._counts = not self._run.plan.follows
+            self._counts = not self._run.plan.follow_next
             self._ask(self._run.request())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -145,7 +151,7 @@ class Client(asyncio.Protocol):
         self._transport.write(request)
 
 
-async def measure(plan: Plan) -> Measured:
+async def measure(plan: LoadPlan) -> Measurement:
     """Carry out a plan against a server on this machine."""
     run, loop = Run(plan), asyncio.get_running_loop()
     busy, clients = process_time(), list[Client]()
@@ -168,7 +174,7 @@ async def measure(plan: Plan) -> Measured:
         run.latencies = run.late
         rate = len(run.late) / max(run.late)
     ranked = sorted(run.latencies) or [0.0]
-    return Measured(
+    return Measurement(
         rate=round(rate, 2),
         median_ms=round(ranked[len(ranked) // 2] * 1000, 2),
         p99_ms=round(ranked[len(ranked) * 99 // 100] * 1000, 2),
@@ -182,7 +188,7 @@ async def measure(plan: Plan) -> Measured:
 
 def main() -> None:
     """Read a plan, carry it out, write what was measured."""
-    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=LoadPlan)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.stdout.buffer.write(msgspec.json.encode(runner.run(measure(plan))))
 

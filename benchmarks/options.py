@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report, wrk
-from benchmarks.rounds import Pace
+from benchmarks.repetitions import MeasurementOptions
 from benchmarks.scenarios import BY_KEY
 
-OURS = ("postgresql", "sqlite")
+DRAGOMAN_TARGETS = ("postgresql", "sqlite")
 PEERS = ("django", "fastapi", "better-auth")
-TARGETS = (*OURS, *PEERS, "floors")
+TARGETS = (*DRAGOMAN_TARGETS, *PEERS, "floors")
 EXTRAS = ("sign-ins", "search", "overload")
 QUICK: dict[str, Any] = {
     "users": [1000], "workers": [1], "connections": [4], "seconds": 0.5, "warm_up": 0.1,
@@ -21,7 +21,7 @@ QUICK: dict[str, Any] = {
 FULL: dict[str, Any] = {"workers": [1, 2], "connections": [32, 128]}
 
 
-def read() -> argparse.Namespace:
+def parse() -> argparse.Namespace:
     """Read the command line; ends the program where it says what cannot be."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
@@ -51,11 +51,11 @@ def read() -> argparse.Namespace:
     return options
 
 
-def pace_of(options: argparse.Namespace) -> Pace:
+def measurement_options(options: argparse.Namespace) -> MeasurementOptions:
     """Return how is measured; wrk where it can be had and nobody forbids it."""
-    return Pace(
+    return MeasurementOptions(
         seconds=options.seconds,
         warm_up=options.warm_up,
         repetitions=options.repetitions,
-        wrk=not options.load_py and bool(wrk.found()),
+        wrk=not options.load_py and bool(wrk.wrk_command()),
     )

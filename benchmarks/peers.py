@@ -35,11 +35,11 @@ def next_id(table: str) -> str:
     return f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
 
 
-def moment(microseconds: int) -> datetime:
+def timestamp(microseconds: int) -> datetime:
     """Return a time as drivers take it."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def moment_or_none(microseconds: int) -> datetime | None:
+def timestamp_or_none(microseconds: int) -> datetime | None:
     """Return a time, None for "never"."""
-    return moment(microseconds) if microseconds else None
+    return timestamp(microseconds) if microseconds else None

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import musts
-from benchmarks.musts import Facts
-from benchmarks.offered import Offered
-from benchmarks.rounds import Result
+from benchmarks import targets
+from benchmarks.open_loop import OpenLoopResult
+from benchmarks.repetitions import Result
 from benchmarks.scenarios import BY_KEY
+from benchmarks.targets import Findings
 
 LATEST = Path(__file__).with_name("results") / "latest.json"
 PACKAGES = (
@@ -23,13 +23,13 @@ PACKAGES = (
     "djangorestframework", "psycopg",
 )  # fmt: skip
 FIRST = "dragoman, PostgreSQL"
-VERDICTS = {True: "holds", False: "does not hold", None: "not measured"}
+RESULT_WORDS = {True: "holds", False: "does not hold", None: "not measured"}
 
 
-def show(results: list[Result], facts: Facts, conditions: dict[str, Any]) -> None:
+def show(results: list[Result], facts: Findings, conditions: dict[str, Any]) -> None:
     """Print a table for each size and scenario, the facts beside them, and what must hold."""
-    for at in dict.fromkeys(result.at for result in results):
-        here = [result for result in results if result.at == at]
+    for at in dict.fromkeys(result.conditions for result in results):
+        here = [result for result in results if result.conditions == at]
         print(f"{at.users:,} users, {at.workers} workers, {at.connections} connections\n")
         for key in dict.fromkeys(result.scenario for result in here):
             measured = [result for result in here if result.scenario == key]
@@ -39,10 +39,10 @@ def show(results: list[Result], facts: Facts, conditions: dict[str, Any]) -> Non
             )
             base = next((result.rate for result in measured if result.target == FIRST), 0.0)
             print(*(_line(result, base) for result in measured), "", sep="\n")
-    _show_facts(facts)
+    _show_findings(facts)
     print("What must hold")
-    for line in musts.lines(results, facts):
-        print(_must(line))
+    for line in targets.performance_targets(results, facts):
+        print(_performance_target(line))
     busiest = max((run.generator_busy for result in results for run in result.runs), default=0.0)
     print(
         "\n{repetitions} × {seconds:g} s each in turns, medians of them; “ours” is the directory"
@@ -64,54 +64,56 @@ def _line(result: Result, base: float) -> str:
     )
 
 
-def _show_facts(facts: Facts) -> None:
+def _show_findings(facts: Findings) -> None:
     if facts.hash_limit:
         print(f"hash limit of the cores: {facts.hash_limit:,.1f}/s; one hash: {facts.hash_ms} ms")
     if facts.copy_rate:
         print(f"bare COPY of the users' table, no index: {facts.copy_rate:,.0f} rows/s")
-    for target, sizes in facts.noted.get("filled_s", {}).items():
-        told = ", ".join(f"{users:,} users in {took:g} s" for users, took in sizes.items())
-        print(f"filled with indexes, {target}: {told}")
+    for target, sizes in facts.recorded.get("filled_s", {}).items():
+        fill_times = ", ".join(f"{users:,} users in {took:g} s" for users, took in sizes.items())
+        print(f"filled with indexes, {target}: {fill_times}")
     for target, floods in facts.overload.items():
         for found in floods:
-            print(f"overload, {target}: can do {found.capacity:,.0f}/s; {_offered(found.flood)}")
+            print(
+                f"overload, {target}: can do {found.capacity:,.0f}/s; {_offered(found.double_capacity)}"
+            )
     for name, why in facts.missing.items():
         print(f"{name} is not here: {why.splitlines()[0] if why else ''}")
     print()
 
 
-def _offered(flood: Offered) -> str:
+def _offered(flood: OpenLoopResult) -> str:
     shares = {
         "accepted": flood.accepted,
-        "503 with Retry-After": flood.refused - flood.unsaid,
-        "503 without": flood.unsaid,
+        "503 with Retry-After": flood.refused - flood.without_retry_after,
+        "503 without": flood.without_retry_after,
         "reset": flood.resets,
         "no answer": flood.unanswered,
         "no connection left": flood.unsent,
     }
-    told = (
+    summary = (
         f"{number / max(1, flood.offered):.0%} {what}" for what, number in shares.items() if number
     )
-    return f"of {flood.offered:,} offered at twice that {', '.join(told)}"
+    return f"of {flood.offered:,} offered at twice that {', '.join(summary)}"
 
 
-def _must(line: musts.Line) -> str:
+def _performance_target(line: targets.PerformanceTarget) -> str:
     shown = "–" if line.measured is None else f"{line.measured:,.4g} {line.unit}".strip()
-    bound = f"{'≥' if line.least else '≤'} {line.bound:,.6g} {line.unit}".strip()
+    bound = f"{'≥' if line.is_minimum else '≤'} {line.bound:,.6g} {line.unit}".strip()
     name = line.target.removeprefix("dragoman, ")
-    return f"  {line.work:58}{name:12}{shown:>14}{bound:>14}  {VERDICTS[line.holds]}"
+    return f"  {line.description:58}{name:12}{shown:>14}{bound:>14}  {RESULT_WORDS[line.is_met]}"
 
 
 def write(
-    results: list[Result], facts: Facts, conditions: dict[str, Any], path: Path = LATEST
+    results: list[Result], facts: Findings, conditions: dict[str, Any], path: Path = LATEST
 ) -> None:
     """Write every repetition, and what machine and versions they were measured with."""
-    told = {
+    document = {
         "conditions": conditions,
         "machine": machine(),
         "must hold": [
-            {**msgspec.to_builtins(line), "holds": line.holds}
-            for line in musts.lines(results, facts)
+            {**msgspec.to_builtins(line), "holds": line.is_met}
+            for line in targets.performance_targets(results, facts)
         ],
         "facts": msgspec.to_builtins(facts, str_keys=True),
         "results": [
@@ -120,7 +122,7 @@ def write(
         ],
     }
     path.parent.mkdir(exist_ok=True, parents=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
 
 
 def machine() -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import msgspec
 
-from benchmarks.answers import NUMBER, Ask, unique
 from benchmarks.data import (
     ADMIN_ID,
     BIG,
@@ -19,14 +18,15 @@ from benchmarks.data import (
     PASSWORD,
     RARE,
     Dataset,
-    Draw,
+    SeededRandom,
 )
+from benchmarks.http_codec import NUMBER_PLACEHOLDER, RequestSpec, unique_text
 from benchmarks.servers import Target
 
-DRAWN = 5000
+SAMPLED_IDS = 5000
 """How many random ids a scenario asks for in turn; the same ones of every target."""
-CHECKED = 20
-HASHING = 12
+COMPARED_REQUESTS = 20
+HASHING_SCENARIOS = 12
 """Connections where hashes are the limit: each core has some waiting, no queue stands for long."""
 PAGE = 50_000
 """The number of the deep page, of ten users each; the last page where there are fewer."""
@@ -34,7 +34,7 @@ PAGE = 50_000
 _checks = count()
 
 Tokens = Mapping[str, str]
-Words = Callable[[Dataset, Tokens], list[Ask]]
+RequestFactory = Callable[[Dataset, Tokens], list[RequestSpec]]
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -53,47 +53,47 @@ class Scenario(msgspec.Struct, frozen=True):
 
     key: str
     title: str
-    words: Mapping[str, Words]
+    requests_for: Mapping[str, RequestFactory]
     status: int = 200
-    alike: bool = False
-    follows: bool = False
+    compare_answers: bool = False
+    follow_next: bool = False
     connections: int = 0
     slow: bool = False
 
 
 def _drawn(dataset: Dataset, seed: int) -> list[int]:
     """Return ids of random people, none of whom asks."""
-    draw, first = Draw(-(10**6) - seed), MIDDLE_OWNER_ID + 1
-    return [first + draw.below(dataset.users - first + 1) for _ in range(DRAWN)]
+    draw, first = SeededRandom(-(10**6) - seed), MIDDLE_OWNER_ID + 1
+    return [first + draw.below(dataset.users - first + 1) for _ in range(SAMPLED_IDS)]
 
 
-def _retrieve(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+def _retrieve(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
     paths = [f"/api/v1/users/{number}/" for number in _drawn(dataset, 1)]
-    return [Ask(path=path, authorization=tokens["admin"]) for path in paths]
+    return [RequestSpec(path=path, authorization=tokens["admin"]) for path in paths]
 
 
-def _list(caller: str, query: str = "") -> Words:
-    def words(_: Dataset, tokens: Tokens) -> list[Ask]:
-        return [Ask(path=f"/api/v1/users/{query}", authorization=tokens[caller])]
+def _list(caller: str, query: str = "") -> RequestFactory:
+    def words(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
+        return [RequestSpec(path=f"/api/v1/users/{query}", authorization=tokens[caller])]
 
     return words
 
 
-def _deep(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+def _deep(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
     number = min(PAGE, dataset.users // 10)
-    return [Ask(path=f"/api/v1/users/?page={number}", authorization=tokens["admin"])]
+    return [RequestSpec(path=f"/api/v1/users/?page={number}", authorization=tokens["admin"])]
 
 
-def _walk(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+def _walk(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
     number = PAGE if dataset.users >= 2 * PAGE * 10 else 1
-    return [Ask(path=f"/api/v1/users/?page={number}", authorization=tokens["admin"])]
+    return [RequestSpec(path=f"/api/v1/users/?page={number}", authorization=tokens["admin"])]
 
 
-def _create(path: str) -> Words:
-    def words(_: Dataset, tokens: Tokens) -> list[Ask]:
+def _create(path: str) -> RequestFactory:
+    def words(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
         person = {
-            "username": f"new{NUMBER}",
-            "email": f"new{NUMBER}@create.example",
+            "username": f"new{NUMBER_PLACEHOLDER}",
+            "email": f"new{NUMBER_PLACEHOLDER}@create.example",
             "password": PASSWORD,
             "first_name": "Nova",
             "last_name": "Newcomer",
@@ -101,56 +101,60 @@ def _create(path: str) -> Words:
             "tenant": MAIN,  # so that no other list grows by them
         }
         body = msgspec.json.encode(person).decode()
-        return [Ask(path=path, method="POST", authorization=tokens["admin"], body=body)]
+        return [RequestSpec(path=path, method="POST", authorization=tokens["admin"], body=body)]
 
     return words
 
 
-def _sign_in(path: str, name: str, content_type: str = "application/json") -> Words:
-    def words(dataset: Dataset, _: Tokens) -> list[Ask]:
-        asks: list[Ask] = []
-        for person in map(dataset.person, _drawn(dataset, 2)[: DRAWN // 5]):
+def _sign_in(path: str, name: str, content_type: str = "application/json") -> RequestFactory:
+    def words(dataset: Dataset, _: Tokens) -> list[RequestSpec]:
+        asks: list[RequestSpec] = []
+        for person in map(dataset.person, _drawn(dataset, 2)[: SAMPLED_IDS // 5]):
             given = person.email if name == "email" else person.username
             body = msgspec.json.encode({name: given, "password": PASSWORD}).decode()
             if "form" in content_type:  # OAuth 2 knows a username alone; here it is the address
                 body = f"username={person.email}&password={PASSWORD}"
             if person.active:
-                asks.append(Ask(path=path, method="POST", body=body, content_type=content_type))
+                asks.append(
+                    RequestSpec(path=path, method="POST", body=body, content_type=content_type)
+                )
         return asks
 
     return words
 
 
-def _vsay(_: Dataset, tokens: Tokens) -> list[Ask]:
-    return [Ask(path="/vsay/users", authorization=tokens["vsay"])]
+def _vsay(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
+    return [RequestSpec(path="/vsay/users", authorization=tokens["vsay"])]
 
 
-def _wekan(_: Dataset, tokens: Tokens) -> list[Ask]:
-    return [Ask(path="/wekan/api/user", authorization=tokens["wekan"])]
+def _wekan(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
+    return [RequestSpec(path="/wekan/api/user", authorization=tokens["wekan"])]
 
 
-def _binacle(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+def _binacle(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
     """Switch inactive people of the big tenant on and off again; nobody else asks for them."""
-    asks: list[Ask] = []
-    for number in range(16, dataset.users + 1, 40)[:DRAWN]:
+    asks: list[RequestSpec] = []
+    for number in range(16, dataset.users + 1, 40)[:SAMPLED_IDS]:
         path = f"/binacle/api/users/{dataset.person(number).email}"
         for status in ("Active", "Inactive"):
             body = f'{{"status":"{status}"}}'
-            asks.append(Ask(path=path, method="PUT", authorization=tokens["binacle"], body=body))
+            asks.append(
+                RequestSpec(path=path, method="PUT", authorization=tokens["binacle"], body=body)
+            )
     return asks
 
 
-def _better_retrieve(dataset: Dataset, tokens: Tokens) -> list[Ask]:
+def _better_retrieve(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
     paths = [f"/api/auth/admin/get-user?id={number}" for number in _drawn(dataset, 1)]
-    return [Ask(path=path, authorization=tokens["admin"]) for path in paths]
+    return [RequestSpec(path=path, authorization=tokens["admin"]) for path in paths]
 
 
-def _better_list(_: Dataset, tokens: Tokens) -> list[Ask]:
+def _better_list(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
     query = f"limit=10&sortBy=name&filterField=tenant&filterValue={BIG}&filterOperator=eq"
-    return [Ask(path=f"/api/auth/admin/list-users?{query}", authorization=tokens["admin"])]
+    return [RequestSpec(path=f"/api/auth/admin/list-users?{query}", authorization=tokens["admin"])]
 
 
-def _by_all(words: Words) -> dict[str, Words]:
+def _by_all(words: RequestFactory) -> dict[str, RequestFactory]:
     return {"ours": words, "django": words, "fastapi": words}
 
 
@@ -161,31 +165,31 @@ SCENARIOS = (
         "retrieve",
         "retrieve, random id, by an administrator",
         {**_by_all(_retrieve), "floor": _retrieve, "better-auth": _better_retrieve},
-        alike=True,
+        compare_answers=True,
     ),
     Scenario(
         "list",
         "list page 1 with count, tenant of half of all users",
         {**_by_all(_list("owner")), "better-auth": _better_list},
-        alike=True,
+        compare_answers=True,
     ),
     Scenario(
         "list-500",
         "list page 1 with count, tenant of 500",
         _by_all(_list("middle owner")),
-        alike=True,
+        compare_answers=True,
     ),
     Scenario(
         "filtered",
         "list filtered by tenant, role and state",
         _by_all(_list("admin", f"?tenant={BIG}&role=subscriber&is_active=true")),
-        alike=True,
+        compare_answers=True,
     ),
     Scenario(
         "search-rare",
         "search of a rare substring (20 hits)",
         _by_all(_list("admin", f"?search={RARE}")),
-        alike=True,
+        compare_answers=True,
     ),
     Scenario(
         "search-common",
@@ -196,7 +200,7 @@ SCENARIOS = (
     ),
     Scenario("list-all", "list page 1 with count, all users", {"ours": _list("admin")}),
     Scenario("page-50000", "page 50,000 by its number", {"ours": _deep}),
-    Scenario("walk", "a step of a walk by next", {"ours": _walk}, follows=True),
+    Scenario("walk", "a step of a walk by next", {"ours": _walk}, follow_next=True),
     Scenario(
         "sign-in",
         "sign-in (accounts)",
@@ -206,9 +210,11 @@ SCENARIOS = (
             "fastapi": _sign_in("/api/v1/auth/login", "username", FORM),
             "better-auth": _sign_in("/api/auth/sign-in/email", "email"),
         },
-        connections=HASHING,
+        connections=HASHING_SCENARIOS,
     ),
-    Scenario("create", "create", _by_all(_create(USERS)), status=201, connections=HASHING),
+    Scenario(
+        "create", "create", _by_all(_create(USERS)), status=201, connections=HASHING_SCENARIOS
+    ),
     Scenario(
         "create-one", "create, one at a time", {"ours": _create(USERS)}, status=201, connections=1
     ),
@@ -226,10 +232,12 @@ def differences(scenario: Scenario, dataset: Dataset, targets: list[Target]) -> 
     answers: dict[str, list[Any]] = {}
     with httpx.Client(timeout=60) as client:
         for target in targets:
-            if target.family not in scenario.words:
+            if target.request_family not in scenario.requests_for:
                 continue
-            asks = scenario.words[target.family](dataset, target.tokens)[:CHECKED]
-            asks = asks if scenario.alike else asks[:1]
+            asks = scenario.requests_for[target.request_family](dataset, target.tokens)[
+                :COMPARED_REQUESTS
+            ]
+            asks = asks if scenario.compare_answers else asks[:1]
             given = [_answer(client, target, ask) for ask in asks]
             wrong = [answer for answer in given if answer[0] != scenario.status]
             found += [f"{scenario.key}: {target.name} answers {answer}" for answer in wrong[:1]]
@@ -240,29 +248,35 @@ def differences(scenario: Scenario, dataset: Dataset, targets: list[Target]) -> 
                     found.append(
                         f"{scenario.key}: {target.name} counts {counts[0]}, not {counts[1]}"
                     )
-            if scenario.alike and target.family != "better-auth":
+            if scenario.compare_answers and target.request_family != "better-auth":
                 answers[target.name] = [body for _, body in given]
     first = next(iter(answers.values()), [])
     for name, bodies in answers.items():
         pairs = [pair for pair in zip(first, bodies, strict=True) if pair[0] != pair[1]]
-        found += [f"{scenario.key}: {name} says {_unlike(its, our)}" for our, its in pairs[:1]]
+        found += [
+            f"{scenario.key}: {name} says {_body_differences(its, our)}" for our, its in pairs[:1]
+        ]
     return found
 
 
-def _unlike(its: dict[str, Any], our: dict[str, Any]) -> str:
+def _body_differences(its: dict[str, Any], our: dict[str, Any]) -> str:
     names = sorted(name for name in its.keys() | our.keys() if its.get(name) != our.get(name))
-    told = (f"{name} {its.get(name)!r:.300}, not {our.get(name)!r:.300}" for name in names)
-    return "; ".join(told)
+    messages = (f"{name} {its.get(name)!r:.300}, not {our.get(name)!r:.300}" for name in names)
+    return "; ".join(messages)
 
 
-def _answer(client: httpx.Client, target: Target, ask: Ask) -> tuple[int, Any]:
+def _answer(client: httpx.Client, target: Target, ask: RequestSpec) -> tuple[int, Any]:
     """Return status and body; links without the address, which is each target's own."""
     headers = {"Authorization": ask.authorization} if ask.authorization else {}
     headers["Content-Type"] = ask.content_type
-    body = ask.body.replace(NUMBER, unique(f"c{next(_checks):04}", 0)) if ask.body else None
+    body = (
+        ask.body.replace(NUMBER_PLACEHOLDER, unique_text(f"c{next(_checks):04}", 0))
+        if ask.body
+        else None
+    )
     answer = client.request(ask.method, target.url + ask.path, headers=headers, content=body)
-    told = answer.content.replace(target.url.encode(), b"")
-    body: Any = msgspec.json.decode(told) if told else None
+    content = answer.content.replace(target.url.encode(), b"")
+    body: Any = msgspec.json.decode(content) if content else None
     if isinstance(body, dict):
         body.update((name, _link(body[name])) for name in ("next", "previous") if name in body)
     return answer.status_code, body

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from tests.support.postgresql import PostgreSQL, with_database
+from tests.support.postgresql import PostgreSQL, url_for_database
 
 VARIABLE = "DRAGOMAN_BENCH_POSTGRESQL"
 PATIENCE_S = 60.0
@@ -27,7 +27,7 @@ class UnreadyError(Exception):
     """A server that did not come up, or what it needs is not to be had; says why."""
 
 
-REST_S = 20.0
+MAX_SETTLE_S = 20.0
 _AT_WORK = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -42,21 +42,21 @@ class Target(msgspec.Struct, frozen=True):
     """
 
     name: str
-    family: str
+    request_family: str
     url: str
     pid: int
     ready_s: float
     tokens: dict[str, str]
 
 
-class Place(msgspec.Struct, frozen=True):
+class FilledDatabase(msgspec.Struct, frozen=True):
     """A filled database and how it is served: ``serve(workers)`` does so for a block's length.
 
     ``filled_s`` is how long it took to load the people, indexes included.
     """
 
     name: str
-    family: str
+    request_family: str
     database: str
     filled_s: float
     serve: Callable[[int], AbstractContextManager[Target]]
@@ -73,7 +73,7 @@ def database(server: PostgreSQL, name: str) -> Generator[str]:
     unique = f"dragoman_bench_{name}_{os.getpid()}"
     asyncio.run(_execute(server.url(), f'CREATE DATABASE "{unique}" TEMPLATE template0'))
     try:
-        yield with_database(server.url(), unique)
+        yield url_for_database(server.url(), unique)
     finally:
         asyncio.run(_execute(server.url(), f'DROP DATABASE "{unique}" WITH (FORCE)'))
 
@@ -93,18 +93,18 @@ async def settle(url: str) -> None:
         await _execute(url, "CHECKPOINT")
 
 
-def rest(url: str) -> None:
+def wait_until_idle(url: str) -> None:
     """Wait until a PostgreSQL works for nobody, at most ``REST_S``.
 
     Who asked a slow target is gone before its last statements have ended: they are not to be
     counted against whoever is measured next.
     """
-    asyncio.run(_rest(url))
+    asyncio.run(_wait_until_idle(url))
 
 
-async def _rest(url: str) -> None:
+async def _wait_until_idle(url: str) -> None:
     connection: Any = await asyncpg.connect(url)
-    end = time.monotonic() + REST_S
+    end = time.monotonic() + MAX_SETTLE_S
     try:
         while await connection.fetchval(_AT_WORK) and time.monotonic() < end:
             await asyncio.sleep(0.05)
@@ -169,7 +169,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def worked(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return how many seconds a process and its children have worked so far; 0 without /proc.
 
     A machine that is shared changes this figure less than it changes times.
@@ -181,17 +181,17 @@ def worked(pid: int) -> float:
     except OSError:
         return 0.0
     own = sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
-    return own + sum(worked(int(child)) for child in children)
+    return own + sum(cpu_seconds(int(child)) for child in children)
 
 
-def memory_of(pid: int, workers: int) -> list[float]:
+def worker_memory_mb(pid: int, workers: int) -> list[float]:
     """Return what the workers of a server hold in memory, in MB (RSS); empty without /proc."""
     held: list[float] = []
     place = Path("/proc") / str(pid)
     try:
         for child in place.joinpath("task", str(pid), "children").read_text().split():
-            told = Path("/proc", child, "status").read_text()
-            line = next(line for line in told.splitlines() if line.startswith("VmRSS:"))
+            status_text = Path("/proc", child, "status").read_text()
+            line = next(line for line in status_text.splitlines() if line.startswith("VmRSS:"))
             held.append(round(int(line.split()[1]) * 1024 / 1e6, 1))
     except (OSError, StopIteration):
         return []

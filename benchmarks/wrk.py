@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks.answers import NUMBER, address_of
-from benchmarks.load import GRACE_S, Measured, Plan
-from tests.support import debian
+from benchmarks.http_codec import NUMBER_PLACEHOLDER, address_of
+from benchmarks.load import GRACE_S, LoadPlan, Measurement
+from tests.support import debian_packages
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dragoman-bench"
 PACKAGES = ("wrk", "libluajit-5.1-2")
@@ -43,18 +43,18 @@ done = function(summary, latency, requests)
     e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
-FAULTS = ("no connection", "read", "write", "status", "no answer")
+FAILURE_NAMES = ("no connection", "read", "write", "status", "no answer")
 
 
 @functools.cache
-def found() -> tuple[str, ...]:
+def wrk_command() -> tuple[str, ...]:
     """Return the command that starts wrk, fetched if need be; empty where it is not to be had."""
     if installed := shutil.which("wrk"):
         return (installed,)
     program = CACHE / "wrk" / "usr" / "bin" / "wrk"
     if not program.exists():
         try:
-            debian.unpack(PACKAGES, CACHE / "wrk")
+            debian_packages.unpack(PACKAGES, CACHE / "wrk")
         except (OSError, subprocess.SubprocessError):
             return ()
     libraries = {str(path.parent) for path in (CACHE / "wrk").rglob("libluajit-*.so.2")}
@@ -66,7 +66,7 @@ def found() -> tuple[str, ...]:
     return command if shown.stdout.startswith(b"wrk ") else ()
 
 
-def measure(plan: Plan) -> Measured:
+def measure(plan: LoadPlan) -> Measurement:
     """Carry out a plan with wrk; it times whole seconds, so a shorter plan takes one.
 
     Its faults of status are answers of 400 and more, refusals among them; that the status is the
@@ -75,32 +75,32 @@ def measure(plan: Plan) -> Measured:
     with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
         asks, script = Path(folder) / "asks", Path(folder) / "script.lua"
         host = "{}:{}".format(*address_of(plan.url))
-        asks.write_text("\n".join(ask.encode(host).hex() for ask in plan.asks))
-        numbered = any(NUMBER in ask.body for ask in plan.asks)
-        text = SCRIPT.replace("ASKS", str(asks)).replace("MARK", NUMBER)
+        asks.write_text("\n".join(ask.encode(host).hex() for ask in plan.requests))
+        numbered = any(NUMBER_PLACEHOLDER in ask.body for ask in plan.requests)
+        text = SCRIPT.replace("ASKS", str(asks)).replace("MARK", NUMBER_PLACEHOLDER)
         text = text.replace("NUMBERED", "true" if numbered else "false")
         warm: dict[str, Any] = {}
         if plan.warm_up:
             script.write_text(text.replace("SALT", f"w{plan.salt[1:]}"))
             warm = _run(plan, script, plan.warm_up)
         script.write_text(text.replace("SALT", plan.salt))
-        told = _run(plan, script, plan.seconds)
-    counted: dict[str, int] = dict(zip(FAULTS, told["failures"], strict=True))
-    return Measured(
-        rate=round((told["requests"] - counted["status"]) / told["us"] * 1e6, 1),
-        median_ms=round(told["median"] / 1000, 2),
-        p99_ms=round(told["p99"] / 1000, 2),
-        requests=told["requests"],
-        answered=told["requests"] + warm.get("requests", 0),
-        failures={fault: number for fault, number in counted.items() if number},
+        output = _run(plan, script, plan.seconds)
+    counted: dict[str, int] = dict(zip(FAILURE_NAMES, output["failures"], strict=True))
+    return Measurement(
+        rate=round((output["requests"] - counted["status"]) / output["us"] * 1e6, 1),
+        median_ms=round(output["median"] / 1000, 2),
+        p99_ms=round(output["p99"] / 1000, 2),
+        requests=output["requests"],
+        answered=output["requests"] + warm.get("requests", 0),
+        failures={name: number for name, number in counted.items() if number},
         refused=0,
         generator_busy=0.0,
     )
 
 
-def _run(plan: Plan, script: Path, seconds: float) -> dict[str, Any]:
+def _run(plan: LoadPlan, script: Path, seconds: float) -> dict[str, Any]:
     whole = max(1, round(seconds))
-    command = [*found(), "-t1", f"-c{plan.connections}", f"-d{whole}s", "-s", str(script)]
+    command = [*wrk_command(), "-t1", f"-c{plan.connections}", f"-d{whole}s", "-s", str(script)]
     url = urlsplit(plan.url)._replace(path="/").geturl()
     options = ["--timeout", f"{GRACE_S:.0f}s", url]
     done = subprocess.run(

@@ -14,14 +14,14 @@ import pytest
 from dragoman.settings import Settings
 from dragoman.web import resource
 from dragoman.web.admission import Admission
-from tests.support import hashes, memory
+from tests.support import hashes, memory_folder
 from tests.support import postgresql as servers
-from tests.support.databases import BACKENDS, Shelf, settings_for
+from tests.support.databases import BACKENDS, DatabaseTemplates, settings_for
 from tests.support.postgresql import PostgreSQL
-from tests.support.running import running
+from tests.support.running_app import running_client
 from tests.support.world import World
 
-SERVER = pytest.StashKey[PostgreSQL]()
+POSTGRESQL_KEY = pytest.StashKey[PostgreSQL]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,23 +29,25 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in BACKENDS:
         config.addinivalue_line("markers", f"{name}: runs on this database")
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
-    config.stash[SERVER] = PostgreSQL(given["postgresql"]) if given else servers.from_environment()
+    config.stash[POSTGRESQL_KEY] = (
+        PostgreSQL(given["postgresql"]) if given else servers.from_environment()
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of pytest-xdist where the PostgreSQL is."""
-    node.workerinput["postgresql"] = node.config.stash[SERVER].url()
+    node.workerinput["postgresql"] = node.config.stash[POSTGRESQL_KEY].url()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop it, where it is ours."""
-    if SERVER in config.stash:
-        config.stash[SERVER].stop()
+    if POSTGRESQL_KEY in config.stash:
+        config.stash[POSTGRESQL_KEY].stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_of_the_caller() -> Iterator[None]:
+def _clean_environment() -> Iterator[None]:
     """Keep the settings of whoever runs the tests out of them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
@@ -57,29 +59,29 @@ def _no_settings_of_the_caller() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_hashes() -> Iterator[None]:
     """Hash cheaply, but where ``real_hashes`` is asked for."""
-    with hashes.cheap():
+    with hashes.cheap_hashes():
         yield
 
 
-class _Shared(Admission):
+class SharedLoopAdmission(Admission):
     """A loop that callers share with the server: what they work would count as its own."""
 
-    def leave(self) -> None:
-        self._gate.leave()
+    def release(self) -> None:
+        self._load_shedder.release()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _callers_on_the_same_loop() -> Iterator[None]:
+def _admission_for_shared_loop() -> Iterator[None]:
     """Within this process requests cost what they cost to begin with, however busy it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resource, "ADMISSION", _Shared())
+        patch.setattr(resource, "ADMISSION", SharedLoopAdmission())
         yield
 
 
 @pytest.fixture(scope="module")
 def real_hashes() -> Iterator[None]:
     """Hash as the product does: for a whole module, as it must where servers run of their own."""
-    with hashes.real():
+    with hashes.real_hashes():
         yield
 
 
@@ -92,16 +94,18 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgresql(pytestconfig: pytest.Config) -> PostgreSQL:
     """The PostgreSQL server of this run; ``url()`` may create databases."""
-    return pytestconfig.stash[SERVER]
+    return pytestconfig.stash[POSTGRESQL_KEY]
 
 
 @pytest.fixture(scope="session")
-def shelf(postgresql: PostgreSQL) -> Iterator[Shelf]:
+def database_templates(postgresql: PostgreSQL) -> Iterator[DatabaseTemplates]:
     """The templates of databases, and copies of them."""
-    with tempfile.TemporaryDirectory(prefix="dragoman-databases-", dir=memory.place()) as folder:
-        shelf = Shelf(Path(folder), postgresql)
-        yield shelf
-        shelf.close()
+    with tempfile.TemporaryDirectory(
+        prefix="dragoman-databases-", dir=memory_folder.temporary_root()
+    ) as folder:
+        templates = DatabaseTemplates(Path(folder), postgresql)
+        yield templates
+        templates.close()
 
 
 @pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in BACKENDS])
@@ -111,23 +115,25 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database(shelf: Shelf, backend: str) -> Iterator[str]:
+def database(database_templates: DatabaseTemplates, backend: str) -> Iterator[str]:
     """The URL of a migrated database with the first superadmin in it and nothing else."""
-    with shelf.empty(backend) as url:
+    with database_templates.empty(backend) as url:
         yield url
 
 
 @pytest.fixture
-def blank_database(shelf: Shelf, backend: str) -> Iterator[str]:
+def blank_database(database_templates: DatabaseTemplates, backend: str) -> Iterator[str]:
     """The URL of a database without tables; on SQLite, of a file that is not there yet."""
-    with shelf.blank(backend) as url:
+    with database_templates.blank(backend) as url:
         yield url
 
 
 @pytest.fixture
-def inhabited(shelf: Shelf, backend: str) -> Iterator[tuple[str, World]]:
+def seeded_database(
+    database_templates: DatabaseTemplates, backend: str
+) -> Iterator[tuple[str, World]]:
     """The URL of a database with the world of ``support/world.py`` in it, and that world."""
-    with shelf.inhabited(backend) as found:
+    with database_templates.seeded(backend) as found:
         yield found
 
 
@@ -140,7 +146,7 @@ def settings(database: str) -> Settings:
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that runs with those settings."""
-    async with running(settings) as client:
+    async with running_client(settings) as client:
         yield client
 
 

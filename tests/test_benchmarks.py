@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import musts, picture, scenarios
-from benchmarks.answers import NUMBER, Ask, Reader, address_of, unique
+from benchmarks import chart, scenarios, targets
 from benchmarks.data import BIG, MIDDLE, RARE, Dataset
-from benchmarks.load import Measured
-from benchmarks.musts import POSTGRESQL, SQLITE, Facts
-from benchmarks.rounds import Conditions, Result
+from benchmarks.http_codec import (
+    NUMBER_PLACEHOLDER,
+    RequestSpec,
+    ResponseReader,
+    address_of,
+    unique_text,
+)
+from benchmarks.load import Measurement
+from benchmarks.repetitions import Conditions, Result
+from benchmarks.targets import POSTGRESQL, SQLITE, Findings
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,12 +64,14 @@ def test_as_many_have_the_rare_name_however_many_there_are(users: int) -> None:
 
 
 def test_a_request_goes_out_whole_and_its_number_keeps_its_length() -> None:
-    ask = Ask(path="/x", method="POST", authorization="Token t", body=f'{{"a":"{NUMBER}"}}')
+    ask = RequestSpec(
+        path="/x", method="POST", authorization="Token t", body=f'{{"a":"{NUMBER_PLACEHOLDER}"}}'
+    )
     head, body = ask.encode("127.0.0.1:1").split(b"\r\n\r\n")
     assert head.startswith(b"POST /x HTTP/1.1\r\n")
     assert b"Authorization: Token t" in head
     assert f"Content-Length: {len(body)}".encode() in head
-    assert len(unique("00001", 7)) == len(NUMBER)
+    assert len(unique_text("00001", 7)) == len(NUMBER_PLACEHOLDER)
 
 
 def test_nobody_on_another_machine_is_asked() -> None:
@@ -81,7 +89,7 @@ def test_nobody_on_another_machine_is_asked() -> None:
 )
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_an_answer_is_whole_with_its_last_byte(answer: bytes, step: int) -> None:
-    reader = Reader(keep=True)
+    reader = ResponseReader(keep=True)
     for _ in range(2):
         parts = [answer[at : at + step] for at in range(0, len(answer), step)]
         whole = [reader.feed(part) for part in parts]
@@ -91,14 +99,14 @@ def test_an_answer_is_whole_with_its_last_byte(answer: bytes, step: int) -> None
 
 def test_a_walk_follows_next() -> None:
     body = b'{"count":3,"next":"http://127.0.0.1:1/u/?after=x&page=2","previous":null}'
-    reader = Reader(keep=True)
+    reader = ResponseReader(keep=True)
     assert reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-    assert reader.following() == "/u/?after=x&page=2"
+    assert reader.next_path() == "/u/?after=x&page=2"
 
 
-def _result(scenario: str, target: str, *rates: float, users: int = 1_000_000) -> Result:
+def make_result(scenario: str, target: str, *rates: float, users: int = 1_000_000) -> Result:
     runs = [
-        Measured(
+        Measurement(
             rate=rate,
             median_ms=2.0,
             p99_ms=9.0,
@@ -111,58 +119,70 @@ def _result(scenario: str, target: str, *rates: float, users: int = 1_000_000) -
         for rate in rates
     ]
     at = Conditions(users=users, workers=2, connections=32)
-    return Result(scenario=scenario, target=target, at=at, runs=runs)
+    return Result(scenario=scenario, target=target, conditions=at, runs=runs)
 
 
 def test_what_must_hold_is_said_of_medians_and_of_nothing_else() -> None:
     results = [
-        _result("retrieve", POSTGRESQL, 9000.0, users=1000),
-        _result("retrieve", POSTGRESQL, 6000.0),
-        _result("retrieve", SQLITE, 500.0),
-        _result("retrieve", "Django REST framework", 200.0),
-        _result("retrieve", "floor: SQLite, direct reads", 1000.0),
+        make_result("retrieve", POSTGRESQL, 9000.0, users=1000),
+        make_result("retrieve", POSTGRESQL, 6000.0),
+        make_result("retrieve", SQLITE, 500.0),
+        make_result("retrieve", "Django REST framework", 200.0),
+        make_result("retrieve", "floor: SQLite, direct reads", 1000.0),
     ]
-    found = {(line.work, line.target): line for line in musts.lines(results, Facts())}
+    found = {
+        (line.description, line.target): line
+        for line in targets.performance_targets(results, Findings())
+    }
     beside = found["retrieve, PostgreSQL / Django REST framework", POSTGRESQL]
-    assert (beside.measured, beside.holds) == (30.0, True)
-    assert found["retrieve, SQLite / floor: SQLite, direct reads", SQLITE].holds is False
+    assert (beside.measured, beside.is_met) == (30.0, True)
+    assert found["retrieve, SQLite / floor: SQLite, direct reads", SQLITE].is_met is False
     growth = found["growth, 1,000 to 1,000,000: retrieve", POSTGRESQL]
-    assert (growth.measured, growth.holds) == (1.5, False)
-    assert found["retrieve, PostgreSQL / fastapi-users", POSTGRESQL].holds is None
+    assert (growth.measured, growth.is_met) == (1.5, False)
+    assert found["retrieve, PostgreSQL / fastapi-users", POSTGRESQL].is_met is None
 
 
 def test_a_machine_that_changes_its_speed_changes_no_ratio() -> None:
     """What the median of each compares was measured at other times: here it would say 8 and 1."""
     results = [
-        _result("retrieve", POSTGRESQL, 9000.0, 4000.0, 2000.0),
-        _result("retrieve", "Django REST framework", 900.0, 500.0, 200.0),
-        _result("retrieve", POSTGRESQL, 9900.0, 4000.0, 4000.0, users=1000),
+        make_result("retrieve", POSTGRESQL, 9000.0, 4000.0, 2000.0),
+        make_result("retrieve", "Django REST framework", 900.0, 500.0, 200.0),
+        make_result("retrieve", POSTGRESQL, 9900.0, 4000.0, 4000.0, users=1000),
     ]
-    found = {(line.work, line.target): line for line in musts.lines(results, Facts())}
+    found = {
+        (line.description, line.target): line
+        for line in targets.performance_targets(results, Findings())
+    }
     assert found["retrieve, PostgreSQL / Django REST framework", POSTGRESQL].measured == 10.0
     assert found["growth, 1,000 to 1,000,000: retrieve", POSTGRESQL].measured == 1.1
 
 
 def test_hashes_are_compared_with_those_of_just_before() -> None:
     """A machine at half its speed hashes half as much, and lets half as many in."""
-    results = [_result("sign-in", POSTGRESQL, 80.0, 36.0), _result("sign-in", SQLITE, 45.0, 90.0)]
-    facts = Facts()
+    results = [
+        make_result("sign-in", POSTGRESQL, 80.0, 36.0),
+        make_result("sign-in", SQLITE, 45.0, 90.0),
+    ]
+    facts = Findings()
     speeds = iter([100.0, 50.0, 40.0, 100.0])
     for own in (POSTGRESQL, SQLITE, POSTGRESQL, SQLITE):
-        facts.hash("retrieve", own, lambda _: 0.0)
-        facts.hash("sign-in", own, lambda _: next(speeds))
-    found = {(line.work, line.target): line for line in musts.lines(results, facts)}
+        facts.measure_hashes("retrieve", own, lambda _: 0.0)
+        facts.measure_hashes("sign-in", own, lambda _: next(speeds))
+    found = {
+        (line.description, line.target): line
+        for line in targets.performance_targets(results, facts)
+    }
     of = "sign-in alone / hash limit of the cores"
     assert found[of, POSTGRESQL].measured == 0.85
     assert found[of, SQLITE].measured == 0.9
 
 
 def test_the_picture_shows_ours_over_theirs() -> None:
-    bars = picture.ratios(
+    bars = chart.ratios(
         [
-            _result("retrieve", POSTGRESQL, 6000.0),
-            _result("retrieve", SQLITE, 500.0),
-            _result("retrieve", "floor: SQLite, direct reads", 1000.0),
+            make_result("retrieve", POSTGRESQL, 6000.0),
+            make_result("retrieve", SQLITE, 500.0),
+            make_result("retrieve", "floor: SQLite, direct reads", 1000.0),
         ]
     )
     assert [(target, ratio) for _, target, ratio, _ in bars] == [(SQLITE, 0.5)]

@@ -28,14 +28,14 @@ from dragoman.settings import PARSERS, SECRETS, Rate, Settings, SettingsError, l
 KEY = bytes(range(200, 232))
 
 
-def one(**given: str) -> Settings:
+def load_settings(**given: str) -> Settings:
     """Load settings of variables written without their prefix."""
     return load({f"DRAGOMAN_{name}": value for name, value in given.items()})
 
 
-def faults(**given: str) -> list[str]:
+def setting_errors(**given: str) -> list[str]:
     with pytest.raises(SettingsError) as told:
-        one(**given)
+        load_settings(**given)
     return told.value.lines
 
 
@@ -58,7 +58,7 @@ class TestDefaults:
         assert settings.trusted_proxies == ()
 
     def test_all_contracts_are_served_by_name(self):
-        assert app.contracts_of(Settings()) == tuple(sorted(dialects.NAMES))
+        assert app.enabled_contracts(Settings()) == tuple(sorted(dialects.NAMES))
 
     def test_what_is_not_ours_is_passed_over(self):
         assert load({"PATH": "/bin", "DRAGOMANX": "1", "HOME": "/x"}) == Settings()
@@ -220,11 +220,11 @@ BAD: list[tuple[str, str]] = [
 class TestVariables:
     @pytest.mark.parametrize(("name", "text", "value"), GOOD, ids=itertools.count())
     def test_what_is_read(self, name: str, text: str, value: Any):
-        assert getattr(one(**{name: text}), name.lower()) == value
+        assert getattr(load_settings(**{name: text}), name.lower()) == value
 
     @pytest.mark.parametrize(("name", "text"), BAD, ids=itertools.count())
     def test_what_is_refused(self, name: str, text: str):
-        (line,) = faults(**{name: text})
+        (line,) = setting_errors(**{name: text})
         assert line.startswith(f"DRAGOMAN_{name}: ")
 
     def test_every_setting_is_tried_here(self):
@@ -232,13 +232,13 @@ class TestVariables:
         assert set(PARSERS) == {field.name for field in msgspec.structs.fields(Settings)}
 
     def test_a_password_keeps_its_white_space_and_even_emptiness(self):
-        assert one(ADMIN_PASSWORD="").admin_password == ""
-        assert one(ADMIN_PASSWORD="\t").admin_password == "\t"
+        assert load_settings(ADMIN_PASSWORD="").admin_password == ""
+        assert load_settings(ADMIN_PASSWORD="\t").admin_password == "\t"
 
 
-class TestFaults:
+class TestErrors:
     def test_all_at_once(self, tmp_path: Path):
-        lines = faults(
+        lines = setting_errors(
             DATABASE="mysql://x",
             ANONYMOUS_RATE="often",
             LOG_LEVEL="loud",
@@ -260,7 +260,7 @@ class TestFaults:
 
     def test_they_hold_no_secret(self):
         secret = "hunter2-hunter2"
-        lines = faults(
+        lines = setting_errors(
             DATABASE=f"mysql://u:{secret}@h/n",
             SECRET_KEY=secret,
             SMTP_URL=f"mail://u:{secret}@h",
@@ -301,7 +301,7 @@ class TestFaults:
         config.write_text(f"{name.lower()} = '{text}'", encoding="utf-8")
         for given in ({name: text}, {"CONFIG": str(config)}):
             with pytest.raises(SettingsError) as told:
-                one(**given)
+                load_settings(**given)
             (line,) = told.value.lines
             assert line.startswith(f"DRAGOMAN_{name}: ")
             assert "heim" not in "".join(traceback.format_exception(told.value))
@@ -320,20 +320,22 @@ class TestFaults:
         ],
     )
     def test_what_only_looks_like_a_service_of_kubernetes(self, variable: str, value: str):
-        assert faults(**{variable: value}) == [f"DRAGOMAN_{variable}: there is no such setting"]
+        assert setting_errors(**{variable: value}) == [
+            f"DRAGOMAN_{variable}: there is no such setting"
+        ]
 
     def test_what_is_wrong_with_a_host_is_said(self):
-        (line,) = faults(HOSTS="wekan.example.com:8080=wekan")
+        (line,) = setting_errors(HOSTS="wekan.example.com:8080=wekan")
         assert "wekan.example.com:8080" in line
         assert "without port" in line
-        (line,) = faults(HOSTS="bücher.example=wekan")
+        (line,) = setting_errors(HOSTS="bücher.example=wekan")
         assert "punycode" in line
-        (line,) = faults(DATABASE="postgresql://a,b,/n")
+        (line,) = setting_errors(DATABASE="postgresql://a,b,/n")
         assert "a host is missing" in line
 
     def test_contracts_that_are_not_there(self):
         with pytest.raises(SettingsError) as told:
-            app.contracts_of(Settings(contracts=("wiwebb", "nope"), hosts={"x.test": "never"}))
+            app.enabled_contracts(Settings(contracts=("wiwebb", "nope"), hosts={"x.test": "never"}))
         assert "nope" in str(told.value)
         assert "never" in str(told.value)
         assert "wiwebb" in str(told.value)
@@ -341,7 +343,7 @@ class TestFaults:
     def test_a_host_of_a_contract_that_is_off(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(dialects, "NAMES", ("other", "wiwebb"))
         with pytest.raises(SettingsError) as told:
-            app.contracts_of(Settings(contracts=("other",), hosts={"x.test": "wiwebb"}))
+            app.enabled_contracts(Settings(contracts=("other",), hosts={"x.test": "wiwebb"}))
         assert "wiwebb" in str(told.value)
 
 
@@ -359,7 +361,7 @@ class TestFiles:
             path = tmp_path / name
             path.write_bytes(text.encode())
             given[f"{name.upper()}_FILE"] = str(path)
-        settings = one(**given)
+        settings = load_settings(**given)
         assert settings.secret_key == KEY
         assert settings.admin_password == " violet Kettle "
         assert settings.smtp_url == "smtp://u:p@mail.example.com"
@@ -369,13 +371,13 @@ class TestFiles:
         path = tmp_path / "password"
         path.write_text("from the file")
         given = {"ADMIN_PASSWORD_FILE": str(path), "ADMIN_PASSWORD": "from the environment"}
-        assert one(**given).admin_password == "from the environment"
+        assert load_settings(**given).admin_password == "from the environment"
 
     @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.write_bytes(b"\xff")])
     def test_a_file_that_cannot_be_read(self, tmp_path: Path, make: Callable[[Path], Any]):
         path = tmp_path / "key"
         make(path)
-        (line,) = faults(SECRET_KEY_FILE=str(path))
+        (line,) = setting_errors(SECRET_KEY_FILE=str(path))
         assert line.startswith("DRAGOMAN_SECRET_KEY_FILE: ")
 
 
@@ -400,7 +402,7 @@ class TestToml:
             [hosts]
             "Wekan.example.com" = "wekan"
         """
-        settings = one(CONFIG=self.toml(tmp_path, text % KEY.hex()))
+        settings = load_settings(CONFIG=self.toml(tmp_path, text % KEY.hex()))
         assert settings == Settings(
             database="sqlite:///x.db",
             secret_key=KEY,
@@ -419,7 +421,7 @@ class TestToml:
         path = tmp_path / "password"
         path.write_text("from the file")
         config = self.toml(tmp_path, 'tenant = "toml"\nadmin_password = "toml"')
-        settings = one(CONFIG=config, TENANT="environment", ADMIN_PASSWORD_FILE=str(path))
+        settings = load_settings(CONFIG=config, TENANT="environment", ADMIN_PASSWORD_FILE=str(path))
         assert (settings.tenant, settings.admin_password) == ("environment", "from the file")
 
     @pytest.mark.parametrize(
@@ -441,16 +443,16 @@ class TestToml:
         ],
     )
     def test_values_of_a_wrong_type(self, tmp_path: Path, text: str):
-        (line,) = faults(CONFIG=self.toml(tmp_path, text))
+        (line,) = setting_errors(CONFIG=self.toml(tmp_path, text))
         assert line.startswith(f"DRAGOMAN_{text.split(maxsplit=1)[0].upper()}: ")
 
     def test_a_key_that_is_no_setting(self, tmp_path: Path):
-        lines = faults(CONFIG=self.toml(tmp_path, 'tennant = "x"\nother = 1'))
+        lines = setting_errors(CONFIG=self.toml(tmp_path, 'tennant = "x"\nother = 1'))
         assert len(lines) == 2
         assert "'tennant'" in lines[0]
 
     def test_what_is_no_toml(self, tmp_path: Path):
-        (line,) = faults(CONFIG=self.toml(tmp_path, "= nonsense"))
+        (line,) = setting_errors(CONFIG=self.toml(tmp_path, "= nonsense"))
         assert line.startswith("DRAGOMAN_CONFIG: ")
 
 
@@ -476,7 +478,7 @@ class TestSecrets:
         assert "hunter2" not in str(told)
 
     def test_a_rate_of_none_reads_as_none(self):
-        assert re.search(r"count=0", repr(one(ANONYMOUS_RATE="off")))
+        assert re.search(r"count=0", repr(load_settings(ANONYMOUS_RATE="off")))
 
 
 class TestKeyFile:
@@ -484,22 +486,22 @@ class TestKeyFile:
         return Settings(database=f"sqlite:///{tmp_path}/dragoman.db")
 
     def test_it_is_made_once_and_for_the_owner_s_eyes(self, tmp_path: Path):
-        first = server_key.with_key(self.settings(tmp_path)).secret_key
+        first = server_key.with_server_key(self.settings(tmp_path)).secret_key
         path = tmp_path / "dragoman.key"
         assert len(first) == 32
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert server_key.with_key(self.settings(tmp_path)).secret_key == first
+        assert server_key.with_server_key(self.settings(tmp_path)).secret_key == first
 
     def test_a_setting_needs_no_file(self, tmp_path: Path):
         given = msgspec.structs.replace(self.settings(tmp_path), secret_key=KEY)
-        assert server_key.with_key(given).secret_key == KEY
+        assert server_key.with_server_key(given).secret_key == KEY
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("text", ["", "00ff", "no hex at all", KEY[:31].hex()])
     def test_a_file_without_a_key_is_a_fault(self, tmp_path: Path, text: str):
         (tmp_path / "dragoman.key").write_text(text)
         with pytest.raises(SettingsError):
-            server_key.with_key(self.settings(tmp_path))
+            server_key.with_server_key(self.settings(tmp_path))
 
     def test_nodes_that_start_at_once_have_the_same_one(self, tmp_path: Path):
         """Whoever finds the file there finds the whole key in it."""
@@ -520,9 +522,9 @@ class TestKeyFile:
         def start(_: int) -> object:
             together.wait()
             try:
-                return server_key.with_key(settings).secret_key
-            except SettingsError as fault:
-                return str(fault)
+                return server_key.with_server_key(settings).secret_key
+            except SettingsError as error:
+                return str(error)
 
         with ThreadPoolExecutor(6) as pool:
             return set(pool.map(start, range(6)))
@@ -531,5 +533,5 @@ class TestKeyFile:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.chdir(tmp_path)
-        server_key.with_key(Settings(database="postgresql://h/n"))
+        server_key.with_server_key(Settings(database="postgresql://h/n"))
         assert os.listdir(tmp_path) == ["dragoman.key"]

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import peers
 from benchmarks.data import ADMIN_ID, OWNER_ID, PASSWORD, Dataset
-from benchmarks.servers import Place, Target, UnreadyError, database, serving
+from benchmarks.servers import FilledDatabase, Target, UnreadyError, database, serving
 from benchmarks.wrk import CACHE
 from dragoman.rules.passwords import hash_password
 from tests.support.postgresql import PostgreSQL
@@ -33,7 +33,7 @@ INDEXES = ('CREATE INDEX user_by_tenant_name ON "user" (tenant, name)',)
 
 
 @contextlib.contextmanager
-def filled(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Place]:
+def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[FilledDatabase]:
     """Fill a database of its own on ``server``; raises UnreadyError without Node or its packages."""
     _install(folder)
     node = str(shutil.which("node"))
@@ -58,7 +58,7 @@ def filled(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Plac
             with serving([node, "server.mjs"], environment | place, folder, port) as (pid, ready_s):
                 yield Target(NAME, "better-auth", address, pid, ready_s, tokens)
 
-        yield Place(NAME, "better-auth", url, took, serve)
+        yield FilledDatabase(NAME, "better-auth", url, took, serve)
 
 
 def _install(folder: Path) -> None:
@@ -87,12 +87,12 @@ def _run(command: list[str], folder: Path, environment: dict[str, str] | None = 
             command, cwd=folder, env=environment, check=True, capture_output=True, text=True,
             timeout=INSTALL_S,
         )  # fmt: skip
-    except subprocess.CalledProcessError as fault:
+    except subprocess.CalledProcessError as error:
         raise UnreadyError(
-            f"{Path(command[0]).name} {command[1]}: {fault.stderr[-1000:]}"
-        ) from fault
-    except subprocess.TimeoutExpired as fault:
-        raise UnreadyError(f"{Path(command[0]).name} {command[1]} takes too long") from fault
+            f"{Path(command[0]).name} {command[1]}: {error.stderr[-1000:]}"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UnreadyError(f"{Path(command[0]).name} {command[1]} takes too long") from error
 
 
 def _tables(dataset: Dataset, keys: dict[str, str]) -> Iterator[peers.Table]:
@@ -115,6 +115,6 @@ def _ids(dataset: Dataset) -> range:
 
 def _users(dataset: Dataset) -> Iterator[tuple[Any, ...]]:
     for p in dataset.people():
-        at = peers.moment(p.created_at)
+        at = peers.timestamp(p.created_at)
         role = "admin" if p.id in CALLERS.values() else "user"
         yield str(p.id), p.username, p.email, True, at, at, role, str(p.tenant_id or "")

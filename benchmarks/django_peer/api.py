@@ -60,8 +60,8 @@ class NewUserSerializer(UserSerializer):
         fields = {name: value for name, value in attrs.items() if name != "password"}
         try:
             password_validation.validate_password(attrs["password"], User(**fields))
-        except ValidationError as fault:
-            raise serializers.ValidationError({"password": fault.messages}) from fault
+        except ValidationError as error:
+            raise serializers.ValidationError({"password": error.messages}) from error
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> User:
@@ -72,7 +72,7 @@ class NewUserSerializer(UserSerializer):
         return user
 
 
-class Pages(pagination.PageNumberPagination):
+class UserPagination(pagination.PageNumberPagination):
     """Ten a page, up to a hundred on request."""
 
     page_size = 10
@@ -80,7 +80,7 @@ class Pages(pagination.PageNumberPagination):
     max_page_size = 100
 
 
-class MayLookAtUsers(permissions.IsAuthenticated):
+class CanViewUsers(permissions.IsAuthenticated):
     """Subscribers list nobody; whom the others see, the query set says."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
@@ -93,7 +93,7 @@ class MayLookAtUsers(permissions.IsAuthenticated):
         return view.action != "list" or role != Role.SUBSCRIBER
 
 
-class Choices(serializers.Serializer):
+class UserFilterForm(serializers.Serializer):
     """The list's filters."""
 
     role = serializers.ChoiceField(Role.choices, required=False)
@@ -101,7 +101,7 @@ class Choices(serializers.Serializer):
     is_active = serializers.BooleanField(required=False)
 
 
-class ChoiceFilter(filters.BaseFilterBackend):
+class UserFilterBackend(filters.BaseFilterBackend):
     """`?role=…&tenant=…&is_active=…`."""
 
     def filter_queryset(self, request: Any, queryset: QuerySet, view: Any) -> QuerySet:
@@ -109,7 +109,7 @@ class ChoiceFilter(filters.BaseFilterBackend):
         given = request.query_params.dict()
         if not given.keys() & {"role", "tenant", "is_active"}:
             return queryset
-        choices = Choices(data=given)
+        choices = UserFilterForm(data=given)
         choices.is_valid(raise_exception=True)
         return queryset.filter(**choices.validated_data)
 
@@ -117,9 +117,9 @@ class ChoiceFilter(filters.BaseFilterBackend):
 class UserViewSet(mixins.CreateModelMixin, viewsets.ReadOnlyModelViewSet):
     """GET and POST /users/, GET /users/{id}/."""
 
-    permission_classes = (MayLookAtUsers,)
-    pagination_class = Pages
-    filter_backends = (ChoiceFilter, filters.SearchFilter, filters.OrderingFilter)
+    permission_classes = (CanViewUsers,)
+    pagination_class = UserPagination
+    filter_backends = (UserFilterBackend, filters.SearchFilter, filters.OrderingFilter)
     search_fields = ("username", "email", "first_name", "last_name")
     ordering_fields = (
         "id", "username", "email", "first_name", "last_name", "role", "date_joined", "last_login",

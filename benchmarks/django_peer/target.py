@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks import peers
 from benchmarks.data import ADMIN_ID, MIDDLE_OWNER_ID, OWNER_ID, PASSWORD, Dataset
-from benchmarks.servers import Place, Target, database, serving
-from dragoman.dialects.wiwebb.schemas import WORDS
+from benchmarks.servers import FilledDatabase, Target, database, serving
+from dragoman.dialects.wiwebb.schemas import ROLE_NAMES
 from dragoman.rules.passwords import hash_password
 from tests.support.postgresql import PostgreSQL
 from tests.support.server import free_port
@@ -45,7 +45,7 @@ INDEXES = (
 
 
 @contextlib.contextmanager
-def filled(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Place]:
+def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[FilledDatabase]:
     """Fill a database of its own on ``server``."""
     with database(server, "django") as url:
         environment = {
@@ -74,7 +74,7 @@ def filled(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Plac
             with serving(command, environment, folder, port) as (pid, ready_s):
                 yield Target(NAME, "django", f"http://127.0.0.1:{port}", pid, ready_s, tokens)
 
-        yield Place(NAME, "django", url, took, serve)
+        yield FilledDatabase(NAME, "django", url, took, serve)
 
 
 def _tables(dataset: Dataset, keys: dict[str, str]) -> Iterator[peers.Table]:
@@ -89,7 +89,7 @@ def _users(dataset: Dataset) -> Iterator[tuple[Any, ...]]:
     encoded = "argon2" + hash_password(PASSWORD)
     for p in dataset.people():
         yield (
-            p.id, p.tenant_id, WORDS[p.role], p.username, p.email, p.first_name, p.last_name,
+            p.id, p.tenant_id, ROLE_NAMES[p.role], p.username, p.email, p.first_name, p.last_name,
             p.phone, p.bio, p.url, p.company, p.location, encoded, p.active,
-            peers.moment(p.created_at), peers.moment_or_none(p.last_login_at),
+            peers.timestamp(p.created_at), peers.timestamp_or_none(p.last_login_at),
         )  # fmt: skip

@@ -29,11 +29,11 @@ from benchmarks.fastapi_peer.models import AccessToken, User, session
 
 # The directory's parameters: 19 MiB, two passes, one lane.
 HASHES = PasswordHelper(PasswordHash((Argon2Hasher(2, 19 * 1024, 1),)))
-OF_PLATFORM = {"superadmin", "admin"}
+PLATFORM_ROLES = {"superadmin", "admin"}
 Role = Literal["superadmin", "admin", "tenant_owner", "subscriber"]
 
 
-class Managed(IntegerIDMixin, BaseUserManager[User, int]):
+class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
     """What the library asks for: how users are made and signed in."""
 
     async def on_after_login(
@@ -43,9 +43,9 @@ class Managed(IntegerIDMixin, BaseUserManager[User, int]):
         await self.user_db.update(user, {"last_login": datetime.now(UTC)})
 
 
-async def managed(own: AsyncSession = Depends(session)) -> AsyncGenerator[Managed]:
+async def user_manager(own: AsyncSession = Depends(session)) -> AsyncGenerator[UserManager]:
     """Give a request the users."""
-    yield Managed(SQLAlchemyUserDatabase(own, User), HASHES)
+    yield UserManager(SQLAlchemyUserDatabase(own, User), HASHES)
 
 
 def strategy(own: AsyncSession = Depends(session)) -> DatabaseStrategy[User, int, AccessToken]:
@@ -54,11 +54,11 @@ def strategy(own: AsyncSession = Depends(session)) -> DatabaseStrategy[User, int
 
 
 bearer = AuthenticationBackend("bearer", BearerTransport("api/v1/auth/login"), strategy)
-users = FastAPIUsers[User, int](managed, [bearer])
+users = FastAPIUsers[User, int](user_manager, [bearer])
 current = users.current_user(active=True)
 
 
-class Shown(BaseModel):
+class UserRead(BaseModel):
     """The sixteen fields, in the contract's order."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -81,7 +81,7 @@ class Shown(BaseModel):
     last_login: datetime | None
 
 
-class New(schemas.BaseUserCreate):
+class UserCreate(schemas.BaseUserCreate):
     """What a user is made from."""
 
     username: str
@@ -91,13 +91,13 @@ class New(schemas.BaseUserCreate):
     tenant_id: int | None = Field(default=None, validation_alias="tenant")
 
 
-class Listed(BaseModel):
+class UserPage(BaseModel):
     """A page."""
 
     count: int
     next: str | None
     previous: str | None
-    results: list[Shown]
+    results: list[UserRead]
 
 
 app = FastAPI(openapi_url=None)
@@ -110,17 +110,17 @@ async def ready() -> str:
     return "ready"
 
 
-def _reach(caller: User) -> list[ColumnElement[bool]]:
+def _visible_users(caller: User) -> list[ColumnElement[bool]]:
     """Return whom a caller sees: all, the own tenant, or nobody but itself."""
-    if caller.role in OF_PLATFORM:
+    if caller.role in PLATFORM_ROLES:
         return []
     if caller.role == "tenant_owner":
         return [User.tenant_id == caller.tenant_id]
     return [User.id == caller.id]
 
 
-@app.get("/api/v1/users/", response_model=Listed)
-async def listing(
+@app.get("/api/v1/users/", response_model=UserPage)
+async def list_users(
     request: Request,
     page: int = 1,
     page_size: int = 10,
@@ -135,7 +135,7 @@ async def listing(
     if caller.role == "subscriber":
         raise HTTPException(403)
     size = min(page_size, 100)
-    where = _reach(caller)
+    where = _visible_users(caller)
     if role is not None:
         where.append(User.role == role)
     if tenant is not None:
@@ -163,27 +163,27 @@ async def listing(
     }
 
 
-@app.get("/api/v1/users/{user_id}/", response_model=Shown)
+@app.get("/api/v1/users/{user_id}/", response_model=UserRead)
 async def retrieve(
     user_id: int, caller: User = Depends(current), own: AsyncSession = Depends(session)
 ) -> User:
     """Show one user within the caller's reach."""
-    wanted = select(User).where(User.id == user_id, *_reach(caller))
+    wanted = select(User).where(User.id == user_id, *_visible_users(caller))
     user = await own.scalar(wanted.options(joinedload(User.home)))
     if user is None:
         raise HTTPException(404)
     return user
 
 
-@app.post("/api/v1/users/", response_model=Shown, status_code=201)
+@app.post("/api/v1/users/", response_model=UserRead, status_code=201)
 async def create(
-    new: New,
+    new: UserCreate,
     caller: User = Depends(current),
-    making: Managed = Depends(managed),
+    making: UserManager = Depends(user_manager),
     own: AsyncSession = Depends(session),
 ) -> User:
     """Make a user, by an administrator of the platform."""
-    if caller.role not in OF_PLATFORM:
+    if caller.role not in PLATFORM_ROLES:
         raise HTTPException(403)
     user = await making.create(new)
     await own.refresh(user, ["home"])

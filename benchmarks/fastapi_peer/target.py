@@ -17,9 +17,9 @@ from typing import Any
 
 from benchmarks import peers
 from benchmarks.data import ADMIN_ID, MIDDLE_OWNER_ID, OWNER_ID, PASSWORD, Dataset
-from benchmarks.servers import Place, Target, UnreadyError, database, serving
+from benchmarks.servers import FilledDatabase, Target, UnreadyError, database, serving
 from benchmarks.wrk import CACHE
-from dragoman.dialects.wiwebb.schemas import WORDS
+from dragoman.dialects.wiwebb.schemas import ROLE_NAMES
 from dragoman.rules.passwords import hash_password
 from tests.support.postgresql import PostgreSQL
 from tests.support.server import free_port
@@ -47,7 +47,7 @@ INDEXES = (
 
 
 @contextlib.contextmanager
-def filled(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Place]:
+def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[FilledDatabase]:
     """Fill a database of its own on ``server``; raises UnreadyError without the libraries."""
     python = str(_environment() / "bin" / "python")
     with database(server, "fastapi") as url:
@@ -71,7 +71,7 @@ def filled(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[Plac
             with serving(command, environment, folder, port) as (pid, ready_s):
                 yield Target(NAME, "fastapi", f"http://127.0.0.1:{port}", pid, ready_s, tokens)
 
-        yield Place(NAME, "fastapi", url, took, serve)
+        yield FilledDatabase(NAME, "fastapi", url, took, serve)
 
 
 def _environment() -> Path:
@@ -88,10 +88,10 @@ def _environment() -> Path:
              "--require-hashes", "-r", str(LOCK)],
         ):  # fmt: skip
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_S)
-    except subprocess.CalledProcessError as fault:
-        raise UnreadyError(f"its libraries cannot be installed\n{fault.stderr[-1000:]}") from fault
-    except subprocess.TimeoutExpired as fault:
-        raise UnreadyError("its libraries take too long to install") from fault
+    except subprocess.CalledProcessError as error:
+        raise UnreadyError(f"its libraries cannot be installed\n{error.stderr[-1000:]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise UnreadyError("its libraries take too long to install") from error
     (place / "made").touch()
     return place
 
@@ -109,7 +109,7 @@ def _users(dataset: Dataset) -> Iterator[tuple[Any, ...]]:
     encoded = hash_password(PASSWORD)
     for p in dataset.people():
         yield (
-            p.id, p.tenant_id, WORDS[p.role], p.username, p.email, p.first_name, p.last_name,
+            p.id, p.tenant_id, ROLE_NAMES[p.role], p.username, p.email, p.first_name, p.last_name,
             p.phone, p.bio, p.url, p.company, p.location, encoded, p.active, False, True,
-            peers.moment(p.created_at), peers.moment_or_none(p.last_login_at),
+            peers.timestamp(p.created_at), peers.timestamp_or_none(p.last_login_at),
         )  # fmt: skip

@@ -18,19 +18,19 @@ from starlette.routing import Route
 from dragoman import dialects
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
-from dragoman.dispatch import Door, Served
+from dragoman.dispatch import ContractDispatcher, MountedContract
 from dragoman.jobs import background, bootstrap
-from dragoman.jobs.bootstrap import Welcome
-from dragoman.rules.credentials import Kind
+from dragoman.jobs.bootstrap import FirstAdmin
+from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unavailable
-from dragoman.server_key import with_key
+from dragoman.server_key import with_server_key
 from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate
 from dragoman.store.transaction import Driver
 from dragoman.web import health, jwks, logs
-from dragoman.web.responses import Completed
+from dragoman.web.responses import SecurityHeadersMiddleware
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+RequestHandler = Callable[[Request], Awaitable[Response]]
 
 
 def driver_for(settings: Settings) -> Driver:
@@ -45,102 +45,104 @@ def driver_for(settings: Settings) -> Driver:
     return PostgresDriver(settings.database)
 
 
-def contracts_of(settings: Settings) -> tuple[str, ...]:
+def enabled_contracts(settings: Settings) -> tuple[str, ...]:
     """Return the contracts to serve, in order; raises SettingsError for one that is not there."""
     names = settings.contracts or dialects.NAMES
     wanted = {*names, *settings.hosts.values()}
-    missing = sorted(wanted - set(dialects.NAMES))
-    if missing:
-        known = ", ".join(dialects.NAMES)
-        raise SettingsError([f"no such contract: {', '.join(missing)} (there are: {known})"])
-    hidden = sorted(set(settings.hosts.values()) - set(names))
-    if hidden:
-        raise SettingsError([f"DRAGOMAN_HOSTS names contracts that are off: {', '.join(hidden)}"])
+    unknown = sorted(wanted - set(dialects.NAMES))
+    if unknown:
+        available = ", ".join(dialects.NAMES)
+        raise SettingsError([f"no such contract: {', '.join(unknown)} (there are: {available})"])
+    disabled = sorted(set(settings.hosts.values()) - set(names))
+    if disabled:
+        raise SettingsError([f"DRAGOMAN_HOSTS names contracts that are off: {', '.join(disabled)}"])
     return tuple(names)
 
 
-def kind_of(name: str) -> Kind:
+def credential_format(contract_name: str) -> CredentialFormat:
     """Return how a served contract's credentials look."""
-    return dialects.load(name).CONTRACT.kind
+    return dialects.load(contract_name).CONTRACT.credential_format
 
 
-async def prepare(settings: Settings) -> Welcome | None:
+async def migrate_and_bootstrap(settings: Settings) -> FirstAdmin | None:
     """Migrate the database and bring an empty one to life; returns a new first superadmin."""
-    settings = with_key(settings)
-    contracts_of(settings)
+    settings = with_server_key(settings)
+    enabled_contracts(settings)
     await migrate.upgrade(settings.database)
-    async with opened(settings) as directory:
-        return await bootstrap.prepare(directory)
+    async with open_directory(settings) as directory:
+        return await bootstrap.bootstrap(directory)
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncGenerator[Directory]:
+async def open_directory(settings: Settings) -> AsyncGenerator[Directory]:
     """Open a directory for a while (the command line, the first start)."""
-    settings = with_key(settings)
+    settings = with_server_key(settings)
     driver = driver_for(settings)
     await driver.open()
     directory = Directory(driver, settings)
     try:
         yield directory
     finally:
-        directory.hashing.close()
+        directory.password_hasher.close()
         await driver.close()
 
 
-def create(settings: Settings | None = None, *, workers: int = 1) -> Door:
+def create(settings: Settings | None = None, *, workers: int = 1) -> ContractDispatcher:
     """Return the whole service as one ASGI application; its life cycle opens the database.
 
     It begins without a database that cannot serve now, and answers 503 until that can.
     Raises SettingsError.
     """
-    settings = with_key(settings or load())
+    settings = with_server_key(settings or load())
     logs.configure(settings.log_level)
     driver = driver_for(settings)
     directory = Directory(driver, settings, workers=workers)
 
     @contextlib.asynccontextmanager
-    async def life(_: Starlette) -> AsyncGenerator[None]:
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         try:
             await driver.open()
         except Unavailable:  # it was there before: whoever began then is answering 503 as well
             logs.log.warning("database_away")
-        chores = asyncio.create_task(background.run(directory))
+        background_task = asyncio.create_task(background.run(directory))
         try:
             yield
         finally:
-            chores.cancel()
+            background_task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await chores
-            await background.finish(directory)
-            directory.hashing.close()
+                await background_task
+            await background.flush(directory)
+            directory.password_hasher.close()
             await driver.close()
 
-    served: dict[str, Served] = {}
-    for name in contracts_of(settings):
+    mounted: dict[str, MountedContract] = {}
+    for name in enabled_contracts(settings):
         dialect: Any = dialects.load(name)
         app = dialect.build(directory)
         scheme = dialect.CONTRACT.scheme
-        served[name] = Served(app, dialect.DOCUMENTED, scheme, app.ways)
-    routes = [*health.routes(directory, migrate.HEAD), *jwks.routes(directory)]
-    own = Starlette(
-        routes=[*routes, Route("/", _index(settings, served))],
-        exception_handlers={HTTPException: _refuse},
-        middleware=[Middleware(Completed)],
-        lifespan=life,
+        mounted[name] = MountedContract(app, dialect.DOCUMENTED, scheme, app.route_infos)
+    routes = [*health.routes(directory, migrate.HEAD_REVISION), *jwks.routes(directory)]
+    shared_app = Starlette(
+        routes=[*routes, Route("/", _index_endpoint(settings, mounted))],
+        exception_handlers={HTTPException: _handle_http_exception},
+        middleware=[Middleware(SecurityHeadersMiddleware)],
+        lifespan=lifespan,
     )
-    own.router.redirect_slashes = False
-    return Door(own, served, settings.hosts, partial(tokens.issuer, directory))
+    shared_app.router.redirect_slashes = False
+    return ContractDispatcher(
+        shared_app, mounted, settings.hosts, partial(tokens.issuing_contract, directory)
+    )
 
 
-def _index(settings: Settings, served: Mapping[str, Served]) -> Endpoint:
-    bases = {name: f"{settings.public_url}/{name}/" for name in served}
+def _index_endpoint(settings: Settings, mounted: Mapping[str, MountedContract]) -> RequestHandler:
+    base_urls = {name: f"{settings.public_url}/{name}/" for name in mounted}
 
     async def index(_: Request) -> Response:
-        return JSONResponse({"name": "Dragoman", "contracts": bases})
+        return JSONResponse({"name": "Dragoman", "contracts": base_urls})
 
     return index
 
 
-async def _refuse(_: Request, fault: Exception) -> Response:
-    assert isinstance(fault, HTTPException)
-    return JSONResponse({"error": fault.detail}, fault.status_code, fault.headers)
+async def _handle_http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)

@@ -12,35 +12,35 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
 from dragoman.web import headers
-from dragoman.web.responses import complete
-from dragoman.web.routing import Way
+from dragoman.web.responses import add_security_headers
+from dragoman.web.routing import RouteInfo
 
-OWN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
+SHARED_PATHS = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """What a host of a single contract serves besides it."""
-ALMOST = frozenset({b"content_length", b"transfer_encoding"})
+SMUGGLING_HEADERS = frozenset({b"content_length", b"transfer_encoding"})
 """Some servers take an underscore for a hyphen."""
-NOWHERE = "/:"
+UNDOCUMENTED_PATH = "/:"
 """A path that no contract documents: it is answered with the contract's own 404."""
 
 
-class Served(msgspec.Struct, frozen=True):
+class MountedContract(msgspec.Struct, frozen=True):
     """A contract's application, the paths that its document names, and what answers them.
 
     ``scheme`` is the word before its credentials.
     """
 
     app: Any
-    documented: re.Pattern[str]
+    documented_paths: re.Pattern[str]
     scheme: str = ""
-    ways: tuple[Way, ...] = ()
+    routes: tuple[RouteInfo, ...] = ()
 
-    def way(self, path: str) -> Way | None:
+    def find_route(self, path: str) -> RouteInfo | None:
         """Return what answers a path, with or without its trailing slash; None: nothing."""
-        bare = path.rstrip("/") or "/"
-        return next((way for way in self.ways if way.pattern.match(bare)), None)
+        bare_path = path.rstrip("/") or "/"
+        return next((route for route in self.routes if route.pattern.match(bare_path)), None)
 
 
-class Door:
+class ContractDispatcher:
     """The first thing a request meets.
 
     Args:
@@ -52,87 +52,91 @@ class Door:
 
     def __init__(
         self,
-        own: ASGIApp,
-        contracts: Mapping[str, Served],
+        shared_app: ASGIApp,
+        contracts: Mapping[str, MountedContract],
         hosts: Mapping[str, str],
-        issuer: Callable[[str], Awaitable[str]],
+        find_issuer: Callable[[str], Awaitable[str]],
     ) -> None:
-        self._own = own
+        self._shared_app = shared_app
         self._contracts = contracts
-        self._documenting = [(name, it.documented.match) for name, it in contracts.items()]
+        self._path_matchers = [
+            (name, contract.documented_paths.match) for name, contract in contracts.items()
+        ]
         self._hosts = hosts
-        self._issuer = issuer
+        self._find_issuer = find_issuer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request to whoever answers it."""
         if scope["type"] != "http":
-            await self._own(scope, receive, send)
+            await self._shared_app(scope, receive, send)
             return
-        if ambiguous(scope):
-            refusal = Response(None, 400, {"Connection": "close"})
-            complete(refusal.raw_headers)
-            await refusal(scope, receive, send)
+        if has_ambiguous_framing(scope):
+            response = Response(None, 400, {"Connection": "close"})
+            add_security_headers(response.raw_headers)
+            await response(scope, receive, send)
             return
         path: str = scope["path"]
         if not path.startswith("/"):  # OPTIONS *: no path of anybody's
-            path = NOWHERE
+            path = UNDOCUMENTED_PATH
             scope = {**scope, "path": path}
-        if self._hosts and (name := self._hosts.get(_host_of(scope))) is not None:
-            app, scope = self._by_host(self._contracts[name], scope)
+        if self._hosts and (name := self._hosts.get(_host_name(scope))) is not None:
+            app, scope = self._route_by_host(self._contracts[name], scope)
         else:
             prefix = path[1:].partition("/")[0]
-            served = self._contracts.get(prefix)
-            if served is not None:
+            mounted = self._contracts.get(prefix)
+            if mounted is not None:
                 path += "/" if path == f"/{prefix}" else ""
-                app, scope = served.app, {**scope, "path": path, "root_path": f"/{prefix}"}
+                app, scope = mounted.app, {**scope, "path": path, "root_path": f"/{prefix}"}
             else:
-                found = [name for name, match in self._documenting if match(path)]
-                if len(found) > 1:
-                    app = await self._at_root(scope, path, found)
+                candidates = [name for name, match in self._path_matchers if match(path)]
+                if len(candidates) > 1:
+                    app = await self._route_at_root(scope, path, candidates)
                 else:
-                    app = self._contracts[found[0]].app if found else self._own
+                    app = self._contracts[candidates[0]].app if candidates else self._shared_app
         await app(scope, receive, send)
 
-    def _by_host(self, served: Served, scope: Scope) -> tuple[ASGIApp, Scope]:
+    def _route_by_host(self, mounted: MountedContract, scope: Scope) -> tuple[ASGIApp, Scope]:
         path = scope["path"]
-        if path in OWN:
-            return self._own, scope
-        if served.documented.match(path) is None:
-            scope = {**scope, "path": NOWHERE}
-        return served.app, scope
+        if path in SHARED_PATHS:
+            return self._shared_app, scope
+        if mounted.documented_paths.match(path) is None:
+            scope = {**scope, "path": UNDOCUMENTED_PATH}
+        return mounted.app, scope
 
-    async def _at_root(self, scope: Scope, path: str, found: Sequence[str]) -> ASGIApp:
+    async def _route_at_root(self, scope: Scope, path: str, candidates: Sequence[str]) -> ASGIApp:
         """Return who answers a path that several document: whoever issued the credential.
 
         Where no valid one is presented, the first in the order of the settings that documents
         path and method (decision 13). A path that one contract writes out is
         no other's parameter.
         """
-        ways = {name: way for name in found if (way := self._contracts[name].way(path))}
-        if any(way.literal for way in ways.values()):
-            ways = {name: way for name, way in ways.items() if way.literal}
-        if len(ways) > 1 and (issuer := await self._issuer_of(scope, ways)):
+        routes = {
+            name: route for name in candidates if (route := self._contracts[name].find_route(path))
+        }
+        if any(route.literal for route in routes.values()):
+            routes = {name: route for name, route in routes.items() if route.literal}
+        if len(routes) > 1 and (issuer := await self._issuer_for(scope, routes)):
             return self._contracts[issuer].app
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        by_method = (name for name, way in ways.items() if method in way.methods)
-        return self._contracts[next(by_method, next(iter(ways), found[0]))].app
+        by_method = (name for name, route in routes.items() if method in route.methods)
+        return self._contracts[next(by_method, next(iter(routes), candidates[0]))].app
 
-    async def _issuer_of(self, scope: Scope, ways: Mapping[str, Way]) -> str:
-        given = headers.values(scope, b"authorization")
-        words = given[0].split() if len(given) == 1 else []
-        if len(words) != 2:
+    async def _issuer_for(self, scope: Scope, routes: Mapping[str, RouteInfo]) -> str:
+        header_values = headers.getlist(scope, b"authorization")
+        parts = header_values[0].split() if len(header_values) == 1 else []
+        if len(parts) != 2:
             return ""
-        schemes = {name: self._contracts[name].scheme.lower() for name in ways}
-        if words[0].lower() not in schemes.values():
+        schemes = {name: self._contracts[name].scheme.lower() for name in routes}
+        if parts[0].lower() not in schemes.values():
             return ""
         try:
-            issuer = await self._issuer(words[1])
+            issuer = await self._find_issuer(parts[1])
         except Unavailable:  # whoever answers meets it again, and says so
             return ""
-        return issuer if schemes.get(issuer) == words[0].lower() else ""
+        return issuer if schemes.get(issuer) == parts[0].lower() else ""
 
 
-def ambiguous(scope: Scope) -> bool:
+def has_ambiguous_framing(scope: Scope) -> bool:
     """Say whether another server could read this message as another one (RFC 9112, 11.2).
 
     It could where a coding of transfer is not ``chunked``, once, and where a header is named
@@ -141,23 +145,23 @@ def ambiguous(scope: Scope) -> bool:
     refuse. Of a length beside chunks nothing is left for us to see, whichever comes first: Granian
     drops the length, reads the chunks, and closes the connection after the answer (6.3).
     """
-    hosts = codings = 0
+    hosts = transfer_encodings = 0
     for name, value in scope["headers"]:
         if name == b"host":
             hosts += 1
         elif name == b"transfer-encoding":
-            codings += 1
+            transfer_encodings += 1
             if value.lower() != b"chunked":
                 return True
-        elif name in ALMOST:
+        elif name in SMUGGLING_HEADERS:
             return True
-    return hosts > 1 or codings > 1 or scope["method"] == "CONNECT"
+    return hosts > 1 or transfer_encodings > 1 or scope["method"] == "CONNECT"
 
 
-def _host_of(scope: Scope) -> str:
+def _host_name(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"host":
             host = value.decode("latin-1").lower()
-            bare, closed, _ = host.partition("]")
-            return bare + closed if closed else host.partition(":")[0].removesuffix(".")
+            before_bracket, bracket, _ = host.partition("]")
+            return before_bracket + bracket if bracket else host.partition(":")[0].removesuffix(".")
     return ""

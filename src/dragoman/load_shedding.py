@@ -11,13 +11,13 @@ from dragoman.rules.errors import Unavailable
 
 TARGET_S = 0.2
 """A queue that is longer than this for long is a standing one: more work comes than can be done."""
-PATIENCE_S = 1.0
+INTERVAL_S = 1.0
 """For so long a burst may be."""
-MANY, LATELY = 0.1, 0.01
+OVERLOAD_REJECTION_RATIO, REJECTION_SMOOTHING = 0.1, 0.01
 """Such a share of those who come is many; how much each of them counts in it."""
 
 
-class Gate:
+class LoadShedder:
     """Counts who waits for one of a few places, and says when it is better to come back.
 
     A burst is taken in whatever it lasts, up to ``longest_s`` of work. A queue that stands above
@@ -38,76 +38,82 @@ class Gate:
 
     def __init__(
         self,
-        what: str,
-        places: int,
+        resource: str,
+        capacity: int,
         *,
-        longest_s: float,
-        cost_s: float,
+        max_wait_s: float,
+        service_time_s: float,
         target_s: float = TARGET_S,
-        patience_s: float = PATIENCE_S,
-        held_s: float | None = None,
+        interval_s: float = INTERVAL_S,
+        overload_target_s: float | None = None,
     ) -> None:
-        self._what = what
-        self._places = places
-        self._longest_s = longest_s
+        self._resource = resource
+        self._capacity = capacity
+        self._max_wait_s = max_wait_s
         self._target_s = target_s
-        self._patience_s = patience_s
-        self._held_s = target_s if held_s is None else held_s
-        self._cost_s = cost_s
-        self._long_since = 0.0
-        self._stands = False
-        self._refused_at = 0.0
-        self._refused = 0.0
+        self._interval_s = interval_s
+        self._overload_target_s = target_s if overload_target_s is None else overload_target_s
+        self._service_time_s = service_time_s
+        self._above_target_since = 0.0
+        self._shedding = False
+        self._last_rejected_at = 0.0
+        self._rejection_ratio = 0.0
         """The share of those refused among the last who came."""
-        self.inside = 0
+        self.in_use = 0
         """How many wait or are being served."""
 
-    def enter(self, aside: int = 0) -> None:
+    def acquire(self, excluded: int = 0) -> None:
         """Be counted from now on; raises Unavailable where it should not begin.
 
         ``aside`` is how many of those inside wait for something else.
         """
-        self.look(aside)
-        self.inside += 1
+        self.check(excluded)
+        self.in_use += 1
 
-    def look(self, aside: int = 0) -> None:
+    def check(self, excluded: int = 0) -> None:
         """Raise what ``enter`` would raise, before anything is done that it would make useless."""
-        before = self.inside - aside
-        waiting_s = max(0, before - self._places + 1) * self._cost_s / self._places
-        refused = waiting_s > self._bound_s(before, waiting_s)
-        self._refused += LATELY * (refused - self._refused)
-        if refused:
-            self._refused_at = time.monotonic()
-            raise Unavailable(self._what, retry_after=max(1, math.ceil(waiting_s)))
+        in_queue = self.in_use - excluded
+        estimated_wait_s = (
+            max(0, in_queue - self._capacity + 1) * self._service_time_s / self._capacity
+        )
+        rejected = estimated_wait_s > self._limit_s(in_queue, estimated_wait_s)
+        self._rejection_ratio += REJECTION_SMOOTHING * (rejected - self._rejection_ratio)
+        if rejected:
+            self._last_rejected_at = time.monotonic()
+            raise Unavailable(self._resource, retry_after=max(1, math.ceil(estimated_wait_s)))
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Be counted no longer."""
-        self.inside -= 1
+        self.in_use -= 1
 
     @contextlib.contextmanager
-    def entered(self) -> Generator[None]:
+    def slot(self) -> Generator[None]:
         """Be counted for the length of a block; raises what ``enter`` raises."""
-        self.enter()
+        self.acquire()
         try:
             yield
         finally:
-            self.leave()
+            self.release()
 
-    def _bound_s(self, before: int, waiting_s: float) -> float:
-        if before < self._places or (
-            self._stands and time.monotonic() - self._refused_at > self._patience_s
+    def _limit_s(self, in_queue: int, estimated_wait_s: float) -> float:
+        if in_queue < self._capacity or (
+            self._shedding and time.monotonic() - self._last_rejected_at > self._interval_s
         ):
-            self._stands = False
-        if waiting_s <= self._target_s:
-            self._long_since = 0.0
-        elif not self._long_since:
-            self._long_since = time.monotonic()
-        elif not self._stands and time.monotonic() - self._long_since > self._patience_s:
-            self._stands, self._refused_at = True, time.monotonic()
-        if not self._stands:
-            return self._longest_s
-        return self._held_s if self._refused > MANY else self._target_s
+            self._shedding = False
+        if estimated_wait_s <= self._target_s:
+            self._above_target_since = 0.0
+        elif not self._above_target_since:
+            self._above_target_since = time.monotonic()
+        elif not self._shedding and time.monotonic() - self._above_target_since > self._interval_s:
+            self._shedding, self._last_rejected_at = True, time.monotonic()
+        if not self._shedding:
+            return self._max_wait_s
+        return (
+            self._overload_target_s
+            if self._rejection_ratio > OVERLOAD_REJECTION_RATIO
+            else self._target_s
+        )
 
-    def took(self, seconds: float) -> None:
+    def record_duration(self, duration_s: float) -> None:
         """Learn what one of them cost, from its beginning to its end at its place."""
-        self._cost_s += 0.1 * (seconds - self._cost_s)
+        self._service_time_s += 0.1 * (duration_s - self._service_time_s)

@@ -12,16 +12,16 @@ import msgspec
 from dragoman.settings import Settings, SettingsError
 
 
-def with_key(settings: Settings) -> Settings:
+def with_server_key(settings: Settings) -> Settings:
     """Return the settings with the server's key: as set, else read from, or made in, a file.
 
     Raises SettingsError if the file holds no key of 32 bytes.
     """
     if settings.secret_key:
         return settings
-    path = key_file(settings)
+    path = server_key_path(settings)
     if not path.exists():
-        _make_key(path)
+        _create_key_file(path)
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except ValueError:
@@ -31,22 +31,22 @@ def with_key(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, secret_key=key)
 
 
-def _make_key(path: Path) -> None:
+def _create_key_file(path: Path) -> None:
     """Put a new key there, whole or not at all; whoever was first wins."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary_path = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+            os.link(temporary_path, path)
     finally:
-        draft.unlink()
+        temporary_path.unlink()
 
 
-def key_file(settings: Settings) -> Path:
+def server_key_path(settings: Settings) -> Path:
     """Return where the server's key lies when no setting gives it."""
     path = settings.sqlite_path
     return (path.parent if path is not None else Path()) / "dragoman.key"

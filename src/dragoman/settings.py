@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 import msgspec
 
 from dragoman.rules import dsn
-from dragoman.rules.rates import Rate, read_rate
+from dragoman.rules.rates import Rate, parse_rate
 
 PREFIX = "DRAGOMAN_"
 
@@ -84,50 +84,50 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     The environment wins over a secret's file, that over the TOML file of ``DRAGOMAN_CONFIG``.
     Raises SettingsError with every fault at once.
     """
-    faults: list[str] = []
-    raw = _gather(environ, faults)
+    errors: list[str] = []
+    raw = _read_sources(environ, errors)
     values: dict[str, Any] = {}
     for name, value in raw.items():
         try:
             values[name] = PARSERS[name](value)
-        except ValueError as fault:
-            faults.append(f"{PREFIX}{name.upper()}: {fault}")
-    if faults:
-        raise SettingsError(faults)
+        except ValueError as error:
+            errors.append(f"{PREFIX}{name.upper()}: {error}")
+    if errors:
+        raise SettingsError(errors)
     return Settings(**values)
 
 
-def _gather(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+def _read_sources(environ: Mapping[str, str], errors: list[str]) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     config = environ.get(f"{PREFIX}CONFIG", "")
     if config:
         try:
             table = tomllib.loads(Path(config).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
-            faults.append(f"{PREFIX}CONFIG: {config}: {fault}")
+        except (OSError, ValueError) as error:
+            errors.append(f"{PREFIX}CONFIG: {config}: {error}")
             table = {}
         for key, value in table.items():
             name = key.lower().removeprefix(PREFIX.lower())
             if name in PARSERS:
                 raw[name] = value
             else:
-                faults.append(f"{config}: there is no setting {key!r}")
+                errors.append(f"{config}: there is no setting {key!r}")
     for name in PARSERS:
         variable = f"{PREFIX}{name.upper()}"
         path = environ.get(f"{variable}_FILE", "")
         if path and name in SECRETS:
             try:
                 raw[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-            except (OSError, ValueError) as fault:
-                faults.append(f"{variable}_FILE: {type(fault).__name__} reading {path}")
+            except (OSError, ValueError) as error:
+                errors.append(f"{variable}_FILE: {type(error).__name__} reading {path}")
         if variable in environ:
             raw[name] = environ[variable]
-    known = {f"{PREFIX}{name.upper()}" for name in PARSERS} | {f"{PREFIX}CONFIG"}
-    known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
-    faults.extend(
+    known_variables = {f"{PREFIX}{name.upper()}" for name in PARSERS} | {f"{PREFIX}CONFIG"}
+    known_variables |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
+    errors.extend(
         f"{variable}: there is no such setting"
         for variable in sorted(environ)
-        if variable.startswith(PREFIX) and variable not in known
+        if variable.startswith(PREFIX) and variable not in known_variables
         if not dsn.is_service_link(variable, environ[variable], "DRAGOMAN")
     )
     return raw
@@ -139,19 +139,19 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
-def _filled(value: Any) -> str:
+def _nonempty_text(value: Any) -> str:
     text = _text(value)
     if not text:
         raise ValueError("must not be empty")
     return text
 
 
-def _items(value: Any) -> list[str]:
+def _text_list(value: Any) -> list[str]:
     parts: list[Any] = value if isinstance(value, list) else _text(value).split(",")
     return [text for part in parts if (text := _text(part))]
 
 
-def _switch(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     word = _text(value).lower()
@@ -162,50 +162,50 @@ def _switch(value: Any) -> bool:
     raise ValueError("must be on or off")
 
 
-def _number(least: int, most: int) -> Callable[[Any], int]:
+def _integer(minimum: int, maximum: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         try:
             number = int("" if isinstance(value, bool | float) else value)
         except (TypeError, ValueError):
             raise ValueError("must be a whole number") from None
-        if not least <= number <= most:
-            raise ValueError(f"must be between {least} and {most}")
+        if not minimum <= number <= maximum:
+            raise ValueError(f"must be between {minimum} and {maximum}")
         return number
 
     return parse
 
 
-def _one_of(*words: str) -> Callable[[Any], str]:
+def _one_of(*choices: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
-        word = _text(value).lower()
-        if word not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return word
+        choice = _text(value).lower()
+        if choice not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return choice
 
     return parse
 
 
 def _database(value: Any) -> str:
-    text = _filled(value)
+    text = _nonempty_text(value)
     if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
         return text
     if not text.startswith(("postgresql://", "postgres://")):
         raise ValueError("must begin with sqlite:/// or postgresql://")
     dsn.check_dsn(text)
-    for place in dsn.apart(text):
-        query = _split(place, "must be an address that a PostgreSQL driver can read").query
+    for host_dsn in dsn.split_hosts(text):
+        query = _split_url(host_dsn, "must be an address that a PostgreSQL driver can read").query
         if any("," in host for host in parse_qs(query).get("host", [])):
             raise ValueError("several hosts stand before the name: postgresql://one,two/name")
     return text
 
 
-def _split(text: str, fault: str) -> SplitResult:
+def _split_url(text: str, message: str) -> SplitResult:
     """Read an address as those do that use it, but say what is wrong without quoting it."""
     try:
         parts = urlsplit(text)
         _ = parts.port, parts.query and parse_qs(parts.query, strict_parsing=True)
     except ValueError:
-        raise ValueError(fault) from None
+        raise ValueError(message) from None
     return parts
 
 
@@ -215,43 +215,43 @@ def _secret_key(value: Any) -> bytes:
         return b""
     key = b""
     with contextlib.suppress(ValueError):
-        key = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]+", text) else _base64(text)
+        key = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]+", text) else _decode_base64(text)
     if len(key) < 32:
         raise ValueError("must be at least 32 random bytes, as hex or base64")
     return key
 
 
-def _base64(text: str) -> bytes:
+def _decode_base64(text: str) -> bytes:
     padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
     return base64.b64decode(padded, validate=True)
 
 
 def _contracts(value: Any) -> tuple[str, ...]:
-    names = _items(value)
+    names = _text_list(value)
     if not names:
         raise ValueError("must name at least one contract")
     return tuple(dict.fromkeys(names))
 
 
 def _hosts(value: Any) -> dict[str, str]:
-    table: dict[Any, Any]
+    contracts_by_host: dict[Any, Any]
     if isinstance(value, dict):
-        table = value
+        contracts_by_host = value
     else:
-        pairs = [item.partition("=") for item in _items(value)]
-        table = {host.strip(): name.strip() for host, _, name in pairs}
-    for host, name in table.items():
+        pairs = [item.partition("=") for item in _text_list(value)]
+        contracts_by_host = {host.strip(): name.strip() for host, _, name in pairs}
+    for host, name in contracts_by_host.items():
         if not isinstance(name, str) or not host or not name:
             raise ValueError("must read like wekan.example.com=wekan,users.example.com=wiwebb")
-    return {dsn.host(str(host)): name for host, name in table.items()}
+    return {dsn.canonical_host(str(host)): name for host, name in contracts_by_host.items()}
 
 
-def _address(form: re.Pattern[str], fault: str) -> Callable[[Any], str]:
+def _url(pattern: re.Pattern[str], message: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         text = _text(value).rstrip("/")
-        if not form.fullmatch(text):
-            raise ValueError(fault)
-        _split(text, fault)
+        if not pattern.fullmatch(text):
+            raise ValueError(message)
+        _split_url(text, message)
         return text
 
     return parse
@@ -261,7 +261,7 @@ def _networks(
     value: Any,
 ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(item, strict=False) for item in _items(value))
+        return tuple(ipaddress.ip_network(item, strict=False) for item in _text_list(value))
     except ValueError:
         raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
 
@@ -269,32 +269,32 @@ def _networks(
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "database": _database,
     "secret_key": _secret_key,
-    "admin_username": _filled,
-    "admin_email": _filled,
+    "admin_username": _nonempty_text,
+    "admin_email": _nonempty_text,
     "admin_password": lambda value: value if isinstance(value, str) else _text(value),
-    "tenant": _filled,
+    "tenant": _nonempty_text,
     "contracts": _contracts,
     "hosts": _hosts,
-    "public_url": _address(
+    "public_url": _url(
         re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"),
         "must be an http or https address without query",
     ),
-    "smtp_url": _address(
+    "smtp_url": _url(
         re.compile(r"(?:smtps?://(?:[^\s@/?#]+@)?[^\s@/:?#]+(?::\d{1,5})?)?"),
         "must read like smtp://user:pass@host:25; in a password, / is %2F, @ is %40, and so on",
     ),
-    "mail_from": _filled,
-    "anonymous_rate": lambda value: read_rate(_text(value)),
-    "user_rate": lambda value: read_rate(_text(value)),
-    "self_registration": _switch,
-    "first_user_is_admin": _switch,
-    "wekan_errors_as_200": _switch,
+    "mail_from": _nonempty_text,
+    "anonymous_rate": lambda value: parse_rate(_text(value)),
+    "user_rate": lambda value: parse_rate(_text(value)),
+    "self_registration": _boolean,
+    "first_user_is_admin": _boolean,
+    "wekan_errors_as_200": _boolean,
     "password_policy": _one_of("documented", "standard", "hardened"),
     "trusted_proxies": _networks,
-    "token_idle_days": _number(1, 3650),
-    "token_max_days": _number(1, 3650),
-    "reset_hours": _number(1, 168),
-    "hash_threads": _number(0, 64),
+    "token_idle_days": _integer(1, 3650),
+    "token_max_days": _integer(1, 3650),
+    "reset_hours": _integer(1, 168),
+    "hash_threads": _integer(0, 64),
     "log_level": _one_of("debug", "info", "warning", "error"),
-    "access_log": _switch,
+    "access_log": _boolean,
 }

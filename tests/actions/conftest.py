@@ -10,13 +10,13 @@ from dragoman import app
 from dragoman.actions.directory import Directory
 from dragoman.rules.model import User
 from dragoman.settings import Settings
-from tests.store.tools import make_tenant, make_user
+from tests.support.people import make_tenant, make_user
 
 
 @pytest.fixture
 async def directory(settings: Settings) -> AsyncIterator[Directory]:
     """A directory on a migrated database with the first superadmin in it."""
-    async with app.opened(settings) as directory:
+    async with app.open_directory(settings) as directory:
         yield directory
 
 

@@ -19,43 +19,43 @@ import sqlalchemy as sa
 
 from dragoman.actions import sign_in, tenants, tokens, user_lists, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.password_hashing import COST_S, QUEUE_S, Hashing
-from dragoman.actions.tokens import Presented
+from dragoman.actions.password_hashing import INITIAL_COST_S, MAX_QUEUE_S, PasswordHasherPool
+from dragoman.actions.tokens import PresentedCredential
 from dragoman.rules import passwords
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
     Invalid,
-    Limited,
+    RateLimited,
     Reason,
     Unauthenticated,
     Unavailable,
 )
 from dragoman.rules.model import HOUR, MINUTE, NewUser, Role, TenantChanges, User
-from dragoman.rules.passwords import Floor
-from dragoman.rules.vocabulary import NOTHING_NARROWED
+from dragoman.rules.passwords import PasswordRules
+from dragoman.rules.vocabulary import UNRESTRICTED
 from dragoman.settings import Settings
 from dragoman.store import users as rows
 from dragoman.store.query import Query
 from dragoman.store.schema import failures
-from tests.store.tools import (
-    KIND,
-    MACHINE,
+from tests.support.databases import audit_rows, query
+from tests.support.people import (
+    CREDENTIAL_FORMAT,
     PASSWORD,
-    actor_of,
-    credential,
+    SYSTEM_ACTOR,
+    actor_for,
+    anonymous_actor,
     make_tenant,
     make_user,
-    opened,
+    open_directory,
+    present_credential,
     transaction,
-    visitor,
 )
-from tests.support.databases import history, query
 
 pytestmark = pytest.mark.anyio
 
-HERE, THERE = "192.0.2.1", "198.51.100.7"
+ADDRESS, OTHER_ADDRESS = "192.0.2.1", "198.51.100.7"
 
 
 @pytest.fixture
@@ -65,22 +65,26 @@ async def mia(directory: Directory) -> User:
     return await make_user(directory, "mia", tenant_id=home, email="mia@example.com")
 
 
-async def attempt(directory: Directory, name: str, password: str, address: str = HERE) -> str:
+async def sign_in_outcome(
+    directory: Directory, name: str, password: str, address: str = ADDRESS
+) -> str:
     """Sign in and return ``in``, ``bad``, or ``limited``."""
     try:
-        await sign_in.sign_in(directory, visitor(address), name, password, KIND)
+        await sign_in.sign_in(
+            directory, anonymous_actor(address), name, password, CREDENTIAL_FORMAT
+        )
     except BadCredentials:
         return "bad"
-    except Limited as fault:
-        return "limited" if fault.retry_after > 0 else "limited for no time"
+    except RateLimited as error:
+        return "limited" if error.retry_after > 0 else "limited for no time"
     return "in"
 
 
-async def fail(directory: Directory, name: str, times: int, address: str = HERE) -> list[str]:
-    return [await attempt(directory, name, f"wrong {n}", address) for n in range(times)]
+async def fail(directory: Directory, name: str, times: int, address: str = ADDRESS) -> list[str]:
+    return [await sign_in_outcome(directory, name, f"wrong {n}", address) for n in range(times)]
 
 
-async def later(directory: Directory, microseconds: int) -> None:
+async def shift_times(directory: Directory, microseconds: int) -> None:
     """Let time pass for everything that was counted."""
     moved = sa.update(failures).values(since=failures.c.since - microseconds)
     async with transaction(directory) as tx:
@@ -93,56 +97,60 @@ class TestTenAMinute:
     ):
         assert await fail(directory, "mia", 10) == ["bad"] * 10
         assert await fail(directory, "mia", 2) == ["limited"] * 2
-        assert await attempt(directory, "mia", PASSWORD) == "limited"  # even the right one
-        assert await attempt(directory, "mia", PASSWORD, THERE) == "in"
-        with pytest.raises(Limited) as told:
-            await sign_in.sign_in(directory, visitor(HERE), "mia", PASSWORD, KIND)
-        assert 50 <= told.value.retry_after <= 60
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "limited"  # even the right one
+        assert await sign_in_outcome(directory, "mia", PASSWORD, OTHER_ADDRESS) == "in"
+        with pytest.raises(RateLimited) as raised:
+            await sign_in.sign_in(
+                directory, anonymous_actor(ADDRESS), "mia", PASSWORD, CREDENTIAL_FORMAT
+            )
+        assert 50 <= raised.value.retry_after <= 60
 
     async def test_until_the_minute_is_over(self, directory: Directory, mia: User):
         await fail(directory, "mia", 11)
-        await later(directory, MINUTE - 5_000_000)
-        with pytest.raises(Limited) as told:
-            await sign_in.sign_in(directory, visitor(HERE), "mia", PASSWORD, KIND)
-        assert 1 <= told.value.retry_after <= 5
-        await later(directory, 5_000_000)
-        assert await attempt(directory, "mia", PASSWORD) == "in"
+        await shift_times(directory, MINUTE - 5_000_000)
+        with pytest.raises(RateLimited) as raised:
+            await sign_in.sign_in(
+                directory, anonymous_actor(ADDRESS), "mia", PASSWORD, CREDENTIAL_FORMAT
+            )
+        assert 1 <= raised.value.retry_after <= 5
+        await shift_times(directory, 5_000_000)
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
         assert await fail(directory, "mia", 11) == ["bad"] * 10 + ["limited"]
 
     async def test_all_names_of_an_account_are_one(self, directory: Directory, mia: User):
         names = ["mia", "MIA", "mia@example.com", " Mia@Example.COM ", "ｍｉａ"]
-        said = [await attempt(directory, names[n % 5], "wrong") for n in range(10)]
+        said = [await sign_in_outcome(directory, names[n % 5], "wrong") for n in range(10)]
         assert said == ["bad"] * 10
         for name in names:
-            assert await attempt(directory, name, PASSWORD) == "limited"
+            assert await sign_in_outcome(directory, name, PASSWORD) == "limited"
 
     async def test_accounts_are_counted_apart(self, directory: Directory, mia: User):
         await make_user(directory, "max", tenant_id=mia.tenant_id)
         await fail(directory, "mia", 10)
-        assert await attempt(directory, "max", PASSWORD) == "in"
+        assert await sign_in_outcome(directory, "max", PASSWORD) == "in"
 
     async def test_names_that_nobody_has_are_limited_alike(self, directory: Directory):
         assert await fail(directory, "nobody", 11) == ["bad"] * 10 + ["limited"]
-        assert await attempt(directory, " NOBODY", "wrong") == "limited"
-        assert await attempt(directory, "nobody", "wrong", THERE) == "bad"
-        assert await attempt(directory, "nobody else", "wrong") == "bad"
+        assert await sign_in_outcome(directory, " NOBODY", "wrong") == "limited"
+        assert await sign_in_outcome(directory, "nobody", "wrong", OTHER_ADDRESS) == "bad"
+        assert await sign_in_outcome(directory, "nobody else", "wrong") == "bad"
 
     async def test_only_failures_count(self, directory: Directory, mia: User):
         for _ in range(15):
-            assert await attempt(directory, "mia", PASSWORD) == "in"
+            assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
         await fail(directory, "mia", 9)
-        assert await attempt(directory, "mia", PASSWORD) == "in"
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
         assert await fail(directory, "mia", 2) == ["bad", "limited"]  # success forgives nothing
 
     async def test_what_is_limited_costs_no_work_and_counts_no_more(
         self, directory: Directory, mia: User, database: str
     ):
         await fail(directory, "mia", 10)
-        done = directory.hashing.verifications
-        written = len(await history(database))
+        done = directory.password_hasher.verifications
+        written = len(await audit_rows(database))
         assert set(await fail(directory, "mia", 5)) == {"limited"}
-        assert directory.hashing.verifications == done
-        assert len(await history(database)) == written
+        assert directory.password_hasher.verifications == done
+        assert len(await audit_rows(database)) == written
         counted = await query(database, "SELECT max(count) FROM failures")
         assert counted == [(10,)]
 
@@ -150,17 +158,23 @@ class TestTenAMinute:
     async def test_parallel_guesses_get_ten_verdicts_at_most(
         self, directory: Directory, mia: User, name: str
     ):
-        said = await asyncio.gather(*(attempt(directory, name, f"wrong {n}") for n in range(40)))
+        said = await asyncio.gather(
+            *(sign_in_outcome(directory, name, f"wrong {n}") for n in range(40))
+        )
         assert said.count("bad") <= 10
         assert said.count("bad") + said.count("limited") == 40
-        assert await attempt(directory, name, "wrong") == "limited"
+        assert await sign_in_outcome(directory, name, "wrong") == "limited"
 
     async def test_two_processes_count_together(
         self, directory: Directory, mia: User, settings: Settings
     ):
-        async with opened(settings) as second:
+        async with open_directory(settings) as second:
             said = await asyncio.gather(
-                *(attempt(d, "mia", f"wrong {n}") for n in range(12) for d in (directory, second))
+                *(
+                    sign_in_outcome(d, "mia", f"wrong {n}")
+                    for n in range(12)
+                    for d in (directory, second)
+                )
             )
         assert said.count("bad") <= 10
 
@@ -168,11 +182,11 @@ class TestTenAMinute:
         self, directory: Directory, mia: User, database: str
     ):
         await fail(directory, "my password in the wrong field", 1)
-        await attempt(directory, "mia", PASSWORD)
+        await sign_in_outcome(directory, "mia", PASSWORD)
         found = await query(database, "SELECT account, address FROM failures")
         found += await query(database, "SELECT '', address FROM addresses")
         assert found
-        assert not any("password" in account or HERE in address for account, address in found)
+        assert not any("password" in account or ADDRESS in address for account, address in found)
 
 
 class TestHundredAnHour:
@@ -181,37 +195,42 @@ class TestHundredAnHour:
         said: list[str] = []
         for start in range(0, 100, 10):
             said += await asyncio.gather(
-                *(attempt(directory, name, "wrong", f"203.0.113.{start + n}") for n in range(10))
+                *(
+                    sign_in_outcome(directory, name, "wrong", f"203.0.113.{start + n}")
+                    for n in range(10)
+                )
             )
         return said
 
     async def test_then_only_addresses_that_have_signed_in_before(
         self, directory: Directory, mia: User
     ):
-        assert await attempt(directory, "mia", PASSWORD, THERE) == "in"
+        assert await sign_in_outcome(directory, "mia", PASSWORD, OTHER_ADDRESS) == "in"
         assert await self.exhaust(directory, "mia") == ["bad"] * 100
-        assert await attempt(directory, "mia", PASSWORD, HERE) == "limited"
-        assert await attempt(directory, "mia@example.com", PASSWORD, HERE) == "limited"
-        assert await attempt(directory, "mia", "wrong", THERE) == "bad"
-        assert await attempt(directory, "mia", PASSWORD, THERE) == "in"
-        with pytest.raises(Limited) as told:
-            await sign_in.sign_in(directory, visitor(HERE), "mia", PASSWORD, KIND)
-        assert 3000 < told.value.retry_after <= 3600
-        await later(directory, HOUR)
-        assert await attempt(directory, "mia", PASSWORD, HERE) == "in"
+        assert await sign_in_outcome(directory, "mia", PASSWORD, ADDRESS) == "limited"
+        assert await sign_in_outcome(directory, "mia@example.com", PASSWORD, ADDRESS) == "limited"
+        assert await sign_in_outcome(directory, "mia", "wrong", OTHER_ADDRESS) == "bad"
+        assert await sign_in_outcome(directory, "mia", PASSWORD, OTHER_ADDRESS) == "in"
+        with pytest.raises(RateLimited) as raised:
+            await sign_in.sign_in(
+                directory, anonymous_actor(ADDRESS), "mia", PASSWORD, CREDENTIAL_FORMAT
+            )
+        assert 3000 < raised.value.retry_after <= 3600
+        await shift_times(directory, HOUR)
+        assert await sign_in_outcome(directory, "mia", PASSWORD, ADDRESS) == "in"
 
     async def test_names_that_nobody_has_likewise(self, directory: Directory):
         await self.exhaust(directory, "nobody")
-        assert await attempt(directory, "nobody", "wrong", HERE) == "limited"
+        assert await sign_in_outcome(directory, "nobody", "wrong", ADDRESS) == "limited"
 
     async def test_one_user_s_address_is_no_other_s(self, directory: Directory, mia: User):
         await make_user(directory, "max", tenant_id=mia.tenant_id)
-        assert await attempt(directory, "max", PASSWORD, THERE) == "in"
+        assert await sign_in_outcome(directory, "max", PASSWORD, OTHER_ADDRESS) == "in"
         await self.exhaust(directory, "mia")
-        assert await attempt(directory, "mia", PASSWORD, THERE) == "limited"
+        assert await sign_in_outcome(directory, "mia", PASSWORD, OTHER_ADDRESS) == "limited"
 
 
-class TestSameWork:
+class TestConstantWork:
     async def people(self, directory: Directory) -> dict[str, tuple[str, str]]:
         """Return who cannot sign in, why, and with which password."""
         home, shut = await make_tenant(directory, "home"), await make_tenant(directory, "shut")
@@ -225,8 +244,8 @@ class TestSameWork:
             await users.set_active(tx, off.id, active=False)
             await users.delete(tx, gone.id, erase=False)
             await users.delete(tx, erased.id, erase=True)
-            await tenants.update(tx, shut, TenantChanges(active=False), home="main")
-            await rows.set_hash(tx, keyless.id, "")
+            await tenants.update(tx, shut, TenantChanges(active=False), home_slug="main")
+            await rows.set_password_hash(tx, keyless.id, "")
         return {
             "unknown": ("nobody", PASSWORD),
             "wrong": ("wrong", "wrong"),
@@ -245,34 +264,36 @@ class TestSameWork:
     async def test_every_refusal_is_one_verification_and_the_same_fact(self, directory: Directory):
         facts: set[tuple[Any, ...]] = set()
         for why, (name, password) in (await self.people(directory)).items():
-            done = directory.hashing.verifications
+            done = directory.password_hasher.verifications
             with pytest.raises(BadCredentials) as refused:
-                await sign_in.sign_in(directory, visitor(), name, password, KIND)
+                await sign_in.sign_in(
+                    directory, anonymous_actor(), name, password, CREDENTIAL_FORMAT
+                )
             facts.add((type(refused.value), refused.value.args, str(refused.value)))
-            assert directory.hashing.verifications == done + 1, why
+            assert directory.password_hasher.verifications == done + 1, why
         assert len(facts) == 1
 
     async def test_a_success_too(self, directory: Directory, mia: User):
-        done = directory.hashing.verifications
-        assert await attempt(directory, "mia", PASSWORD) == "in"
-        assert directory.hashing.verifications == done + 1
+        done = directory.password_hasher.verifications
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
+        assert directory.password_hasher.verifications == done + 1
 
     async def test_they_all_leave_one_row_of_history(self, directory: Directory, database: str):
         for why, (name, password) in (await self.people(directory)).items():
-            before = (await history(database))[-1].id
-            await attempt(directory, name, password)
-            assert [row.action for row in await history(database, before)] == ["sign_in_failed"], (
-                why
-            )
+            before = (await audit_rows(database))[-1].id
+            await sign_in_outcome(directory, name, password)
+            assert [row.action for row in await audit_rows(database, before)] == [
+                "sign_in_failed"
+            ], why
 
     async def test_who_is_off_gets_no_fresh_hash_either(self, directory: Directory, mia: User):
         """Else the work would tell that the password was right."""
         old = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
         async with transaction(directory) as tx:
-            await rows.set_hash(tx, mia.id, old)
+            await rows.set_password_hash(tx, mia.id, old)
             await users.set_active(tx, mia.id, active=False)
-        directory.hashing = counting = Counting(1)
-        assert await attempt(directory, "mia", PASSWORD) == "bad"
+        directory.password_hasher = counting = CountingHasherPool(1)
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "bad"
         assert counting.hashes == 0
         counting.close()
 
@@ -287,15 +308,15 @@ def test_no_hash_costs_as_much_as_one(monkeypatch: pytest.MonkeyPatch):
         return real(password, encoded)
 
     monkeypatch.setattr(passwords, "verify_password", verify)
-    hashing = Hashing(1)
+    hashing = PasswordHasherPool(1)
     encoded = passwords.hash_password(PASSWORD)
     assert not asyncio.run(hashing.verify("wrong", encoded))
     assert not asyncio.run(hashing.verify("wrong", ""))
     hashing.close()
-    assert verified == [("wrong", encoded), ("wrong", passwords.DUMMY)]
+    assert verified == [("wrong", encoded), ("wrong", passwords.DUMMY_HASH)]
 
 
-class Counting(Hashing):
+class CountingHasherPool(PasswordHasherPool):
     """The hashing threads, with a note of how many hashes they made."""
 
     hashes = 0
@@ -324,44 +345,44 @@ class TestImportedHashes:
     async def test_success_makes_a_fresh_hash_and_ends_no_session(
         self, directory: Directory, mia: User
     ):
-        held = await credential(directory, mia.id)
+        held = await present_credential(directory, mia.id)
         for make in IMPORTED.values():
             async with transaction(directory) as tx:
-                await rows.set_hash(tx, mia.id, make(PASSWORD))
-            assert await attempt(directory, "mia", "wrong") == "bad"
-            read = directory.read(MACHINE)
+                await rows.set_password_hash(tx, mia.id, make(PASSWORD))
+            assert await sign_in_outcome(directory, "mia", "wrong") == "bad"
+            read = directory.read(SYSTEM_ACTOR)
             assert not (await rows.password_hash(read, mia.id)).startswith("$argon2id")
-            done = directory.hashing.verifications
-            assert await attempt(directory, "mia", PASSWORD) == "in"
-            assert directory.hashing.verifications == done + 1
+            done = directory.password_hasher.verifications
+            assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
+            assert directory.password_hasher.verifications == done + 1
             assert (await rows.password_hash(read, mia.id)).startswith("$argon2id$")
-            assert await attempt(directory, "mia", PASSWORD) == "in"
+            assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
         await tokens.authenticate(directory, held)
 
     async def test_a_current_hash_stays(self, directory: Directory, mia: User):
-        read = directory.read(MACHINE)
+        read = directory.read(SYSTEM_ACTOR)
         before = await rows.password_hash(read, mia.id)
-        await attempt(directory, "mia", PASSWORD)
+        await sign_in_outcome(directory, "mia", PASSWORD)
         assert await rows.password_hash(read, mia.id) == before
 
 
-class TestMeanwhile:
+class TestDeactivatedWhileHashing:
     """Hashing takes its time; whoever is switched off in it does not enter."""
 
     @pytest.mark.parametrize("act", ["off", "delete", "tenant", "password"])
     async def test_it_is_refused(self, directory: Directory, mia: User, act: str):
         started, go = asyncio.Event(), asyncio.Event()
 
-        class Slow(Hashing):
+        class Slow(PasswordHasherPool):
             async def verify(self, password: str, encoded: str) -> bool:
                 right = await super().verify(password, encoded)
                 started.set()
                 await go.wait()
                 return right
 
-        directory.hashing.close()
-        directory.hashing = Slow(1)
-        entering = asyncio.create_task(attempt(directory, "mia", PASSWORD))
+        directory.password_hasher.close()
+        directory.password_hasher = Slow(1)
+        entering = asyncio.create_task(sign_in_outcome(directory, "mia", PASSWORD))
         await asyncio.wait_for(started.wait(), 5)
         async with transaction(directory) as tx:
             if act == "off":
@@ -370,16 +391,18 @@ class TestMeanwhile:
                 await users.delete(tx, mia.id, erase=True)
             elif act == "tenant":
                 assert mia.tenant_id is not None
-                await tenants.update(tx, mia.tenant_id, TenantChanges(active=False), home="main")
+                await tenants.update(
+                    tx, mia.tenant_id, TenantChanges(active=False), home_slug="main"
+                )
             else:
-                await rows.set_hash(tx, mia.id, "$argon2id$another")
+                await rows.set_password_hash(tx, mia.id, "$argon2id$another")
         go.set()
         assert await asyncio.wait_for(entering, 5) == "bad"
 
 
 class TestChangePassword:
-    async def actor(self, directory: Directory, mia: User) -> tuple[Actor, Presented]:
-        held = await credential(directory, mia.id)
+    async def actor(self, directory: Directory, mia: User) -> tuple[Actor, PresentedCredential]:
+        held = await present_credential(directory, mia.id)
         actor, _, _ = await tokens.authenticate(directory, held)
         return actor, held
 
@@ -387,18 +410,20 @@ class TestChangePassword:
         self, directory: Directory, mia: User, database: str
     ):
         actor, mine = await self.actor(directory, mia)
-        other = await credential(directory, mia.id)
-        before = (await history(database))[-1].id
-        await sign_in.change_password(directory, actor, PASSWORD, "another-Kettle-43", Floor())
+        other = await present_credential(directory, mia.id)
+        before = (await audit_rows(database))[-1].id
+        await sign_in.change_password(
+            directory, actor, PASSWORD, "another-Kettle-43", PasswordRules()
+        )
         await tokens.authenticate(directory, mine)
         with pytest.raises(Unauthenticated):
             await tokens.authenticate(directory, other)
-        rows_ = await history(database, before)
+        rows_ = await audit_rows(database, before)
         assert [(row.action, row.fields) for row in rows_] == [
             ("users.change_password", "password")
         ]
-        assert await attempt(directory, "mia", PASSWORD) == "bad"
-        assert await attempt(directory, "mia", "another-Kettle-43") == "in"
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "bad"
+        assert await sign_in_outcome(directory, "mia", "another-Kettle-43") == "in"
 
     async def test_it_can_be_changed_again_in_the_session_that_stayed(
         self, directory: Directory, mia: User
@@ -407,9 +432,9 @@ class TestChangePassword:
         current = PASSWORD
         for fresh in ("another-Kettle-43", "a-third-Kettle-44"):
             actor, _, _ = await tokens.authenticate(directory, mine)
-            await sign_in.change_password(directory, actor, current, fresh, Floor())
+            await sign_in.change_password(directory, actor, current, fresh, PasswordRules())
             current = fresh
-        assert await attempt(directory, "mia", current) == "in"
+        assert await sign_in_outcome(directory, "mia", current) == "in"
 
     async def test_a_wrong_current_one_changes_nothing_and_counts(
         self, directory: Directory, mia: User
@@ -418,14 +443,16 @@ class TestChangePassword:
         for _ in range(10):
             with pytest.raises(Invalid) as refused:
                 await sign_in.change_password(
-                    directory, actor, "wrong", "another-Kettle-43", Floor()
+                    directory, actor, "wrong", "another-Kettle-43", PasswordRules()
                 )
             (problem,) = refused.value.problems
             assert (problem.field, problem.code) == ("current", "wrong")
-        with pytest.raises(Limited):
-            await sign_in.change_password(directory, actor, PASSWORD, "another-Kettle-43", Floor())
+        with pytest.raises(RateLimited):
+            await sign_in.change_password(
+                directory, actor, PASSWORD, "another-Kettle-43", PasswordRules()
+            )
         await tokens.authenticate(directory, mine)
-        assert await attempt(directory, "mia", PASSWORD, THERE) == "in"
+        assert await sign_in_outcome(directory, "mia", PASSWORD, OTHER_ADDRESS) == "in"
 
     async def test_parallel_guesses_of_the_current_one_get_ten_verdicts_at_most(
         self, directory: Directory, mia: User
@@ -436,11 +463,11 @@ class TestChangePassword:
         async def guess(n: int) -> str:
             try:
                 await sign_in.change_password(
-                    directory, actor, f"wrong {n}", "another-Kettle-43", Floor()
+                    directory, actor, f"wrong {n}", "another-Kettle-43", PasswordRules()
                 )
             except Invalid:
                 return "wrong"
-            except Limited:
+            except RateLimited:
                 return "limited"
             return "changed"
 
@@ -450,28 +477,30 @@ class TestChangePassword:
 
     async def test_sign_in_and_change_count_together(self, directory: Directory, mia: User):
         actor, _ = await self.actor(directory, mia)
-        actor = msgspec.structs.replace(actor, address=HERE)
+        actor = msgspec.structs.replace(actor, address=ADDRESS)
         await fail(directory, "mia", 9)
         with pytest.raises(Invalid):
-            await sign_in.change_password(directory, actor, "wrong", "another-Kettle-43", Floor())
-        assert await attempt(directory, "mia", PASSWORD) == "limited"
+            await sign_in.change_password(
+                directory, actor, "wrong", "another-Kettle-43", PasswordRules()
+            )
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "limited"
 
     async def test_everything_wrong_is_told_at_once(self, directory: Directory, mia: User):
         actor, _ = await self.actor(directory, mia)
-        floor = Floor(minimum=8, common=True)
+        rules = PasswordRules(min_length=8, reject_common=True)
         with pytest.raises(Invalid) as refused:
-            await sign_in.change_password(directory, actor, "wrong", "qwerty", floor)
+            await sign_in.change_password(directory, actor, "wrong", "qwerty", rules)
         assert {(p.field, p.code) for p in refused.value.problems} == {
             ("password", "too_short"),
             ("password", "common"),
             ("current", "wrong"),
         }
-        assert await attempt(directory, "mia", PASSWORD) == "in"
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
 
     async def test_a_visitor_and_a_machine_have_no_password(self, directory: Directory):
-        for who in (visitor(), MACHINE):
+        for who in (anonymous_actor(), SYSTEM_ACTOR):
             with pytest.raises((Forbidden, Unauthenticated)):
-                await sign_in.change_password(directory, who, PASSWORD, "x", Floor())
+                await sign_in.change_password(directory, who, PASSWORD, "x", PasswordRules())
 
 
 class TestSignUp:
@@ -480,33 +509,49 @@ class TestSignUp:
     ):
         away = await make_tenant(directory, "away")
         new = NewUser(username="new", role=Role.SUPERADMIN, tenant_id=away, active=False)
-        before = (await history(database))[-1].id
-        user, given = await sign_in.sign_up(directory, visitor(), new, PASSWORD, Floor(), KIND)
+        before = (await audit_rows(database))[-1].id
+        user, given = await sign_in.sign_up(
+            directory, anonymous_actor(), new, PASSWORD, PasswordRules(), CREDENTIAL_FORMAT
+        )
         assert (user.role, user.tenant_name, user.active) == (Role.MEMBER, "main", True)
-        presented = Presented(
-            kind=KIND, secret=given.secret, narrowing=NOTHING_NARROWED, request_id="", address=""
+        presented = PresentedCredential(
+            credential_format=CREDENTIAL_FORMAT,
+            secret=given.secret,
+            restrictions=UNRESTRICTED,
+            request_id="",
+            address="",
         )
         actor, _, _ = await tokens.authenticate(directory, presented)
         assert actor.is_user(user.id)
-        (row,) = await history(database, before)
+        (row,) = await audit_rows(database, before)
         assert (row.actor_kind, row.action, row.target_id) == ("visitor", "sign_up", user.id)
 
     async def test_it_is_closed_by_the_settings(self, settings: Settings):
         closed = msgspec.structs.replace(settings, self_registration=False)
-        async with opened(closed) as directory:
+        async with open_directory(closed) as directory:
             with pytest.raises(Forbidden) as refused:
                 await sign_in.sign_up(
-                    directory, visitor(), NewUser(username="new"), PASSWORD, Floor(), KIND
+                    directory,
+                    anonymous_actor(),
+                    NewUser(username="new"),
+                    PASSWORD,
+                    PasswordRules(),
+                    CREDENTIAL_FORMAT,
                 )
-        assert refused.value.reason is Reason.CLOSED
+        assert refused.value.reason is Reason.SIGN_UP_DISABLED
 
     async def test_closed_is_closed_whatever_is_wrong_besides(self, settings: Settings):
         closed = msgspec.structs.replace(settings, self_registration=False)
-        async with opened(closed) as directory:
+        async with open_directory(closed) as directory:
             for username in ("admin", "", "a b"):
                 with pytest.raises(Forbidden):
                     await sign_in.sign_up(
-                        directory, visitor(), NewUser(username=username), "", Floor(), KIND
+                        directory,
+                        anonymous_actor(),
+                        NewUser(username=username),
+                        "",
+                        PasswordRules(),
+                        CREDENTIAL_FORMAT,
                     )
 
     @pytest.mark.parametrize("act", ["off", "gone"])
@@ -515,14 +560,19 @@ class TestSignUp:
     ):
         async with transaction(directory) as tx:
             if act == "off":
-                await tenants.update(tx, 1, TenantChanges(active=False), home="main")
+                await tenants.update(tx, 1, TenantChanges(active=False), home_slug="main")
             else:
-                await tenants.delete(tx, 1, home="")
+                await tenants.delete(tx, 1, home_slug="")
         with pytest.raises(Forbidden) as refused:
             await sign_in.sign_up(
-                directory, visitor(), NewUser(username="new"), PASSWORD, Floor(), KIND
+                directory,
+                anonymous_actor(),
+                NewUser(username="new"),
+                PASSWORD,
+                PasswordRules(),
+                CREDENTIAL_FORMAT,
             )
-        assert refused.value.reason is Reason.CLOSED
+        assert refused.value.reason is Reason.SIGN_UP_DISABLED
 
     async def test_of_those_who_come_at_once_under_one_name_one_enters(
         self, directory: Directory, database: str
@@ -530,9 +580,11 @@ class TestSignUp:
         async def come(n: int) -> str:
             new = NewUser(username="new" if n % 2 else "NEW")
             try:
-                await sign_in.sign_up(directory, visitor(), new, PASSWORD, Floor(), KIND)
-            except Invalid as refused:
-                return ",".join(problem.code for problem in refused.problems)
+                await sign_in.sign_up(
+                    directory, anonymous_actor(), new, PASSWORD, PasswordRules(), CREDENTIAL_FORMAT
+                )
+            except Invalid as error:
+                return ",".join(problem.code for problem in error.problems)
             return "in"
 
         said = await asyncio.gather(*(come(n) for n in range(6)))
@@ -543,7 +595,7 @@ class TestSignUp:
 class TestHashingQueue:
     @contextlib.contextmanager
     def hashing(self, threads: int = 1):
-        made = Hashing(threads)
+        made = PasswordHasherPool(threads)
         try:
             yield made
         finally:
@@ -555,17 +607,17 @@ class TestHashingQueue:
             tasks = [asyncio.create_task(hashing._run(go.wait)) for _ in range(1000)]
             await asyncio.sleep(0)
             refused = [task for task in tasks if task.done()]
-            assert hashing.gate.inside == round(QUEUE_S / COST_S) + 1
-            assert len(refused) == 1000 - hashing.gate.inside
+            assert hashing.load_shedder.in_use == round(MAX_QUEUE_S / INITIAL_COST_S) + 1
+            assert len(refused) == 1000 - hashing.load_shedder.in_use
             for task in refused:
-                fault = task.exception()
-                assert isinstance(fault, Unavailable)
-                assert fault.retry_after >= QUEUE_S
+                error = task.exception()
+                assert isinstance(error, Unavailable)
+                assert error.retry_after >= MAX_QUEUE_S
             go.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert hashing.gate.inside == 0
+            assert hashing.load_shedder.in_use == 0
             assert await hashing.verify("x", await hashing.hash("x"))
 
     @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
@@ -585,36 +637,41 @@ class TestHashingQueue:
         with self.hashing() as hashing:
             with pytest.raises(UnicodeEncodeError):
                 await hashing.hash("\ud800")
-            assert hashing.gate.inside == 0
+            assert hashing.load_shedder.in_use == 0
 
     async def test_who_finds_it_full_is_told_so_and_nothing_is_counted(
         self, directory: Directory, mia: User, database: str
     ):
-        directory.hashing.gate.inside += 100_000
-        before = len(await history(database))
+        directory.password_hasher.load_shedder.in_use += 100_000
+        before = len(await audit_rows(database))
         try:
             for work in (
-                sign_in.sign_in(directory, visitor(), "mia", PASSWORD, KIND),
-                sign_in.sign_in(directory, visitor(), "nobody", PASSWORD, KIND),
+                sign_in.sign_in(directory, anonymous_actor(), "mia", PASSWORD, CREDENTIAL_FORMAT),
+                sign_in.sign_in(
+                    directory, anonymous_actor(), "nobody", PASSWORD, CREDENTIAL_FORMAT
+                ),
                 make_user(directory, "new", tenant_id=1),
-                users.set_password(directory, MACHINE, mia.id, "another-Kettle-43", Floor()),
+                users.set_password(
+                    directory, SYSTEM_ACTOR, mia.id, "another-Kettle-43", PasswordRules()
+                ),
             ):
-                with pytest.raises(Unavailable) as told:
+                with pytest.raises(Unavailable) as raised:
                     await work
-                assert told.value.retry_after >= QUEUE_S
+                assert raised.value.retry_after >= MAX_QUEUE_S
         finally:
-            directory.hashing.gate.inside -= 100_000
-        assert len(await history(database)) == before
+            directory.password_hasher.load_shedder.in_use -= 100_000
+        assert len(await audit_rows(database)) == before
         assert await query(database, "SELECT count(*) FROM failures") == [(0,)]
-        assert await attempt(directory, "mia", PASSWORD) == "in"
+        assert await sign_in_outcome(directory, "mia", PASSWORD) == "in"
 
     async def test_reads_go_on_while_it_works(self, directory: Directory, mia: User):
-        actor = await actor_of(directory, mia.id)
+        actor = await actor_for(directory, mia.id)
         hashing = [
-            asyncio.create_task(directory.hashing._run(lambda: time.sleep(0.1))) for _ in range(8)
+            asyncio.create_task(directory.password_hasher._run(lambda: time.sleep(0.1)))
+            for _ in range(8)
         ]
         await asyncio.sleep(0)
         began = time.monotonic()
-        await user_lists.view(directory.read(actor), mia.id)
+        await user_lists.get(directory.read(actor), mia.id)
         assert time.monotonic() - began < 0.1 * 8 / (os.cpu_count() or 1)
         await asyncio.gather(*hashing)

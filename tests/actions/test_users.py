@@ -13,7 +13,7 @@ from dragoman.actions import tenants, user_lists, users
 from dragoman.actions.directory import Directory
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
-    Failure,
+    DirectoryError,
     Forbidden,
     InUse,
     Invalid,
@@ -24,20 +24,20 @@ from dragoman.rules.errors import (
     Unauthenticated,
 )
 from dragoman.rules.model import NewUser, Role, TenantChanges, UserChanges
-from dragoman.rules.passwords import Floor
-from dragoman.rules.vocabulary import ANY, SELF, TENANT, Action, Narrowing
+from dragoman.rules.passwords import PasswordRules
+from dragoman.rules.vocabulary import ANY, SELF, TENANT, Action, Restrictions
 from dragoman.store import users as rows
-from tests.store.tools import (
-    MACHINE,
+from tests.support.databases import audit_rows, query
+from tests.support.people import (
     PASSWORD,
-    Row,
-    actor_of,
-    insert_rows,
+    SYSTEM_ACTOR,
+    UserRow,
+    actor_for,
+    insert_users,
     make_tenant,
     make_user,
     transaction,
 )
-from tests.support.databases import history, query
 
 pytestmark = pytest.mark.anyio
 
@@ -50,17 +50,17 @@ async def demote(directory: Directory, actor: Actor, user_id: int) -> None:
         await users.assign_role(tx, user_id, Role.MEMBER)
 
 
-async def degrade(directory: Directory, actor: Actor, user_id: int) -> None:
+async def demote_by_update(directory: Directory, actor: Actor, user_id: int) -> None:
     async with directory.begin(actor) as tx:
         await users.assign_role(tx, user_id, Role.ADMIN)
 
 
-async def switch_off(directory: Directory, actor: Actor, user_id: int) -> None:
+async def deactivate(directory: Directory, actor: Actor, user_id: int) -> None:
     async with directory.begin(actor) as tx:
         await users.set_active(tx, user_id, active=False)
 
 
-async def update_off(directory: Directory, actor: Actor, user_id: int) -> None:
+async def deactivate_by_update(directory: Directory, actor: Actor, user_id: int) -> None:
     async with directory.begin(actor) as tx:
         await users.update(tx, user_id, UserChanges(active=False, first_name="Off"))
 
@@ -74,22 +74,22 @@ async def delete_itself(directory: Directory, actor: Actor, _: int) -> None:
     await delete(directory, actor, actor.user_id)
 
 
-async def told(work: Awaitable[Any]) -> str:
+async def outcome(work: Awaitable[Any]) -> str:
     """Return what came of it: ``done`` or the fact's name."""
     try:
         await work
-    except Failure as fault:
-        return type(fault).__name__
+    except DirectoryError as error:
+        return type(error).__name__
     return "done"
 
 
 async def pair(directory: Directory, role: Role, tenant_id: int | None, n: int) -> list[int]:
-    made = [Row(username=f"{role.name}{n}{x}", role=role, tenant_id=tenant_id) for x in "ab"]
+    made = [UserRow(username=f"{role.name}{n}{x}", role=role, tenant_id=tenant_id) for x in "ab"]
     async with transaction(directory) as tx:
-        return await insert_rows(tx, made)
+        return await insert_users(tx, made)
 
 
-def aim_alike(first: Act, second: Act, said: list[str]) -> bool:
+def both_hit_same_user(first: Act, second: Act, said: list[str]) -> bool:
     """Say whether both acts were aimed at one of the two, and both reached it."""
     return [first, second].count(delete_itself) == 1 and said == ["done", "done"]
 
@@ -98,15 +98,15 @@ class TestLastOwner:
     async def test_two_owners_who_remove_each_other_at_once_leave_one(
         self, directory: Directory, database: str
     ):
-        acts: list[Act] = [demote, switch_off, update_off, delete, delete_itself]
+        acts: list[Act] = [demote, deactivate, deactivate_by_update, delete, delete_itself]
         pairs = itertools.cycle(itertools.combinations_with_replacement(acts, 2))
         wrong: list[str] = []
         for n, (first, second) in zip(range(ROUNDS), pairs, strict=False):
             home = await make_tenant(directory, f"home{n}")
             a, b = await pair(directory, Role.OWNER, home, n)
-            by_a, by_b = await actor_of(directory, a), await actor_of(directory, b)
+            by_a, by_b = await actor_for(directory, a), await actor_for(directory, b)
             said = await asyncio.gather(
-                told(first(directory, by_a, b)), told(second(directory, by_b, a))
+                outcome(first(directory, by_a, b)), outcome(second(directory, by_b, a))
             )
             left = await query(
                 database,
@@ -114,17 +114,17 @@ class TestLastOwner:
                 f"AND tenant_id = {home} AND role = {int(Role.OWNER)}",
             )
             acted = f"{first.__name__} and {second.__name__}: {said}, {len(left)} left"
-            if len(left) != 1 or said.count("done") != 1 + aim_alike(first, second, said):
+            if len(left) != 1 or said.count("done") != 1 + both_hit_same_user(first, second, said):
                 wrong.append(acted)
             if set(said) - {"done", "LastOwner", "Unauthenticated", "NotFound"}:
                 wrong.append(acted)
         assert wrong == []
 
-    @pytest.mark.parametrize("act", [switch_off, delete, demote, delete_itself])
+    @pytest.mark.parametrize("act", [deactivate, delete, demote, delete_itself])
     async def test_the_last_one_stays(self, directory: Directory, act: Act):
         home = await make_tenant(directory, "home")
         a, b = await pair(directory, Role.OWNER, home, 0)
-        by_a, by_b = await actor_of(directory, a), await actor_of(directory, b)
+        by_a, by_b = await actor_for(directory, a), await actor_for(directory, b)
         await delete(directory, by_a, b)
         with pytest.raises(Unauthenticated):
             await act(directory, by_b, a)
@@ -135,8 +135,8 @@ class TestLastOwner:
     async def test_an_owner_who_is_switched_off_does_not_count(self, directory: Directory):
         home = await make_tenant(directory, "home")
         a, b = await pair(directory, Role.OWNER, home, 0)
-        await switch_off(directory, MACHINE, b)
-        by_a = await actor_of(directory, a)
+        await deactivate(directory, SYSTEM_ACTOR, b)
+        by_a = await actor_for(directory, a)
         with pytest.raises(LastOwner):
             await delete_itself(directory, by_a, a)
         await delete(directory, by_a, b)  # who is off can go
@@ -145,59 +145,65 @@ class TestLastOwner:
         home, away = await make_tenant(directory, "home"), await make_tenant(directory, "away")
         a, b = await pair(directory, Role.OWNER, home, 0)
         await pair(directory, Role.OWNER, away, 1)
-        await delete(directory, await actor_of(directory, a), b)
+        await delete(directory, await actor_for(directory, a), b)
         with pytest.raises(LastOwner):
-            await delete_itself(directory, await actor_of(directory, a), a)
+            await delete_itself(directory, await actor_for(directory, a), a)
 
     async def test_administrators_may_where_they_act_as_such(self, directory: Directory):
-        home = await directory.home()
+        home = await directory.home_tenant_id()
         a, b = await pair(directory, Role.OWNER, home, 0)
-        elsewhere = await actor_of(directory, 1, Narrowing(whole_platform=False))
+        elsewhere = await actor_for(directory, 1, Restrictions(platform_roles_apply=False))
         await delete(directory, elsewhere, a)
         with pytest.raises(LastOwner):
             await delete(directory, elsewhere, b)
-        await delete(directory, await actor_of(directory, 1), b)
+        await delete(directory, await actor_for(directory, 1), b)
 
 
 class TestLastSuperadmin:
     async def test_two_who_remove_each_other_at_once_leave_one(
         self, directory: Directory, database: str
     ):
-        acts: list[Act] = [degrade, switch_off, update_off, delete, delete_itself]
+        acts: list[Act] = [
+            demote_by_update,
+            deactivate,
+            deactivate_by_update,
+            delete,
+            delete_itself,
+        ]
         pairs = itertools.cycle(itertools.combinations_with_replacement(acts, 2))
         wrong: list[str] = []
         a = 1
         for n, (first, second) in zip(range(ROUNDS), pairs, strict=False):
             async with transaction(directory) as tx:
-                (b,) = await insert_rows(tx, [Row(username=f"root{n}", role=Role.SUPERADMIN)])
-            by_a, by_b = await actor_of(directory, a), await actor_of(directory, b)
+                (b,) = await insert_users(tx, [UserRow(username=f"root{n}", role=Role.SUPERADMIN)])
+            by_a, by_b = await actor_for(directory, a), await actor_for(directory, b)
             said = await asyncio.gather(
-                told(first(directory, by_a, b)), told(second(directory, by_b, a))
+                outcome(first(directory, by_a, b)), outcome(second(directory, by_b, a))
             )
             left = await query(
                 database,
                 "SELECT id FROM users WHERE deleted_at IS NULL AND active AND role = 0",
             )
             acted = f"{first.__name__} and {second.__name__}: {said}, {len(left)} left"
-            if len(left) != 1 or said.count("done") != 1 + aim_alike(first, second, said):
+            if len(left) != 1 or said.count("done") != 1 + both_hit_same_user(first, second, said):
                 wrong.append(acted)
             if set(said) - {"done", "LastSuperadmin", "Unauthenticated", "NotFound"}:
                 wrong.append(acted)
             a = left[0][0]
         assert wrong == []
 
-    @pytest.mark.parametrize("act", [degrade, switch_off, update_off, delete])
+    @pytest.mark.parametrize("act", [demote_by_update, deactivate, deactivate_by_update, delete])
     async def test_not_even_the_command_line_removes_the_last(self, directory: Directory, act: Act):
         with pytest.raises(LastSuperadmin):
-            await act(directory, MACHINE, 1)
+            await act(directory, SYSTEM_ACTOR, 1)
 
     async def test_not_with_the_tenant_it_stands_in(self, directory: Directory):
         home = await make_tenant(directory, "home")
         await make_user(directory, "root", Role.SUPERADMIN, home)
-        await delete(directory, MACHINE, 1)
+        await delete(directory, SYSTEM_ACTOR, 1)
         with pytest.raises(LastSuperadmin):
             async with transaction(directory) as tx:
-                await tenants.update(tx, home, TenantChanges(active=False), home="main")
+                await tenants.update(tx, home, TenantChanges(active=False), home_slug="main")
 
 
 class TestNames:
@@ -235,7 +241,7 @@ class TestNames:
                 async with transaction(directory) as tx:
                     await users.update(tx, user_id, UserChanges(username=f"same{n}"))
 
-            said = await asyncio.gather(told(rename(a)), told(rename(b)))
+            said = await asyncio.gather(outcome(rename(a)), outcome(rename(b)))
             assert sorted(said) == ["Invalid", "done"]
 
     async def test_two_who_swap_names_wait_for_each_other_and_neither_breaks(
@@ -247,7 +253,7 @@ class TestNames:
             async with transaction(directory) as tx:
                 await users.update(tx, user_id, UserChanges(username=name))
 
-        said = await asyncio.gather(told(rename(a, "MEMBER0b")), told(rename(b, "MEMBER0a")))
+        said = await asyncio.gather(outcome(rename(a, "MEMBER0b")), outcome(rename(b, "MEMBER0a")))
         assert set(said) <= {"done", "Invalid", "Unavailable"}, said
 
     async def test_the_own_name_in_other_letters_is_free_for_oneself(self, directory: Directory):
@@ -273,10 +279,10 @@ class TestTenants:
 
             async def remove(home: int = home) -> None:
                 async with transaction(directory) as tx:
-                    await tenants.delete(tx, home, home="main")
+                    await tenants.delete(tx, home, home_slug="main")
 
             said = await asyncio.gather(
-                told(remove()), told(make_user(directory, f"u{n}", tenant_id=home))
+                outcome(remove()), outcome(make_user(directory, f"u{n}", tenant_id=home))
             )
             assert sorted(said) in (["Invalid", "done"], [InUse.__name__, "done"]), said
         homeless = await query(
@@ -287,86 +293,94 @@ class TestTenants:
         assert homeless == []
 
     async def test_a_tenant_role_needs_a_tenant(self, directory: Directory):
-        root = await actor_of(directory, 1)
+        root = await actor_for(directory, 1)
         with pytest.raises(Invalid) as refused:
             await users.create(
-                directory, root, NewUser(username="lost", role=Role.OWNER), PASSWORD, Floor()
+                directory,
+                root,
+                NewUser(username="lost", role=Role.OWNER),
+                PASSWORD,
+                PasswordRules(),
             )
         assert [problem.code for problem in refused.value.problems] == ["tenant_required"]
 
     async def test_an_owner_creates_in_the_own_tenant(self, directory: Directory):
         home, away = await make_tenant(directory, "home"), await make_tenant(directory, "away")
         a, _ = await pair(directory, Role.OWNER, home, 0)
-        owner = await actor_of(directory, a)
-        made = await users.create(directory, owner, NewUser(username="new"), PASSWORD, Floor())
+        owner = await actor_for(directory, a)
+        made = await users.create(
+            directory, owner, NewUser(username="new"), PASSWORD, PasswordRules()
+        )
         assert made.tenant_id == home
         for place in (away, 987_654_321):  # whether it exists is not told
             new = NewUser(username="other", tenant_id=place)
             with pytest.raises(Invalid) as refused:
-                await users.create(directory, owner, new, PASSWORD, Floor())
+                await users.create(directory, owner, new, PASSWORD, PasswordRules())
             assert [problem.code for problem in refused.value.problems] == ["foreign_tenant"]
 
 
-class TestWhoseTurn:
+class TestCheckOrder:
     async def test_an_act_of_somebody_who_was_demoted_meanwhile_is_refused(
         self, directory: Directory
     ):
         home = await make_tenant(directory, "home")
         a, b = await pair(directory, Role.OWNER, home, 0)
-        by_b = await actor_of(directory, b)
-        await demote(directory, await actor_of(directory, a), b)
+        by_b = await actor_for(directory, b)
+        await demote(directory, await actor_for(directory, a), b)
         with pytest.raises(Unauthenticated):
-            await users.set_password(directory, by_b, a, "another-Kettle-43", Floor())
+            await users.set_password(directory, by_b, a, "another-Kettle-43", PasswordRules())
         new = NewUser(username="new")
         with pytest.raises(Unauthenticated):
-            await users.create(directory, by_b, new, PASSWORD, Floor())
+            await users.create(directory, by_b, new, PASSWORD, PasswordRules())
 
     async def test_setting_the_password_of_somebody_who_goes_meanwhile(self, directory: Directory):
         user = await make_user(directory, "gone", tenant_id=1)
         setting = asyncio.create_task(
-            users.set_password(directory, MACHINE, user.id, "another-Kettle-43", Floor())
+            users.set_password(
+                directory, SYSTEM_ACTOR, user.id, "another-Kettle-43", PasswordRules()
+            )
         )
         await asyncio.sleep(0)
-        await delete(directory, MACHINE, user.id)
-        assert await told(setting) in {"NotFound", "done"}
+        await delete(directory, SYSTEM_ACTOR, user.id)
+        assert await outcome(setting) in {"NotFound", "done"}
 
     async def test_nobody_sets_the_own_password_that_way(self, directory: Directory):
-        root = await actor_of(directory, 1)
+        root = await actor_for(directory, 1)
         with pytest.raises(Forbidden) as refused:
-            await users.set_password(directory, root, 1, "another-Kettle-43", Floor())
-        assert refused.value.reason is Reason.ONESELF
+            await users.set_password(directory, root, 1, "another-Kettle-43", PasswordRules())
+        assert refused.value.reason is Reason.OWN_ACCOUNT
 
     async def test_a_narrowed_actor_finds_others_not(self, directory: Directory):
         user = await make_user(directory, "mia", tenant_id=1)
         other = await make_user(directory, "max", tenant_id=1)
         rows_ = {Action.VIEW_USER: (ANY, ANY, TENANT, SELF, SELF)}
-        mia = await actor_of(directory, user.id, Narrowing(rows=rows_))
+        mia = await actor_for(directory, user.id, Restrictions(rows=rows_))
         with pytest.raises(NotFound) as hidden:
-            await user_lists.view(directory.read(mia), other.id)
+            await user_lists.get(directory.read(mia), other.id)
         with pytest.raises(NotFound) as absent:
-            await user_lists.view(directory.read(mia), 987_654_321)
+            await user_lists.get(directory.read(mia), 987_654_321)
         assert str(hidden.value) == str(absent.value)
-        assert (await user_lists.view(directory.read(mia), user.id)).username == "mia"
+        assert (await user_lists.get(directory.read(mia), user.id)).username == "mia"
 
 
 class TestHistory:
     async def test_every_change_writes_one_row_and_says_who(
         self, directory: Directory, database: str
     ):
-        root = await actor_of(directory, 1)
-        before = (await history(database))[-1].id
+        root = await actor_for(directory, 1)
+        before = (await audit_rows(database))[-1].id
         new = NewUser(username="mia", email="mia@example.com", tenant_id=1, first_name="Mia")
-        mia = await users.create(directory, root, new, PASSWORD, Floor())
+        mia = await users.create(directory, root, new, PASSWORD, PasswordRules())
         async with directory.begin(root) as tx:
             await users.update(tx, mia.id, UserChanges(bio="b", last_name="Marsh"))
         async with directory.begin(root) as tx:
             await users.assign_role(tx, mia.id, Role.OWNER)
-        await users.set_password(directory, root, mia.id, "another-Kettle-43", Floor())
+        await users.set_password(directory, root, mia.id, "another-Kettle-43", PasswordRules())
         async with directory.begin(root) as tx:
             await users.set_active(tx, mia.id, active=False)
         async with directory.begin(root) as tx:
             await users.delete(tx, mia.id, erase=True)
-        rows_ = await history(database, before)
+        rows_ = await audit_rows(database, before)
         assert [(row.action, row.fields) for row in rows_] == [
             ("users.create", "active email first_name role tenant_id username"),
             ("users.update", "bio last_name"),
@@ -385,8 +399,8 @@ class TestHistory:
     ):
         home = await make_tenant(directory, "home")
         a, b = await pair(directory, Role.OWNER, home, 0)
-        by_a = await actor_of(directory, a)
-        before = (await history(database))[-1].id
+        by_a = await actor_for(directory, a)
+        before = (await audit_rows(database))[-1].id
         (stamp,) = await query(database, f"SELECT updated_at FROM users WHERE id = {b}")
         async with directory.begin(by_a) as tx:
             await users.update(tx, b, UserChanges(username="OWNER0b", first_name=" "))
@@ -394,11 +408,11 @@ class TestHistory:
             await users.set_active(tx, b, active=True)
         async with directory.begin(by_a) as tx:
             await users.assign_role(tx, b, Role.OWNER)
-        for act in (degrade, delete):
-            await told(act(directory, by_a, 1))
-        await told(demote(directory, by_a, a))
-        await told(update_bad(directory, by_a, b))
-        assert await history(database, before) == []
+        for act in (demote_by_update, delete):
+            await outcome(act(directory, by_a, 1))
+        await outcome(demote(directory, by_a, a))
+        await outcome(update_bad(directory, by_a, b))
+        assert await audit_rows(database, before) == []
         assert await query(database, f"SELECT updated_at FROM users WHERE id = {b}") == [stamp]
 
     async def test_a_machine_is_somebody_too(self, directory: Directory, database: str):
@@ -414,7 +428,9 @@ class TestHistory:
         user = await make_user(directory, "mia", tenant_id=1, email="mia@example.com")
         async with transaction(directory) as tx:
             await users.update(tx, user.id, UserChanges(email="other@example.com", bio="secret"))
-        await users.set_password(directory, MACHINE, user.id, "another-Kettle-43", Floor())
+        await users.set_password(
+            directory, SYSTEM_ACTOR, user.id, "another-Kettle-43", PasswordRules()
+        )
         for row in await query(database, "SELECT * FROM audit"):
             text = " ".join(str(value) for value in row)
             for value in ("mia@", "other@", "secret", "Kettle", "argon2"):
@@ -437,16 +453,16 @@ class TestUpdate:
             ("email", "taken"),
             ("url", "url"),
         }
-        assert await rows.find(directory.read(MACHINE), user.id) == user
+        assert await rows.find(directory.read(SYSTEM_ACTOR), user.id) == user
 
     async def test_the_own_state_changes_neither_that_way_nor_with_anything_else(
         self, directory: Directory
     ):
-        root = await actor_of(directory, 1)
+        root = await actor_for(directory, 1)
         with pytest.raises(Forbidden) as refused:
             async with directory.begin(root) as tx:
                 await users.update(tx, 1, UserChanges(active=False, first_name="New"))
-        assert refused.value.reason is Reason.ONESELF
+        assert refused.value.reason is Reason.OWN_ACCOUNT
         async with directory.begin(root) as tx:
             same = await users.update(tx, 1, UserChanges(active=True, first_name="New"))
         assert same.first_name == "New"

@@ -25,43 +25,43 @@ class Canary(msgspec.Struct):
     looked for first. ``digests`` says that its plain SHA-256 must not be found either.
     """
 
-    what: str
+    description: str
     secret: str
-    core: str
+    searched_part: str
     mark: str
     digests: bool
-    belongs: set[str] = msgspec.field(default_factory=set)
+    allowed_places: set[str] = msgspec.field(default_factory=set)
 
 
-class Aviary:
+class CanaryRegistry:
     """All canaries of a test."""
 
     def __init__(self) -> None:
-        self.all: list[Canary] = []
+        self.canaries: list[Canary] = []
         self.mark = "k" + secrets.token_hex(7)
 
-    def password(self, what: str) -> Canary:
+    def make_password(self, what: str) -> Canary:
         """Make a password that every kind of quoting changes; it belongs nowhere."""
         core = self.mark + secrets.token_hex(9)
-        return self._keep(Canary(what, f'é"\\/+&<% {core}', core, self.mark, True))
+        return self._add(Canary(what, f'é"\\/+&<% {core}', core, self.mark, True))
 
-    def plain(self, what: str, belongs: str = "") -> Canary:
+    def make_token(self, what: str, belongs: str = "") -> Canary:
         """Make one of letters and digits alone."""
         core = self.mark + secrets.token_hex(9)
-        return self._keep(Canary(what, core, core, self.mark, False, {belongs} - {""}))
+        return self._add(Canary(what, core, core, self.mark, False, {belongs} - {""}))
 
-    def given(self, what: str, secret: str, *belongs: str) -> Canary:
+    def register(self, what: str, secret: str, *belongs: str) -> Canary:
         """Take in a secret that the server has made; of a JWT, its signature is one."""
         core = secret.rpartition(".")[2]
-        return self._keep(Canary(what, secret, core, core, False, set(belongs)))
+        return self._add(Canary(what, secret, core, core, False, set(belongs)))
 
-    def _keep(self, canary: Canary) -> Canary:
-        assert len(canary.core) >= 20, "too short to be nothing else"
-        self.all.append(canary)
+    def _add(self, canary: Canary) -> Canary:
+        assert len(canary.searched_part) >= 20, "too short to be nothing else"
+        self.canaries.append(canary)
         return canary
 
 
-def spellings(text: str) -> dict[str, bytes]:
+def encodings(text: str) -> dict[str, bytes]:
     """Return how a text may be written; but for base64 they are found in any case."""
     raw = text.encode()
     found = {
@@ -91,7 +91,7 @@ def digests(canary: Canary) -> dict[str, bytes]:
     }
 
 
-def sightings(
+def find_canaries(
     canaries: list[Canary], places: Mapping[str, bytes]
 ) -> Iterator[tuple[str, str, str]]:
     """Yield each canary, place and spelling that meet, wherever it belongs or not."""
@@ -106,25 +106,25 @@ def sightings(
                 if form in everything[True]:
                     for place, content in exact.items():
                         if form in content:
-                            yield canary.what, place, spelling
+                            yield canary.description, place, spelling
     for mark, flock in flocks.items():
-        for spelling, form in spellings(mark).items():
+        for spelling, form in encodings(mark).items():
             as_it_is = "base64" in spelling
             if form not in everything[as_it_is]:
                 continue
             for place, content in (exact if as_it_is else lowered).items():
                 if form in content:
                     for canary in flock:
-                        if spellings(canary.core)[spelling] in content:
-                            yield canary.what, place, spelling
+                        if encodings(canary.searched_part)[spelling] in content:
+                            yield canary.description, place, spelling
 
 
-def strays(canaries: list[Canary], places: Mapping[str, bytes]) -> list[str]:
+def leaks(canaries: list[Canary], places: Mapping[str, bytes]) -> list[str]:
     """Return every sighting at a place where the canary does not belong."""
-    home = {canary.what: canary.belongs for canary in canaries}
+    home = {canary.description: canary.allowed_places for canary in canaries}
     return [
         f"{what} in {place}, {spelling}"
-        for what, place, spelling in sightings(canaries, places)
+        for what, place, spelling in find_canaries(canaries, places)
         if place not in home[what]
     ]
 

@@ -16,20 +16,20 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from tests.attack.canaries import (
-    Aviary,
+    CanaryRegistry,
     database_places,
+    find_canaries,
+    leaks,
     process_places,
-    sightings,
-    strays,
 )
-from tests.attack.canary_astray import misplaced, while_broken
-from tests.attack.canary_drive import LINK, Drive, by_mail, well_done
-from tests.authorization.rows import open_rows
-from tests.cli.terminal import Terminal
-from tests.faults.processes import workers
-from tests.support.databases import Shelf
+from tests.attack.canary_client import LINK, CanaryClient, use_every_contract, use_mailed_secrets
+from tests.attack.canary_misuse import send_misplaced_canaries, write_with_missing_table
+from tests.support.databases import DatabaseTemplates
 from tests.support.mailbox import Mailbox, mailbox, text_of
-from tests.support.server import Server, dragoman, environment
+from tests.support.processes import workers
+from tests.support.rows import open_rows
+from tests.support.server import Server, dragoman_command, environment
+from tests.support.terminal import Terminal
 
 BROKEN = ("audit", "tokens", "failures")
 """Tables that are away for a while: what writes, what knows a credential, what counts guesses."""
@@ -38,24 +38,24 @@ SHARE = {"sqlite": 0.5, "postgresql": 0.2}
 """Which part of the wrong places is tried: what is done to them does not depend on the database."""
 
 
-class Settled:
+class CanarySettings:
     """A server whose every secret came out of a file, and is a canary."""
 
-    def __init__(self, aviary: Aviary, url: str, folder: Path, smtp: str) -> None:
+    def __init__(self, canaries: CanaryRegistry, url: str, folder: Path, smtp: str) -> None:
         self.database = url
-        self.key = aviary.plain("server key")
-        self.admin = aviary.password("admin password")
+        self.key = canaries.make_token("server key")
+        self.admin = canaries.make_password("admin password")
         parts = urlsplit(url)
         self.told = url
         if parts.scheme.startswith("postgres"):  # the server trusts us: any password will do
-            there = aviary.plain("database password")
+            there = canaries.make_token("database password")
             user = f"{parts.username or 'postgres'}:{there.secret}"
             self.told = urlunsplit(
                 parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}")
             )
         raw = hashlib.sha256(self.key.secret.encode()).digest()
-        aviary.given("derived key in hex", raw.hex())
-        aviary.given("derived key in base64", base64.b64encode(raw).decode().rstrip("="))
+        canaries.register("derived key in hex", raw.hex())
+        canaries.register("derived key in base64", base64.b64encode(raw).decode().rstrip("="))
         files = {
             "SECRET_KEY": raw.hex(),
             "ADMIN_PASSWORD": self.admin.secret,
@@ -75,33 +75,35 @@ class Settled:
 
 
 @pytest.fixture
-def settled(
-    shelf: Shelf, backend: str, tmp_path: Path
-) -> Iterator[tuple[Settled, Aviary, Mailbox]]:
-    aviary = Aviary()
-    with shelf.blank(backend) as url, mailbox() as box:
-        yield Settled(aviary, url, tmp_path, box.url), aviary, box
+def canary_setup(
+    database_templates: DatabaseTemplates, backend: str, tmp_path: Path
+) -> Iterator[tuple[CanarySettings, CanaryRegistry, Mailbox]]:
+    canaries = CanaryRegistry()
+    with database_templates.blank(backend) as url, mailbox() as box:
+        yield CanarySettings(canaries, url, tmp_path, box.url), canaries, box
 
 
-def test_no_secret_strays(settled: tuple[Settled, Aviary, Mailbox], tmp_path: Path) -> None:
+def test_no_secret_leaks(
+    canary_setup: tuple[CanarySettings, CanaryRegistry, Mailbox], tmp_path: Path
+) -> None:
     """Every operation, done and refused; secrets in wrong places; a broken database; commands."""
-    settings, aviary, box = settled
+    settings, canaries, box = canary_setup
     server = Server(settings.settings, tmp_path)
     server.start()
     try:
-        drive = Drive(server.url, aviary)
+        drive = CanaryClient(server.url, canaries)
         places = drive.places
-        root = well_done(drive, settings.admin.secret)
-        by_mail(drive, box, root, secret_of)
-        misplaced(drive, root, SHARE[urlsplit(settings.database).scheme])
+        root = use_every_contract(drive, settings.admin.secret)
+        use_mailed_secrets(drive, box, root, secret_of)
+        send_misplaced_canaries(drive, root, SHARE[urlsplit(settings.database).scheme])
         places |= process_places(server.pid, *workers(server))
         places |= {f"early {k}": v for k, v in database_places(settings.database).items()}
         for table in BROKEN:
-            with away(settings.database, table):
-                while_broken(drive, settings.admin, root)
+            with table_missing(settings.database, table):
+                write_with_missing_table(drive, settings.admin, root)
         for path in ("/metrics", "/healthz", "/readyz", "/", "/vsay/docs", "/wiwebb/openapi.json"):
             drive.call("GET", path)
-        places |= commands(settings, aviary, tmp_path)
+        places |= run_commands(settings, canaries, tmp_path)
         drive.http.close()
     finally:
         server.kill()
@@ -110,33 +112,41 @@ def test_no_secret_strays(settled: tuple[Settled, Aviary, Mailbox], tmp_path: Pa
     }
     places |= {f"{k} at the end": v for k, v in database_places(settings.database).items()}
     places |= mails(box)
-    found = strays(aviary.all, places)
+    found = leaks(canaries.canaries, places)
     assert not found, "\n".join(found[:40])
     failed = {status for _, status in drive.statuses if status >= 500}
     assert 500 in failed, "nothing was broken"
     assert b'"event":"bug"' in places["stderr of the server"]
     assert b'"event":"request"' in places["stderr of the server"]
-    at_home(aviary, places, len(box.mails))
+    check_canaries_found(canaries, places, len(box.mails))
 
 
-def at_home(aviary: Aviary, places: dict[str, bytes], mailed: int) -> None:
+def check_canaries_found(canaries: CanaryRegistry, places: dict[str, bytes], mailed: int) -> None:
     """What is given out is found there, and only what nobody gave is found nowhere."""
-    given = {c.what for c in aviary.all if c.belongs and not c.what.startswith("misplaced")}
-    seen = {what for what, _, spelling in sightings(aviary.all, places) if spelling == "raw"}
+    given = {
+        c.description
+        for c in canaries.canaries
+        if c.allowed_places and not c.description.startswith("misplaced")
+    }
+    seen = {
+        what for what, _, spelling in find_canaries(canaries.canaries, places) if spelling == "raw"
+    }
     assert given <= seen, given - seen
     assert len(given) > 20 + mailed
     assert mailed == 4
-    assert sum(c.what.startswith("misplaced") for c in aviary.all) > 100
+    assert sum(c.description.startswith("misplaced") for c in canaries.canaries) > 100
 
 
-def secret_of(drive: Drive, box: Mailbox, address: str) -> str:
+def secret_of(drive: CanaryClient, box: Mailbox, address: str) -> str:
     """Return what follows the link's head in the next mail to an address, and take it in."""
-    mail = asyncio.run(box.next_to(address))
+    mail = asyncio.run(box.next_mail_to(address))
     assert mail is not None
     found = LINK.search(text_of(mail))
     assert found is not None
     secret = found[1]
-    drive.aviary.given(f"mailed to {address}", secret.rpartition("/")[2], f"text for {address}")
+    drive.canaries.register(
+        f"mailed to {address}", secret.rpartition("/")[2], f"text for {address}"
+    )
     return secret
 
 
@@ -154,7 +164,7 @@ def mails(box: Mailbox) -> dict[str, bytes]:
 
 
 @contextlib.contextmanager
-def away(database: str, table: str) -> Iterator[None]:
+def table_missing(database: str, table: str) -> Iterator[None]:
     """Take a table away from a database for a while."""
 
     async def rename(old: str, new: str) -> None:
@@ -171,7 +181,9 @@ def away(database: str, table: str) -> Iterator[None]:
         asyncio.run(rename(f"{table}_away", table))
 
 
-def commands(settings: Settled, aviary: Aviary, folder: Path) -> dict[str, bytes]:
+def run_commands(
+    settings: CanarySettings, canaries: CanaryRegistry, folder: Path
+) -> dict[str, bytes]:
     """Run what an operator runs; return what each said, and what a waiting one shows of itself."""
     found: dict[str, bytes] = {}
 
@@ -180,23 +192,29 @@ def commands(settings: Settled, aviary: Aviary, folder: Path) -> dict[str, bytes
         terminal = Terminal(settings.told, folder)
         terminal.settings = env
         said = terminal.run(*words, stdin=stdin)
-        assert (said.code == 0) == works, (words, said)
+        assert (said.exit_code == 0) == works, (words, said)
         place = f"command {len(found)}: {' '.join(words[:2])}"
-        found[place] = (said.out + said.err).encode()
+        found[place] = (said.stdout + said.stderr).encode()
         return place
 
-    new = aviary.password("command line").secret
+    new = canaries.make_password("command line").secret
     person = ["users", "create", "--username", "cleo", "--email", "cleo@fresh.test"]
     person += ["--role", "member", "--tenant", "main", "--password-stdin"]
-    found |= waiting(settings, folder, person, new)
+    found |= inspect_waiting_command(settings, folder, person, new)
     run(*person, stdin=new, works=False)
-    long = aviary.password("too long").secret * 40
+    long = canaries.make_password("too long").secret * 40
     run("users", "set-password", "cleo", "--password-stdin", stdin=long, works=False)
-    run("users", "set-password", "cleo", "--password-stdin", stdin=aviary.password("set").secret)
+    run(
+        "users",
+        "set-password",
+        "cleo",
+        "--password-stdin",
+        stdin=canaries.make_password("set").secret,
+    )
     for contract in ("wiwebb", "binacle", "vsay"):
         place = run("tokens", "create", "--user", "cleo", "--contract", contract, "-o", "json")
         told = found[place].decode().partition('"credential"')[2].split('"')[1]
-        aviary.given(f"credential by {place}", told, place)
+        canaries.register(f"credential by {place}", told, place)
     for words in (
         ["keys", "rotate"], ["keys", "list", "-o", "json"], ["outbox", "-o", "json"],
         ["users", "list", "-o", "json"], ["users", "show", "cleo", "-o", "json"], ["tenants", "list"],
@@ -204,20 +222,22 @@ def commands(settings: Settled, aviary: Aviary, folder: Path) -> dict[str, bytes
         run(*words)
     for form in ("table", "json"):
         run("doctor", "-o", form)
-    smtp = aviary.plain("mail password").secret
+    smtp = canaries.make_token("mail password").secret
     settings.settings["DRAGOMAN_SMTP_URL"] = f"smtp://dragoman:{smtp}@127.0.0.1:9"
     said = Terminal("", folder)
     said.settings = dict(settings.settings)
     for number, words in enumerate((["doctor"], ["doctor", "-o", "json"], ["outbox"])):
         done = said.run(*words)
-        found[f"dead mail {number}"] = (done.out + done.err).encode()
+        found[f"dead mail {number}"] = (done.stdout + done.stderr).encode()
     return found
 
 
-def waiting(settings: Settled, folder: Path, words: list[str], secret: str) -> dict[str, bytes]:
+def inspect_waiting_command(
+    settings: CanarySettings, folder: Path, words: list[str], secret: str
+) -> dict[str, bytes]:
     """Run a command that gets a secret by its standard input; look at it while it waits."""
     process = subprocess.Popen(
-        [*dragoman(), *words],
+        [*dragoman_command(), *words],
         cwd=folder,
         env=environment(settings.settings),
         stdin=subprocess.PIPE,

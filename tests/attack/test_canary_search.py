@@ -14,23 +14,23 @@ from urllib.parse import quote
 import pytest
 
 from tests.attack.canaries import (
-    Aviary,
     Canary,
+    CanaryRegistry,
     database_places,
+    encodings,
+    leaks,
     process_places,
-    spellings,
-    strays,
 )
-from tests.authorization.rows import open_rows
-from tests.faults.processes import wait_for
-from tests.support.databases import ADMIN_PASSWORD, Shelf
+from tests.support.databases import ADMIN_PASSWORD, DatabaseTemplates
+from tests.support.processes import wait_for
+from tests.support.rows import open_rows
 
 
 @pytest.mark.parametrize("kind", ["password", "plain"])
-def test_every_spelling_is_seen(kind: str) -> None:
+def test_every_encoding_is_found(kind: str) -> None:
     """However a secret is quoted or coded, wherever it begins."""
-    aviary = Aviary()
-    canary: Canary = getattr(aviary, kind)("it")
+    canaries = CanaryRegistry()
+    canary: Canary = getattr(canaries, kind)("it")
     secret = canary.secret
     raw = secret.encode()
     ways = {
@@ -53,25 +53,29 @@ def test_every_spelling_is_seen(kind: str) -> None:
         ways["digest in base64"] = base64.b64encode(digest.digest())
     for way, text in ways.items():
         content = secrets.token_bytes(50) + text + secrets.token_bytes(50)
-        assert strays(aviary.all, {"here": content}), way
-    assert not strays(aviary.all, {"here": secrets.token_bytes(10_000)})
-    assert len(spellings(canary.core)) > 10
+        assert leaks(canaries.canaries, {"here": content}), way
+    assert not leaks(canaries.canaries, {"here": secrets.token_bytes(10_000)})
+    assert len(encodings(canary.searched_part)) > 10
 
 
-def test_what_belongs_is_no_stray() -> None:
-    aviary = Aviary()
-    canary = aviary.given("token", secrets.token_urlsafe(32), "answer 1")
+def test_allowed_places_are_no_leak() -> None:
+    canaries = CanaryRegistry()
+    canary = canaries.register("token", secrets.token_urlsafe(32), "answer 1")
     text = canary.secret.encode()
-    assert not strays(aviary.all, {"answer 1": text})
-    assert strays(aviary.all, {"answer 1": text, "answer 2": text}) == ["token in answer 2, raw"]
+    assert not leaks(canaries.canaries, {"answer 1": text})
+    assert leaks(canaries.canaries, {"answer 1": text, "answer 2": text}) == [
+        "token in answer 2, raw"
+    ]
 
 
-def test_a_canary_in_a_database_is_seen(shelf: Shelf, backend: str) -> None:
+def test_a_canary_in_a_database_is_seen(
+    database_templates: DatabaseTemplates, backend: str
+) -> None:
     """In any text column, and in the log of changes before it is folded in."""
-    aviary = Aviary()
-    canary = aviary.plain("planted")
-    with shelf.inhabited(backend) as (database, world):
-        assert not strays(aviary.all, database_places(database))
+    canaries = CanaryRegistry()
+    canary = canaries.make_token("planted")
+    with database_templates.seeded(backend) as (database, world):
+        assert not leaks(canaries.canaries, database_places(database))
 
         async def plant() -> list[str]:
             rows = await open_rows(database)
@@ -81,7 +85,7 @@ def test_a_canary_in_a_database_is_seen(shelf: Shelf, backend: str) -> None:
                 )
                 await rows.execute([(statement, [])])
                 return await asyncio.to_thread(
-                    strays, aviary.all, await asyncio.to_thread(database_places, database)
+                    leaks, canaries.canaries, await asyncio.to_thread(database_places, database)
                 )
             finally:
                 await rows.close()
@@ -92,24 +96,26 @@ def test_a_canary_in_a_database_is_seen(shelf: Shelf, backend: str) -> None:
 
 
 def test_a_canary_of_a_process_is_seen() -> None:
-    canary = Aviary()
-    secret = canary.plain("argument").secret
+    canary = CanaryRegistry()
+    secret = canary.make_token("argument").secret
     with subprocess.Popen(["sleep", "30"], env={**os.environ, "CANARY": secret}) as process:
         try:
             if not process_places(process.pid):
                 pytest.skip("no /proc on this system")
             # What it was started with is shown when it has become the other program, not before.
-            assert wait_for(lambda: bool(strays(canary.all, process_places(process.pid))), 10)
+            assert wait_for(lambda: bool(leaks(canary.canaries, process_places(process.pid))), 10)
         finally:
             process.kill()
 
 
-def test_a_password_that_a_test_leaves_is_told(shelf: Shelf, backend: str, tmp_path: Path) -> None:
+def test_a_password_that_a_test_leaves_is_told(
+    database_templates: DatabaseTemplates, backend: str, tmp_path: Path
+) -> None:
     """At the end of all tests, when the databases that they left have been searched."""
-    with shelf.inhabited(backend):
-        own = Shelf(tmp_path, shelf._server)
-        own._templates = dict(shelf._templates)
-    with own.inhabited(backend) as (database, _):
+    with database_templates.seeded(backend):
+        own = DatabaseTemplates(tmp_path, database_templates._server)
+        own._templates = dict(database_templates._templates)
+    with own.seeded(backend) as (database, _):
 
         async def plant() -> None:
             rows = await open_rows(database)

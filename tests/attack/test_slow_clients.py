@@ -16,8 +16,8 @@ import pytest
 
 from dragoman.cli.server import serve
 from dragoman.web import admission, bodies
-from tests.attack.sockets import memory, statuses_of
-from tests.faults.processes import workers
+from tests.support.processes import workers
+from tests.support.raw_http import resident_memory, statuses_of
 from tests.support.server import Server
 from tests.support.world import World
 
@@ -28,18 +28,18 @@ SLOW = int(os.environ.get("FAULT_SLOW", "500"))
 DEADLINE_S = 30.0
 """By then all of them are closed."""
 DRIP_S = 1.0
-CALM_S = 3.0
+WINDOW_S = 3.0
 """So long honest callers are watched before."""
-HELD = 5
+WINDOWS = 5
 """In so many such stretches all slow clients are there; noise does not hit each of them."""
-BREATH_S = 0.02
-AT_MOST, FLOOR_S = 2.0, 0.05
+CALL_PAUSE_S = 0.02
+MAX_SLOWDOWN, MAX_NOISE_S = 2.0, 0.05
 """What slow clients may do to the slowest answers: twice as slow, or by what a machine's noise is."""
 GROWTH = 48 * 1024 * 1024
 """What all of them may cost in memory: less than 100 KB each."""
 
 POST = b"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-KINDS: dict[str, tuple[bytes, bytes]] = {
+ATTACKS: dict[str, tuple[bytes, bytes]] = {
     "silent": (b"", b""),
     "headers": (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"X: y\r\n"),
     "a header": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ", b"y"),
@@ -54,18 +54,18 @@ ANSWERS = {"a body": 400, "chunks": 400, "a body that never comes": 400, "idle":
 """Whoever has sent its headers is told; the others have not asked for anything."""
 
 
-class End(msgspec.Struct, frozen=True):
+class SlowClientResult(msgspec.Struct, frozen=True):
     """How a slow client ended: after so long, with these answers; ``closed`` by the server."""
 
-    kind: str
+    attack: str
     seconds: float
     statuses: tuple[int, ...]
     closed: bool
 
 
-async def be_slow(port: int, kind: str) -> End:
+async def run_slow_client(port: int, attack: str) -> SlowClientResult:
     """Connect, begin to speak, and drip until the server ends it, or the deadline is over."""
-    begins, more = KINDS[kind]
+    begins, more = ATTACKS[attack]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     began, got, closed = time.monotonic(), b"", True
 
@@ -90,10 +90,10 @@ async def be_slow(port: int, kind: str) -> End:
         took = time.monotonic() - began
         dripping.cancel()
         writer.close()
-    return End(kind, took, statuses_of(got), closed)
+    return SlowClientResult(attack, took, statuses_of(got), closed)
 
 
-class Honest:
+class NormalClient:
     """A caller with a credential: what it asks for, how it is answered, and how fast."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -104,7 +104,7 @@ class Honest:
         self.seconds: list[tuple[float, float]] = []
         """When each was asked, and how long its answer took."""
 
-    async def call(self) -> None:
+    async def run(self) -> None:
         """Read, and once in a while write, until cancelled."""
         for number in range(10**9):
             began = time.monotonic()
@@ -114,13 +114,13 @@ class Honest:
                 answer = await self._client.patch("/api/v1/auth/user/", json={"bio": str(number)})
             self.seconds.append((began, time.monotonic() - began))
             self.statuses[answer.status_code] += 1
-            await asyncio.sleep(BREATH_S)
+            await asyncio.sleep(CALL_PAUSE_S)
 
     @asynccontextmanager
-    async def calling(self) -> AsyncIterator[Honest]:
+    async def measuring(self) -> AsyncIterator[NormalClient]:
         """Call for the length of a block; what was counted before is forgotten."""
         self.statuses, self.seconds = Counter(), []
-        task = asyncio.create_task(self.call())
+        task = asyncio.create_task(self.run())
         try:
             yield self
         finally:
@@ -128,12 +128,12 @@ class Honest:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def slowest(self) -> list[float]:
+    def p99_per_window(self) -> list[float]:
         """Return what 99 of 100 answers took at most, in each stretch of ``CALM_S`` (seconds)."""
         first = self.seconds[0][0]
         stretches: dict[int, list[float]] = {}
         for began, took in self.seconds:
-            stretches.setdefault(int((began - first) / CALM_S), []).append(took)
+            stretches.setdefault(int((began - first) / WINDOW_S), []).append(took)
         return [sorted(took)[int(len(took) * 0.99)] for took in stretches.values()]
 
     async def close(self) -> None:
@@ -141,7 +141,7 @@ class Honest:
 
 
 @pytest.fixture
-def many() -> Iterator[int]:
+def connection_count() -> Iterator[int]:
     """As many as are wanted, if this process may open so many files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = SLOW + 200
@@ -154,22 +154,23 @@ def many() -> Iterator[int]:
 
 @pytest.mark.anyio
 async def test_slow_clients_are_closed_and_nobody_else_notices(
-    attacked: tuple[Server, World], many: int
+    attacked_server: tuple[Server, World], connection_count: int
 ) -> None:
     """All within thirty seconds; honest callers get what they got before, about as fast."""
-    server, world = attacked
-    honest = Honest(server.url, world.people["mia"].token)
-    kinds = list(KINDS)
-    async with honest.calling():
-        await asyncio.sleep(CALM_S)
-    calm, before = max(honest.slowest()), memory(workers(server)[0])
+    server, world = attacked_server
+    honest = NormalClient(server.url, world.people["mia"].token)
+    kinds = list(ATTACKS)
+    async with honest.measuring():
+        await asyncio.sleep(WINDOW_S)
+    calm, before = max(honest.p99_per_window()), resident_memory(workers(server)[0])
     assert set(honest.statuses) == {200}
-    async with honest.calling():
+    async with honest.measuring():
         clients = [
-            asyncio.create_task(be_slow(server.port, kinds[n % len(kinds)])) for n in range(many)
+            asyncio.create_task(run_slow_client(server.port, kinds[n % len(kinds)]))
+            for n in range(connection_count)
         ]
-        await asyncio.sleep(CALM_S)
-        held = memory(workers(server)[0])
+        await asyncio.sleep(WINDOW_S)
+        held = resident_memory(workers(server)[0])
         ends = await asyncio.gather(*clients)
     await honest.close()
     wrong = [
@@ -177,14 +178,14 @@ async def test_slow_clients_are_closed_and_nobody_else_notices(
         for end in ends
         if not end.closed
         or end.seconds > DEADLINE_S
-        or end.statuses != ((ANSWERS[end.kind],) if end.kind in ANSWERS else ())
+        or end.statuses != ((ANSWERS[end.attack],) if end.attack in ANSWERS else ())
     ]
-    assert wrong == [], Counter((end.kind, end.closed, end.statuses) for end in wrong)
+    assert wrong == [], Counter((end.attack, end.closed, end.statuses) for end in wrong)
     assert set(honest.statuses) == {200}, honest.statuses
-    held_back = honest.slowest()[:HELD]
-    assert len(held_back) == HELD
-    assert min(held_back) < max(calm * AT_MOST, calm + FLOOR_S), (calm, held_back)
-    after = memory(workers(server)[0])
+    held_back = honest.p99_per_window()[:WINDOWS]
+    assert len(held_back) == WINDOWS
+    assert min(held_back) < max(calm * MAX_SLOWDOWN, calm + MAX_NOISE_S), (calm, held_back)
+    after = resident_memory(workers(server)[0])
     assert max(held, after) - before < GROWTH, (before, held, after)
 
 
@@ -193,18 +194,18 @@ def test_a_worker_holds_no_more_connections_than_it_may_open_files() -> None:
     try:
         for allowed in (256, 1024):
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(allowed, hard), hard))
-            assert 0 < serve.connections() < allowed
+            assert 0 < serve.max_connections() < allowed
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert serve.connections() <= serve.CONNECTIONS
+    assert serve.max_connections() <= serve.MAX_CONNECTIONS
 
 
 def test_the_deadlines_are_well_within_the_promise() -> None:
     """A second's noise on a busy machine breaks no promise."""
-    assert serve.HEADERS_MS / 1000 < DEADLINE_S - 5
-    assert bodies.DEADLINE_S < DEADLINE_S - 5
+    assert serve.HEADER_TIMEOUT_MS / 1000 < DEADLINE_S - 5
+    assert bodies.BODY_TIMEOUT_S < DEADLINE_S - 5
 
 
 def test_who_is_slow_is_set_aside_before_a_queue_counts_as_standing() -> None:
     """Else those who wait for their own bodies would be the reason to refuse honest callers."""
-    assert 2 * bodies.LATE_S <= admission.PATIENCE_S
+    assert 2 * bodies.SLOW_AFTER_S <= admission.INTERVAL_S

@@ -6,22 +6,24 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.authorization.ground import Ground, prepared
-from tests.support.databases import BACKENDS, Shelf
+from tests.authorization.fixtures import SeededApp, running_seeded_app
+from tests.support.databases import BACKENDS, DatabaseTemplates
 from tests.support.world import World
 
 ON = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in BACKENDS]
 
 
 @pytest.fixture(scope="module", params=ON)
-def settled(shelf: Shelf, request: pytest.FixtureRequest) -> Iterator[tuple[str, World]]:
+def module_seeded_database(
+    database_templates: DatabaseTemplates, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, World]]:
     """A database with the world in it, for all tests of a module."""
-    with shelf.inhabited(request.param) as found:
+    with database_templates.seeded(request.param) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-async def ground(settled: tuple[str, World]) -> AsyncIterator[Ground]:
+async def seeded_app(module_seeded_database: tuple[str, World]) -> AsyncIterator[SeededApp]:
     """A running application with everybody in it, on each of the two databases."""
-    async with prepared(*settled) as ground:
-        yield ground
+    async with running_seeded_app(*module_seeded_database) as running_app:
+        yield running_app

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from tests.authorization.table import (
+    AUDITED,
     CONTRACTS,
     INSIDERS,
-    NOTED,
     UNCHANGED,
     Expect,
     Operation,
@@ -23,7 +23,7 @@ WORDS = {
     "": "",
     "target": "",
     UNCHANGED: "unchanged",
-    NOTED: "nothing to end",
+    AUDITED: "nothing to end",
     "self": "oneself",
     "tenant": "the own tenant's",
     "foreign": "that tenant's",

@@ -41,7 +41,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invitation": ("offer", "offer-to-admin", "offer-of-machine", "used", "foreign", "nobody"),
 }  # fmt: skip
 """By the kind of thing that is acted on."""
-ALIKE = frozenset({"owner", "viewer", "inactive", "foreign-owner", "admin"})
+EQUIVALENT_TARGETS = frozenset({"owner", "viewer", "inactive", "foreign-owner", "admin"})
 """Targets that stand to a stranger, who has no rank, as others of the list do."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -65,10 +65,10 @@ SETS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Of targets."""
 SHOWN = {"target", "self", "tenant", "foreign", "any", "none"}
-UNCHANGED, NOTED = "=", "~"
+UNCHANGED, AUDITED = "=", "~"
 
 
-class Malformed(Exception):  # noqa: N818 - the fault of a table, told with its place
+class TableError(Exception):
     """A table that cannot be read, or leaves a cell open."""
 
 
@@ -153,8 +153,8 @@ def _read(contract: str) -> _File:
     text = (FOLDER / contract / "permissions.toml").read_text(encoding="utf-8")
     try:
         return msgspec.convert(tomllib.loads(text), _File)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
-        raise Malformed(f"{contract}: {fault}") from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise TableError(f"{contract}: {error}") from None
 
 
 def targets_of(operation: Operation) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def cells_of(operation: Operation) -> list[Cell]:
     found: list[Cell] = []
     for actor in GROUPS["everybody"]:
         for target in targets_of(operation):
-            if actor in STRANGERS and target in ALIKE and not operation.only:
+            if actor in STRANGERS and target in EQUIVALENT_TARGETS and not operation.only:
                 continue
             if actor == "anonymous" and target == "self":
                 continue
@@ -176,7 +176,7 @@ def cells_of(operation: Operation) -> list[Cell]:
             if actor in STRANGERS and not operation.open:
                 fitting = [Expect(401)]
             if not fitting:
-                raise Malformed(f"{operation.name}: {actor} on {target or '-'} is left open")
+                raise TableError(f"{operation.name}: {actor} on {target or '-'} is left open")
             found.append(Cell(operation, actor, target, fitting[-1]))
     return found
 
@@ -192,22 +192,22 @@ def _rules(operation: Operation) -> Iterator[tuple[set[str], set[str], Expect]]:
         names = words[:at]
         cut = names.index("on") if "on" in names else len(names)
         who = {each for name in names[:cut] for each in GROUPS.get(name, (name,))}
-        whom = {each for name in names[cut + 1 :] for each in _whom(name, operation)}
+        whom = {each for name in names[cut + 1 :] for each in _expand_group(name, operation)}
         word = said[0] if said else ""
-        fits = SHOWN if operation.reads else {UNCHANGED, NOTED}
+        fits = SHOWN if operation.reads else {UNCHANGED, AUDITED}
         if not (at and who and who <= {*GROUPS["everybody"]} and len(said) < 2):
-            raise Malformed(f"{operation.name}: {line.strip()}")
+            raise TableError(f"{operation.name}: {line.strip()}")
         if word and (word not in fits or int(status) >= 300):
-            raise Malformed(f"{operation.name}: {word} after {status}")
+            raise TableError(f"{operation.name}: {word} after {status}")
         if operation.reads and int(status) < 300 and not word:
-            raise Malformed(f"{operation.name}: who is shown? {line.strip()}")
+            raise TableError(f"{operation.name}: who is shown? {line.strip()}")
         yield who, (whom or known) & known, Expect(int(status), word)
 
 
-def _whom(name: str, operation: Operation) -> tuple[str, ...]:
+def _expand_group(name: str, operation: Operation) -> tuple[str, ...]:
     if name == "any":
         return targets_of(operation)
     found = SETS.get(name, (name,)) if operation.on == "user" else (name,)
     if not set(found) <= {*TARGETS[operation.on], *operation.only}:
-        raise Malformed(f"{operation.name}: there is no target {name}")
+        raise TableError(f"{operation.name}: there is no target {name}")
     return found

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.authorization.ground import Ground
-from tests.authorization.judge import play
+from tests.authorization.checks import check_cell
+from tests.authorization.fixtures import SeededApp
 from tests.authorization.table import CONTRACTS, Operation, cells_of, load
 
 pytestmark = pytest.mark.anyio
@@ -18,8 +18,10 @@ OPERATIONS = [operation for name in CONTRACTS for operation in load(name)]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: f"{o.contract}-{o.name}")
-async def test_every_cell_is_as_the_contract_says(ground: Ground, operation: Operation) -> None:
-    faults: list[str] = []
+async def test_every_cell_is_as_the_contract_says(
+    seeded_app: SeededApp, operation: Operation
+) -> None:
+    problems: list[str] = []
     for turn, cell in enumerate(cells_of(operation)):
-        faults += await play(ground, cell, turn)
-    assert not faults, "\n".join(["", *faults])
+        problems += await check_cell(seeded_app, cell, turn)
+    assert not problems, "\n".join(["", *problems])

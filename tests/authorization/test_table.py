@@ -7,15 +7,15 @@ import re
 import msgspec
 import pytest
 
-from tests.authorization.privileged import WRITES
+from tests.authorization.mass_assignment import WRITES
 from tests.authorization.table import (
-    ALIKE,
     CONTRACTS,
+    EQUIVALENT_TARGETS,
     GROUPS,
     STRANGERS,
     TARGETS,
-    Malformed,
     Operation,
+    TableError,
     cells_of,
     load,
     targets_of,
@@ -83,7 +83,7 @@ def test_every_cell_has_one_expectation_and_every_rule_decides_one(name: str) ->
             rest = "\n".join(each for each in lines if each is not line)
             try:
                 without = cells_of(msgspec.structs.replace(operation, rules=rest))
-            except Malformed:
+            except TableError:
                 continue  # that cell is left open now
             changed = {(c.actor, c.target): c.expect for c in without} != whole
             assert changed, f"{operation.name}: nothing comes of {line.strip()!r}"
@@ -100,7 +100,7 @@ def test_a_stranger_meets_every_kind_of_target() -> None:
     (operation,) = [each for each in load(CONTRACTS[0]) if each.name == "Delete a user"]
     for actor in STRANGERS:
         met = {cell.target for cell in cells_of(operation) if cell.actor == actor}
-        assert met >= set(targets_of(operation)) - ALIKE - {"self"}
+        assert met >= set(targets_of(operation)) - EQUIVALENT_TARGETS - {"self"}
         assert {cell.expect.status for cell in cells_of(operation) if cell.actor == actor} == {401}
 
 
@@ -124,5 +124,5 @@ PLAIN = Operation(
 )
 def test_a_table_that_says_nothing_clear_is_refused(rules: str, said: str) -> None:
     assert cells_of(PLAIN)
-    with pytest.raises(Malformed, match=re.escape(said)):
+    with pytest.raises(TableError, match=re.escape(said)):
         cells_of(msgspec.structs.replace(PLAIN, rules=rules))

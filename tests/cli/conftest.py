@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import Terminal
-from tests.support.databases import Shelf
+from tests.support.databases import DatabaseTemplates
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture(autouse=True)
-def _own_umask() -> Iterator[None]:
+def _restore_umask() -> Iterator[None]:
     """Give back what commands that run in this process take away."""
     mask = os.umask(0o022)
     yield
@@ -27,7 +27,7 @@ def terminal(database: str, tmp_path: Path) -> Terminal:
 
 
 @pytest.fixture
-def shell(shelf: Shelf, tmp_path: Path) -> Iterator[Terminal]:
+def sqlite_terminal(database_templates: DatabaseTemplates, tmp_path: Path) -> Iterator[Terminal]:
     """The same on SQLite alone, where nothing depends on the database."""
-    with shelf.empty("sqlite") as url:
+    with database_templates.empty("sqlite") as url:
         yield Terminal(url, tmp_path)

@@ -13,7 +13,7 @@ import pytest
 
 from dragoman import dialects
 from tests.support.databases import query, settings_for
-from tests.support.running import running
+from tests.support.running_app import running_client
 from tests.support.world import World
 
 pytestmark = [
@@ -32,20 +32,20 @@ SCHEMES = {"accounts": "Token", "wiwebb": "Token"}
 
 
 @pytest.fixture(params=[ORDER, ORDER[::-1], ("wekan", "vsay", "binacle", "accounts", "wiwebb")])
-def order(request: pytest.FixtureRequest) -> tuple[str, ...]:
+def contract_order(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Orders of the settings."""
     return request.param
 
 
 @pytest.fixture
 async def client(
-    inhabited: tuple[str, World], order: tuple[str, ...]
+    seeded_database: tuple[str, World], contract_order: tuple[str, ...]
 ) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(settings_for(inhabited[0], contracts=order)) as client:
+    async with running_client(settings_for(seeded_database[0], contracts=contract_order)) as client:
         yield client
 
 
-def speaks(answer: httpx.Response) -> str:
+def answering_contract(answer: httpx.Response) -> str:
     """Tell by its refusal which contract has answered."""
     if not answer.content:
         return "binacle"
@@ -63,7 +63,7 @@ DOCUMENTED = [
     ("DELETE", "/api/users/7", {"accounts", "binacle", "wekan"}),
     ("DELETE", "/api/users/7/", {"accounts", "binacle", "wekan"}),
 ]
-WORTHLESS: list[dict[str, str]] = [
+INVALID_HEADERS: list[dict[str, str]] = [
     {},
     {"Authorization": "Bearer nobody-has-this"},
     {"Authorization": "Token " + "0" * 40},
@@ -76,20 +76,24 @@ WORTHLESS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize(("method", "path", "who"), DOCUMENTED)
 async def test_without_a_valid_credential_the_first_that_documents_it_refuses(
-    client: httpx.AsyncClient, order: tuple[str, ...], method: str, path: str, who: set[str]
+    client: httpx.AsyncClient,
+    contract_order: tuple[str, ...],
+    method: str,
+    path: str,
+    who: set[str],
 ) -> None:
-    first = next(name for name in order if name in who)
-    for headers in WORTHLESS:
+    first = next(name for name in contract_order if name in who)
+    for headers in INVALID_HEADERS:
         answer = await client.request(method, path, headers=headers)
         assert answer.status_code == 401, (headers, answer.text)
         if method != "HEAD":
-            assert speaks(answer) == first, (headers, answer.text)
+            assert answering_contract(answer) == first, (headers, answer.text)
 
 
 async def test_the_credential_decides_never_the_look_of_a_path_or_body(
-    client: httpx.AsyncClient, inhabited: tuple[str, World]
+    client: httpx.AsyncClient, seeded_database: tuple[str, World]
 ) -> None:
-    olga, mia = (inhabited[1].people[name] for name in ("olga", "mia"))
+    olga, mia = (seeded_database[1].people[name] for name in ("olga", "mia"))
 
     async def ask(contract: str, method: str, path: str, **more: Any) -> httpx.Response:
         scheme = SCHEMES.get(contract, "Bearer")
@@ -114,9 +118,9 @@ async def test_the_credential_decides_never_the_look_of_a_path_or_body(
 
 
 async def test_what_one_contract_writes_out_is_no_others_parameter(
-    client: httpx.AsyncClient, inhabited: tuple[str, World]
+    client: httpx.AsyncClient, seeded_database: tuple[str, World]
 ) -> None:
-    world = inhabited[1]
+    world = seeded_database[1]
     for token in ("", world.people["olga"].tokens["wekan"], world.people["olga"].tokens["vsay"]):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         body = {"username": "mia", "password": world.people["mia"].password}
@@ -127,9 +131,9 @@ async def test_what_one_contract_writes_out_is_no_others_parameter(
 
 
 async def test_a_credential_that_has_died_decides_nothing(
-    client: httpx.AsyncClient, inhabited: tuple[str, World], order: tuple[str, ...]
+    client: httpx.AsyncClient, seeded_database: tuple[str, World], contract_order: tuple[str, ...]
 ) -> None:
-    olga, root = (inhabited[1].people[name] for name in ("olga", "root"))
+    olga, root = (seeded_database[1].people[name] for name in ("olga", "root"))
     headers = {"Authorization": f"Bearer {olga.tokens['wekan']}"}
     assert (await client.get("/api/users", headers=headers)).status_code == 200
     off = await client.post(
@@ -139,23 +143,23 @@ async def test_a_credential_that_has_died_decides_nothing(
     )
     assert off.status_code == 200
     answer = await client.get("/api/users", headers=headers)
-    first = next(name for name in order if name in {"accounts", "wekan"})
-    assert (answer.status_code, speaks(answer)) == (401, first)
+    first = next(name for name in contract_order if name in {"accounts", "wekan"})
+    assert (answer.status_code, answering_contract(answer)) == (401, first)
 
 
 async def test_a_credential_in_another_contracts_scheme_is_none(
-    client: httpx.AsyncClient, inhabited: tuple[str, World]
+    client: httpx.AsyncClient, seeded_database: tuple[str, World]
 ) -> None:
-    tokens = inhabited[1].people["olga"].tokens
+    tokens = seeded_database[1].people["olga"].tokens
     for scheme, name in (("Token", "wekan"), ("Bearer", "accounts"), ("Bearer", "vsay")):
         headers = {"Authorization": f"{scheme} {tokens[name]}"}
         assert (await client.get("/api/users", headers=headers)).status_code == 401
 
 
 async def test_two_credentials_are_none(
-    client: httpx.AsyncClient, inhabited: tuple[str, World]
+    client: httpx.AsyncClient, seeded_database: tuple[str, World]
 ) -> None:
-    tokens = inhabited[1].people["olga"].tokens
+    tokens = seeded_database[1].people["olga"].tokens
     headers = [("Authorization", f"Bearer {tokens[name]}") for name in ("wekan", "binacle")]
     assert (await client.get("/api/users", headers=headers)).status_code == 401
 
@@ -176,14 +180,14 @@ async def test_a_contract_that_is_off_is_never_imported() -> None:
     assert done.stdout.strip() == "['accounts', 'vsay']", done.stderr
 
 
-async def test_a_contract_that_is_off_is_nowhere(inhabited: tuple[str, World]) -> None:
-    database, world = inhabited
+async def test_a_contract_that_is_off_is_nowhere(seeded_database: tuple[str, World]) -> None:
+    database, world = seeded_database
     olga = world.people["olga"]
     settings = msgspec.structs.replace(settings_for(database), contracts=("accounts", "wiwebb"))
-    async with running(settings) as client:
+    async with running_client(settings) as client:
         headers = {"Authorization": f"Bearer {olga.tokens['wekan']}"}
         assert (await client.get("/wekan/api/user", headers=headers)).status_code == 404
         assert (await client.get("/api/user", headers=headers)).status_code == 404
-        assert speaks(await client.get("/api/users", headers=headers)) == "accounts"
+        assert answering_contract(await client.get("/api/users", headers=headers)) == "accounts"
         assert (await client.post("/users/login", json={})).status_code == 404
     assert await query(database, "SELECT count(*) FROM users WHERE username = 'olga'") == [(1,)]

@@ -13,17 +13,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
-from tests.dialects.contracts import CLIENTS, HOSTS, WAYS, Person, Refused, can, enter, identify
 from tests.dialects.test_one_directory import ADMIN, PASSWORD, secret_in
-from tests.support.databases import Shelf, query, settings_for
-from tests.support.running import running
+from tests.support.clients import (
+    CLIENTS,
+    HOSTS,
+    MOUNTS,
+    Person,
+    RefusedResponse,
+    can,
+    load_ids,
+    sign_in_everywhere,
+)
+from tests.support.databases import DatabaseTemplates, query, settings_for
+from tests.support.running_app import running_client
 
 EXAMPLES, STEPS = 10, 25
-contracts = st.sampled_from(sorted(CLIENTS))
-one = st.integers(0, 10_000)
+contract_names = st.sampled_from(sorted(CLIENTS))
+numbers = st.integers(0, 10_000)
 
 
-class Known:
+class ModelUser:
     """What the model knows of somebody."""
 
     def __init__(self, person: Person) -> None:
@@ -34,10 +43,10 @@ class Known:
         self.sessions: list[Any] = []
 
 
-class Directory(RuleBasedStateMachine):
+class DirectoryMachine(RuleBasedStateMachine):
     """Acts at random through contracts at random; the model says what must follow."""
 
-    shelf: Shelf
+    database_templates: DatabaseTemplates
     backend: str
     database: str
     clients: dict[str, Any]
@@ -46,25 +55,25 @@ class Directory(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
-        self.known: dict[int, Known] = {}
-        self.gone: list[Known] = []
+        self.known: dict[int, ModelUser] = {}
+        self.gone: list[ModelUser] = []
         self.number = 0
         self.shelved: Any = None
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)
 
-    @initialize(way=st.sampled_from(WAYS))
+    @initialize(way=st.sampled_from(MOUNTS))
     def begin(self, way: str) -> None:
-        self.shelved = self.shelf.empty(self.backend)
+        self.shelved = self.database_templates.empty(self.backend)
         self.database = self.shelved.__enter__()
         chosen = settings_for(self.database, hosts=HOSTS)
         self.secret = secret_in(chosen)
 
         async def start() -> None:
-            http = await self.stack.enter_async_context(running(chosen))
+            http = await self.stack.enter_async_context(running_client(chosen))
             ((tenant,),) = await query(self.database, "SELECT id FROM tenants")
-            self.clients = await enter(http, way, ADMIN, tenant)
+            self.clients = await sign_in_everywhere(http, way, ADMIN, tenant)
 
         self.do(start())
 
@@ -74,121 +83,121 @@ class Directory(RuleBasedStateMachine):
         if self.shelved is not None:
             self.shelved.__exit__(None, None, None)
 
-    def pick(self, number: int) -> Known:
+    def pick(self, number: int) -> ModelUser:
         return list(self.known.values())[number % len(self.known)]
 
-    def able(self, by: str, verb: str) -> Any:
+    def client_with_verb(self, by: str, verb: str) -> Any:
         """Return the contract's client, or that of wiwebb, which has every verb."""
         client = self.clients[by]
         return client if can(client, verb) else self.clients["wiwebb"]
 
-    @rule(by=contracts)
-    def come_in(self, by: str) -> None:
+    @rule(by=contract_names)
+    def create_user(self, by: str) -> None:
         self.number += 1
         name = f"nora{self.number}"
         person = Person(0, "", name, f"{name}@example.com", PASSWORD)
 
         async def create() -> None:
             await self.clients[by].create(person, self.secret)
-            await identify(self.database, person)
+            await load_ids(self.database, person)
 
         self.do(create())
         assert person.id not in self.known
         assert all(person.id != gone.person.id for gone in self.gone), "an id was used twice"
-        self.known[person.id] = Known(person)
+        self.known[person.id] = ModelUser(person)
 
     @precondition(lambda self: self.known)
-    @rule(by=contracts, who=one)
-    def enter_as(self, by: str, who: int) -> None:
+    @rule(by=contract_names, who=numbers)
+    def sign_in_as(self, by: str, who: int) -> None:
         known = self.pick(who)
         client = self.clients[by]
         if known.active:
             credential = self.do(client.sign_in(known.person))
-            known.sessions.append(client.speaking(credential))
+            known.sessions.append(client.with_credential(credential))
         else:
-            with pytest.raises(Refused):
+            with pytest.raises(RefusedResponse):
                 self.do(client.sign_in(known.person))
 
     @precondition(lambda self: self.known)
-    @rule(by=contracts, who=one, active=st.booleans())
+    @rule(by=contract_names, who=numbers, active=st.booleans())
     def switch(self, by: str, who: int, active: bool) -> None:
         known = self.pick(who)
-        client = self.able(by, "switch")
+        client = self.client_with_verb(by, "switch")
         act = client.switch(known.person, active=active)
         if not active and self.is_last(known) and client.name != "wiwebb":
-            self.refuse(act)
+            self.check_refused(act)
             return
         self.do(act)
         if known.active and not active:
-            self.end(known)
+            self.end_sessions(known)
         known.active = active
 
     @precondition(lambda self: self.known)
-    @rule(by=contracts, who=one, owner=st.booleans())
+    @rule(by=contract_names, who=numbers, owner=st.booleans())
     def promote(self, by: str, who: int, owner: bool) -> None:
         known = self.pick(who)
-        client = self.able(by, "promote")
+        client = self.client_with_verb(by, "promote")
         act = client.promote(known.person, owner=owner)
         if not owner and self.is_last(known) and client.name != "wiwebb":
-            self.refuse(act)
+            self.check_refused(act)
             return
         self.do(act)
         if known.owner is not owner:
-            self.end(known)
+            self.end_sessions(known)
         known.owner = owner
 
     @precondition(lambda self: self.known)
-    @rule(by=contracts, who=one, first=st.sampled_from(["Ana", "Zoë", "李"]))
+    @rule(by=contract_names, who=numbers, first=st.sampled_from(["Ana", "Zoë", "李"]))
     def rename(self, by: str, who: int, first: str) -> None:
         known = self.pick(who)
-        self.do(self.able(by, "rename").rename(known.person, first, "de la Cruz"))
+        self.do(self.client_with_verb(by, "rename").rename(known.person, first, "de la Cruz"))
         known.name = f"{first} de la Cruz"
 
     @precondition(lambda self: self.known)
-    @rule(by=contracts, who=one)
+    @rule(by=contract_names, who=numbers)
     def set_password(self, by: str, who: int) -> None:
         known = self.pick(who)
         self.number += 1
         password = f"{PASSWORD}-{self.number}"
-        self.do(self.able(by, "set_password").set_password(known.person, password))
+        self.do(self.client_with_verb(by, "set_password").set_password(known.person, password))
         known.person.password = password
-        self.end(known)
+        self.end_sessions(known)
 
     @precondition(lambda self: self.known)
-    @rule(by=contracts, who=one)
+    @rule(by=contract_names, who=numbers)
     def delete(self, by: str, who: int) -> None:
         known = self.pick(who)
         if self.is_last(known) and by != "wiwebb":
-            self.refuse(self.clients[by].delete(known.person))
+            self.check_refused(self.clients[by].delete(known.person))
             return
         self.do(self.clients[by].delete(known.person))
-        self.end(known)
+        self.end_sessions(known)
         del self.known[known.person.id]
         self.gone.append(known)
 
-    def is_last(self, known: Known) -> bool:
+    def is_last(self, known: ModelUser) -> bool:
         """Say whether somebody is the tenant's last active owner; at wiwebb that may go."""
         others = [k for k in self.known.values() if k.owner and k.active and k is not known]
         return known.owner and known.active and not others
 
-    def refuse(self, act: Coroutine[Any, Any, Any]) -> None:
+    def check_refused(self, act: Coroutine[Any, Any, Any]) -> None:
         """This act must not be had, and changes nothing."""
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedResponse) as refused:
             self.do(act)
         assert refused.value.status in {400, 409}
 
-    def end(self, known: Known) -> None:
+    def end_sessions(self, known: ModelUser) -> None:
         """Every session of somebody has ended, at every contract."""
         for session in known.sessions:
-            assert not self.do(session.works(known.person)), session.name
+            assert not self.do(session.is_accepted(known.person)), session.name
         known.sessions.clear()
 
     @precondition(lambda self: self.known)
-    @rule(by=contracts, who=one)
-    def look(self, by: str, who: int) -> None:
+    @rule(by=contract_names, who=numbers)
+    def check_shown(self, by: str, who: int) -> None:
         known = self.pick(who)
-        client = self.able(by, "everybody")
-        seen = self.do(client.seen(known.person))
+        client = self.client_with_verb(by, "everybody")
+        seen = self.do(client.find_user(known.person))
         assert seen is not None
         assert seen.username in {None, known.person.username}
         assert seen.email in {None, known.person.email}
@@ -197,16 +206,16 @@ class Directory(RuleBasedStateMachine):
         if known.name is not None:
             assert seen.name in {None, known.name}
         for session in known.sessions:
-            assert self.do(session.works(known.person)), session.name
+            assert self.do(session.is_accepted(known.person)), session.name
 
     @precondition(lambda self: self.gone)
-    @rule(by=contracts, who=one)
-    def look_for_the_gone(self, by: str, who: int) -> None:
+    @rule(by=contract_names, who=numbers)
+    def check_gone(self, by: str, who: int) -> None:
         known = self.gone[who % len(self.gone)]
-        assert self.do(self.able(by, "everybody").seen(known.person)) is None
+        assert self.do(self.client_with_verb(by, "everybody").find_user(known.person)) is None
 
     @invariant()
-    def everybody_is_there_and_nobody_else(self) -> None:
+    def lists_equal_the_model(self) -> None:
         if self.shelved is None:
             return
         names = [known.person.username for known in self.known.values()]
@@ -217,18 +226,18 @@ class Directory(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(shelf: Shelf, backend: str) -> type[Directory]:
+def machine(database_templates: DatabaseTemplates, backend: str) -> type[DirectoryMachine]:
     """The machine on one of the two databases."""
 
-    class OnThis(Directory):
+    class OnThis(DirectoryMachine):
         pass
 
-    OnThis.shelf, OnThis.backend = shelf, backend
+    OnThis.database_templates, OnThis.backend = database_templates, backend
     return OnThis
 
 
 @pytest.mark.timeout(300)
-def test_the_service_is_a_plain_dict(machine: type[Directory]) -> None:
+def test_the_service_is_a_plain_dict(machine: type[DirectoryMachine]) -> None:
     run(
         machine,
         settings=settings(

@@ -43,14 +43,14 @@ class Account(msgspec.Struct):
     state: State | None = None
     id: int = 0
     public_id: str = ""
-    open: Attempt | None = None
+    pending: Attempt | None = None
     tokens: list[tuple[str, str, int, float]] = []
     """Contracts and keys that were handed out, with the epoch and the time of that moment."""
     resets: int = 0
     """How often a link for a new password was asked for."""
     made_by: str = ""
     """The request that made it."""
-    spared: bool = False
+    excluded: bool = False
     """No writer changes it."""
 
 
@@ -61,15 +61,15 @@ class Journal:
         self.random = random.Random(seed)
         self.seed = seed
         self.accounts: list[Account] = []
-        self.promised: dict[str, tuple[str, int]] = {}
+        self.acknowledged: dict[str, tuple[str, int]] = {}
         """By request: the history's action and target, 0 where the answer did not tell it."""
         self.refused: set[str] = set()
-        self.doubtful: set[str] = set()
+        self.in_doubt: set[str] = set()
         """Requests about no account, without an answer."""
         self.statuses: Counter[int] = Counter()
         self.done: Counter[str] = Counter()
         """By contract and verb, what was acknowledged."""
-        self.surprises: list[str] = []
+        self.unexpected_answers: list[str] = []
         self._lock = threading.Lock()
         self._number = 0
 

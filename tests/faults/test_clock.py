@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from dragoman import dialects
-from tests.dialects.contracts import CLIENTS, Person, Refused
-from tests.faults.processes import environment
-from tests.support.databases import history, query
-from tests.support.server import serving
-from tests.support.world import NOBODY, Place, World
+from tests.support.clients import CLIENTS, Person, RefusedResponse
+from tests.support.databases import audit_rows, query
+from tests.support.processes import environment
+from tests.support.server import running_server
+from tests.support.world import MISSING_USER_ID, World, WorldTenant
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -45,7 +45,7 @@ time.time_ns = lambda: _time_ns() + _by() * 10**9
 """
 
 
-class Clock:
+class ShiftedClock:
     """The time of day of a server that is started with ``settings``."""
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +63,7 @@ class Clock:
         draft.replace(self._file)
 
 
-class Callers:
+class ClockClients:
     """Whom the clock concerns: who is signed in, who was, and who guesses."""
 
     def __init__(self, http: httpx.AsyncClient, world: World) -> None:
@@ -84,27 +84,27 @@ class Callers:
             client.tenant = self._world.tenants["acme"].id
         return client
 
-    async def enter(self, name: str) -> dict[str, str]:
+    async def sign_in_everywhere(self, name: str) -> dict[str, str]:
         """Sign somebody in everywhere; return the credentials by contract."""
         person = self.person(name)
         return {each: await self.at(each).sign_in(person) for each in dialects.NAMES}
 
-    async def works(self, credentials: dict[str, str]) -> dict[str, bool]:
+    async def accepted_credentials(self, credentials: dict[str, str]) -> dict[str, bool]:
         """Say which credentials are taken; an answer that says neither is an error."""
-        nobody = Person(NOBODY, "x" * 17, "nobody", "nobody@nowhere.test", "")
+        nobody = Person(MISSING_USER_ID, "x" * 17, "nobody", "nobody@nowhere.test", "")
         taken: dict[str, bool] = {}
         for name, credential in credentials.items():
             try:
                 await self.at(name, credential).probe(nobody)
-            except Refused as refused:
-                if refused.status not in {401, 403, 404}:
+            except RefusedResponse as error:
+                if error.status not in {401, 403, 404}:
                     raise
-                taken[name] = refused.status != 401
+                taken[name] = error.status != 401
             else:
                 taken[name] = True
         return taken
 
-    async def cut_off(self) -> None:
+    async def revoke_three(self) -> None:
         """Switch one off, set the password of another, sign a third out."""
         root = self.at("wiwebb", self._world.people["root"].token)
         await root.switch(self.person("otto"), active=False)
@@ -115,9 +115,11 @@ class Callers:
         await self.at("wiwebb", token).ask("POST", "/api/v1/auth/logout/", {})
         self.ended.append(("wiwebb", token))
 
-    async def come_back(self) -> list[str]:
+    async def revoked_but_accepted(self) -> list[str]:
         """Return the contracts at which somebody who was cut off is taken again."""
-        return [name for name, c in self.ended if (await self.works({name: c}))[name]]
+        return [
+            name for name, c in self.ended if (await self.accepted_credentials({name: c}))[name]
+        ]
 
     async def change(self, number: int) -> int:
         """Make a user and change it; return its id."""
@@ -135,7 +137,7 @@ class Callers:
         person.password = "wrong-Kettle-42"
         return await self._until_limited(person, 11)
 
-    async def flood(self) -> int:
+    async def flood_until_limited(self) -> int:
         """Ask without a credential until that is stopped; return for how many seconds."""
         return await self._until_limited(self.person("ada"), RATE + 1)
 
@@ -149,49 +151,57 @@ class Callers:
         raise AssertionError("it was never stopped")
 
 
-def test_the_clock_jumps(inhabited: tuple[str, World], tmp_path: Path) -> None:
-    database, world = inhabited
-    clock = Clock(tmp_path)
+def test_the_clock_jumps(seeded_database: tuple[str, World], tmp_path: Path) -> None:
+    database, world = seeded_database
+    clock = ShiftedClock(tmp_path)
     settings = {**environment(database), **clock.settings}
     settings["DRAGOMAN_ANONYMOUS_RATE"] = f"{RATE}/minute"
-    with serving(settings, tmp_path) as server:
+    with running_server(settings, tmp_path) as server:
         asyncio.run(jumps(server.url, clock, database, world))
-    assert '"bug"' not in server.said(), server.said()
+    assert '"bug"' not in server.output(), server.output()
 
 
-async def jumps(url: str, clock: Clock, database: str, world: World) -> None:
+async def jumps(url: str, clock: ShiftedClock, database: str, world: World) -> None:
     """Live through both jumps."""
-    async with calling(url, world) as callers:
+    async with clock_clients(url, world) as callers:
         everywhere = dict.fromkeys(dialects.NAMES, True)
-        early = await callers.enter("olga")
-        await callers.cut_off()
-        assert await callers.works(early) == everywhere
-        assert await callers.come_back() == []
+        early = await callers.sign_in_everywhere("olga")
+        await callers.revoke_three()
+        assert await callers.accepted_credentials(early) == everywhere
+        assert await callers.revoked_but_accepted() == []
         ids = [await callers.change(1)]
 
         clock.set(DAY_S)
-        assert await callers.works(early) == {name: name not in SHORT for name in dialects.NAMES}
-        late = await callers.enter("olga")
-        assert await callers.works(late) == everywhere
-        assert await callers.come_back() == []
+        assert await callers.accepted_credentials(early) == {
+            name: name not in SHORT for name in dialects.NAMES
+        }
+        late = await callers.sign_in_everywhere("olga")
+        assert await callers.accepted_credentials(late) == everywhere
+        assert await callers.revoked_but_accepted() == []
         ids.append(await callers.change(2))
         assert 1 <= await callers.guess("mia") <= 60
-        assert 1 <= await callers.flood() <= 60
+        assert 1 <= await callers.flood_until_limited() <= 60
 
         clock.set(-HOUR_S)
-        assert await callers.works(late) == everywhere, "given by a clock that ran ahead"
-        assert await callers.come_back() == []
-        again = await callers.enter("mia")
-        assert await callers.works(again) == everywhere, "no limit lasts as long as the jump"
+        assert await callers.accepted_credentials(late) == everywhere, (
+            "given by a clock that ran ahead"
+        )
+        assert await callers.revoked_but_accepted() == []
+        again = await callers.sign_in_everywhere("mia")
+        assert await callers.accepted_credentials(again) == everywhere, (
+            "no limit lasts as long as the jump"
+        )
         assert 1 <= await callers.guess("vic") <= 60
         ids.append(await callers.change(3))
 
         clock.set(HOUR_S // 2)
-        assert await callers.works(again) == {name: name not in SHORT for name in dialects.NAMES}
-        assert await callers.come_back() == []
+        assert await callers.accepted_credentials(again) == {
+            name: name not in SHORT for name in dialects.NAMES
+        }
+        assert await callers.revoked_but_accepted() == []
         ids.append(await callers.change(4))
     assert ids == sorted(set(ids))
-    rows = await history(database)
+    rows = await audit_rows(database)
     made = [row.target_id for row in rows if row.action == "users.create"]
     assert made[-4:] == ids, "the history is in the order of what happened"
     times = [row[0] for row in await query(database, "SELECT at FROM audit ORDER BY id")]
@@ -199,10 +209,10 @@ async def jumps(url: str, clock: Clock, database: str, world: World) -> None:
 
 
 @asynccontextmanager
-async def calling(url: str, world: World) -> AsyncIterator[Callers]:
+async def clock_clients(url: str, world: World) -> AsyncIterator[ClockClients]:
     """Open a client of a server."""
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-        yield Callers(http, world)
+        yield ClockClients(http, world)
 
 
 @pytest.mark.parametrize("status", [200, 401, 404, 429, 500])
@@ -212,11 +222,15 @@ def test_what_the_probe_sees(status: int) -> None:
     async def ask() -> set[bool]:
         answer = httpx.MockTransport(lambda _: httpx.Response(status, json={}))
         async with httpx.AsyncClient(transport=answer, base_url="http://nowhere.test") as http:
-            callers = Callers(http, World({}, {"acme": Place(1, "", "ACME", "acme")}))
-            return set((await callers.works(dict.fromkeys(dialects.NAMES, "token"))).values())
+            callers = ClockClients(http, World({}, {"acme": WorldTenant(1, "", "ACME", "acme")}))
+            return set(
+                (
+                    await callers.accepted_credentials(dict.fromkeys(dialects.NAMES, "token"))
+                ).values()
+            )
 
     if status in {429, 500}:
-        with pytest.raises(Refused):
+        with pytest.raises(RefusedResponse):
             asyncio.run(ask())
     else:
         assert asyncio.run(ask()) == {status != 401}

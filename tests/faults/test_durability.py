@@ -20,22 +20,28 @@ from dragoman.actions import tenants
 from dragoman.jobs import doctor
 from dragoman.rules.model import TenantChanges
 from dragoman.store.query import Query
-from tests.faults.caller import serving
-from tests.faults.processes import workers
-from tests.faults.tongues import headers_of, url_of
-from tests.faults.tracer import Event, Forbidden, Tracer, flaws, socket_of
-from tests.store.tools import opened, transaction
+from tests.faults.contract_requests import headers_of, url_of
+from tests.faults.probe_client import checked_server
+from tests.faults.syscall_tracer import (
+    SyscallEvent,
+    SyscallTracer,
+    TracingForbidden,
+    durability_problems,
+    socket_of,
+)
 from tests.support.databases import query, settings_for
+from tests.support.people import open_directory, transaction
+from tests.support.processes import workers
 from tests.support.server import Server
 from tests.support.world import PASSWORD, Person, World
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 
-class Watched:
+class TracedServer:
     """A server with one worker whose system calls are seen, and one connection to it."""
 
-    def __init__(self, server: Server, tracer: Tracer) -> None:
+    def __init__(self, server: Server, tracer: SyscallTracer) -> None:
         self._tracer = tracer
         self._line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         self._line.request("GET", "/healthz")
@@ -52,8 +58,10 @@ class Watched:
         self._line.request(method, url_of(contract, path), text, headers)
         answer = self._line.getresponse()
         answer.read()
-        assert self._tracer.fault is None, self._tracer.fault
-        return answer.status, flaws(self._tracer.events[begin:], "-wal", self._answers)
+        assert self._tracer.error is None, self._tracer.error
+        return answer.status, durability_problems(
+            self._tracer.events[begin:], "-wal", self._answers
+        )
 
     def close(self) -> None:
         """Hang up."""
@@ -61,12 +69,12 @@ class Watched:
 
 
 @pytest.fixture
-def watched(inhabited: tuple[str, World], tmp_path: Path) -> Iterator[Watched]:
+def traced_server(seeded_database: tuple[str, World], tmp_path: Path) -> Iterator[TracedServer]:
     """A server on the world, watched until its end."""
-    with serving(inhabited[0], tmp_path) as server:
+    with checked_server(seeded_database[0], tmp_path) as server:
         (worker,) = workers(server)
         tracer = watch(worker)
-        client = Watched(server, tracer)
+        client = TracedServer(server, tracer)
         yield client
         client.close()
     tracer.join(30)
@@ -90,30 +98,32 @@ def changes(mia: Person) -> list[tuple[str, str, str, Any]]:
 @pytest.mark.sqlite
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_the_log_is_on_disk_before_the_answer(
-    watched: Watched, inhabited: tuple[str, World]
+    traced_server: TracedServer, seeded_database: tuple[str, World]
 ) -> None:
     """For a change by each contract, a sign-in, and a deletion."""
-    people = inhabited[1].people
+    people = seeded_database[1].people
     body = {"username": "mia", "password": people["mia"].password}
-    assert watched.ask("wiwebb", "POST", "/api/v1/auth/login/", body=body) == (200, [])
-    for contract, method, path, told in changes(people["mia"]):
+    assert traced_server.ask("wiwebb", "POST", "/api/v1/auth/login/", body=body) == (200, [])
+    for contract, method, path, change_body in changes(people["mia"]):
         who = "ada" if contract == "wiwebb" else "olga"
-        status, wrong = watched.ask(contract, method, path, people[who].tokens[contract], told)
+        status, wrong = traced_server.ask(
+            contract, method, path, people[who].tokens[contract], change_body
+        )
         assert (200 <= status < 300, wrong) == (True, []), (contract, method, path, status)
     token = people["ada"].token
-    read = watched.ask("wiwebb", "GET", "/api/v1/users/", token)
+    read = traced_server.ask("wiwebb", "GET", "/api/v1/users/", token)
     assert read == (200, ["answered, and nothing was written to the log"])
 
 
-def _log(*, begins: bool = True) -> Event:
-    return Event("pwrite", "/x/dragoman.db-wal", begins, 0 if begins else 4096)
+def _log(*, begins: bool = True) -> SyscallEvent:
+    return SyscallEvent("pwrite", "/x/dragoman.db-wal", begins, 0 if begins else 4096)
 
 
-def _sync(*, begins: bool, result: int = 0) -> Event:
-    return Event("sync", "/x/dragoman.db-wal", begins, result)
+def _sync(*, begins: bool, result: int = 0) -> SyscallEvent:
+    return SyscallEvent("sync", "/x/dragoman.db-wal", begins, result)
 
 
-SEND = Event("sendto", "socket:[7]", begins=True)
+SEND = SyscallEvent("sendto", "socket:[7]", begins=True)
 DONE = (_sync(begins=True), _sync(begins=False))
 
 
@@ -121,7 +131,7 @@ DONE = (_sync(begins=True), _sync(begins=False))
     ("events", "wrong"),
     [
         ([_log(), _log(begins=False), *DONE, SEND], []),
-        ([_log(), *DONE, Event("sendto", "socket:[8]", begins=True), SEND, *DONE], []),
+        ([_log(), *DONE, SyscallEvent("sendto", "socket:[8]", begins=True), SEND, *DONE], []),
         ([_log(), SEND, *DONE], ["answered before the log was on disk"]),
         ([_log(), DONE[0], SEND, DONE[1]], ["answered before the log was on disk"]),
         ([_log(), *DONE, _log(), SEND], ["answered before the log was on disk"]),
@@ -132,13 +142,13 @@ DONE = (_sync(begins=True), _sync(begins=False))
         ([*DONE, SEND, _log()], ["answered, and nothing was written to the log"]),
         ([_log(), *DONE], ["no answer was seen"]),
         (
-            [_log(), Event("sync", "/x/dragoman.db", begins=False), SEND],
+            [_log(), SyscallEvent("sync", "/x/dragoman.db", begins=False), SEND],
             ["answered before the log was on disk"],
         ),
     ],
 )
-def test_a_sequence_is_judged(events: list[Event], wrong: list[str]) -> None:
-    assert flaws(events, "-wal", "socket:[7]") == wrong
+def test_checks_of_syscall_sequences(events: list[SyscallEvent], wrong: list[str]) -> None:
+    assert durability_problems(events, "-wal", "socket:[7]") == wrong
 
 
 SERVE = """
@@ -162,7 +172,7 @@ def test_a_process_that_answers_too_early_is_seen(tmp_path: Path) -> None:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         line = socket.create_connection(("127.0.0.1", port), timeout=30)
-        tracer: Tracer | None = None
+        tracer: SyscallTracer | None = None
         try:
             tracer = watch(process.pid)
             line.sendall(b"1")
@@ -171,8 +181,10 @@ def test_a_process_that_answers_too_early_is_seen(tmp_path: Path) -> None:
             line.sendall(b"0")
             assert line.recv(4) == b"done"
             wrong = tracer.events[right:]
-            assert flaws(tracer.events[:right], "-wal", answers) == []
-            assert flaws(wrong, "-wal", answers) == ["answered before the log was on disk"]
+            assert durability_problems(tracer.events[:right], "-wal", answers) == []
+            assert durability_problems(wrong, "-wal", answers) == [
+                "answered before the log was on disk"
+            ]
         finally:
             os.kill(process.pid, signal.SIGKILL)  # Popen would ask for its state: ours to be told
             line.close()
@@ -181,18 +193,20 @@ def test_a_process_that_answers_too_early_is_seen(tmp_path: Path) -> None:
                 assert not tracer.is_alive()
 
 
-def watch(pid: int) -> Tracer:
+def watch(pid: int) -> SyscallTracer:
     """Watch a process; the test is skipped where the system forbids it."""
-    tracer = Tracer(pid)
+    tracer = SyscallTracer(pid)
     try:
         tracer.begin()
-    except Forbidden as fault:
-        pytest.skip(f"nobody may be watched here: {fault}")
+    except TracingForbidden as error:
+        pytest.skip(f"nobody may be watched here: {error}")
     return tracer
 
 
 SETTING: Query[str] = Query(sa.select(sa.func.current_setting("synchronous_commit")))
-REACHED: Query[str] = Query(sa.select(sa.cast(sa.func.pg_current_wal_insert_lsn(), sa.Text)))
+INSERT_POSITION: Query[str] = Query(
+    sa.select(sa.cast(sa.func.pg_current_wal_insert_lsn(), sa.Text))
+)
 FLUSHED = "SELECT CAST(pg_current_wal_flush_lsn() AS text)"
 
 
@@ -207,13 +221,13 @@ def position(text: str) -> int:
 @pytest.mark.parametrize("backend", ["postgresql"])
 async def test_postgresql_has_its_log_on_disk_before_a_commit_returns(database: str) -> None:
     """Our sessions ask for it, and at each commit the log has got beyond all that was written."""
-    async with opened(settings_for(database)) as directory:
+    async with open_directory(settings_for(database)) as directory:
         for number in range(10):
             async with transaction(directory) as tx:
                 named = TenantChanges(name=f"t{number}", slug=f"t{number}")
                 await tenants.create(tx, named)
-                assert await tx.one(SETTING) == "on"
-                reached = await tx.one(REACHED)
+                assert await tx.fetch_one(SETTING) == "on"
+                reached = await tx.fetch_one(INSERT_POSITION)
             ((flushed,),) = await query(database, FLUSHED)
             assert reached is not None
             assert position(flushed) > position(reached)
@@ -227,7 +241,7 @@ async def test_an_operator_who_gives_that_up_is_told(database: str) -> None:
     name = database.rpartition("/")[2]
     for switch, state in (("on", "ok"), ("off", "fail")):
         await query(database, f'ALTER DATABASE "{name}" SET synchronous_commit = {switch}')
-        async with opened(settings_for(database)) as directory:
-            found = {each.check: each for each in await doctor.of_database(directory)}
+        async with open_directory(settings_for(database)) as directory:
+            found = {each.check: each for each in await doctor.check_database(directory)}
         assert found["durability"].state == state
         assert f"synchronous_commit {switch}" in found["durability"].found

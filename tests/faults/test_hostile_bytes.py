@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.processes import environment
+from tests.support.processes import environment
 from tests.support.server import Server
 
 QUIET_S = 0.3
@@ -61,8 +61,8 @@ def test_bytes_on_a_connection(database: str, tmp_path: Path) -> None:
                 wrong.append(f"{what}: {got[:300]!r}")
             assert httpx.get(f"{server.url}/healthz", timeout=5).status_code == 200, what
         assert wrong == []
-        assert '"bug"' not in server.said()
-        assert "Traceback" not in server.said(), server.said()
+        assert '"bug"' not in server.output()
+        assert "Traceback" not in server.output(), server.output()
         for connection in held:
             connection.close()
         server.stop()

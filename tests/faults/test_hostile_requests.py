@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dragoman import app
-from tests.support.databases import Shelf, settings_for
-from tests.support.running import lifespan
+from tests.support.databases import DatabaseTemplates, settings_for
+from tests.support.running_app import lifespan
 from tests.support.world import World
 
 LONG = "a" * 9000
@@ -224,10 +224,12 @@ async def answer(application: Any, token: str, asked: Hostile) -> tuple[int, byt
         pytest.param("postgresql", 300, marks=pytest.mark.postgresql),
     ],
 )
-def test_nothing_makes_it_fail(shelf: Shelf, backend: str, number: int) -> None:
+def test_nothing_makes_it_fail(
+    database_templates: DatabaseTemplates, backend: str, number: int
+) -> None:
     """An admin's requests, so that they get as far as possible, and a stranger's."""
     statuses: Counter[int] = Counter()
-    with shelf.inhabited(backend) as (database, world), asyncio.Runner() as runner:
+    with database_templates.seeded(backend) as (database, world), asyncio.Runner() as runner:
         application = app.create(settings_for(database))
         stack = AsyncExitStack()
         runner.run(_enter(stack, application))

@@ -14,13 +14,13 @@ import httpx
 import msgspec
 import pytest
 
-from tests.faults import aftermath, storm
-from tests.faults.doors import everywhere, keep_an_owner
+from tests.faults import invariants, write_load
+from tests.faults.admin_credentials import add_permanent_owner, sign_in_everywhere
+from tests.faults.contract_requests import VERBS
 from tests.faults.journal import Journal
-from tests.faults.processes import environment, wait_for, workers
-from tests.faults.storm import Storm
-from tests.faults.tongues import VERBS
-from tests.support.server import Server, dragoman
+from tests.faults.write_load import WriteLoad
+from tests.support.processes import environment, wait_for, workers
+from tests.support.server import Server, dragoman_command
 from tests.support.server import environment as environment_of
 
 CYCLES = int(os.environ.get("FAULT_KILLS", "10"))
@@ -42,26 +42,28 @@ def test_nothing_acknowledged_is_lost(database: str, tmp_path: Path) -> None:
     server = Server(environment(database), tmp_path, "--workers", "2")
     server.start()
     try:
-        token, tenant = storm.enter(server.url)
-        opened = everywhere(server.url, database)
-        keep_an_owner(journal, server.url, opened, tenant)
+        token, tenant = write_load.sign_in_as_admin(server.url)
+        opened = sign_in_everywhere(server.url, database)
+        add_permanent_owner(journal, server.url, opened, tenant)
         for cycle in range(CYCLES):
             if cycle and cycle % FRESH == 0:
-                opened = everywhere(server.url, database)
-            with Storm(journal, server.url, token, tenant, writers=8, doors=opened) as blowing:
-                enough = storm.Progress(blowing, each=2)
-                assert enough.wait(30), f"no progress\n{server.said()}"
+                opened = sign_in_everywhere(server.url, database)
+            with WriteLoad(
+                journal, server.url, token, tenant, writers=8, admin_credentials=opened
+            ) as blowing:
+                enough = write_load.Progress(blowing, each=2)
+                assert enough.wait(30), f"no progress\n{server.output()}"
                 time.sleep(moments.uniform(0.0, 0.5))
                 server.kill()
             waits.append(seconds_to_start(server))
             context = f"cycle {cycle}, seed {SEED}, {dict(journal.statuses)}"
-            assert aftermath.settle(journal, database) == [], context
-            assert aftermath.damage(journal, database) == [], context
-            assert journal.surprises == [], context
+            assert invariants.resolve_in_doubt(journal, database) == [], context
+            assert invariants.database_problems(journal, database) == [], context
+            assert journal.unexpected_answers == [], context
         assert {each.partition(" ")[0] for each in journal.done} == VERBS.keys()
-        assert aftermath.heard(journal, server.url, token) == []
-        assert examined(database) == []
-        assert '"bug"' not in server.said()
+        assert invariants.server_problems(journal, server.url, token) == []
+        assert doctor_problems(database) == []
+        assert '"bug"' not in server.output()
         server.stop()
     finally:
         server.kill()
@@ -76,25 +78,25 @@ def test_a_dead_worker_is_replaced(database: str, tmp_path: Path) -> None:
     server = Server(environment(database), tmp_path, "--workers", "2")
     server.start()
     try:
-        token, tenant = storm.enter(server.url)
-        with Storm(journal, server.url, token, tenant, writers=4) as blowing:
+        token, tenant = write_load.sign_in_as_admin(server.url)
+        with WriteLoad(journal, server.url, token, tenant, writers=4) as blowing:
             for _ in range(2):
-                assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
+                assert write_load.Progress(blowing).wait(30), f"no progress\n{server.output()}"
                 before = workers(server)
                 os.kill(before[0], signal.SIGKILL)
-                assert wait_for(partial(replaced, server, before), 10), "no new worker came"
-            assert storm.Progress(blowing).wait(30), f"no progress\n{server.said()}"
+                assert wait_for(partial(worker_replaced, server, before), 10), "no new worker came"
+            assert write_load.Progress(blowing).wait(30), f"no progress\n{server.output()}"
         assert httpx.get(f"{server.url}/readyz", timeout=5).status_code == 200
-        assert aftermath.settle(journal, database) == []
-        assert aftermath.damage(journal, database) == []
-        assert aftermath.heard(journal, server.url, token) == []
-        assert journal.surprises == []
+        assert invariants.resolve_in_doubt(journal, database) == []
+        assert invariants.database_problems(journal, database) == []
+        assert invariants.server_problems(journal, server.url, token) == []
+        assert journal.unexpected_answers == []
         server.stop()
     finally:
         server.kill()
 
 
-def replaced(server: Server, before: list[int]) -> bool:
+def worker_replaced(server: Server, before: list[int]) -> bool:
     """Say whether the first of the workers is gone and there are as many as before."""
     now = workers(server)
     return before[0] not in now and len(now) == len(before)
@@ -105,10 +107,10 @@ def seconds_to_start(server: Server) -> float:
     began = time.monotonic()
     server.start()
     took = time.monotonic() - began
-    return took - waited(server.pid) - min(map(waited, workers(server)), default=0.0)
+    return took - cpu_wait_s(server.pid) - min(map(cpu_wait_s, workers(server)), default=0.0)
 
 
-def waited(pid: int) -> float:
+def cpu_wait_s(pid: int) -> float:
     """Return for how many seconds a process could have run and got no core."""
     try:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
@@ -122,15 +124,15 @@ def report(journal: Journal, waits: list[float]) -> None:
     print(f"{len(waits)} kills; ready after {min(waits):.1f} to {max(waits):.1f} s; done: {done}")
 
 
-def examined(database: str) -> list[str]:
+def doctor_problems(database: str) -> list[str]:
     """Return what ``dragoman doctor`` finds broken."""
-    told = subprocess.run(
-        [*dragoman(), "doctor", "-o", "json"],
+    result = subprocess.run(
+        [*dragoman_command(), "doctor", "-o", "json"],
         env=environment_of(environment(database)),
         capture_output=True,
         timeout=60,
         check=False,
     )
-    found = msgspec.json.decode(told.stdout)
+    found = msgspec.json.decode(result.stdout)
     broken = [str(each) for each in found if each["state"] == "fail"]
-    return broken or ([told.stderr.decode()] if told.returncode else [])
+    return broken or ([result.stderr.decode()] if result.returncode else [])

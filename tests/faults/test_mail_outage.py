@@ -15,10 +15,10 @@ import httpx
 import pytest
 from pysqlite3 import dbapi2 as sqlite3
 
-from tests.actions.mail_server import mail_server
-from tests.faults.hanging import STAGES, hanging
-from tests.faults.processes import environment, wait_for
+from tests.faults.hanging_smtp import STAGES, hanging_smtp_server
 from tests.support.databases import query
+from tests.support.mail_servers import mail_server
+from tests.support.processes import environment, wait_for
 from tests.support.server import Server, free_port
 from tests.support.world import World
 
@@ -32,20 +32,20 @@ STAGES_TRIED = STAGES if os.environ.get("FAULT_STAGES") == "all" else ("connect"
 
 
 @contextlib.contextmanager
-def posting(database: str, folder: Path, port: int) -> Iterator[Server]:
+def server_with_mail(database: str, folder: Path, port: int) -> Iterator[Server]:
     """Run a server that sends its mails to a port of this machine."""
     settings = {**environment(database), "DRAGOMAN_SMTP_URL": f"smtp://127.0.0.1:{port}"}
     server = Server(settings, folder)
     server.start()
     try:
         yield server
-        assert '"bug"' not in server.said(), server.said()
+        assert '"bug"' not in server.output(), server.output()
         server.stop()
     finally:
         server.kill()
 
 
-def mailing(server: Server, world: World) -> list[int]:
+def send_mailing_requests(server: Server, world: World) -> list[int]:
     """Ask for everything that sends a mail, and for something that does not; return the statuses."""
     mia, olga = world.people["mia"], world.people["olga"]
     owner = {"Authorization": f"Bearer {olga.tokens['vsay']}"}
@@ -55,7 +55,7 @@ def mailing(server: Server, world: World) -> list[int]:
             for url, body, headers in (
                 ("/wiwebb/api/v1/auth/password/reset/", {"email": mia.email}, {}),
                 ("/wiwebb/api/v1/auth/password/reset/", {"email": "no@where.test"}, {}),
-                ("/vsay/users/invite", invited(number), owner),
+                ("/vsay/users/invite", invitation_body(number), owner),
                 ("/accounts/api/users/signin", {"username": "mia", "password": mia.password}, {}),
             ):
                 began = time.monotonic()
@@ -64,12 +64,12 @@ def mailing(server: Server, world: World) -> list[int]:
     return statuses
 
 
-def invited(number: int) -> dict[str, Any]:
+def invitation_body(number: int) -> dict[str, Any]:
     """Return whom to invite."""
     return {"email": f"new{number}@acme.test", "name": "Nora Nash", "role": "member"}
 
 
-def waiting(database: str) -> list[tuple[int, int]]:
+def unsent_mails(database: str) -> list[tuple[int, int]]:
     """Return how often each mail was tried and whether it was given up; those that went not."""
     asked = "SELECT attempts, failed_at FROM outbox WHERE sent_at = 0 ORDER BY id"
     return asyncio.run(query(database, asked))
@@ -95,38 +95,42 @@ def make_due(database: str) -> None:
 
 @pytest.mark.parametrize("stage", ["dead", *STAGES_TRIED])
 @pytest.mark.parametrize("backend", ["sqlite"])
-def test_callers_notice_nothing(inhabited: tuple[str, World], tmp_path: Path, stage: str) -> None:
+def test_callers_notice_nothing(
+    seeded_database: tuple[str, World], tmp_path: Path, stage: str
+) -> None:
     """The same statuses as with a mail server, as soon; no mail is lost, and none given up."""
-    check(inhabited, tmp_path, stage)
+    check(seeded_database, tmp_path, stage)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
-def test_nor_on_postgresql(inhabited: tuple[str, World], tmp_path: Path) -> None:
+def test_nor_on_postgresql(seeded_database: tuple[str, World], tmp_path: Path) -> None:
     """Where a mail on its way is held by a row of its own."""
-    check(inhabited, tmp_path, "data")
+    check(seeded_database, tmp_path, "data")
 
 
-def check(inhabited: tuple[str, World], tmp_path: Path, stage: str) -> None:
+def check(seeded_database: tuple[str, World], tmp_path: Path, stage: str) -> None:
     """Ask while the mail server is gone, let it come back, and see what arrives."""
-    database, world = inhabited
+    database, world = seeded_database
     with contextlib.ExitStack() as silence:
-        silent = None if stage == "dead" else silence.enter_context(hanging(stage))
+        silent = None if stage == "dead" else silence.enter_context(hanging_smtp_server(stage))
         port = silent.port if silent else free_port()
-        with posting(database, tmp_path, port) as server:
-            assert mailing(server, world) == [200, 200, 201, 200] * ROUNDS
+        with server_with_mail(database, tmp_path, port) as server:
+            assert send_mailing_requests(server, world) == [200, 200, 201, 200] * ROUNDS
             tried = "it has not even been tried"
-            assert wait_for(lambda: any(row[0] for row in waiting(database)), 10), tried
+            assert wait_for(lambda: any(row[0] for row in unsent_mails(database)), 10), tried
             if silent:
                 assert silent.reached.wait(10)
-            assert mailing(server, world) == [200, 200, 409, 200] * ROUNDS
+            assert send_mailing_requests(server, world) == [200, 200, 409, 200] * ROUNDS
             assert httpx.get(f"{server.url}/readyz").status_code == 200
-            left = waiting(database)
+            left = unsent_mails(database)
             assert len(left) == 1 + ROUNDS, "the newest link for a password, and the invitations"
             assert not any(failed for _, failed in left)
             silence.close()
             with mail_server(port=port) as box:
-                arrived = wait_for(lambda: bool(make_due(database)) or not waiting(database), 20)
-                assert arrived, (waiting(database), server.said())
+                arrived = wait_for(
+                    lambda: bool(make_due(database)) or not unsent_mails(database), 20
+                )
+                assert arrived, (unsent_mails(database), server.output())
                 reached = {str(mail["To"]) for mail in box.mails}
-            wanted = {invited(number)["email"] for number in range(ROUNDS)}
+            wanted = {invitation_body(number)["email"] for number in range(ROUNDS)}
             assert reached == {world.people["mia"].email, *wanted}

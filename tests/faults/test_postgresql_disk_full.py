@@ -11,12 +11,12 @@ import asyncpg
 import pytest
 
 from dragoman import app
-from tests.faults import aftermath, storm
-from tests.faults.caller import serving
-from tests.faults.processes import wait_for
-from tests.faults.storm import Journal, Storm
+from tests.faults import invariants, write_load
+from tests.faults.probe_client import checked_server
+from tests.faults.write_load import Journal, WriteLoad
 from tests.support.databases import settings_for
-from tests.support.postgresql import PostgreSQL, with_database
+from tests.support.postgresql import PostgreSQL, url_for_database
+from tests.support.processes import wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.postgresql, pytest.mark.timeout(120)]
 
@@ -26,7 +26,7 @@ ENOUGH = 12
 
 
 @pytest.fixture
-def small() -> Iterator[str]:
+def small_disk_database() -> Iterator[str]:
     """The URL of a migrated database on a small disk of its own."""
     server = PostgreSQL(small_mb=SMALL_MB)
     try:
@@ -38,8 +38,8 @@ def small() -> Iterator[str]:
             "CREATE DATABASE full_soon TABLESPACE small",
         ):
             asyncio.run(run(url, statement))
-        url = with_database(url, "full_soon")
-        asyncio.run(app.prepare(settings_for(url)))
+        url = url_for_database(url, "full_soon")
+        asyncio.run(app.migrate_and_bootstrap(settings_for(url)))
         yield url
     finally:
         server.stop()
@@ -70,20 +70,20 @@ async def fill(url: str) -> None:
         await connection.close()
 
 
-def test_a_storm_on_a_full_disk(small: str, tmp_path: Path) -> None:
+def test_a_storm_on_a_full_disk(small_disk_database: str, tmp_path: Path) -> None:
     journal = Journal(seed=17)
-    with serving(small, tmp_path) as server:
-        token, tenant = storm.enter(server.url)
-        with Storm(journal, server.url, token, tenant, forgiving=True) as blowing:
-            assert storm.Progress(blowing, 2).wait(30), f"no progress\n{server.said()}"
-            asyncio.run(fill(small))
+    with checked_server(small_disk_database, tmp_path) as server:
+        token, tenant = write_load.sign_in_as_admin(server.url)
+        with WriteLoad(journal, server.url, token, tenant, allow_unavailable=True) as blowing:
+            assert write_load.Progress(blowing, 2).wait(30), f"no progress\n{server.output()}"
+            asyncio.run(fill(small_disk_database))
             before = journal.statuses[503]
             full = wait_for(lambda: journal.statuses[503] >= before + ENOUGH, 30)
             assert full, dict(journal.statuses)
-            asyncio.run(run(small, "DROP TABLE filler"))
-            assert storm.Progress(blowing, 4).wait(30), f"no progress\n{server.said()}"
-        assert aftermath.settle(journal, small) == []
-        assert aftermath.damage(journal, small) == []
-        assert aftermath.heard(journal, server.url, token) == []
-        assert journal.surprises == []
+            asyncio.run(run(small_disk_database, "DROP TABLE filler"))
+            assert write_load.Progress(blowing, 4).wait(30), f"no progress\n{server.output()}"
+        assert invariants.resolve_in_doubt(journal, small_disk_database) == []
+        assert invariants.database_problems(journal, small_disk_database) == []
+        assert invariants.server_problems(journal, server.url, token) == []
+        assert journal.unexpected_answers == []
         assert set(journal.statuses) <= {200, 201, 204, 400, 503}

@@ -16,14 +16,14 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.sqlite import SqliteDriver
 from dragoman.store.query import Query
 from dragoman.store.schema import users
-from tests.faults import storm
-from tests.faults.caller import serving
-from tests.faults.outage import own_postgresql
-from tests.faults.processes import wait_for, workers
-from tests.faults.storm import API
+from tests.faults import write_load
+from tests.faults.postgresql_outage import breakable_postgresql
+from tests.faults.probe_client import checked_server
+from tests.faults.write_load import API
 from tests.support.databases import ADMIN_PASSWORD
+from tests.support.processes import wait_for, workers
 from tests.support.server import Server
-from tests.support.server import serving as running_server
+from tests.support.server import running_server as running_server
 
 CALLS = 24
 """On connections of their own: each of two workers answers some of them."""
@@ -36,19 +36,23 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 @pytest.mark.postgresql
 def test_while_postgresql_is_stopped(real_hashes: None, tmp_path: Path) -> None:
     with (
-        own_postgresql() as outage,
-        serving(outage.database("away"), tmp_path, workers=2) as server,
+        breakable_postgresql() as outage,
+        checked_server(outage.database("away"), tmp_path, workers=2) as server,
     ):
-        token, _ = storm.enter(server.url)
+        token, _ = write_load.sign_in_as_admin(server.url)
         outage.stop()
         try:
-            lose_one(server)
-            assert asked(server, "/healthz") == {200}
-            assert asked(server, "/readyz") == asked(server, f"{API}/auth/user/", token) == {503}
+            kill_one_worker(server)
+            assert answered_count(server, "/healthz") == {200}
+            assert (
+                answered_count(server, "/readyz")
+                == answered_count(server, f"{API}/auth/user/", token)
+                == {503}
+            )
         finally:
             outage.start()
-        assert wait_for(lambda: asked(server, "/readyz") == {200}, BACK_S)
-        assert asked(server, f"{API}/auth/user/", token) == {200}
+        assert wait_for(lambda: answered_count(server, "/readyz") == {200}, BACK_S)
+        assert answered_count(server, f"{API}/auth/user/", token) == {200}
 
 
 @pytest.mark.sqlite
@@ -61,14 +65,18 @@ def test_while_the_file_is_away(
 
     It does not make an empty one instead.
     """
-    with serving(database, tmp_path, workers=2) as server:
-        token, _ = storm.enter(server.url)
-        with away(Path(database.removeprefix("sqlite:///")), blocked=blocked):
-            lose_one(server)
-            assert asked(server, "/healthz") == {200}
-            assert asked(server, "/readyz") == {200, 503}
-            assert asked(server, f"{API}/auth/user/", token) == {200, 503}
-        assert asked(server, "/readyz") == asked(server, f"{API}/auth/user/", token) == {200}
+    with checked_server(database, tmp_path, workers=2) as server:
+        token, _ = write_load.sign_in_as_admin(server.url)
+        with file_moved_away(Path(database.removeprefix("sqlite:///")), blocked=blocked):
+            kill_one_worker(server)
+            assert answered_count(server, "/healthz") == {200}
+            assert answered_count(server, "/readyz") == {200, 503}
+            assert answered_count(server, f"{API}/auth/user/", token) == {200, 503}
+        assert (
+            answered_count(server, "/readyz")
+            == answered_count(server, f"{API}/auth/user/", token)
+            == {200}
+        )
 
 
 @pytest.mark.sqlite
@@ -76,24 +84,27 @@ def test_while_the_key_is_away_too(real_hashes: None, tmp_path: Path) -> None:
     """The next worker has the key that the others have, and makes no other one."""
     settings = {"DRAGOMAN_DATABASE": "sqlite:///d.db", "DRAGOMAN_ADMIN_PASSWORD": ADMIN_PASSWORD}
     with running_server(settings, tmp_path, "--workers", "2") as server:
-        with away(tmp_path / "d.db", blocked=False), away(tmp_path / "dragoman.key", blocked=False):
-            lose_one(server)
-            assert asked(server, "/readyz") == {200, 503}
-        assert asked(server, "/readyz") == {200}
+        with (
+            file_moved_away(tmp_path / "d.db", blocked=False),
+            file_moved_away(tmp_path / "dragoman.key", blocked=False),
+        ):
+            kill_one_worker(server)
+            assert answered_count(server, "/readyz") == {200, 503}
+        assert answered_count(server, "/readyz") == {200}
 
 
-def lose_one(server: Server) -> None:
+def kill_one_worker(server: Server) -> None:
     """Kill one of the workers; the next one tells that it began without the database."""
     main = server.process
     assert main is not None
     before = workers(server)
     os.kill(before[0], signal.SIGKILL)
-    assert wait_for(lambda: "database_away" in server.said() or main.poll() is not None, BEGUN_S)
-    assert main.poll() is None, f"the main process has ended\n{server.said()}"
+    assert wait_for(lambda: "database_away" in server.output() or main.poll() is not None, BEGUN_S)
+    assert main.poll() is None, f"the main process has ended\n{server.output()}"
     assert before[1] in workers(server), "the other one has ended"
 
 
-def asked(server: Server, path: str, token: str = "") -> set[int]:
+def answered_count(server: Server, path: str, token: str = "") -> set[int]:
     """Return how many callers are answered."""
     headers = {"Authorization": f"Token {token}"} if token else {}
     url = f"{server.url}{path}"
@@ -101,7 +112,7 @@ def asked(server: Server, path: str, token: str = "") -> set[int]:
 
 
 @contextlib.contextmanager
-def away(path: Path, *, blocked: bool) -> Iterator[None]:
+def file_moved_away(path: Path, *, blocked: bool) -> Iterator[None]:
     """Put a file aside for the length of a block; if blocked, none can be made in its place."""
     aside = path.with_suffix(".aside")
     path.rename(aside)
@@ -133,13 +144,13 @@ async def test_a_driver_that_could_not_open_its_file_tries_again(
             return await session.run(Query(sa.update(users).values(id=users.c.id)), {})
 
     ways: tuple[Callable[[], Awaitable[object]], ...] = (
-        driver.alive,
+        driver.current_revision,
         lambda: driver.quick(count, {}),
         lambda: driver.scan(count, {}),
         change,
     )
     try:
-        with away(path, blocked=blocked):
+        with file_moved_away(path, blocked=blocked):
             with pytest.raises(Unavailable):
                 await driver.open()
             for way in ways:

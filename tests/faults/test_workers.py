@@ -10,10 +10,10 @@ import pytest
 
 from dragoman import dialects
 from tests.support.databases import ADMIN_PASSWORD, SECRET_KEY
-from tests.support.server import Server, serving
+from tests.support.server import Server, running_server
 from tests.support.world import World
 
-MOST_MB = 90
+MAX_MB = 90
 ROUNDS = 8
 PROBES = {
     "accounts": ("GET", "/api/users/{id}", "Token"),
@@ -25,23 +25,23 @@ PROBES = {
 
 
 @pytest.fixture
-def server(inhabited: tuple[str, World], tmp_path: Path) -> Iterator[Server]:
+def server(seeded_database: tuple[str, World], tmp_path: Path) -> Iterator[Server]:
     """The real server with two workers, on the world."""
     settings = {
-        "DRAGOMAN_DATABASE": inhabited[0],
+        "DRAGOMAN_DATABASE": seeded_database[0],
         "DRAGOMAN_SECRET_KEY": SECRET_KEY.hex(),
         "DRAGOMAN_ADMIN_PASSWORD": ADMIN_PASSWORD,
         "DRAGOMAN_ANONYMOUS_RATE": "off",
         "DRAGOMAN_CONTRACTS": ",".join(dialects.NAMES),
     }
-    with serving(settings, tmp_path, "--workers", "2") as server:
+    with running_server(settings, tmp_path, "--workers", "2") as server:
         yield server
 
 
 def test_cut_off_is_cut_off_on_every_worker_at_the_next_request(
-    server: Server, inhabited: tuple[str, World]
+    server: Server, seeded_database: tuple[str, World]
 ) -> None:
-    people = inhabited[1].people
+    people = seeded_database[1].people
     olga, root = people["olga"], people["root"]
 
     def answers() -> set[tuple[str, bool]]:
@@ -74,7 +74,7 @@ def test_an_idle_worker_is_small(server: Server) -> None:
     for pid in [server.pid, *children(server.pid)]:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         resident = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-        assert resident < MOST_MB * 1024, f"{resident} kB"
+        assert resident < MAX_MB * 1024, f"{resident} kB"
 
 
 def children(pid: int) -> list[int]:

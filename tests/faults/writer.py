@@ -11,14 +11,13 @@ from urllib.parse import quote
 import httpx
 from msgspec.structs import replace
 
-from tests.faults import tongues
-from tests.faults.journal import Account, Attempt, State
-from tests.faults.tongues import (
-    BORROWING,
+from tests.faults import contract_requests
+from tests.faults.contract_requests import (  # fmt: skip
     CREATE,
     DELETE,
     EMAIL,
-    ERASING,
+    EMAIL_IS_USERNAME,
+    ERASES_ON_DELETE,
     PASSWORD,
     PATCH,
     RESET,
@@ -27,13 +26,14 @@ from tests.faults.tongues import (
     SIGN_UP,
     SWITCH,
     VERBS,
-    Said,
-)  # fmt: skip
+    ContractRequest,
+)
+from tests.faults.journal import Account, Attempt, State
 
 if TYPE_CHECKING:
-    from tests.faults.storm import Storm
+    from tests.faults.write_load import WriteLoad
 
-FEWEST, MOST = 3, 9
+MIN_ACCOUNTS, MAX_ACCOUNTS = 3, 9
 """How many living users a writer has."""
 RESETS = 4
 """How many links for a new password a user asks for: a fifth in an hour is the last."""
@@ -54,18 +54,18 @@ HASHING = frozenset({CREATE, SIGN_UP, PASSWORD, SIGN_IN})
 INVITE, ACCEPT = "invite", "accept_invitation"
 
 
-class NeverLeft(Exception):  # noqa: N818 - a fact of the wire
+class RequestNotSent(Exception):  # noqa: N818 - a fact of the wire
     """Nobody listens: the request was not sent."""
 
 
 class Writer(threading.Thread):
     """One client that changes its own users, one request after the other."""
 
-    def __init__(self, storm: Storm, url: str, accounts: list[Account], seed: int) -> None:
+    def __init__(self, write_load: WriteLoad, url: str, accounts: list[Account], seed: int) -> None:
         super().__init__(daemon=True)
         self.accounts = accounts
-        self._storm = storm
-        self._journal = storm.journal
+        self._write_load = write_load
+        self._journal = write_load.journal
         self._url = url
         self._random = random.Random(seed)
         self._freed: list[str] = []
@@ -73,50 +73,54 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """Write until the storm is over."""
         with httpx.Client(base_url=self._url, timeout=30) as client:
-            while not self._storm.stopped.is_set():
+            while not self._write_load.stopped.is_set():
                 try:
                     self._step(client)
-                except Exception as fault:  # nothing may go unseen in a thread
-                    self._journal.surprises.append(f"{type(fault).__name__}: {fault}")
+                except Exception as error:  # nothing may go unseen in a thread
+                    self._journal.unexpected_answers.append(f"{type(error).__name__}: {error}")
                     return
 
     def _step(self, client: httpx.Client) -> None:
-        usable = [a for a in self.accounts if a.state and a.state.alive and not a.open]
+        usable = [a for a in self.accounts if a.state and a.state.alive and not a.pending]
         what = CREATE
-        if len(usable) >= FEWEST:
+        if len(usable) >= MIN_ACCOUNTS:
             names, weights = zip(*WEIGHTS.items(), strict=True)
             what = self._random.choices(names, weights)[0]
-            if what in {CREATE, SIGN_UP} and len(usable) >= MOST:
+            if what in {CREATE, SIGN_UP} and len(usable) >= MAX_ACCOUNTS:
                 what = DELETE
-        contract = self._random.choice([c for c in self._storm.doors.tokens if what in VERBS[c]])
+        contract = self._random.choice(
+            [c for c in self._write_load.admin_credentials.tokens if what in VERBS[c]]
+        )
         account = Account() if what in {CREATE, SIGN_UP} else self._random.choice(usable)
         if account.state is not None and not (account.id and account.public_id):
-            self._learn(client, account, account.state)
+            self._look_up_ids(client, account, account.state)
             return
-        after = self._after(contract, what, account)
+        after = self._expected_state(contract, what, account)
         if after is None:
             return
         if (contract, what) == ("vsay", CREATE):
             said = self._invited(client, after)
             action = ACCEPT
         else:
-            said = tongues.ASK[contract](what, account, after, self._storm.tenant)
+            said = contract_requests.REQUEST_BUILDERS[contract](
+                what, account, after, self._write_load.tenant
+            )
             action = ACTIONS[what]
         if said is None:
             return
         attempt = Attempt(f"storm-{self._journal.number()}", action, account.state, after)
-        account.open = attempt
+        account.pending = attempt
         if account.state is None:
             account.made_by = attempt.request_id
             self.accounts.append(account)
         try:
             answer = self._send(client, contract, said, attempt.request_id)
-        except NeverLeft:
-            self._withdraw(account, attempt)
+        except RequestNotSent:
+            self._forget_attempt(account, attempt)
         else:
-            self._note(contract, what, account, attempt, answer)
+            self._record_answer(contract, what, account, attempt, answer)
 
-    def _after(self, contract: str, what: str, account: Account) -> State | None:
+    def _expected_state(self, contract: str, what: str, account: Account) -> State | None:
         """Return what a user shall be like; None where that cannot be asked for."""
         number = self._journal.number()
         old = account.state
@@ -124,7 +128,7 @@ class Writer(threading.Thread):
             email = f"u{number}@storm.test"
             name = self._freed.pop() if self._freed else f"user{number}"
             new = State(
-                username=email if contract in BORROWING and what == CREATE else name,
+                username=email if contract in EMAIL_IS_USERNAME and what == CREATE else name,
                 email=email,
                 password=f"kettle-Violet-{number}",
             )
@@ -159,48 +163,61 @@ class Writer(threading.Thread):
                 gone = replace(old, alive=False, active=False, epoch=old.epoch + 1)
                 blank = {"username": "", "email": "", "location": ""}
                 blank |= {"first_name": "", "last_name": ""}
-                return replace(gone, **blank) if contract in ERASING else gone
+                return replace(gone, **blank) if contract in ERASES_ON_DELETE else gone
 
-    def _invited(self, client: httpx.Client, new: State) -> Said | None:
+    def _invited(self, client: httpx.Client, new: State) -> ContractRequest | None:
         """Invite somebody; return how the invitation is accepted, None if it was not made."""
         request_id = f"storm-{self._journal.number()}"
-        self._journal.doubtful.add(request_id)
-        said = tongues.invitation(new.email, f"{new.first_name} {new.last_name}")
+        self._journal.in_doubt.add(request_id)
+        said = contract_requests.invitation(new.email, f"{new.first_name} {new.last_name}")
         try:
             answer = self._send(client, "vsay", said, request_id)
-        except NeverLeft:
+        except RequestNotSent:
             return None  # as good as one without an answer
-        if answer is None or (answer.status_code == 503 and self._storm.forgiving):
+        if answer is None or (answer.status_code == 503 and self._write_load.allow_unavailable):
             return None
-        self._journal.doubtful.discard(request_id)
+        self._journal.in_doubt.discard(request_id)
         if not answer.is_success:
-            self._refuse("vsay", said, answer, request_id)
+            self._record_refusal("vsay", said, answer, request_id)
             return None
-        self._journal.promised[request_id] = (INVITE, 0)
-        return tongues.acceptance(self._storm.doors.secret(new.email), new.password)
+        self._journal.acknowledged[request_id] = (INVITE, 0)
+        return contract_requests.acceptance(
+            self._write_load.admin_credentials.invitation_secret(new.email), new.password
+        )
 
     def _send(
-        self, client: httpx.Client, contract: str, said: Said, request_id: str
+        self,
+        client: httpx.Client,
+        contract: str,
+        contract_request: ContractRequest,
+        request_id: str,
     ) -> httpx.Response | None:
         """Return the answer; None where there was none, so that nobody knows what was done.
 
         Raises NeverLeft.
         """
-        token = "" if said.anonymous else self._storm.doors.tokens[contract]
-        headers = {"X-Request-Id": request_id, **tongues.headers_of(contract, token)}
+        token = (
+            ""
+            if contract_request.anonymous
+            else self._write_load.admin_credentials.tokens[contract]
+        )
+        headers = {"X-Request-Id": request_id, **contract_requests.headers_of(contract, token)}
         try:
             answer = client.request(
-                said.method, tongues.url_of(contract, said.path), headers=headers, json=said.body
+                contract_request.method,
+                contract_requests.url_of(contract, contract_request.path),
+                headers=headers,
+                json=contract_request.body,
             )
         except httpx.ConnectError:
-            self._storm.stopped.wait(0.02)
-            raise NeverLeft from None
+            self._write_load.stopped.wait(0.02)
+            raise RequestNotSent from None
         except httpx.TransportError:
             return None
         self._journal.statuses[answer.status_code] += 1
         return answer
 
-    def _note(
+    def _record_answer(
         self,
         contract: str,
         what: str,
@@ -211,49 +228,55 @@ class Writer(threading.Thread):
         if answer is None:
             return  # whether it was done, the history will say
         if answer.is_success:
-            self._acknowledge(contract, what, account, attempt, answer)
-        elif answer.status_code == 503 and self._storm.forgiving:
-            self._storm.stopped.wait(0.05)
+            self._record_success(contract, what, account, attempt, answer)
+        elif answer.status_code == 503 and self._write_load.allow_unavailable:
+            self._write_load.stopped.wait(0.05)
         elif answer.status_code == 503 and what in HASHING:
-            self._withdraw(account, attempt)  # it was not begun, says the history as well
-            self._storm.stopped.wait(0.1)
+            self._forget_attempt(account, attempt)  # it was not begun, says the history as well
+            self._write_load.stopped.wait(0.1)
         else:
             request = answer.request
-            told = Said(request.method, request.url.path)
-            self._refuse(contract, told, answer, attempt.request_id)
-            self._withdraw(account, attempt)
+            accept_request = ContractRequest(request.method, request.url.path)
+            self._record_refusal(contract, accept_request, answer, attempt.request_id)
+            self._forget_attempt(account, attempt)
 
-    def _withdraw(self, account: Account, attempt: Attempt) -> None:
+    def _forget_attempt(self, account: Account, attempt: Attempt) -> None:
         self._journal.refused.add(attempt.request_id)
-        account.open = None
+        account.pending = None
         if account.state is None:
             self.accounts.remove(account)
 
-    def _refuse(self, contract: str, said: Said, answer: httpx.Response, request_id: str) -> None:
+    def _record_refusal(
+        self,
+        contract: str,
+        contract_request: ContractRequest,
+        answer: httpx.Response,
+        request_id: str,
+    ) -> None:
         self._journal.refused.add(request_id)
-        if not tongues.is_taken(contract, answer.status_code, answer.text):
-            told = f"{contract} {said.method} {said.path}: {answer.status_code} {answer.text}"
-            self._journal.surprises.append(told)
+        if not contract_requests.is_taken(contract, answer.status_code, answer.text):
+            answer_text = f"{contract} {contract_request.method} {contract_request.path}: {answer.status_code} {answer.text}"
+            self._journal.unexpected_answers.append(answer_text)
 
-    def _acknowledge(
+    def _record_success(
         self, contract: str, what: str, account: Account, attempt: Attempt, answer: httpx.Response
     ) -> None:
         body: Any = answer.json() if answer.content else None
         if attempt.before is None:
-            account.id, account.public_id = tongues.ids_in(contract, what, body)
+            account.id, account.public_id = contract_requests.ids_in(contract, what, body)
         elif not attempt.after.alive:
             self._freed.append(attempt.before.username)
         if what == SIGN_IN:
-            key = tongues.key_in(contract, body)
+            key = contract_requests.credential_in(contract, body)
             given = (contract, key, attempt.after.epoch, time.monotonic())
             account.tokens = [*account.tokens, given]
-        self._journal.promised[attempt.request_id] = (attempt.action, account.id)
+        self._journal.acknowledged[attempt.request_id] = (attempt.action, account.id)
         self._journal.done[f"{contract} {what}"] += 1
-        account.state, account.open = attempt.after, None
+        account.state, account.pending = attempt.after, None
 
-    def _learn(self, client: httpx.Client, account: Account, state: State) -> None:
+    def _look_up_ids(self, client: httpx.Client, account: Account, state: State) -> None:
         """Ask other contracts for the ids of somebody that the answer did not tell."""
-        tokens = self._storm.doors.tokens
+        tokens = self._write_load.admin_credentials.tokens
         asked = [("wiwebb", f"/api/v1/users/?page_size=100&search={quote(state.email)}")]
         if "wekan" in tokens:
             asked.append(("wekan", f"/api/users/{quote(state.username)}"))
@@ -262,13 +285,13 @@ class Writer(threading.Thread):
         for contract, path in asked:
             try:
                 answer = client.get(
-                    tongues.url_of(contract, path),
-                    headers=tongues.headers_of(contract, tokens[contract]),
+                    contract_requests.url_of(contract, path),
+                    headers=contract_requests.headers_of(contract, tokens[contract]),
                 )
             except httpx.TransportError:
-                self._storm.stopped.wait(0.02)
+                self._write_load.stopped.wait(0.02)
                 return
-            if answer.status_code == 503 and self._storm.forgiving:
+            if answer.status_code == 503 and self._write_load.allow_unavailable:
                 return
             found: Any = answer.json()
             if contract == "wekan":
@@ -277,4 +300,4 @@ class Writer(threading.Thread):
                 rows = [r for r in found["results"] if r["email"] == state.email]
                 account.id = rows[0]["id"] if rows else 0
         if not (account.id and account.public_id):
-            self._journal.surprises.append(f"made, and not to be seen: {state}")
+            self._journal.unexpected_answers.append(f"made, and not to be seen: {state}")

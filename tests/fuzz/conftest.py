@@ -12,12 +12,12 @@ REQUESTS = 5_000
 
 
 @pytest.fixture(scope="session")
-def number() -> int:
+def request_count() -> int:
     """How many requests there are to be in all."""
     return int(os.environ.get("FUZZ_REQUESTS", REQUESTS))
 
 
 @pytest.fixture(scope="session")
-def start() -> int:
+def seed() -> int:
     """Where the dice begin."""
     return int(os.environ.get("FUZZ_SEED", SEED))

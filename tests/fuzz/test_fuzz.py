@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from dragoman import dialects
-from tests.fuzz.fuzzing import fuzz, told
-from tests.support.databases import BACKENDS, Shelf
+from tests.fuzz.rounds import fuzz, summary
+from tests.support.databases import BACKENDS, DatabaseTemplates
 
 OURS = 0.9
 """Which part of all requests is drawn from our own words; the rest is schemathesis's."""
@@ -20,13 +20,17 @@ ENOUGH = 100
 
 @pytest.mark.parametrize("contract", dialects.NAMES)
 def test_hostile_values_everywhere(
-    shelf: Shelf, backend: str, contract: str, number: int, start: int
+    database_templates: DatabaseTemplates,
+    backend: str,
+    contract: str,
+    request_count: int,
+    seed: int,
 ) -> None:
     """In paths, queries, headers and bodies, by all who may ask and who may not."""
-    each = round(number * OURS / len(dialects.NAMES) / len(BACKENDS))
-    tally = fuzz(shelf, backend, contract, each, start)
-    print(f"{contract} on {backend}, seed {start}: {told(tally)}")
-    assert not tally.wrong, tally.report()
+    each = round(request_count * OURS / len(dialects.NAMES) / len(BACKENDS))
+    tally = fuzz(database_templates, backend, contract, each, seed)
+    print(f"{contract} on {backend}, seed {seed}: {summary(tally)}")
+    assert not tally.failures, tally.report()
     assert tally.requests >= each
     reached = {status for _, status in tally.statuses}
     assert {400, 401} <= reached or each < ENOUGH, tally.statuses

@@ -12,7 +12,7 @@ from typing import Any
 import coverage
 import pytest
 
-from tests.mutants.forks import Forks, Target, Verdict
+from tests.mutants.runner import MutantResult, MutantRunner, Target
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "mutants.md"
@@ -21,25 +21,25 @@ LEAST = 90
 
 RULES, ACTIONS = "tests/rules/test_", "tests/actions/test_"
 TARGETS = [
-    Target("dragoman.rules.policy", (f"{RULES}policy.py", "tests/house/test_policy_asked.py")),
+    Target("dragoman.rules.policy", (f"{RULES}policy.py", "tests/house/test_policy.py")),
     Target("dragoman.rules.fields", (f"{RULES}fields.py",)),
-    Target("dragoman.rules.crypto", (f"{RULES}secrets.py",)),
+    Target("dragoman.rules.crypto", (f"{RULES}crypto.py",)),
     Target(
         "dragoman.actions.sign_in",
         (
             f"{ACTIONS}sign_in.py",
-            f"{ACTIONS}sign_in_promises.py",
-            f"{ACTIONS}own_password.py",
-            f"{ACTIONS}cut_offs.py",
+            f"{ACTIONS}sign_in_effects.py",
+            f"{ACTIONS}change_password.py",
+            f"{ACTIONS}revocation.py",
         ),
     ),
     Target(
         "dragoman.actions.invitations",
         (
             f"{ACTIONS}invitations.py",
-            f"{ACTIONS}invitation_promises.py",
-            f"{ACTIONS}invitation_mail.py",
-            f"{ACTIONS}cut_offs.py",
+            f"{ACTIONS}invitation_effects.py",
+            "tests/jobs/mail/test_invitation_mail.py",
+            f"{ACTIONS}revocation.py",
         ),
     ),
 ]
@@ -65,24 +65,24 @@ def main() -> int:
     ]
     database = "postgresql" if given.postgresql else "sqlite"
     forks, measured = run(targets, jobs=given.jobs, only=given.only, database=database)
-    if forks.unsound:
-        print("these fail without any mutant:", *forks.unsound, sep="\n  ")
+    if forks.failing_tests:
+        print("these fail without any mutant:", *forks.failing_tests, sep="\n  ")
         return 2
     page = PAGE.read_text() if PAGE.exists() else ""
-    return report(targets, forks.verdicts, {each: share(measured, each) for each in targets}, page)
+    return report(targets, forks.results, {each: share(measured, each) for each in targets}, page)
 
 
-def run(targets: list[Target], **more: Any) -> tuple[Forks, coverage.Coverage]:
+def run(targets: list[Target], **more: Any) -> tuple[MutantRunner, coverage.Coverage]:
     """Run the tests of some modules, and those that would notice a mutant on each mutant."""
     names = [target.name for target in targets]
     measured = coverage.Coverage(
         data_file=None, branch=True, source_pkgs=names, config_file=False, messages=False
     )
-    forks = Forks(targets, measured, left_out=LEFT_OUT, **more)
+    forks = MutantRunner(targets, measured, left_out=LEFT_OUT, **more)
     files = sorted({name for target in targets for name in target.tests})
     measured.start()
     ended = pytest.main(["-q", "-s", "-p", "no:xdist", "-p", "no:cacheprovider", *files], [forks])
-    if ended and not forks.unsound:
+    if ended and not forks.failing_tests:
         raise SystemExit(f"the tests did not come to run: {ended!r}")
     return forks, measured
 
@@ -93,7 +93,7 @@ def share(measured: coverage.Coverage, target: Target) -> float:
 
 
 def report(
-    targets: Iterable[Target], verdicts: list[Verdict], taken: dict[Target, float], page: str
+    targets: Iterable[Target], verdicts: list[MutantResult], taken: dict[Target, float], page: str
 ) -> int:
     """Print the figures of each module, and every survivor that the page does not account for."""
     faults: list[str] = []
@@ -101,8 +101,8 @@ def report(
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for target in targets:
         mine = [each for each in verdicts if each.target == target]
-        alive = [each.mutant for each in mine if not each.killer]
-        hung = sum(each.hung for each in mine)
+        alive = [each.mutant for each in mine if not each.failing_test]
+        hung = sum(each.timed_out for each in mine)
         score = 100 * (len(mine) - len(alive)) / max(1, len(mine))
         print(
             f"| `{target.name}` | {len(mine)} | {len(mine) - len(alive) - hung} | {hung} "
@@ -113,9 +113,9 @@ def report(
         if taken[target] < 100:
             faults.append(f"{target.name}: {taken[target]:.1f} % of the branches taken")
         for mutant in alive:
-            if f"- {mutant.told}: " not in page:
+            if f"- {mutant.label}: " not in page:
                 word = "a guard that nobody misses" if mutant.guard else "survived"
-                faults.append(f"{target.name}:{mutant.line} {word}: {mutant.told}")
+                faults.append(f"{target.name}:{mutant.line} {word}: {mutant.label}")
     print("", *faults, sep="\n")
     return 1 if faults else 0
 

@@ -8,26 +8,26 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
+NEGATED_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
     ast.In: ast.NotIn, ast.NotIn: ast.In,
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
 }  # fmt: skip
-BOUNDARY: dict[type[ast.cmpop], type[ast.cmpop]] = {
+SHIFTED_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
 }  # fmt: skip
 ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
-RELATED = {
+SIMILAR_NAMES = {
     "any": "all", "all": "any", "min": "max", "max": "min",
     "partition": "rpartition", "rpartition": "partition",
 }  # fmt: skip
-CELLS = ("NONE", "SELF", "TENANT", "ANY")
+REACH_STEPS = ("NONE", "SELF", "TENANT", "ANY")
 
 
-class Change(NamedTuple):
+class Replacement(NamedTuple):
     """A node's replacement; ``guard`` where a condition is turned round, or not asked."""
 
     kind: str
@@ -54,7 +54,7 @@ class Mutant(NamedTuple):
     nth: int = 1
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """How it reads in a report; the same whatever stands above it in the file."""
         again = f" ({self.nth})" if self.nth > 1 else ""
         return f"{self.place}: `{self.before}` → `{self.after}`{again}"
@@ -72,8 +72,8 @@ def mutants(source: str) -> list[Mutant]:
         for each in made:
             mutated = ast.dump(each.statement)
             if mutated != original and f"{number} {mutated}" not in found:
-                often[each.told] += 1
-                found[f"{number} {mutated}"] = each._replace(nth=often[each.told])
+                often[each.label] += 1
+                found[f"{number} {mutated}"] = each._replace(nth=often[each.label])
     return list(found.values())
 
 
@@ -149,11 +149,11 @@ def negated(test: ast.expr) -> ast.expr:
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return test.operand
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
-        return ast.Compare(test.left, [OPPOSITE[type(test.ops[0])]()], test.comparators)
+        return ast.Compare(test.left, [NEGATED_COMPARISONS[type(test.ops[0])]()], test.comparators)
     return ast.UnaryOp(ast.Not(), test)
 
 
-def _conditions(node: ast.AST) -> Iterator[Change]:
+def _conditions(node: ast.AST) -> Iterator[Replacement]:
     """A condition turned round, always true, never true; an operand of and/or left out."""
     if isinstance(node, (ast.If, ast.IfExp, ast.While)):
         for kind, test in (
@@ -162,41 +162,41 @@ def _conditions(node: ast.AST) -> Iterator[Change]:
             ("always", ast.Constant(value=True)),
         ):
             if not (isinstance(node, ast.While) and kind == "always"):
-                yield Change(kind, _with(node, test=test), kind != "always")
+                yield Replacement(kind, _with(node, test=test), kind != "always")
     if isinstance(node, ast.comprehension):
         for at, test in enumerate(node.ifs):
             rest = [*node.ifs[:at], *node.ifs[at + 1 :]]
-            yield Change("negated", _with(node, ifs=[*rest, negated(test)]), guard=True)
-            yield Change("always", _with(node, ifs=rest))
+            yield Replacement("negated", _with(node, ifs=[*rest, negated(test)]), guard=True)
+            yield Replacement("always", _with(node, ifs=rest))
     if isinstance(node, ast.BoolOp):
         other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield Change("and/or", ast.BoolOp(other, node.values))
+        yield Replacement("and/or", ast.BoolOp(other, node.values))
         for at, value in enumerate(node.values):
             rest = [*node.values[:at], *node.values[at + 1 :]]
             alone = rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
-            yield Change("operand", alone)
+            yield Replacement("operand", alone)
             changed = [*node.values]
             changed[at] = negated(value)
-            yield Change("negated operand", ast.BoolOp(node.op, changed))
+            yield Replacement("negated operand", ast.BoolOp(node.op, changed))
     if isinstance(node, ast.UnaryOp):
-        yield Change("not/minus", node.operand)
+        yield Replacement("not/minus", node.operand)
 
 
-def _expressions(node: ast.AST) -> Iterator[Change]:
+def _expressions(node: ast.AST) -> Iterator[Replacement]:
     """Comparisons, sums, constants, elements, arguments, and names that are easily mistaken."""
     match node:
         case ast.Compare():
             for at, old in enumerate(node.ops):
-                for table in (OPPOSITE, BOUNDARY):
+                for table in (NEGATED_COMPARISONS, SHIFTED_COMPARISONS):
                     if type(old) in table:
                         changed = [*node.ops]
                         changed[at] = table[type(old)]()
-                        yield Change("comparison", _with(node, ops=changed))
+                        yield Replacement("comparison", _with(node, ops=changed))
         case ast.BinOp() if type(node.op) in ARITHMETIC:
-            yield Change("sum", _with(node, op=ARITHMETIC[type(node.op)]()))
+            yield Replacement("sum", _with(node, op=ARITHMETIC[type(node.op)]()))
         case ast.Constant():
             for value in _constants(node.value):
-                yield Change("constant", ast.Constant(value=value))
+                yield Replacement("constant", ast.Constant(value=value))
         case ast.Set() | ast.Tuple() | ast.List() if isinstance(
             getattr(node, "ctx", ast.Load()), ast.Load
         ):
@@ -204,53 +204,53 @@ def _expressions(node: ast.AST) -> Iterator[Change]:
                 rest = [*node.elts[:at], *node.elts[at + 1 :]]
                 empty = ast.Call(ast.Name("set", ast.Load()), [], [])
                 new = _with(node, elts=rest) if rest or not isinstance(node, ast.Set) else empty
-                yield Change("element", new)
+                yield Replacement("element", new)
         case ast.Dict():
             for at in range(len(node.keys)):
                 keys, values = [*node.keys], [*node.values]
                 del keys[at], values[at]
-                yield Change("element", ast.Dict(keys, values))
+                yield Replacement("element", ast.Dict(keys, values))
         case ast.Call():
             for at in range(len(node.keywords)):
                 rest = [*node.keywords[:at], *node.keywords[at + 1 :]]
-                yield Change("argument", _with(node, keywords=rest))
-        case ast.Name() if node.id in RELATED:
-            yield Change("name", ast.Name(RELATED[node.id], node.ctx))
-        case ast.Attribute() if node.attr in RELATED:
-            yield Change("name", _with(node, attr=RELATED[node.attr]))
+                yield Replacement("argument", _with(node, keywords=rest))
+        case ast.Name() if node.id in SIMILAR_NAMES:
+            yield Replacement("name", ast.Name(SIMILAR_NAMES[node.id], node.ctx))
+        case ast.Attribute() if node.attr in SIMILAR_NAMES:
+            yield Replacement("name", _with(node, attr=SIMILAR_NAMES[node.attr]))
         case _:
             pass
 
 
-def _statements(node: ast.AST) -> Iterator[Change]:
+def _statements(node: ast.AST) -> Iterator[Replacement]:
     """A statement left out, nothing returned, an exception that is not swallowed."""
     match node:
         case ast.Expr() | ast.Raise() | ast.AugAssign():
-            yield Change("left out", ast.Pass(), isinstance(node, ast.Raise))
+            yield Replacement("left out", ast.Pass(), isinstance(node, ast.Raise))
         case ast.Assign() if isinstance(node.targets[0], (ast.Attribute, ast.Subscript)):
-            yield Change("left out", ast.Pass())
+            yield Replacement("left out", ast.Pass())
         case ast.Return() if node.value is not None and not _is_none(node.value):
-            yield Change("returns nothing", ast.Return(ast.Constant(value=None)))
+            yield Replacement("returns nothing", ast.Return(ast.Constant(value=None)))
             if isinstance(node.value, (ast.Compare, ast.BoolOp, ast.UnaryOp)):
-                yield Change("negated", ast.Return(negated(node.value)), guard=True)
+                yield Replacement("negated", ast.Return(negated(node.value)), guard=True)
         case ast.Return():
-            yield Change("goes on", ast.Pass(), guard=True)
+            yield Replacement("goes on", ast.Pass(), guard=True)
         case ast.With():
             if "suppress" in ast.unparse(node.items[0].context_expr):
-                yield Change("not swallowed", ast.If(ast.Constant(value=True), node.body, []))
+                yield Replacement("not swallowed", ast.If(ast.Constant(value=True), node.body, []))
         case ast.Try():
-            yield Change("not caught", ast.If(ast.Constant(value=True), node.body, []))
+            yield Replacement("not caught", ast.If(ast.Constant(value=True), node.body, []))
         case _:
             pass
 
 
-def _cells(node: ast.AST) -> Iterator[Change]:
+def _cells(node: ast.AST) -> Iterator[Replacement]:
     """A cell of the table one step higher, and one lower."""
-    if isinstance(node, ast.Name) and node.id in CELLS:
-        at = CELLS.index(node.id)
+    if isinstance(node, ast.Name) and node.id in REACH_STEPS:
+        at = REACH_STEPS.index(node.id)
         for other in (at - 1, at + 1):
-            if 0 <= other < len(CELLS):
-                yield Change("cell", ast.Name(CELLS[other], node.ctx))
+            if 0 <= other < len(REACH_STEPS):
+                yield Replacement("cell", ast.Name(REACH_STEPS[other], node.ctx))
 
 
 def _constants(value: Any) -> list[Any]:

@@ -13,13 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.rules import passwords
-from dragoman.rules.crypto import make_password
-from dragoman.rules.errors import CODES, Problem
-from dragoman.rules.passwords import Floor, floor_for, problems, verify_password
+from dragoman.rules.crypto import generate_password
+from dragoman.rules.errors import PROBLEM_CODES, Problem
+from dragoman.rules.passwords import (
+    PasswordRules,
+    effective_rules,
+    password_rule_problems,
+    verify_password,
+)
 
 pytestmark = pytest.mark.usefixtures("real_hashes")
 
-WIWEBB = Floor(minimum=8, common=True, numeric=True, similar=True)
+WIWEBB = PasswordRules(min_length=8, reject_common=True, reject_numeric=True, reject_similar=True)
 JANE = {
     "username": "jane.smith",
     "email": "jane.smith@example.com",
@@ -31,7 +36,7 @@ ANYTHING = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)
 # Made by other programs out of this password: Django 5.2, bcryptjs and Node's crypto module,
 # `openssl passwd -6`, and the test vectors that the makers of bcrypt and phpass publish.
 PASSWORD = "Grüße, Wörld 7"
-VECTORS = {
+HASH_VECTORS = {
     "django pbkdf2_sha256": "pbkdf2_sha256$1000$AN0HsKEhSPpf7aga0ZUqiI$njjhPtzqdwe3sHghayA081IfR8f"
     "nk2eHokWVmLIRnkQ=",
     "django pbkdf2_sha1": "pbkdf2_sha1$1000$ckfWZv9p93vmVgiz7JpXPD$L3dcvz3cti3M5q2Mw91quX5RlE4=",
@@ -58,7 +63,7 @@ VECTORS = {
     "sha512-crypt with rounds": "$6$rounds=1000$abc$Q.ow2XZs.DrGgAe5O.g39SLTg147hOfueQAVn.dPiXg8YII"
     "We/TZKAQSN1cOiagElfYUhMqXe6o0lEZh10YV91",
 }
-BEYOND = {  # well-formed, and made to keep a server busy
+OVER_LIMIT_HASHES = {  # well-formed, and made to keep a server busy
     "argon2 memory": "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$oF8pb3S5tGwzNZ6KcGolJIwajA",
     "argon2 passes": "$argon2id$v=19$m=65536,t=999,p=1$c29tZXNhbHQ$oF8pb3S5tGwzNZ6KcGolJIwajA",
     "bcrypt": "$2b$31$Eh9vTlhQ5OVLt/vhiPbXpO.7UxuJstcp17GK4BY4bigX2Eo5QYEY.",
@@ -75,16 +80,16 @@ MALFORMED = [
     "$2b$", "$2b$04$short", "$2b$04$" + "!" * 53, "$2b$04$" + "9" * 53, "pbkdf2_sha256$0$s$x",
     "pbkdf2_sha256$1$s$" + "=" * 44, "pbkdf2_sha256$1$\ud800$" + "A" * 44, "{SSHA}", "{SSHA}====",
     "{SSHA}" + "A" * 29, "scrypt$3$s$8$1$" + "A" * 86 + "==", "$P$", "$P$B" + "!" * 30, "$6$",
-    "$6$salt$", "$6$rounds=1$a$" + "A" * 86, "meteor$" + VECTORS["ldap SSHA"], "\ud800", "\0",
-    VECTORS["bcrypt 2b"] + "\n", " " + VECTORS["bcrypt 2b"], "plain:" + PASSWORD, PASSWORD,
+    "$6$salt$", "$6$rounds=1$a$" + "A" * 86, "meteor$" + HASH_VECTORS["ldap SSHA"], "\ud800", "\0",
+    HASH_VECTORS["bcrypt 2b"] + "\n", " " + HASH_VECTORS["bcrypt 2b"], "plain:" + PASSWORD, PASSWORD,
 ]  # fmt: skip
 
 
-def codes(found: list[Problem]) -> list[str]:
-    return [problem.code for problem in found]
+def codes(problems: list[Problem]) -> list[str]:
+    return [problem.code for problem in problems]
 
 
-class TestFloors:
+class TestPasswordRules:
     @pytest.mark.parametrize(
         "password",
         ["SecurePassword123!", "NewSecurePassword456!", "Password123!", "TemporaryPass123!",
@@ -96,10 +101,12 @@ class TestFloors:
         ids=["jane", "user1", "nobody"],
     )
     def test_the_contracts_own_examples_pass(self, password: str, context: dict[str, str]):
-        assert problems(password, WIWEBB, context=context) == []
+        assert password_rule_problems(password, WIWEBB, context=context) == []
 
     def test_everything_wrong_is_said_at_once_in_djangos_order(self):
-        found = problems("1234", WIWEBB, context={"username": "12345"}, field="new_password2")
+        found = password_rule_problems(
+            "1234", WIWEBB, context={"username": "12345"}, field="new_password2"
+        )
         assert found == [
             Problem("new_password2", "similar", "username"),
             Problem("new_password2", "too_short", 8),
@@ -113,7 +120,9 @@ class TestFloors:
          "PassWord", " password ", "123456789", "welcome1", "administrator", "dragoman"],
     )  # fmt: skip
     def test_common_passwords_are_refused(self, password: str):
-        assert problems(password, Floor(common=True), context={}) == [Problem("password", "common")]
+        assert password_rule_problems(password, PasswordRules(reject_common=True), context={}) == [
+            Problem("password", "common")
+        ]
 
     @pytest.mark.parametrize("password", ["", "\n", "s\nt", "password\n123456", "xkq7-vuw2-ppae"])
     def test_others_are_not_common(self, password: str):
@@ -121,7 +130,7 @@ class TestFloors:
 
     @pytest.mark.parametrize("password", ["83649276", "٨٣٦٤٩٢٧٦"])
     def test_digits_alone_are_refused(self, password: str):
-        assert codes(problems(password, WIWEBB, context={})) == ["numeric"]
+        assert codes(password_rule_problems(password, WIWEBB, context={})) == ["numeric"]
 
     @pytest.mark.parametrize(
         ("password", "name"),
@@ -134,63 +143,76 @@ class TestFloors:
         ],
     )
     def test_what_resembles_the_user_is_refused(self, password: str, name: str):
-        assert problems(password, WIWEBB, context=JANE) == [Problem("password", "similar", name)]
+        assert password_rule_problems(password, WIWEBB, context=JANE) == [
+            Problem("password", "similar", name)
+        ]
 
     def test_only_the_first_resemblance_is_said(self):
         context = {"email": "x@y.z", "last_name": "Featherstone", "first_name": "Featherstone"}
-        found = problems("featherstone", WIWEBB, context=context)
+        found = password_rule_problems("featherstone", WIWEBB, context=context)
         assert found == [Problem("password", "similar", "first_name")]
 
     def test_entries_beyond_the_users_own_count_too(self):
-        found = problems("acme-rockets", WIWEBB, context={"company": "Acme Rockets"})
+        found = password_rule_problems("acme-rockets", WIWEBB, context={"company": "Acme Rockets"})
         assert found == [Problem("password", "similar", "company")]
 
     def test_long_contexts_are_bounded(self):
         context = {"username": "a b c d e f " * 100_000, "email": "x" * 1_000_000}
-        assert problems("correct horse battery", WIWEBB, context=context) == []
+        assert password_rule_problems("correct horse battery", WIWEBB, context=context) == []
 
     def test_lengths(self):
-        accounts = Floor(minimum=1, maximum=150)
-        assert problems("s3cret", accounts, context={}) == []
-        assert problems("", accounts, context={}) == [Problem("password", "blank")]
-        assert problems(" ", accounts, context={}) == []
-        assert problems("x" * 150, accounts, context={}) == []
-        assert problems("x" * 151, accounts, context={}) == [Problem("password", "too_long", 150)]
-        assert problems("ü" * 512, Floor(), context={}) == []
-        found = problems("ü" * 513, Floor(), context={})
+        accounts = PasswordRules(min_length=1, max_length=150)
+        assert password_rule_problems("s3cret", accounts, context={}) == []
+        assert password_rule_problems("", accounts, context={}) == [Problem("password", "blank")]
+        assert password_rule_problems(" ", accounts, context={}) == []
+        assert password_rule_problems("x" * 150, accounts, context={}) == []
+        assert password_rule_problems("x" * 151, accounts, context={}) == [
+            Problem("password", "too_long", 150)
+        ]
+        assert password_rule_problems("ü" * 512, PasswordRules(), context={}) == []
+        found = password_rule_problems("ü" * 513, PasswordRules(), context={})
         assert found == [Problem("password", "too_many_bytes", 1024)]
 
     @pytest.mark.parametrize("password", ["a\ud800bcdefgh", "a\0bcdefgh"])
     def test_what_is_no_text_is_unsafe(self, password: str):
-        assert problems(password, WIWEBB, context={}) == [Problem("password", "unsafe")]
+        assert password_rule_problems(password, WIWEBB, context={}) == [
+            Problem("password", "unsafe")
+        ]
 
     def test_generated_passwords_pass_every_floor(self):
         for _ in range(50):
-            assert problems(make_password(), floor_for("hardened", WIWEBB), context=JANE) == []
+            assert (
+                password_rule_problems(
+                    generate_password(), effective_rules("hardened", WIWEBB), context=JANE
+                )
+                == []
+            )
 
     @given(ANYTHING, st.dictionaries(ANYTHING, ANYTHING, max_size=3))
     def test_nothing_raises(self, password: str, context: dict[str, str]):
-        assert set(codes(problems(password, WIWEBB, context=context))) <= CODES
+        assert (
+            set(codes(password_rule_problems(password, WIWEBB, context=context))) <= PROBLEM_CODES
+        )
 
 
-class TestFloorFor:
+class TestPasswordRulesFor:
     def test_documented_adds_nothing(self):
-        for floor in (Floor(), WIWEBB, Floor(minimum=10)):
-            assert floor_for("documented", floor) == floor
+        for floor in (PasswordRules(), WIWEBB, PasswordRules(min_length=10)):
+            assert effective_rules("documented", floor) == floor
 
     def test_the_stricter_of_both(self):
-        assert floor_for("standard", Floor(maximum=150)) == Floor(
-            minimum=8, common=True, similar=True, maximum=150
+        assert effective_rules("standard", PasswordRules(max_length=150)) == PasswordRules(
+            min_length=8, reject_common=True, reject_similar=True, max_length=150
         )
-        assert floor_for("standard", Floor(minimum=10)).minimum == 10
-        assert floor_for("standard", WIWEBB) == WIWEBB
-        assert floor_for("hardened", WIWEBB) == Floor(
-            minimum=15, common=True, numeric=True, similar=True
+        assert effective_rules("standard", PasswordRules(min_length=10)).min_length == 10
+        assert effective_rules("standard", WIWEBB) == WIWEBB
+        assert effective_rules("hardened", WIWEBB) == PasswordRules(
+            min_length=15, reject_common=True, reject_numeric=True, reject_similar=True
         )
 
     def test_an_unknown_policy_is_an_error(self):
         with pytest.raises(ValueError, match="lax"):
-            floor_for("lax", WIWEBB)
+            effective_rules("lax", WIWEBB)
 
 
 class TestHashing:
@@ -205,13 +227,13 @@ class TestHashing:
 
     def test_the_dummy_costs_the_same_and_is_nobodys(self):
         encoded = passwords.hash_password(PASSWORD)
-        assert passwords.DUMMY.split("$")[:4] == encoded.split("$")[:4]
-        assert len(passwords.DUMMY) == len(encoded)
-        assert not passwords.needs_rehash(passwords.DUMMY)
-        assert not verify_password("", passwords.DUMMY)
-        assert not verify_password("password", passwords.DUMMY)
+        assert passwords.DUMMY_HASH.split("$")[:4] == encoded.split("$")[:4]
+        assert len(passwords.DUMMY_HASH) == len(encoded)
+        assert not passwords.needs_rehash(passwords.DUMMY_HASH)
+        assert not verify_password("", passwords.DUMMY_HASH)
+        assert not verify_password("password", passwords.DUMMY_HASH)
 
-    @pytest.mark.parametrize("encoded", VECTORS.values(), ids=VECTORS)
+    @pytest.mark.parametrize("encoded", HASH_VECTORS.values(), ids=HASH_VECTORS)
     def test_imported_hashes_verify(self, encoded: str):
         assert passwords.recognises(encoded)
         assert verify_password(PASSWORD, encoded)
@@ -227,8 +249,8 @@ class TestHashing:
 
     def test_the_hexadecimal_digest_is_not_the_password(self):
         digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
-        assert not verify_password(digest, VECTORS["meteor"])
-        assert not verify_password(digest, VECTORS["django bcrypt_sha256"])
+        assert not verify_password(digest, HASH_VECTORS["meteor"])
+        assert not verify_password(digest, HASH_VECTORS["django bcrypt_sha256"])
 
     def test_bcrypt_looks_at_72_bytes(self):
         cut = "$2b$04$kvctXJ.oZs/PFO1elxqt1.9B3dPgjB3SS1fUIBc/1rIAMilgatAR2"  # bcryptjs, 100 × x
@@ -242,7 +264,7 @@ class TestHashing:
         digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
         assert verify_password(PASSWORD, "meteor$" + passwords.hash_password(digest))
 
-    @pytest.mark.parametrize("encoded", BEYOND.values(), ids=BEYOND)
+    @pytest.mark.parametrize("encoded", OVER_LIMIT_HASHES.values(), ids=OVER_LIMIT_HASHES)
     def test_hashes_of_absurd_cost_are_not_touched(self, encoded: str):
         assert not passwords.recognises(encoded)
         assert not verify_password(PASSWORD, encoded)
@@ -274,7 +296,7 @@ class TestHashing:
         assert not passwords.recognises(encoded)
 
     @settings(deadline=None)
-    @given(st.sampled_from(sorted(set(VECTORS.values()))), st.data())
+    @given(st.sampled_from(sorted(set(HASH_VECTORS.values()))), st.data())
     def test_a_changed_hash_never_raises(self, encoded: str, data: st.DataObject):
         at = data.draw(st.integers(0, len(encoded) - 1))
         changed = encoded[:at] + data.draw(st.sampled_from("$./=,A9!\0é\ud800")) + encoded[at + 1 :]
@@ -284,8 +306,8 @@ class TestHashing:
 
     def test_argon2_alone_loads_nothing_else(self):
         program = (
-            "import sys; from dragoman.rules.passwords import DUMMY, verify_password, needs_rehash;"
-            "verify_password('x', DUMMY), needs_rehash(DUMMY);"
+            "import sys; from dragoman.rules.passwords import DUMMY_HASH, verify_password, needs_rehash;"
+            "verify_password('x', DUMMY_HASH), needs_rehash(DUMMY_HASH);"
             "sys.exit(bool({'passlib', 'bcrypt', 'dragoman.rules.imported_hashes'} & set(sys.modules)))"
         )
         subprocess.run([sys.executable, "-c", program], check=True)

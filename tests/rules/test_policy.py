@@ -12,16 +12,16 @@ from dragoman.rules import policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, NotFound, Reason
 from dragoman.rules.model import Role
-from dragoman.rules.policy import CATALOGUE
+from dragoman.rules.policy import PERMISSION_CATALOGUE
 from dragoman.rules.vocabulary import (
     ANY,
     NONE,
-    NOTHING_NARROWED,
     SELF,
     TENANT,
+    UNRESTRICTED,
     Action,
-    Narrowing,
     Reach,
+    Restrictions,
 )
 
 HOME, AWAY = 1, 2
@@ -55,7 +55,7 @@ DESIGN = {
     Action.DELETE_TENANT: "AANNN",
     Action.VIEW_HISTORY: "AATSS",
 }
-LETTERS = {"A": ANY, "T": TENANT, "S": SELF, "N": NONE}
+REACH_BY_LETTER = {"A": ANY, "T": TENANT, "S": SELF, "N": NONE}
 
 # Actions whose target is a user; the others are about tenants or lists.
 ON_USERS = [
@@ -63,13 +63,13 @@ ON_USERS = [
     for action in DESIGN
     if "tenant" not in action.value and action not in {Action.CREATE_USER, Action.LIST_USERS}
 ]
-SEEING = {
+READ_ACTIONS = {
     Action.VIEW_USER,
     Action.VIEW_PERMISSIONS,
     Action.VIEW_ACCESS,
     Action.VIEW_HISTORY,
 }
-NEVER_ONESELF = {Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD}
+NOT_ON_SELF = {Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD}
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -84,22 +84,22 @@ def actor(role: Role, **given: Any) -> Actor:
     fixed: dict[str, Any] = {
         "kind": "user",
         "contract": "tests",
-        "narrowing": NOTHING_NARROWED,
+        "restrictions": UNRESTRICTED,
         "user_id": ME,
-        "tenant_id": None if role.of_platform else HOME,
+        "tenant_id": None if role.is_platform_role else HOME,
         "role": role,
     }
     return Actor(**{**fixed, **given})
 
 
-def said(who: Actor, action: Action, target: Target) -> str:
+def decision(who: Actor, action: Action, target: Target) -> str:
     """Return what the policy says: ``yes``, ``not found`` or a reason."""
     try:
         policy.require(who, action, target)
     except NotFound:
         return "not found"
-    except Forbidden as fault:
-        return str(fault.reason)
+    except Forbidden as error:
+        return str(error.reason)
     return "yes"
 
 
@@ -111,13 +111,13 @@ def expected(who: Actor, action: Action, reach: Reach, target: Target) -> str:
         return "function"
     inside = reach is ANY or own or (reach is TENANT and in_tenant)
     if not inside:
-        visible = LETTERS[DESIGN[Action.VIEW_USER][who.role]]
+        visible = REACH_BY_LETTER[DESIGN[Action.VIEW_USER][who.role]]
         seen = visible is ANY or own or in_tenant
         return "reach" if seen and action is not Action.VIEW_USER else "not found"
-    if own and action in NEVER_ONESELF:
+    if own and action in NOT_ON_SELF:
         return "oneself"
     equal = action is Action.ISSUE_TOKEN and target.role == who.role
-    if not own and action not in SEEING and (equal or target.role < who.role):
+    if not own and action not in READ_ACTIONS and (equal or target.role < who.role):
         return "rank"
     return "yes"
 
@@ -138,12 +138,12 @@ class TestTable:
         who = actor(role)
         targets = [Target(ME, who.tenant_id, role)]
         for other in Role:
-            places = (None,) if other.of_platform else (HOME, AWAY)
+            places = (None,) if other.is_platform_role else (HOME, AWAY)
             targets += [Target(OTHER, place, other) for place in places]
         wrong: list[str] = []
         for action, target in itertools.product(ON_USERS, targets):
-            reach = LETTERS[DESIGN[action][role]]
-            wanted, got = expected(who, action, reach, target), said(who, action, target)
+            reach = REACH_BY_LETTER[DESIGN[action][role]]
+            wanted, got = expected(who, action, reach, target), decision(who, action, target)
             if wanted != got:
                 wrong.append(f"{action} on {target}: {got} instead of {wanted}")
         assert wrong == []
@@ -154,24 +154,24 @@ class TestTable:
         neighbour = Target(OTHER, HOME, Role.MEMBER)
         stranger = Target(OTHER, AWAY, Role.MEMBER)
         boss = Target(OTHER, None, Role.SUPERADMIN)
-        assert said(owner, Action.DELETE_USER, neighbour) == "yes"
-        assert said(owner, Action.DELETE_USER, stranger) == "not found"
-        assert said(owner, Action.DELETE_USER, boss) == "not found"
-        assert said(member, Action.VIEW_USER, neighbour) == "yes"
-        assert said(member, Action.VIEW_USER, stranger) == "not found"
-        assert said(member, Action.UPDATE_USER, neighbour) == "reach"
-        assert said(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
-        assert said(member, Action.SET_ACTIVE, neighbour) == "function"
-        assert said(member, Action.SET_ACTIVE, stranger) == "function"
-        assert said(viewer, Action.DELETE_USER, Target(ME, HOME, Role.VIEWER)) == "yes"
-        assert said(admin, Action.SET_PASSWORD, stranger) == "yes"
-        assert said(admin, Action.SET_PASSWORD, boss) == "rank"
-        assert said(admin, Action.VIEW_USER, boss) == "yes"
-        assert said(root, Action.DELETE_USER, boss) == "yes"
+        assert decision(owner, Action.DELETE_USER, neighbour) == "yes"
+        assert decision(owner, Action.DELETE_USER, stranger) == "not found"
+        assert decision(owner, Action.DELETE_USER, boss) == "not found"
+        assert decision(member, Action.VIEW_USER, neighbour) == "yes"
+        assert decision(member, Action.VIEW_USER, stranger) == "not found"
+        assert decision(member, Action.UPDATE_USER, neighbour) == "reach"
+        assert decision(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
+        assert decision(member, Action.SET_ACTIVE, neighbour) == "function"
+        assert decision(member, Action.SET_ACTIVE, stranger) == "function"
+        assert decision(viewer, Action.DELETE_USER, Target(ME, HOME, Role.VIEWER)) == "yes"
+        assert decision(admin, Action.SET_PASSWORD, stranger) == "yes"
+        assert decision(admin, Action.SET_PASSWORD, boss) == "rank"
+        assert decision(admin, Action.VIEW_USER, boss) == "yes"
+        assert decision(root, Action.DELETE_USER, boss) == "yes"
 
     def test_a_refused_function_is_refused_for_every_id(self):
         for role, action in itertools.product(Role, ON_USERS):
-            if LETTERS[DESIGN[action][role]] is not NONE:
+            if REACH_BY_LETTER[DESIGN[action][role]] is not NONE:
                 continue
             who = actor(role)
             for target in (
@@ -179,7 +179,7 @@ class TestTable:
                 Target(OTHER, HOME, Role.VIEWER),
                 Target(OTHER, AWAY, Role.SUPERADMIN),
             ):
-                assert said(who, action, target) == "function"
+                assert decision(who, action, target) == "function"
 
 
 class TestRank:
@@ -192,48 +192,48 @@ class TestRank:
             assert not higher.outranks(higher)
 
     def test_nobody_acts_on_a_higher_rank_whatever_it_was_given(self):
-        everything = frozenset(code for _, code, _, _ in CATALOGUE)
+        everything = frozenset(code for _, code, _, _ in PERMISSION_CATALOGUE)
         for mine, theirs, action in itertools.product(Role, Role, ON_USERS):
             who = actor(mine, tenant_id=HOME, permissions=everything)
-            got = said(who, action, Target(OTHER, HOME, theirs))
+            got = decision(who, action, Target(OTHER, HOME, theirs))
             equal = theirs == mine and action is Action.ISSUE_TOKEN
-            if (equal or theirs < mine) and action not in SEEING:
+            if (equal or theirs < mine) and action not in READ_ACTIONS:
                 assert got in {"rank", "function", "reach"}, (mine, theirs, action)
             else:
                 assert got != "rank", (mine, theirs, action)
 
     def test_equals_may_act_on_each_other_where_the_table_allows_the_act(self):
         for role in (Role.SUPERADMIN, Role.ADMIN, Role.OWNER):
-            target = Target(OTHER, None if role.of_platform else HOME, role)
+            target = Target(OTHER, None if role.is_platform_role else HOME, role)
             for action in (Action.DELETE_USER, Action.SET_ACTIVE, Action.ASSIGN_ROLE):
-                assert said(actor(role), action, target) == "yes"
+                assert decision(actor(role), action, target) == "yes"
 
 
 class TestOneself:
-    @pytest.mark.parametrize("action", sorted(NEVER_ONESELF))
+    @pytest.mark.parametrize("action", sorted(NOT_ON_SELF))
     @pytest.mark.parametrize("role", [Role.SUPERADMIN, Role.ADMIN, Role.OWNER])
     def test_not_on_the_own_account(self, role: Role, action: Action):
         who = actor(role)
-        assert said(who, action, Target(ME, who.tenant_id, role)) == "oneself"
+        assert decision(who, action, Target(ME, who.tenant_id, role)) == "oneself"
 
     def test_a_member_with_the_permission_neither(self):
         who = actor(Role.MEMBER, permissions=frozenset({"users.set_active"}))
-        assert said(who, Action.SET_ACTIVE, Target(ME, HOME, Role.MEMBER)) == "oneself"
-        assert said(who, Action.SET_ACTIVE, Target(OTHER, HOME, Role.MEMBER)) == "yes"
+        assert decision(who, Action.SET_ACTIVE, Target(ME, HOME, Role.MEMBER)) == "oneself"
+        assert decision(who, Action.SET_ACTIVE, Target(OTHER, HOME, Role.MEMBER)) == "yes"
 
     def test_the_own_password_is_changed_by_another_action(self):
         for role in Role:
             who = actor(role)
-            assert said(who, Action.CHANGE_PASSWORD, Target(ME, who.tenant_id, role)) == "yes"
+            assert decision(who, Action.CHANGE_PASSWORD, Target(ME, who.tenant_id, role)) == "yes"
             stranger = Target(OTHER, who.tenant_id, role)
-            assert said(who, Action.CHANGE_PASSWORD, stranger) in {"reach", "not found"}
+            assert decision(who, Action.CHANGE_PASSWORD, stranger) in {"reach", "not found"}
 
     def test_a_machine_is_nobody_and_may_act_on_user_zero(self):
-        system = Actor(kind="system", contract="cli", narrowing=NOTHING_NARROWED)
-        assert said(system, Action.SET_ACTIVE, Target(0, None, Role.SUPERADMIN)) == "yes"
+        system = Actor(kind="system", contract="cli", restrictions=UNRESTRICTED)
+        assert decision(system, Action.SET_ACTIVE, Target(0, None, Role.SUPERADMIN)) == "yes"
 
 
-class TestStanding:
+class TestEffectiveRole:
     """In which rank and tenant somebody acts at a contract (decision 12)."""
 
     @pytest.mark.parametrize(
@@ -250,133 +250,135 @@ class TestStanding:
     def test_where_the_platform_is_not_known(
         self, role: Role, tenant: int | None, expected: object
     ):
-        assert policy.standing(role, tenant, Narrowing(), HOME) == expected
-        assert policy.standing(role, tenant, NOTHING_NARROWED, HOME) == (role, tenant)
+        assert policy.effective_role_and_tenant(role, tenant, Restrictions(), HOME) == expected
+        assert policy.effective_role_and_tenant(role, tenant, UNRESTRICTED, HOME) == (role, tenant)
 
     def test_who_acts_as_an_owner_touches_no_administrator_but_itself(self):
         who = actor(Role.OWNER, tenant_id=HOME)
         for role in (Role.SUPERADMIN, Role.ADMIN):
-            assert said(who, Action.UPDATE_USER, Target(OTHER, HOME, role)) == "rank"
-            assert said(who, Action.UPDATE_USER, Target(OTHER, None, role)) == "not found"
-            assert said(who, Action.UPDATE_USER, Target(ME, None, role)) == "yes"
+            assert decision(who, Action.UPDATE_USER, Target(OTHER, HOME, role)) == "rank"
+            assert decision(who, Action.UPDATE_USER, Target(OTHER, None, role)) == "not found"
+            assert decision(who, Action.UPDATE_USER, Target(ME, None, role)) == "yes"
 
 
-class TestKnobs:
-    """What a narrowing says beside its rows."""
+class TestRestrictionFlags:
+    """What a restrictions says beside its rows."""
 
     def test_no_self_service_leaves_others(self):
-        narrowing = Narrowing(no_self_service=frozenset({Action.UPDATE_USER}))
-        member = actor(Role.MEMBER, narrowing=narrowing)
-        assert said(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "function"
-        assert said(member, Action.DELETE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
+        restrictions = Restrictions(no_self_service=frozenset({Action.UPDATE_USER}))
+        member = actor(Role.MEMBER, restrictions=restrictions)
+        assert decision(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "function"
+        assert decision(member, Action.DELETE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
         given = frozenset({"users.change"})
-        helper = actor(Role.MEMBER, narrowing=narrowing, permissions=given)
-        assert said(helper, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
+        helper = actor(Role.MEMBER, restrictions=restrictions, permissions=given)
+        assert decision(helper, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
 
     def test_own_alone_refuses_every_other_id(self):
-        narrowing = Narrowing(own_alone=frozenset({Action.UPDATE_USER}))
-        member = actor(Role.MEMBER, narrowing=narrowing)
-        assert said(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
+        restrictions = Restrictions(refuse_other_ids=frozenset({Action.UPDATE_USER}))
+        member = actor(Role.MEMBER, restrictions=restrictions)
+        assert decision(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
         for target in (Target(OTHER, HOME, Role.MEMBER), Target(OTHER, AWAY, Role.VIEWER)):
-            assert said(member, Action.UPDATE_USER, target) == "function"
+            assert decision(member, Action.UPDATE_USER, target) == "function"
         with pytest.raises(Forbidden):
-            policy.allow(member, Action.UPDATE_USER, 987_654_321)
-        assert policy.allow(member, Action.UPDATE_USER) is SELF, "while no id is told"
+            policy.require_reach(member, Action.UPDATE_USER, 987_654_321)
+        assert policy.require_reach(member, Action.UPDATE_USER) is SELF, "while no id is told"
         given = frozenset({"users.change"})
-        helper = actor(Role.MEMBER, narrowing=narrowing, permissions=given)
-        assert said(helper, Action.UPDATE_USER, Target(OTHER, AWAY, Role.VIEWER)) == "not found"
+        helper = actor(Role.MEMBER, restrictions=restrictions, permissions=given)
+        assert decision(helper, Action.UPDATE_USER, Target(OTHER, AWAY, Role.VIEWER)) == "not found"
 
     def test_a_contract_that_shows_nobody_does_not_even_show_oneself(self):
-        nobody = Narrowing(rows={Action.VIEW_USER: (NONE, NONE, NONE, NONE, NONE)})
-        member = actor(Role.MEMBER, narrowing=nobody)
+        nobody = Restrictions(rows={Action.VIEW_USER: (NONE, NONE, NONE, NONE, NONE)})
+        member = actor(Role.MEMBER, restrictions=nobody)
         own = Target(ME, HOME, Role.MEMBER)
-        assert not policy.covers(member, policy.cell(member, Action.VIEW_USER), own)
-        assert said(member, Action.VIEW_USER, own) == "function"
+        assert not policy.includes(member, policy.granted_reach(member, Action.VIEW_USER), own)
+        assert decision(member, Action.VIEW_USER, own) == "function"
 
     def test_nobody_widens_one_that_all_share(self):
         with pytest.raises(AttributeError):
-            NOTHING_NARROWED.whole_platform = False  # pyright: ignore[reportAttributeAccessIssue]
+            UNRESTRICTED.platform_roles_apply = False  # pyright: ignore[reportAttributeAccessIssue]
 
     def test_only_a_contract_that_says_so_sets_the_own_password(self):
         plain, documented = (
-            actor(Role.OWNER, narrowing=Narrowing(sets_own_password=said_so))
+            actor(Role.OWNER, restrictions=Restrictions(may_set_own_password=said_so))
             for said_so in (False, True)
         )
         own = Target(ME, HOME, Role.OWNER)
-        assert said(plain, Action.SET_PASSWORD, own) == "oneself"
-        assert said(documented, Action.SET_PASSWORD, own) == "yes"
-        assert said(documented, Action.SET_ACTIVE, own) == "oneself"
+        assert decision(plain, Action.SET_PASSWORD, own) == "oneself"
+        assert decision(documented, Action.SET_PASSWORD, own) == "yes"
+        assert decision(documented, Action.SET_ACTIVE, own) == "oneself"
 
 
-class TestConfer:
+class TestDelegation:
     def test_who_may_confer_what(self):
         everything = set(Role)
         below = {Role.OWNER, Role.MEMBER, Role.VIEWER}
-        assert policy.may_assign(actor(Role.SUPERADMIN)) == everything
-        assert policy.may_assign(actor(Role.ADMIN)) == everything - {Role.SUPERADMIN}
-        assert policy.may_assign(actor(Role.OWNER)) == below
-        assert policy.may_assign(actor(Role.MEMBER)) == {Role.MEMBER, Role.VIEWER}
-        assert policy.may_assign(actor(Role.VIEWER)) == {Role.VIEWER}
+        assert policy.assignable_roles(actor(Role.SUPERADMIN)) == everything
+        assert policy.assignable_roles(actor(Role.ADMIN)) == everything - {Role.SUPERADMIN}
+        assert policy.assignable_roles(actor(Role.OWNER)) == below
+        assert policy.assignable_roles(actor(Role.MEMBER)) == {Role.MEMBER, Role.VIEWER}
+        assert policy.assignable_roles(actor(Role.VIEWER)) == {Role.VIEWER}
 
     def test_nobody_confers_more_than_it_is(self):
         for role, given in itertools.product(Role, Role):
-            if given.outranks(role) or given not in policy.may_assign(actor(role)):
+            if given.outranks(role) or given not in policy.assignable_roles(actor(role)):
                 with pytest.raises(Forbidden) as told:
                     policy.require_assignable(actor(role), given)
-                assert told.value.reason is Reason.CONFER
+                assert told.value.reason is Reason.DELEGATION
             else:
                 policy.require_assignable(actor(role), given)
 
     def test_a_narrowing_takes_away_and_gives_nothing(self):
-        narrowing = Narrowing(
-            may_assign={
+        restrictions = Restrictions(
+            assignable_roles={
                 Role.OWNER: frozenset({Role.SUPERADMIN, Role.MEMBER}),
                 Role.MEMBER: frozenset({Role.OWNER}),
             }
         )
-        assert policy.may_assign(actor(Role.OWNER, narrowing=narrowing)) == {Role.MEMBER}
-        assert policy.may_assign(actor(Role.MEMBER, narrowing=narrowing)) == set()
-        assert Role.OWNER in policy.may_assign(actor(Role.ADMIN, narrowing=narrowing))
+        assert policy.assignable_roles(actor(Role.OWNER, restrictions=restrictions)) == {
+            Role.MEMBER
+        }
+        assert policy.assignable_roles(actor(Role.MEMBER, restrictions=restrictions)) == set()
+        assert Role.OWNER in policy.assignable_roles(actor(Role.ADMIN, restrictions=restrictions))
 
     def test_who_holds_a_permission(self):
-        for _, code, _, _ in CATALOGUE:
-            assert policy.holds(actor(Role.OWNER), code)
-            assert policy.holds(actor(Role.ADMIN), code)
-            assert not policy.holds(actor(Role.MEMBER), code)
-            assert policy.holds(actor(Role.MEMBER, permissions=frozenset({code})), code)
+        for _, code, _, _ in PERMISSION_CATALOGUE:
+            assert policy.has_permission(actor(Role.OWNER), code)
+            assert policy.has_permission(actor(Role.ADMIN), code)
+            assert not policy.has_permission(actor(Role.MEMBER), code)
+            assert policy.has_permission(actor(Role.MEMBER, permissions=frozenset({code})), code)
         other = frozenset({"users.view"})
-        assert not policy.holds(actor(Role.MEMBER, permissions=other), "users.delete")
+        assert not policy.has_permission(actor(Role.MEMBER, permissions=other), "users.delete")
 
 
 class TestPermissions:
     def test_each_raises_its_cells_to_the_tenant_and_no_other(self):
-        for role, (_, code, _, raised) in itertools.product(Role, CATALOGUE):
+        for role, (_, code, _, raised) in itertools.product(Role, PERMISSION_CATALOGUE):
             who = actor(role, permissions=frozenset({code}))
             for action in Action:
-                bare = LETTERS[DESIGN[action][role]]
+                bare = REACH_BY_LETTER[DESIGN[action][role]]
                 wanted = max(bare, TENANT) if action in raised else bare
-                if role.of_platform and bare < TENANT:
+                if role.is_platform_role and bare < TENANT:
                     wanted = bare
-                assert policy.cell(who, action) is wanted, (role, code, action)
+                assert policy.granted_reach(who, action) is wanted, (role, code, action)
 
     def test_they_reach_no_further_than_the_own_tenant(self):
         who = actor(Role.MEMBER, permissions=frozenset({"users.delete"}))
-        assert said(who, Action.DELETE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
-        assert said(who, Action.DELETE_USER, Target(OTHER, AWAY, Role.MEMBER)) == "not found"
-        assert said(who, Action.DELETE_USER, Target(OTHER, None, Role.VIEWER)) == "not found"
+        assert decision(who, Action.DELETE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
+        assert decision(who, Action.DELETE_USER, Target(OTHER, AWAY, Role.MEMBER)) == "not found"
+        assert decision(who, Action.DELETE_USER, Target(OTHER, None, Role.VIEWER)) == "not found"
 
     def test_an_unknown_one_is_worth_nothing(self):
         who = actor(Role.MEMBER, permissions=frozenset({"users.everything"}))
-        assert policy.cell(who, Action.DELETE_USER) is SELF
+        assert policy.granted_reach(who, Action.DELETE_USER) is SELF
 
     def test_the_catalogue_stays_what_is_granted_already(self):
         """Ids stand in tables, codenames in credentials of clients, names on their screens."""
-        assert [(number, code) for number, code, _, _ in CATALOGUE] == [
+        assert [(number, code) for number, code, _, _ in PERMISSION_CATALOGUE] == [
             (1, "users.view"), (2, "users.create"), (3, "users.change"), (4, "users.delete"),
             (5, "users.set_active"), (6, "users.set_password"), (7, "permissions.view"),
             (8, "permissions.assign"), (9, "invitations.manage"), (10, "access.set"),
         ]  # fmt: skip
-        assert [name for _, _, name, _ in CATALOGUE] == [
+        assert [name for _, _, name, _ in PERMISSION_CATALOGUE] == [
             "Can list and view users", "Can create users", "Can change users", "Can delete users",
             "Can activate and deactivate users", "Can set users' passwords",
             "Can view users' permissions", "Can grant and remove permissions", "Can invite users",
@@ -388,26 +390,28 @@ class TestPermissions:
             ("users.view", {Action.LIST_USERS, Action.VIEW_USER}),
             ("access.set", {Action.SET_ACCESS, Action.VIEW_ACCESS}),
         ):
-            nothing = Narrowing()
-            who = actor(Role.VIEWER, permissions=frozenset({code}), narrowing=nothing)
-            assert {each for each in opened if policy.cell(who, each) is TENANT} == opened
-            assert policy.RAISES[code] == opened
+            nothing = Restrictions()
+            who = actor(Role.VIEWER, permissions=frozenset({code}), restrictions=nothing)
+            assert {each for each in opened if policy.granted_reach(who, each) is TENANT} == opened
+            assert policy.ACTIONS_BY_PERMISSION[code] == opened
 
-    @pytest.mark.parametrize("role", [r for r in Role if r <= policy.PERMISSION_ROLE_HOLDS])
+    @pytest.mark.parametrize(
+        "role", [r for r in Role if r <= policy.LOWEST_ROLE_WITH_ALL_PERMISSIONS]
+    )
     def test_to_whoever_holds_all_by_its_role_a_permission_adds_nothing(self, role: Role):
-        every = frozenset(policy.RAISES)
-        raised = {action for actions in policy.RAISES.values() for action in actions}
+        every = frozenset(policy.ACTIONS_BY_PERMISSION)
+        raised = {action for actions in policy.ACTIONS_BY_PERMISSION.values() for action in actions}
         for action in raised:
             without, with_all = actor(role), actor(role, permissions=every)
-            assert policy.cell(without, action) is policy.cell(with_all, action)
+            assert policy.granted_reach(without, action) is policy.granted_reach(with_all, action)
 
     def test_the_catalogue_is_sound(self):
-        numbers = [number for number, *_ in CATALOGUE]
-        codes = [code for _, code, _, _ in CATALOGUE]
+        numbers = [number for number, *_ in PERMISSION_CATALOGUE]
+        codes = [code for _, code, _, _ in PERMISSION_CATALOGUE]
         assert numbers == sorted(set(numbers))
         assert len(codes) == len(set(codes))
         assert not any(" " in code for code in codes)  # the store joins them with spaces
-        for _, code, _, raised in CATALOGUE:
+        for _, code, _, raised in PERMISSION_CATALOGUE:
             assert raised, code
             assert all(policy.TABLE[action][Role.OWNER] is TENANT for action in raised), code
 
@@ -418,55 +422,55 @@ class TestWithoutTenant:
     @pytest.mark.parametrize("role", [Role.OWNER, Role.MEMBER, Role.VIEWER])
     def test_it_sees_itself_and_nobody_else(self, role: Role):
         who = actor(role, tenant_id=None)
-        assert said(who, Action.VIEW_USER, Target(ME, None, role)) == "yes"
-        assert said(who, Action.VIEW_USER, Target(OTHER, None, role)) == "not found"
-        assert said(who, Action.VIEW_USER, Target(OTHER, HOME, role)) == "not found"
+        assert decision(who, Action.VIEW_USER, Target(ME, None, role)) == "yes"
+        assert decision(who, Action.VIEW_USER, Target(OTHER, None, role)) == "not found"
+        assert decision(who, Action.VIEW_USER, Target(OTHER, HOME, role)) == "not found"
         for action in (Action.UPDATE_USER, Action.DELETE_USER, Action.REVOKE_TOKEN):
-            assert said(who, action, Target(ME, None, role)) == "yes"
-        assert policy.cell(who, Action.LIST_USERS) is SELF, "a list of one"
+            assert decision(who, action, Target(ME, None, role)) == "yes"
+        assert policy.granted_reach(who, Action.LIST_USERS) is SELF, "a list of one"
 
     def test_its_owner_creates_and_switches_nobody(self):
         who = actor(Role.OWNER, tenant_id=None)
         for action in (Action.CREATE_USER, Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.INVITE):
             with pytest.raises(Forbidden):
-                policy.allow(who, action)
+                policy.require_reach(who, action)
 
 
 class TestWhoIsNoUser:
     def test_a_visitor_gets_nothing(self):
-        visitor = Actor(kind="visitor", contract="tests", narrowing=NOTHING_NARROWED)
+        visitor = Actor(kind="visitor", contract="tests", restrictions=UNRESTRICTED)
         for action in Action:
-            assert policy.cell(visitor, action) is NONE
+            assert policy.granted_reach(visitor, action) is NONE
             with pytest.raises(Forbidden) as told:
                 policy.require(visitor, action, Target(0, None, Role.VIEWER))
             assert told.value.reason is Reason.FUNCTION
-        assert policy.may_assign(visitor) == frozenset()
-        assert not policy.holds(visitor, "users.view")
-        assert policy.guards_last_owner(visitor)
+        assert policy.assignable_roles(visitor) == frozenset()
+        assert not policy.has_permission(visitor, "users.view")
+        assert policy.is_bound_by_last_owner_rule(visitor)
 
     def test_an_actor_of_no_known_kind_gets_nothing_either(self):
-        robot = Actor(kind="robot", contract="x", narrowing=NOTHING_NARROWED, role=Role.SUPERADMIN)
-        assert all(policy.cell(robot, action) is NONE for action in Action)
-        assert policy.may_assign(robot) == frozenset()
+        robot = Actor(kind="robot", contract="x", restrictions=UNRESTRICTED, role=Role.SUPERADMIN)
+        assert all(policy.granted_reach(robot, action) is NONE for action in Action)
+        assert policy.assignable_roles(robot) == frozenset()
 
     def test_the_system_may_everything(self):
-        system = Actor(kind="system", contract="cli", narrowing=NOTHING_NARROWED)
+        system = Actor(kind="system", contract="cli", restrictions=UNRESTRICTED)
         for action, role in itertools.product(Action, Role):
-            assert policy.cell(system, action) is ANY
+            assert policy.granted_reach(system, action) is ANY
             policy.require(system, action, Target(OTHER, AWAY, role))
             policy.require_assignable(system, role)
-        assert policy.holds(system, "users.delete")
-        assert policy.guards_last_owner(system) is False
+        assert policy.has_permission(system, "users.delete")
+        assert policy.is_bound_by_last_owner_rule(system) is False
 
 
 class TestLastOwner:
     def test_whom_the_rule_binds(self):
-        there = Narrowing(whole_platform=True)
-        here = Narrowing()
+        there = Restrictions(platform_roles_apply=True)
+        here = Restrictions()
         for role in Role:
-            assert policy.guards_last_owner(actor(role, narrowing=here))
-            bound = policy.guards_last_owner(actor(role, narrowing=there))
-            assert bound is not role.of_platform
+            assert policy.is_bound_by_last_owner_rule(actor(role, restrictions=here))
+            bound = policy.is_bound_by_last_owner_rule(actor(role, restrictions=there))
+            assert bound is not role.is_platform_role
 
 
 class TestTenants:
@@ -486,30 +490,33 @@ class TestTenants:
                 policy.require_tenant(who, action, place)
 
     def test_a_permission_never_opens_other_tenants(self):
-        everything = frozenset(code for _, code, _, _ in CATALOGUE)
+        everything = frozenset(code for _, code, _, _ in PERMISSION_CATALOGUE)
         who = actor(Role.MEMBER, permissions=everything)
         for action in (Action.VIEW_TENANT, Action.UPDATE_TENANT, Action.CREATE_TENANT):
             with pytest.raises(Forbidden):
                 policy.require_tenant(who, action, HOME)
 
 
-class TestNarrowing:
+class TestRestrictions:
     def test_the_lesser_cell_holds(self):
         rows = {Action.DELETE_USER: (NONE, SELF, ANY, ANY, NONE)}
-        narrowing = Narrowing(rows=rows)
-        got = [policy.cell(actor(r, narrowing=narrowing), Action.DELETE_USER) for r in Role]
+        restrictions = Restrictions(rows=rows)
+        got = [
+            policy.granted_reach(actor(r, restrictions=restrictions), Action.DELETE_USER)
+            for r in Role
+        ]
         assert got == [NONE, SELF, TENANT, SELF, NONE]
 
     def test_it_comes_after_the_permissions(self):
-        narrowing = Narrowing(rows={Action.DELETE_USER: (ANY, ANY, TENANT, SELF, NONE)})
+        restrictions = Restrictions(rows={Action.DELETE_USER: (ANY, ANY, TENANT, SELF, NONE)})
         held = frozenset({"users.delete"})
-        member = actor(Role.MEMBER, narrowing=narrowing, permissions=held)
-        assert policy.cell(member, Action.DELETE_USER) is SELF
-        viewer = actor(Role.VIEWER, narrowing=narrowing, permissions=held)
-        assert policy.cell(viewer, Action.DELETE_USER) is NONE
+        member = actor(Role.MEMBER, restrictions=restrictions, permissions=held)
+        assert policy.granted_reach(member, Action.DELETE_USER) is SELF
+        viewer = actor(Role.VIEWER, restrictions=restrictions, permissions=held)
+        assert policy.granted_reach(viewer, Action.DELETE_USER) is NONE
 
     def test_who_is_narrowed_sees_less_and_is_told_less(self):
         """Where a contract narrows the view, the others are not found any more, not forbidden."""
         rows = {Action.VIEW_USER: (ANY, ANY, TENANT, SELF, SELF)}
-        who = actor(Role.MEMBER, narrowing=Narrowing(rows=rows))
-        assert said(who, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "not found"
+        who = actor(Role.MEMBER, restrictions=Restrictions(rows=rows))
+        assert decision(who, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "not found"

@@ -14,5 +14,5 @@ from dragoman.settings import Settings
 @pytest.fixture
 async def directory(settings: Settings) -> AsyncIterator[Directory]:
     """A directory on a migrated database with the first superadmin in it."""
-    async with app.opened(settings) as directory:
+    async with app.open_directory(settings) as directory:
         yield directory

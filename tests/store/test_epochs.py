@@ -11,23 +11,23 @@ import pytest
 from dragoman.actions import sign_in, tenants, tokens, users
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import passwords
-from dragoman.actions.tokens import Presented
+from dragoman.actions.tokens import PresentedCredential
 from dragoman.rules import crypto
-from dragoman.rules.credentials import Kind
+from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import Role, TenantChanges, User, UserChanges
-from dragoman.rules.passwords import Floor
-from dragoman.rules.vocabulary import NOTHING_NARROWED
+from dragoman.rules.passwords import PasswordRules
+from dragoman.rules.vocabulary import UNRESTRICTED
 from dragoman.store import users as rows
 from dragoman.store.transaction import Tx
-from tests.store.tools import (
-    KIND,
-    MACHINE,
-    Row,
-    actor_of,
-    credential,
-    insert_rows,
+from tests.support.people import (
+    CREDENTIAL_FORMAT,
+    SYSTEM_ACTOR,
+    UserRow,
+    actor_for,
+    insert_users,
     make_tenant,
+    present_credential,
     transaction,
 )
 
@@ -38,20 +38,20 @@ Act = Callable[[Tx, User], Awaitable[Any]]
 
 async def _tenant_off(tx: Tx, user: User) -> None:
     assert user.tenant_id is not None
-    await tenants.update(tx, user.tenant_id, TenantChanges(active=False), home="main")
+    await tenants.update(tx, user.tenant_id, TenantChanges(active=False), home_slug="main")
 
 
-KILLS: dict[str, Act] = {
+REVOKING_ACTS: dict[str, Act] = {
     "deactivation": lambda tx, user: users.set_active(tx, user.id, active=False),
     "deactivation by update": lambda tx, user: users.update(tx, user.id, UserChanges(active=False)),
     "deletion": lambda tx, user: users.delete(tx, user.id, erase=False),
     "erasure": lambda tx, user: users.delete(tx, user.id, erase=True),
     "promotion": lambda tx, user: users.assign_role(tx, user.id, Role.OWNER),
     "demotion": lambda tx, user: users.assign_role(tx, user.id, Role.VIEWER),
-    "a new password": lambda tx, user: passwords.store(tx, user, "hash", "test"),
+    "a new password": lambda tx, user: passwords.store_password(tx, user, "hash", "test"),
     "the tenant's deactivation": _tenant_off,
 }
-SPARES: dict[str, Act] = {
+HARMLESS_ACTS: dict[str, Act] = {
     "another name": lambda tx, user: users.update(tx, user.id, UserChanges(username="other")),
     "another address": lambda tx, user: users.update(tx, user.id, UserChanges(email="o@x.test")),
     "activation of who is active": lambda tx, user: users.set_active(tx, user.id, active=True),
@@ -60,63 +60,67 @@ SPARES: dict[str, Act] = {
 }
 
 
-async def stands(directory: Directory, held: list[Presented]) -> list[str]:
+async def credential_validity(
+    directory: Directory, credentials: list[PresentedCredential]
+) -> list[str]:
     """Return what is said of each credential."""
     said: list[str] = []
-    for presented in held:
+    for presented in credentials:
         try:
             await tokens.authenticate(directory, presented)
             said.append("valid")
-        except Unauthenticated as fault:
-            said.append(fault.why)
+        except Unauthenticated as error:
+            said.append(error.reason)
     return said
 
 
-async def member(directory: Directory, name: str = "member") -> tuple[User, list[Presented]]:
+async def member(
+    directory: Directory, name: str = "member"
+) -> tuple[User, list[PresentedCredential]]:
     """Return a member of a tenant of its own, and its credentials of two contracts."""
     home = await make_tenant(directory, re.sub(r"\W", "-", name))
-    other = Kind(contract="other", make=crypto.make_urlsafe)
+    other = CredentialFormat(contract="other", generate=crypto.generate_urlsafe)
     async with transaction(directory) as tx:
-        (member_id,) = await insert_rows(tx, [Row(username=name, tenant_id=home)])
+        (member_id,) = await insert_users(tx, [UserRow(username=name, tenant_id=home)])
         user = await rows.get(tx, member_id)
         secret = (await tokens.issue(tx, directory, user.id, other)).secret
-    of_other = Presented(
-        kind=other, secret=secret, narrowing=NOTHING_NARROWED, request_id="", address=""
+    of_other = PresentedCredential(
+        credential_format=other, secret=secret, restrictions=UNRESTRICTED, request_id="", address=""
     )
-    return user, [await credential(directory, user.id), of_other]
+    return user, [await present_credential(directory, user.id), of_other]
 
 
 async def test_it_ends_every_credential_with_its_commit(directory: Directory):
-    bystander = await credential(directory, 1)
+    bystander = await present_credential(directory, 1)
     said: dict[str, list[str]] = {}
-    for name, act in KILLS.items():
+    for name, act in REVOKING_ACTS.items():
         user, held = await member(directory, name)
         async with transaction(directory) as tx:
             await act(tx, user)
-        said[name] = await stands(directory, held)
+        said[name] = await credential_validity(directory, held)
     assert {name: told for name, told in said.items() if "valid" in told} == {}
-    assert await stands(directory, [bystander]) == ["valid"]
+    assert await credential_validity(directory, [bystander]) == ["valid"]
 
 
 async def test_it_ends_nothing_when_it_is_rolled_back(directory: Directory):
     said: dict[str, list[str]] = {}
-    for name, act in KILLS.items():
+    for name, act in REVOKING_ACTS.items():
         user, held = await member(directory, name)
         with pytest.raises(ZeroDivisionError):
             async with transaction(directory) as tx:
                 await act(tx, user)
                 raise ZeroDivisionError
-        said[name] = await stands(directory, held)
+        said[name] = await credential_validity(directory, held)
     assert {name: told for name, told in said.items() if told != ["valid", "valid"]} == {}
 
 
 async def test_what_ends_nothing(directory: Directory):
     said: dict[str, list[str]] = {}
-    for name, act in SPARES.items():
+    for name, act in HARMLESS_ACTS.items():
         user, held = await member(directory, name)
         async with transaction(directory) as tx:
             await act(tx, user)
-        said[name] = await stands(directory, held)
+        said[name] = await credential_validity(directory, held)
     assert {name: told for name, told in said.items() if told != ["valid", "valid"]} == {}
 
 
@@ -125,7 +129,7 @@ async def test_who_was_off_and_is_on_again_has_to_sign_in_again(directory: Direc
     for active in (False, True):
         async with transaction(directory) as tx:
             await users.set_active(tx, user.id, active=active)
-    assert await stands(directory, held) == ["unknown", "unknown"]
+    assert await credential_validity(directory, held) == ["unknown", "unknown"]
 
 
 async def test_a_tenant_that_was_off_and_is_on_again_ended_its_sessions(directory: Directory):
@@ -133,27 +137,33 @@ async def test_a_tenant_that_was_off_and_is_on_again_ended_its_sessions(director
     for active in (False, True):
         async with transaction(directory) as tx:
             assert user.tenant_id is not None
-            await tenants.update(tx, user.tenant_id, TenantChanges(active=active), home="main")
-    assert await stands(directory, held) == ["unknown", "unknown"]
+            await tenants.update(tx, user.tenant_id, TenantChanges(active=active), home_slug="main")
+    assert await credential_validity(directory, held) == ["unknown", "unknown"]
 
 
 async def test_a_password_that_somebody_sets(directory: Directory):
     user, held = await member(directory)
-    await users.set_password(directory, MACHINE, user.id, "another-Kettle-43", Floor())
-    assert "valid" not in await stands(directory, held)
-    _, given = await sign_in.sign_in(directory, MACHINE, "member", "another-Kettle-43", KIND)
-    fresh = Presented(
-        kind=KIND, secret=given.secret, narrowing=NOTHING_NARROWED, request_id="", address=""
+    await users.set_password(directory, SYSTEM_ACTOR, user.id, "another-Kettle-43", PasswordRules())
+    assert "valid" not in await credential_validity(directory, held)
+    _, given = await sign_in.sign_in(
+        directory, SYSTEM_ACTOR, "member", "another-Kettle-43", CREDENTIAL_FORMAT
     )
-    assert await stands(directory, [fresh]) == ["valid"]
+    fresh = PresentedCredential(
+        credential_format=CREDENTIAL_FORMAT,
+        secret=given.secret,
+        restrictions=UNRESTRICTED,
+        request_id="",
+        address="",
+    )
+    assert await credential_validity(directory, [fresh]) == ["valid"]
 
 
 async def test_who_was_cut_off_meanwhile_changes_nothing(directory: Directory):
     """Hashing may keep a request waiting; its transaction looks again."""
     passed: list[str] = []
-    for name, act in KILLS.items():
+    for name, act in REVOKING_ACTS.items():
         user, _ = await member(directory, name)
-        actor = await actor_of(directory, user.id)
+        actor = await actor_for(directory, user.id)
         async with transaction(directory) as tx:
             await act(tx, user)
         try:
@@ -166,11 +176,11 @@ async def test_who_was_cut_off_meanwhile_changes_nothing(directory: Directory):
 
 async def test_a_tenant_that_was_off_and_on_meanwhile_cut_its_users_off(directory: Directory):
     user, _ = await member(directory)
-    actor = await actor_of(directory, user.id)
+    actor = await actor_for(directory, user.id)
     for active in (False, True):
         async with transaction(directory) as tx:
             assert user.tenant_id is not None
-            await tenants.update(tx, user.tenant_id, TenantChanges(active=active), home="main")
+            await tenants.update(tx, user.tenant_id, TenantChanges(active=active), home_slug="main")
     with pytest.raises(Unauthenticated):
         async with directory.begin(actor):
             pytest.fail("the transaction of somebody who was cut off")
@@ -178,11 +188,11 @@ async def test_a_tenant_that_was_off_and_on_meanwhile_cut_its_users_off(director
 
 async def test_a_credential_works_at_its_own_contract_alone(directory: Directory):
     _, (of_tests, of_other) = await member(directory)
-    stolen = Presented(
-        kind=of_other.kind,
+    stolen = PresentedCredential(
+        credential_format=of_other.credential_format,
         secret=of_tests.secret,
-        narrowing=NOTHING_NARROWED,
+        restrictions=UNRESTRICTED,
         request_id="",
         address="",
     )
-    assert await stands(directory, [stolen]) == ["unknown"]
+    assert await credential_validity(directory, [stolen]) == ["unknown"]

@@ -82,7 +82,7 @@ async def tables(database: str) -> set[str]:
 async def test_the_tables_are_those_of_the_schema(blank_database: str):
     await migrate.upgrade(blank_database)
     assert await differences(blank_database) == []
-    assert await migrate.version(blank_database) == migrate.HEAD
+    assert await migrate.current_revision(blank_database) == migrate.HEAD_REVISION
 
 
 async def test_the_comparison_sees_a_column_that_is_missing(database: str):
@@ -102,7 +102,7 @@ async def test_down_to_nothing_and_up_again(blank_database: str):
     assert {"users", "tenants", "audit", "counts"} <= before
     await migrate.downgrade(blank_database, "base")
     assert await tables(blank_database) == {"alembic_version"}
-    assert await migrate.version(blank_database) == ""
+    assert await migrate.current_revision(blank_database) == ""
     await migrate.upgrade(blank_database)
     assert await tables(blank_database) == before
     assert await differences(blank_database) == []
@@ -120,8 +120,8 @@ async def test_every_text_of_postgresql_is_sorted_by_its_code_points(database: s
 
 
 def test_head_is_the_newest_script():
-    scripts = ScriptDirectory(str(migrate.SCRIPTS))
-    assert scripts.get_heads() == [migrate.HEAD]
+    scripts = ScriptDirectory(str(migrate.SCRIPT_LOCATION))
+    assert scripts.get_heads() == [migrate.HEAD_REVISION]
 
 
 START = """
@@ -133,7 +133,7 @@ settings = Settings(
 )
 print("ready", flush=True)
 sys.stdin.readline()
-welcome = asyncio.run(app.prepare(settings))
+welcome = asyncio.run(app.migrate_and_bootstrap(settings))
 print("first" if welcome else "later")
 """
 
@@ -164,13 +164,13 @@ async def test_three_nodes_that_start_at_once_migrate_once(blank_database: str):
     assert [node.returncode for node in nodes] == [0, 0, 0], said
     assert sorted(out.strip() for out, _ in said) == ["first", "later", "later"]
     assert await query(blank_database, "SELECT version_num FROM alembic_version") == [
-        (migrate.HEAD,)
+        (migrate.HEAD_REVISION,)
     ]
     assert len(await query(blank_database, "SELECT 1 FROM users")) == 1
     assert len(await query(blank_database, "SELECT 1 FROM tenants")) == 1
 
 
-THRICE = """
+START_THREE_TIMES = """
 import asyncio, sys
 from dragoman.store import migrate
 
@@ -184,7 +184,7 @@ asyncio.run(main())
 async def test_tasks_of_one_process_that_migrate_at_once_migrate_once(blank_database: str):
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", THRICE, blank_database],
+            [sys.executable, "-c", START_THREE_TIMES, blank_database],
             capture_output=True,
             text=True,
             timeout=15,
@@ -193,12 +193,12 @@ async def test_tasks_of_one_process_that_migrate_at_once_migrate_once(blank_data
     except subprocess.TimeoutExpired:
         pytest.fail("they wait for each other for ever", pytrace=False)
     assert ended.returncode == 0, ended.stderr
-    assert await migrate.version(blank_database) == migrate.HEAD
+    assert await migrate.current_revision(blank_database) == migrate.HEAD_REVISION
     assert await differences(blank_database) == []
 
 
 @contextlib.asynccontextmanager
-async def elsewhere(database: str, statement: str) -> AsyncIterator[None]:
+async def hold_in_other_transaction(database: str, statement: str) -> AsyncIterator[None]:
     """Hold what a statement takes, in a transaction of somebody else."""
     connection: Any = await asyncpg.connect(database)
     try:
@@ -209,7 +209,7 @@ async def elsewhere(database: str, statement: str) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def impatient(database: str, setting: str) -> None:
+async def with_short_timeout(database: str, setting: str) -> None:
     """Give whoever works in this database 200 ms, as an operator may for requests."""
     name = database.rpartition("/")[2]
     await query(database, f"ALTER DATABASE \"{name}\" SET {setting} = '200ms'")
@@ -220,13 +220,15 @@ async def impatient(database: str, setting: str) -> None:
 async def test_a_node_waits_for_the_one_that_migrates_whatever_requests_are_told(
     blank_database: str, setting: str
 ):
-    await impatient(blank_database, setting)
-    async with elsewhere(blank_database, f"SELECT pg_advisory_xact_lock({migrate.LOCK})"):
+    await with_short_timeout(blank_database, setting)
+    async with hold_in_other_transaction(
+        blank_database, f"SELECT pg_advisory_xact_lock({migrate.ADVISORY_LOCK_KEY})"
+    ):
         waiting = asyncio.create_task(migrate.upgrade(blank_database))
         done, _ = await asyncio.wait({waiting}, timeout=1.5)
         assert not done, waiting.exception()
     await asyncio.wait_for(waiting, 30)
-    assert await migrate.version(blank_database) == migrate.HEAD
+    assert await migrate.current_revision(blank_database) == migrate.HEAD_REVISION
 
 
 @only_postgresql
@@ -235,24 +237,24 @@ async def test_a_table_that_somebody_holds_is_waited_for_but_not_for_ever(
 ):
     """Neither as short as a request waits, nor so long that all of them stand behind us."""
     await migrate.upgrade(blank_database, "0003")
-    await impatient(blank_database, "lock_timeout")
+    await with_short_timeout(blank_database, "lock_timeout")
     held = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"
-    async with elsewhere(blank_database, held):
+    async with hold_in_other_transaction(blank_database, held):
         waiting = asyncio.create_task(migrate.upgrade(blank_database))
         done, _ = await asyncio.wait({waiting}, timeout=1.5)
         assert not done, waiting.exception()
     await asyncio.wait_for(waiting, 30)
-    assert await migrate.version(blank_database) == migrate.HEAD
+    assert await migrate.current_revision(blank_database) == migrate.HEAD_REVISION
 
     await migrate.downgrade(blank_database, "0003")
     monkeypatch.setattr(postgres, "LONG_LOCK_MS", 700)
     began = time.monotonic()
-    async with elsewhere(blank_database, held):
+    async with hold_in_other_transaction(blank_database, held):
         with pytest.raises(Unavailable) as told:
             await asyncio.wait_for(migrate.upgrade(blank_database), 10)
     assert time.monotonic() - began >= 0.7
     assert "lock timeout" in str(told.value.__cause__), "the command line says why"
-    assert await migrate.version(blank_database) == "0003"
+    assert await migrate.current_revision(blank_database) == "0003"
 
 
 async def test_a_database_that_stands_at_head_is_left_alone(database: str):

@@ -9,18 +9,18 @@ from dragoman.actions.directory import Directory
 from dragoman.rules.errors import BadCredentials, NotFound, Unauthenticated
 from dragoman.rules.model import Filter, Order, Role
 from dragoman.store import users as rows
-from tests.store.tools import (
-    KIND,
-    MACHINE,
+from tests.support.databases import query
+from tests.support.people import (
+    CREDENTIAL_FORMAT,
     PASSWORD,
-    credential,
+    SYSTEM_ACTOR,
+    anonymous_actor,
     make_tenant,
     make_user,
-    names_of,
+    present_credential,
     transaction,
-    visitor,
+    usernames,
 )
-from tests.support.databases import query
 
 pytestmark = pytest.mark.anyio
 
@@ -54,33 +54,33 @@ async def test_it_is_invisible_everywhere(directory: Directory, erase: bool):
     home = await make_tenant(directory, "home")
     gone = await make_user(directory, "gone", tenant_id=home, email="gone@example.com")
     await make_user(directory, "stays", tenant_id=home)
-    presented = await credential(directory, gone.id)
+    presented = await present_credential(directory, gone.id)
     await delete(directory, gone.id, erase=erase)
-    read = directory.read(MACHINE)
+    read = directory.read(SYSTEM_ACTOR)
 
     with pytest.raises(NotFound):
-        await user_lists.view(read, gone.id)
+        await user_lists.get(read, gone.id)
     assert await rows.find_by_public_id(read, gone.public_id) is None
-    assert await rows.find_by_name(read, "gone") is None
-    assert await rows.find_by_name(read, "gone@example.com") is None
+    assert await rows.find_by_login_name(read, "gone") is None
+    assert await rows.find_by_login_name(read, "gone@example.com") is None
     for words in ((), ("gone",), ("go",)):
         wanted = Filter(tenant_id=home, words=words)
-        found = await user_lists.page(read, wanted, BY_NAME, limit=10)
-        assert "gone" not in names_of(found.rows)
+        found = await user_lists.list_page(read, wanted, BY_NAME, limit=10)
+        assert "gone" not in usernames(found.rows)
         assert found.count == len(found.rows)
     async with transaction(directory) as tx:
         for act in (
             users.delete(tx, gone.id, erase=True),
             users.set_active(tx, gone.id, active=True),
             users.assign_role(tx, gone.id, Role.OWNER),
-            tokens.issue(tx, directory, gone.id, KIND),
+            tokens.issue(tx, directory, gone.id, CREDENTIAL_FORMAT),
         ):
             with pytest.raises(NotFound):
                 await act
     with pytest.raises(Unauthenticated):
         await tokens.authenticate(directory, presented)
     with pytest.raises(BadCredentials):
-        await sign_in.sign_in(directory, visitor(), "gone", PASSWORD, KIND)
+        await sign_in.sign_in(directory, anonymous_actor(), "gone", PASSWORD, CREDENTIAL_FORMAT)
 
 
 @pytest.mark.parametrize("erase", [True, False])
@@ -116,9 +116,9 @@ async def test_erasing_blanks_every_personal_field_and_nothing_else_does(
 async def test_what_it_had_been_given_goes_with_it(directory: Directory, database: str):
     home = await make_tenant(directory, "home")
     gone = await make_user(directory, "gone", tenant_id=home, email="gone@example.com")
-    await credential(directory, gone.id)
-    await sign_in.sign_in(directory, visitor(), "gone", PASSWORD, KIND)
-    await password_resets.request_reset(directory, visitor(), "gone@example.com")
+    await present_credential(directory, gone.id)
+    await sign_in.sign_in(directory, anonymous_actor(), "gone", PASSWORD, CREDENTIAL_FORMAT)
+    await password_resets.request_reset(directory, anonymous_actor(), "gone@example.com")
     kept = ("tokens", "one_time", "outbox", "addresses", "names")
     for table in kept:
         assert await query(database, f"SELECT 1 FROM {table} WHERE user_id = {gone.id}"), table

@@ -19,16 +19,16 @@ from dragoman import app
 from dragoman.settings import Rate, Settings
 from dragoman.store.schema import metadata
 from tests.support import hashes, world
-from tests.support.postgresql import PostgreSQL, with_database
+from tests.support.postgresql import PostgreSQL, url_for_database
 
 BACKENDS = ("sqlite", "postgresql")
 SECRET_KEY = bytes(range(32))
 ADMIN_PASSWORD = "violet-Kettle-42"
 """Everybody's in these databases; none may hold it."""
-SEARCHED = 10
+SEARCH_EVERY = 10
 """Each so-many-th database on PostgreSQL is searched for it, and on SQLite every one."""
 
-Fill = Callable[[Settings], Coroutine[Any, Any, Any]]
+Seeder = Callable[[Settings], Coroutine[Any, Any, Any]]
 
 
 def settings_for(database: str, **changes: Any) -> Settings:
@@ -44,10 +44,10 @@ def settings_for(database: str, **changes: Any) -> Settings:
 
 
 async def _prepare(settings: Settings) -> None:
-    await app.prepare(settings)
+    await app.migrate_and_bootstrap(settings)
 
 
-class Shelf:
+class DatabaseTemplates:
     """The templates of this process and the copies made from them.
 
     ``empty`` gives a migrated database with its first superadmin, ``inhabited`` one with the
@@ -58,9 +58,9 @@ class Shelf:
         self._folder = folder
         self._server = server
         self._templates: dict[tuple[str, str, int], tuple[str, Any]] = {}
-        self._made: list[str] = []
+        self._created_databases: list[str] = []
         self._copies = 0
-        self._leaks: list[str] = []
+        self._password_leaks: list[str] = []
 
     @contextlib.contextmanager
     def empty(self, backend: str) -> Generator[str]:
@@ -70,7 +70,7 @@ class Shelf:
             yield url
 
     @contextlib.contextmanager
-    def inhabited(self, backend: str) -> Generator[tuple[str, world.World]]:
+    def seeded(self, backend: str) -> Generator[tuple[str, world.World]]:
         """Yield the same with the world in it, and who lives there."""
         template, people = self._template(backend, "inhabited", world.build)
         with self._copy(backend, template) as url:
@@ -90,33 +90,35 @@ class Shelf:
         else:
             asyncio.run(self._execute(f'CREATE DATABASE "{name}"'))
             try:
-                yield with_database(self._server.url(), name)
+                yield url_for_database(self._server.url(), name)
             finally:
                 asyncio.run(self._drop(name))
 
     def close(self) -> None:
         """Drop the templates; fail if any database of a test held the password of everybody."""
-        for name in self._made:
+        for name in self._created_databases:
             asyncio.run(self._drop(name))
-        self._made.clear()
+        self._created_databases.clear()
         self._templates.clear()
-        assert not self._leaks, f"passwords were written down: {', '.join(self._leaks[:9])}"
+        assert not self._password_leaks, (
+            f"passwords were written down: {', '.join(self._password_leaks[:9])}"
+        )
 
-    def _template(self, backend: str, what: str, fill: Fill) -> tuple[str, Any]:
+    def _template(self, backend: str, variant: str, seed: Seeder) -> tuple[str, Any]:
         """Return the template's place and what filling it returned; fill it the first time."""
-        key = (backend, what, hashes.cost())
+        key = (backend, variant, hashes.memory_cost_kib())
         if key not in self._templates:
-            name = _name(what)
+            name = _name(variant)
             if backend == "sqlite":
                 path = self._folder / f"{name}.db"
-                made = asyncio.run(fill(settings_for(f"sqlite:///{path}")))
-                _fold(path)
+                made = asyncio.run(seed(settings_for(f"sqlite:///{path}")))
+                _checkpoint_wal(path)
                 self._templates[key] = (str(path), made)
             else:
                 asyncio.run(self._execute(f'CREATE DATABASE "{name}"'))
-                self._made.append(name)
-                url = with_database(self._server.url(), name)
-                self._templates[key] = (name, asyncio.run(fill(settings_for(url))))
+                self._created_databases.append(name)
+                url = url_for_database(self._server.url(), name)
+                self._templates[key] = (name, asyncio.run(seed(settings_for(url))))
         return self._templates[key]
 
     @contextlib.contextmanager
@@ -129,25 +131,27 @@ class Shelf:
             try:
                 yield f"sqlite:///{path}"
             finally:
-                self._search_files(path)
+                self._search_files_for_password(path)
                 shutil.rmtree(path.parent, ignore_errors=True)
         else:
             asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
             try:
-                yield with_database(self._server.url(), name)
+                yield url_for_database(self._server.url(), name)
             finally:
                 self._copies += 1
-                if self._copies % SEARCHED == 1:
-                    asyncio.run(self._search_tables(with_database(self._server.url(), name)))
+                if self._copies % SEARCH_EVERY == 1:
+                    asyncio.run(
+                        self._search_tables_for_password(url_for_database(self._server.url(), name))
+                    )
                 asyncio.run(self._drop(name))
 
-    def _search_files(self, path: Path) -> None:
+    def _search_files_for_password(self, path: Path) -> None:
         """Look for the password in a database that a test leaves, and in its log of changes."""
         for file in path.parent.glob(f"{path.name}*"):
             if file.is_file() and ADMIN_PASSWORD.encode() in file.read_bytes():
-                self._leaks.append(_of_the_moment(file.name))
+                self._password_leaks.append(_with_current_test(file.name))
 
-    async def _search_tables(self, url: str) -> None:
+    async def _search_tables_for_password(self, url: str) -> None:
         """Look for it in every row of a database that a test leaves."""
         tables = " UNION ALL ".join(
             f"SELECT '{name}' FROM \"{name}\" t WHERE t::text LIKE '%{ADMIN_PASSWORD}%'"
@@ -159,7 +163,7 @@ class Shelf:
                 rows = await connection.fetch(tables)
             finally:
                 await connection.close()
-            self._leaks += [_of_the_moment(row[0]) for row in rows]
+            self._password_leaks += [_with_current_test(row[0]) for row in rows]
 
     async def _drop(self, name: str) -> None:
         await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
@@ -172,7 +176,7 @@ class Shelf:
             await connection.close()
 
 
-def _of_the_moment(place: str) -> str:
+def _with_current_test(place: str) -> str:
     """Return a place and the test that runs now."""
     return f"{place} of {os.environ.get('PYTEST_CURRENT_TEST', 'nobody')}"
 
@@ -181,7 +185,7 @@ def _name(what: str) -> str:
     return f"dragoman_{what}_{secrets.token_hex(5)}"
 
 
-def _fold(path: Path) -> None:
+def _checkpoint_wal(path: Path) -> None:
     """Write the log of changes back into the file, so that the file alone is the database."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -189,7 +193,7 @@ def _fold(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-class HistoryRow(msgspec.Struct, frozen=True):
+class AuditRow(msgspec.Struct, frozen=True):
     """A row of the audit as a test looks at it."""
 
     id: int
@@ -202,11 +206,11 @@ class HistoryRow(msgspec.Struct, frozen=True):
     fields: str
 
 
-async def history(database: str, after: int = 0) -> list[HistoryRow]:
+async def audit_rows(database: str, after: int = 0) -> list[AuditRow]:
     """Return the audit's rows with an id above ``after``, oldest first."""
-    columns = ", ".join(HistoryRow.__struct_fields__)
+    columns = ", ".join(AuditRow.__struct_fields__)
     rows = await query(database, f"SELECT {columns} FROM audit WHERE id > {after:d} ORDER BY id")
-    return [HistoryRow(*row) for row in rows]
+    return [AuditRow(*row) for row in rows]
 
 
 async def query(database: str, statement: str) -> list[tuple[Any, ...]]:

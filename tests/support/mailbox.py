@@ -33,7 +33,7 @@ class Mailbox:
         self.mails.append(mail)
         return "250 kept"
 
-    async def next_to(self, address: str) -> EmailMessage | None:
+    async def next_mail_to(self, address: str) -> EmailMessage | None:
         """Return the oldest mail to an address that was not asked for yet; wait for it."""
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
@@ -51,7 +51,7 @@ def text_of(mail: EmailMessage) -> str:
     return body.get_content() if body is not None else ""
 
 
-def take(pattern: str, text: str) -> dict[str, str] | None:
+def match_link(pattern: str, text: str) -> dict[str, str] | None:
     """Find a pattern like ``/reset/@uid/@token`` in a text and return what its names stand for."""
     parts = re.split(r"@(\w+)", pattern)
     names = parts[1::2]

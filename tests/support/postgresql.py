@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tests.support import memory
+from tests.support import memory_folder
 
 VARIABLE = "DRAGOMAN_TEST_POSTGRESQL"
 GUARD = Path(__file__).with_name("postgresql_guard.py")
@@ -67,9 +67,9 @@ class PostgreSQL:
 
 def from_environment() -> PostgreSQL:
     """Return the server named by ``DRAGOMAN_TEST_POSTGRESQL``, else one of our own, in memory."""
-    return PostgreSQL(os.environ.get(VARIABLE, ""), place=memory.place())
+    return PostgreSQL(os.environ.get(VARIABLE, ""), place=memory_folder.temporary_root())
 
 
-def with_database(url: str, name: str) -> str:
+def url_for_database(url: str, name: str) -> str:
     """Return the same URL for another database of that server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from tests.support import debian
+from tests.support import debian_packages
 from tests.support import postgresql_guard as guard
 from tests.support.server import free_port
 
 PROGRAM = "pgbouncer"
-PLACE = Path(sys.prefix, PROGRAM)
+INSTALL_FOLDER = Path(sys.prefix, PROGRAM)
 """Where ``python -m tests.support.postgresql_bouncer`` puts one, for a machine without."""
 PACKAGES = (
     "pgbouncer", "libaudit1", "libc6", "libcap-ng0", "libcap2", "libcares2", "libevent-2.1-7t64",
     "libpam0g", "libssl3t64", "libsystemd0",
 )  # fmt: skip
 RELEASE = "trixie"
-OLDEST = (1, 21)
+MIN_VERSION = (1, 21)
 """The first that knows the prepared statements of a client in transaction mode."""
 POOL = 4
 PATIENCE_S = 10.0
@@ -39,9 +39,9 @@ SETTINGS = {
 
 def main() -> int:
     """Fetch one, with the system's libraries that it was built for; without one its tests skip."""
-    if version() < OLDEST:
+    if version() < MIN_VERSION:
         try:
-            debian.unpack(PACKAGES, PLACE, release=RELEASE)
+            debian_packages.unpack(PACKAGES, INSTALL_FOLDER, release=RELEASE)
         except (OSError, subprocess.SubprocessError) as error:
             sys.stderr.write(f"no PgBouncer is to be had: {error}\n")
     return 0
@@ -49,14 +49,14 @@ def main() -> int:
 
 def version() -> tuple[int, int]:
     """Return which PgBouncer there is, on the PATH or where we put it; (0, 0) for none."""
-    return max(_version(_installed()), _version(_fetched(PLACE)))
+    return max(_version(_installed()), _version(_fetched(INSTALL_FOLDER)))
 
 
 def _command(folder: Path) -> list[str]:
     """Return what starts the newer one; ours from a copy in ``folder``, where any user may read."""
-    if _version(_installed()) >= OLDEST:
+    if _version(_installed()) >= MIN_VERSION:
         return _installed()
-    return _fetched(Path(shutil.copytree(PLACE, folder / PROGRAM, symlinks=True)))
+    return _fetched(Path(shutil.copytree(INSTALL_FOLDER, folder / PROGRAM, symlinks=True)))
 
 
 def _installed() -> list[str]:
@@ -80,14 +80,14 @@ def _version(command: list[str]) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def bouncing(url: str, **changes: str) -> Iterator[str]:
+def running_pgbouncer(url: str, **changes: str) -> Iterator[str]:
     """Run one before the server of a URL; yield the URL of the same database through it.
 
     It has fewer connections to the server than its clients have to it.
     """
     parts = urlsplit(url)
     port = free_port()
-    folder, uid = guard._settle()
+    folder, uid = guard._choose_folder_and_user()
     settings = {
         "listen_addr": "127.0.0.1",
         "listen_port": str(port),

@@ -53,8 +53,8 @@ def main() -> int:
     parser.add_argument("--small", type=int, default=0)
     parser.add_argument("--place")
     told = parser.parse_args()
-    folder, uid = _settle()
-    small = _small_disk(folder, uid, told.small) if told.small else ""
+    folder, uid = _choose_folder_and_user()
+    small = _mount_small_disk(folder, uid, told.small) if told.small else ""
     data = folder / "data"
     if told.place:
         data.symlink_to(tempfile.mkdtemp(prefix="dragoman-postgresql-", dir=told.place))
@@ -64,7 +64,7 @@ def main() -> int:
         _install(folder, uid)
         _run(folder, uid, "initdb", "--username=dragoman", "--auth=trust", "--encoding=UTF8",
              "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
-             f"--lc-ctype={_ctype()}", "--no-sync", "--no-instructions")  # fmt: skip
+             f"--lc-ctype={_utf8_locale()}", "--no-sync", "--no-instructions")  # fmt: skip
         port = _start(folder, uid)
         report = {
             "url": f"postgresql://dragoman@127.0.0.1:{port}/postgres",
@@ -83,13 +83,13 @@ def main() -> int:
             signal.signal(name, signal.SIG_IGN)
         _stop(folder, uid)
         if small:
-            _c("umount2", os.fsencode(small), MNT_DETACH)
+            _libc_call("umount2", os.fsencode(small), MNT_DETACH)
         shutil.rmtree(data.resolve(), ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def _settle() -> tuple[Path, int | None]:
+def _choose_folder_and_user() -> tuple[Path, int | None]:
     """Find a folder and, for root, a user that can work in it; None means: as we are."""
     if os.geteuid() != 0:
         return Path(tempfile.mkdtemp(prefix="dragoman-postgresql-")), None
@@ -108,20 +108,20 @@ def _settle() -> tuple[Path, int | None]:
     raise SystemExit("no user without root's rights can work in a temporary folder")
 
 
-def _small_disk(folder: Path, uid: int | None, megabytes: int) -> str:
+def _mount_small_disk(folder: Path, uid: int | None, megabytes: int) -> str:
     """Mount a disk of our own on a folder, in a name space of our own; empty if we may not."""
     place = folder / "small"
     place.mkdir()
     own, group = os.geteuid(), os.getegid()
     try:
-        _c("unshare", CLONE_NEWNS | (CLONE_NEWUSER if own else 0))
+        _libc_call("unshare", CLONE_NEWNS | (CLONE_NEWUSER if own else 0))
         if own:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"{own} {own} 1")
             Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-        _c("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
+        _libc_call("mount", None, b"/", None, MS_REC | MS_PRIVATE, None)
         options = f"size={megabytes}m,mode=0700".encode()
-        _c("mount", b"none", os.fsencode(place), b"tmpfs", 0, options)
+        _libc_call("mount", b"none", os.fsencode(place), b"tmpfs", 0, options)
     except (OSError, AttributeError):
         return ""
     if uid is not None:
@@ -129,7 +129,7 @@ def _small_disk(folder: Path, uid: int | None, megabytes: int) -> str:
     return str(place)
 
 
-def _c(function: str, *arguments: object) -> None:
+def _libc_call(function: str, *arguments: object) -> None:
     """Call a function of the C library; raises OSError."""
     library = ctypes.CDLL(None, use_errno=True)
     if getattr(library, function)(*arguments) != 0:
@@ -219,7 +219,7 @@ def _stop(folder: Path, uid: int | None) -> None:
                 continue
 
 
-def _ctype() -> str:
+def _utf8_locale() -> str:
     """A locale that knows more letters than ASCII's, so that pg_trgm finds other words too."""
     for name in ("C.UTF-8", "en_US.UTF-8"):
         try:

@@ -30,11 +30,11 @@ from schemathesis.specs.openapi import checks
 from dragoman import app, dialects
 from dragoman.actions import tokens
 from dragoman.actions.system import system_actor
-from tests.support.databases import Shelf, settings_for
+from tests.support.databases import DatabaseTemplates, settings_for
 from tests.support.world import PASSWORD, Person, World
 
 SEED = 20
-SHOWN = 12
+MAX_SHOWN = 12
 """How many failures are told in full."""
 CHECKS: list[Any] = [
     not_a_server_error,
@@ -46,7 +46,7 @@ CHECKS: list[Any] = [
     checks.allow_header_conformance,
     checks.negative_data_rejection,
 ]
-REFUSED = [
+REFUSAL_STATUSES = [
     "400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5xx",
 ]  # fmt: skip
 """What refuses a wrong request: what Schemathesis takes for that, and 413, as a wrong one may be long."""
@@ -59,7 +59,7 @@ RANDOM = settings(
 )
 
 
-class Aims(msgspec.Struct, frozen=True, kw_only=True):
+class DocumentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What lets most well-formed requests reach further than to "not found" and "taken".
 
     ``paths`` gives, by a path parameter's name, values that somebody has; ``unique`` are fields
@@ -69,15 +69,15 @@ class Aims(msgspec.Struct, frozen=True, kw_only=True):
     failures the document cannot help, by their kind and text.
     """
 
-    paths: Callable[[World], Mapping[str, list[Any]]]
-    prepare: Callable[[Caller], None] | None = None
-    forgives: Callable[[str, str], bool] | None = None
-    unique: Mapping[str, str] = {}
-    bodies: Mapping[str, Mapping[str, Any]] = {}
-    spends: frozenset[str] = frozenset()
+    path_values: Callable[[World], Mapping[str, list[Any]]]
+    prepare: Callable[[SchemaTester], None] | None = None
+    is_allowed_deviation: Callable[[str, str], bool] | None = None
+    unique_fields: Mapping[str, str] = {}
+    body_overrides: Mapping[str, Mapping[str, Any]] = {}
+    single_use_operations: frozenset[str] = frozenset()
 
 
-class Stage:
+class SwappableApp:
     """Where the application of the moment stands: Schemathesis wants one that stays."""
 
     application: Any = None
@@ -90,17 +90,20 @@ class Stage:
         await self.application(scope, receive, send)
 
 
-class Document:
+class SchemaDocument:
     """A contract's document, ready to be tried out."""
 
-    def __init__(self, name: str, aims: Aims) -> None:
+    def __init__(self, name: str, aims: DocumentOptions) -> None:
         self.name = name
         self.aims = aims
         self.contract = dialects.load(name).CONTRACT
-        self.stage = Stage()
+        self.stage = SwappableApp()
         path = Path(dialects.load(name).__file__).with_name("openapi.yaml")
         config = schemathesis.Config.from_dict(
-            {"seed": SEED, "checks": {"negative_data_rejection": {"expected-statuses": REFUSED}}}
+            {
+                "seed": SEED,
+                "checks": {"negative_data_rejection": {"expected-statuses": REFUSAL_STATUSES}},
+            }
         )
         self._schema = schemathesis.openapi.from_path(path, config=config)
         self._schema.config.update(base_url=f"http://127.0.0.1:8000/{name}")
@@ -110,19 +113,21 @@ class Document:
         self.operations = [each.ok() for each in found if isinstance(each, Ok)]
 
     @contextmanager
-    def calling(self, shelf: Shelf, backend: str, who: str) -> Generator[Caller]:
+    def tester(
+        self, database_templates: DatabaseTemplates, backend: str, who: str
+    ) -> Generator[SchemaTester]:
         """Let somebody call in a fresh world; fail in the end if any answer was wrong."""
-        with shelf.inhabited(backend) as (database, world):
-            caller = Caller(self, database, world, who)
+        with database_templates.seeded(backend) as (database, world):
+            caller = SchemaTester(self, database, world, who)
             if self.aims.prepare is not None:
                 self.aims.prepare(caller)
             try:
                 yield caller
             finally:
                 asgi.shutdown_lifespans()
-        caller.report()
+        caller.raise_failures()
 
-    def systematic(self, operation: Any, every: int = 1) -> Iterator[Case]:
+    def boundary_cases(self, operation: Any, every: int = 1) -> Iterator[Case]:
         """Yield the requests at the edges, each n-th of them."""
         config = self._schema.config.generation_for(operation=operation)
         for mode in GenerationMode:
@@ -131,7 +136,7 @@ class Document:
             )
             yield from islice(cases, None, None, every)
 
-    def at_random(
+    def random_cases(
         self, operation: Any, mode: GenerationMode, number: int, *, start: int = SEED
     ) -> list[Case]:
         """Return some requests out of all that there could be; others for another start."""
@@ -142,40 +147,40 @@ class Document:
         @given(case=operation.as_strategy(generation_mode=mode))
         def take(case: Case) -> None:
             # Hypothesis draws words from the source, and this one must be found in no database.
-            assume(not misplaced([case.body, case.query, case.path_parameters]))
+            assume(not password_leaked([case.body, case.query, case.path_parameters]))
             cases.append(case)
 
         take()
         return cases
 
-    def try_everything(self, caller: Caller, operation: Any) -> None:
+    def run_all_cases(self, caller: SchemaTester, operation: Any) -> None:
         """Send what there is for one operation: the systematic requests and some random ones."""
-        for number, case in enumerate(self.systematic(operation)):
-            caller.try_out(case, number)
+        for number, case in enumerate(self.boundary_cases(operation)):
+            caller.run_case(case, number)
         anything = operation.body or operation.path_parameters or operation.query
         for mode in GenerationMode:
             if mode.is_positive or anything:
-                for number, case in enumerate(self.at_random(operation, mode, 6)):
-                    caller.try_out(case, number)
+                for number, case in enumerate(self.random_cases(operation, mode, 6)):
+                    caller.run_case(case, number)
 
-    def try_some(self, caller: Caller, every: int) -> None:
+    def run_sample(self, caller: SchemaTester, every: int) -> None:
         """Send each n-th of the systematic requests for every operation."""
         for operation in self.operations:
-            for number, case in enumerate(self.systematic(operation, every)):
-                caller.try_out(case, number)
+            for number, case in enumerate(self.boundary_cases(operation, every)):
+                caller.run_case(case, number)
 
 
-def misplaced(given: Any, key: str = "") -> bool:
+def password_leaked(given: Any, key: str = "") -> bool:
     """Say whether a password of the world stands anywhere but in a field for passwords."""
     if isinstance(given, dict):
         each = cast("dict[str, Any]", given).items()
-        return any(misplaced(name) or misplaced(value, name) for name, value in each)
+        return any(password_leaked(name) or password_leaked(value, name) for name, value in each)
     if isinstance(given, list):
-        return any(misplaced(value, key) for value in cast("list[Any]", given))
+        return any(password_leaked(value, key) for value in cast("list[Any]", given))
     return PASSWORD in str(given) and "password" not in key.lower()
 
 
-class Caller:
+class SchemaTester:
     """Somebody who asks, in a world of its own; gets a new credential when the old one has died.
 
     ``there`` are the values of paths, ``at`` those of single operations, by their label.
@@ -183,16 +188,16 @@ class Caller:
     told every answer, and may say what else is wrong with it.
     """
 
-    heard: Callable[[Case, Any], list[str]] | None = None
+    extra_checks: Callable[[Case, Any], list[str]] | None = None
 
-    def __init__(self, document: Document, database: str, world: World, name: str) -> None:
+    def __init__(self, document: SchemaDocument, database: str, world: World, name: str) -> None:
         self.document = document
         self.settings = settings_for(database)
         document.stage.application = app.create(self.settings)
         self.person: Person | None = world.people.get(name)
         self.token = self.person.tokens.get(document.name, "") if self.person else ""
         self.world = world
-        self.there = document.aims.paths(world)
+        self.there = document.aims.path_values(world)
         self.at: dict[str, Mapping[str, list[Any]]] = {}
         self.statuses: Counter[tuple[str, int]] = Counter()
         self.failures: dict[str, str] = {}
@@ -203,9 +208,9 @@ class Caller:
         scheme = self.document.contract.scheme
         return {"Authorization": f"{scheme} {self.token}"} if self.token else {}
 
-    def try_out(self, case: Case, number: int) -> None:
+    def run_case(self, case: Case, number: int) -> None:
         """Send one request and keep what is wrong with the answer, once for each kind."""
-        self._aim(case, number)
+        self._use_existing_values(case, number)
         headers = self.headers()
         label = case.operation.label
         response = case.call(headers=headers)
@@ -216,42 +221,46 @@ class Caller:
             case.validate_response(response, chosen, headers=headers)
         except FailureGroup as group:
             for failure in group.exceptions:
-                self._keep(case, response, type(failure).__name__, f"{failure}\n{group.message}")
-        for fault in self.heard(case, response) if self.heard else ():
-            self._keep(
+                self._record_failure(
+                    case, response, type(failure).__name__, f"{failure}\n{group.message}"
+                )
+        for fault in self.extra_checks(case, response) if self.extra_checks else ():
+            self._record_failure(
                 case, response, fault.partition(":")[0], f"{fault}\n{case.as_curl_command()}"
             )
-        if self.person and (response.status_code == 401 or label in self.document.aims.spends):
+        if self.person and (
+            response.status_code == 401 or label in self.document.aims.single_use_operations
+        ):
             self.token = asyncio.run(self._fresh_token())
 
-    def _keep(self, case: Case, response: Any, what: str, text: str) -> None:
+    def _record_failure(self, case: Case, response: Any, what: str, text: str) -> None:
         kind = f"{case.operation.label}: {what} {response.status_code}"
-        forgives = self.document.aims.forgives
+        forgives = self.document.aims.is_allowed_deviation
         if forgives is None or not forgives(kind, text):
             self.failures.setdefault(kind, text)
 
-    def _aim(self, case: Case, number: int) -> None:
+    def _use_existing_values(self, case: Case, number: int) -> None:
         self.document.stage.address = f"10.0.{number // 250 % 250}.{number % 250}"
         if number % 5 == 0:
             return
-        self._aim_at_somebody(case, number)
+        self._use_existing_user(case, number)
         body: Any = case.body
         if case.meta is None or case.meta.generation.mode.is_negative or not isinstance(body, dict):
             return
         aims = self.document.aims
-        fixed = aims.bodies.get(case.operation.label, {})
+        fixed = aims.body_overrides.get(case.operation.label, {})
         aimed = {key: value for key, value in fixed.items() if key in body}
         if case.method in {"POST", "PUT"}:
-            sent = {(key, str(value)) for key, value in body.items() if key in aims.unique}
+            sent = {(key, str(value)) for key, value in body.items() if key in aims.unique_fields}
             aimed |= {
-                key: aims.unique[key].format(number)
+                key: aims.unique_fields[key].format(number)
                 for key, _ in sent & self._sent
                 if key not in aimed
             }
             self._sent |= sent
         case.body = {**body, **aimed}  # a new one: requests may share what they are made of
 
-    def _aim_at_somebody(self, case: Case, number: int) -> None:
+    def _use_existing_user(self, case: Case, number: int) -> None:
         """Put in what somebody has, but where the very path is to be wrong."""
         if case.meta is not None and case.meta.is_negative_at(ParameterLocation.PATH):
             return
@@ -270,13 +279,16 @@ class Caller:
 
     async def _fresh_token(self) -> str:
         assert self.person is not None
-        kind = self.document.contract.kind
-        async with app.opened(self.settings) as opened, opened.begin(system_actor("tests")) as tx:
+        kind = self.document.contract.credential_format
+        async with (
+            app.open_directory(self.settings) as opened,
+            opened.begin(system_actor("tests")) as tx,
+        ):
             return (await tokens.issue(tx, opened, self.person.id, kind)).secret
 
-    def report(self) -> None:
+    def raise_failures(self) -> None:
         """Fail if anything was wrong."""
         if self.failures:
             told = [f"## {kind}\n{text}" for kind, text in self.failures.items()]
             head = f"{len(told)} kinds of failures: {', '.join(self.failures)}"
-            pytest.fail("\n\n".join([head, *told[:SHOWN]]), pytrace=False)
+            pytest.fail("\n\n".join([head, *told[:MAX_SHOWN]]), pytrace=False)

@@ -24,7 +24,7 @@ from tests.support.databases import ADMIN_PASSWORD
 
 PATIENCE_S = 30.0
 PORTS = (12_000, 32_000)
-_GIVEN: set[int] = set()
+_RESERVED_PORTS: set[int] = set()
 
 
 class Server:
@@ -57,7 +57,7 @@ class Server:
     def start(self) -> None:
         """Start it, on the port it had before if it had one, and wait until it is ready."""
         self.port = self.port or free_port()
-        command = [*dragoman(), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [*dragoman_command(), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         with (
             (self.folder / "stdout").open("ab") as out,
             (self.folder / "stderr").open("ab") as err,
@@ -78,11 +78,11 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(PATIENCE_S)
-        left = self._lingers()
+        left = self._has_leftover_processes()
         self.kill()
-        assert status == 0, f"ended with status {status}\n{self.said()}"
+        assert status == 0, f"ended with status {status}\n{self.output()}"
         assert not left, "left processes behind"
-        assert ADMIN_PASSWORD not in self.said(), "a password was logged"
+        assert ADMIN_PASSWORD not in self.output(), "a password was logged"
 
     def kill(self) -> None:
         """End it and all its workers by SIGKILL, at once; harmless when it has ended."""
@@ -91,27 +91,27 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE_S)
-        self._lingers()
+        self._has_leftover_processes()
 
-    def running(self) -> bool:
+    def has_processes(self) -> bool:
         """Say whether any process of it is left, the dead that nobody has reaped not counted."""
         try:
             os.killpg(self.pid, 0)
         except ProcessLookupError:
             return False
         tables = list(Path("/proc").glob("[0-9]*/stat"))
-        return any(_lives_in(self.pid, table) for table in tables) if tables else True
+        return any(_is_live_member(self.pid, table) for table in tables) if tables else True
 
-    def _lingers(self) -> bool:
+    def _has_leftover_processes(self) -> bool:
         """Say whether a process of it is left a moment after its end."""
         end = time.monotonic() + 2
-        while self.running():
+        while self.has_processes():
             if time.monotonic() > end:
                 return True
             time.sleep(0.02)
         return False
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return everything that it has written."""
         return "".join((self.folder / name).read_text() for name in ("stdout", "stderr"))
 
@@ -126,11 +126,11 @@ class Server:
                     return
             time.sleep(0.05)
         self.kill()
-        raise RuntimeError(f"the server is not ready\n{self.said()}")
+        raise RuntimeError(f"the server is not ready\n{self.output()}")
 
 
 @contextlib.contextmanager
-def serving(settings: Mapping[str, str], folder: Path, *options: str) -> Generator[Server]:
+def running_server(settings: Mapping[str, str], folder: Path, *options: str) -> Generator[Server]:
     """Run a server for the length of a block and check that it ends cleanly."""
     server = Server(settings, folder, *options)
     server.start()
@@ -142,7 +142,7 @@ def serving(settings: Mapping[str, str], folder: Path, *options: str) -> Generat
     server.stop()
 
 
-def _lives_in(group: int, table: Path) -> bool:
+def _is_live_member(group: int, table: Path) -> bool:
     """Say whether a process, by its line in /proc, belongs to a group and is no zombie."""
     try:
         state, _, process_group = table.read_text().rpartition(")")[2].split()[:3]
@@ -151,7 +151,7 @@ def _lives_in(group: int, table: Path) -> bool:
     return int(process_group) == group and state not in {"Z", "X"}
 
 
-def dragoman() -> list[str]:
+def dragoman_command() -> list[str]:
     """Return the command beside this interpreter, else the module that it would call."""
     found = shutil.which("dragoman", path=str(Path(sys.executable).parent))
     return [found] if found else [sys.executable, "-m", "dragoman.cli.main"]
@@ -164,7 +164,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @functools.cache
-def _table() -> IO[bytes]:
+def _port_file() -> IO[bytes]:
     """Return the file of ports; it is left open, as closing it would end the locks."""
     return (Path(tempfile.gettempdir()) / f"dragoman-ports-{os.getuid()}").open("ab")
 
@@ -178,10 +178,10 @@ def free_port() -> int:
     """
     while True:
         port = random.randrange(*PORTS)
-        if port in _GIVEN:
+        if port in _RESERVED_PORTS:
             continue
         with contextlib.suppress(OSError):
-            fcntl.lockf(_table(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-            _GIVEN.add(port)
+            fcntl.lockf(_port_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            _RESERVED_PORTS.add(port)
             with socket.create_server(("127.0.0.1", port)):
                 return port

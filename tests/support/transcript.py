@@ -19,7 +19,7 @@ _RANGE = re.compile(r"cases: (\w+) = (\d+)\.\.(\d+)")
 EMPTY = "(empty)"
 
 
-class Malformed(Exception):  # noqa: N818 - the fault of a transcript, told with its line
+class TranscriptError(Exception):
     """A transcript that cannot be read."""
 
 
@@ -44,7 +44,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     status: str = ""
     expected_headers: list[tuple[str, str]] = []
     answer: str = ""
-    absent: list[str] = []
+    forbidden_texts: list[str] = []
     audit: list[str] = []
     mail: list[str] = []
     captures: list[Capture] = []
@@ -61,13 +61,13 @@ class Transcript(msgspec.Struct, kw_only=True):
     path: Path
     settings: dict[str, str] = {}
     mail: bool = False
-    never: list[str] = []
+    forbidden_texts: list[str] = []
     exchanges: list[Exchange] = []
 
 
-def read(path: Path) -> Transcript:
+def parse(path: Path) -> Transcript:
     """Read a transcript; raises Malformed with the line that is at fault."""
-    transcript = Transcript(path=path, settings={}, never=[], exchanges=[])
+    transcript = Transcript(path=path, settings={}, forbidden_texts=[], exchanges=[])
     lines = list(enumerate(path.read_text(encoding="utf-8").splitlines(), start=1))
     starts = [index for index, (_, line) in enumerate(lines) if line.startswith("###")]
     _preamble(transcript, lines[: starts[0] if starts else len(lines)])
@@ -85,30 +85,32 @@ def _preamble(transcript: Transcript, lines: list[tuple[int, str]]) -> None:
             name, _, value = rest.partition("=")
             transcript.settings[name.strip()] = value.strip()
         elif word == "never":
-            transcript.never.append(rest)
+            transcript.forbidden_texts.append(rest)
         elif line == "mail: on":
             transcript.mail = True
         else:
-            raise Malformed(f"{transcript.path.name}:{number}: {line!r} says nothing here")
+            raise TranscriptError(f"{transcript.path.name}:{number}: {line!r} says nothing here")
 
 
 def _exchange(path: Path, lines: list[tuple[int, str]]) -> Exchange:
     first, title = lines[0]
     rest = iter(lines[1:])
     try:
-        return _parts(first, title.strip("# "), rest)
-    except (Malformed, StopIteration) as fault:
-        raise Malformed(f"{path.name}:{first}: {title}: {fault or 'is not finished'}") from None
+        return _split_parts(first, title.strip("# "), rest)
+    except (TranscriptError, StopIteration) as error:
+        raise TranscriptError(
+            f"{path.name}:{first}: {title}: {error or 'is not finished'}"
+        ) from None
 
 
-def _parts(first: int, title: str, lines: Iterator[tuple[int, str]]) -> Exchange:
+def _split_parts(first: int, title: str, lines: Iterator[tuple[int, str]]) -> Exchange:
     number, line = next(pair for pair in lines if pair[1].strip() and pair[1][0] != "#")
     request = _REQUEST.fullmatch(line.rstrip())
     if not request:
-        raise Malformed(f"line {number} is no request: {line!r}")
+        raise TranscriptError(f"line {number} is no request: {line!r}")
     exchange = Exchange(
         line=number, title=title, method=request[1], target=request[2], actor=request[3] or "",
-        headers=[], expected_headers=[], absent=[], audit=[], mail=[], captures=[], cases=[],
+        headers=[], expected_headers=[], forbidden_texts=[], audit=[], mail=[], captures=[], cases=[],
     )  # fmt: skip
     body: list[str] = []
     in_body = False
@@ -124,7 +126,7 @@ def _parts(first: int, title: str, lines: Iterator[tuple[int, str]]) -> Exchange
             in_body = True
             body.append(line)
     if not exchange.status:
-        raise Malformed("no answer is expected")
+        raise TranscriptError("no answer is expected")
     if body:
         exchange.body = "\n".join(body).rstrip("\n")
     _expectation(exchange, lines)
@@ -138,7 +140,7 @@ def _expectation(exchange: Exchange, lines: Iterator[tuple[int, str]]) -> None:
         if line.startswith("#"):
             continue
         if word == "not":
-            exchange.absent.append(rest)
+            exchange.forbidden_texts.append(rest)
         elif word == "audit":
             exchange.audit.append(rest)
         elif word == "mail":
@@ -148,7 +150,7 @@ def _expectation(exchange: Exchange, lines: Iterator[tuple[int, str]]) -> None:
         elif capture := _CAPTURE.fullmatch(line.rstrip()):
             exchange.captures.append(Capture(capture[1], capture[2], capture[3] or ""))
         elif line.startswith("@"):
-            raise Malformed(f"line {number} captures nothing: {line!r}")
+            raise TranscriptError(f"line {number} captures nothing: {line!r}")
         elif header := _HEADER.fullmatch(line):
             exchange.expected_headers.append((header[1], header[2]))
         elif line.strip():
@@ -168,13 +170,15 @@ def _cases(exchange: Exchange, head: str, lines: Iterator[tuple[int, str]]) -> N
         if not line.strip() or line.startswith(("#", "|--", "| --")):
             continue
         if not line.startswith("|"):
-            raise Malformed(f"line {number} is no row: {line!r}")
+            raise TranscriptError(f"line {number} is no row: {line!r}")
         cells = [_cell(c) for c in re.split(r"(?<!\\)\|", line.rstrip())[1:-1]]
         if not names:
             names = cells
             continue
         if len(cells) != len(names):
-            raise Malformed(f"line {number} has {len(cells)} cells, the table has {len(names)}")
+            raise TranscriptError(
+                f"line {number} has {len(cells)} cells, the table has {len(names)}"
+            )
         exchange.cases.append((number, dict(zip(names, cells, strict=True))))
 
 
@@ -182,7 +186,7 @@ def _cell(text: str) -> str:
     return text.strip().replace("\\|", "|")
 
 
-def fill(text: str, variables: Mapping[str, str], *, depth: int = 3) -> str:
+def substitute(text: str, variables: Mapping[str, str], *, depth: int = 3) -> str:
     """Fill ``{name}`` and ``{x*3}`` in; what a name stands for may hold further names.
 
     Raises KeyError for a name that stands for nothing.

@@ -23,8 +23,8 @@ from dragoman.actions import user_lists
 from dragoman.actions.steps.credentials import mint
 from dragoman.actions.system import system_actor
 from dragoman.settings import Settings
-from tests.support import viewer
-from tests.support.running import running
+from tests.support import viewers
+from tests.support.running_app import running_client
 
 API = "/api/v1"
 PASSWORD = "violet-Kettle-42"
@@ -43,7 +43,7 @@ TENANTS = {
     "acme": {"name": "ACME Corporation", "slug": "acme", "email": "office@acme.test"},
     "globex": {"name": "Globex", "slug": "globex", "email": "office@globex.test"},
 }
-NOBODY = 987_654_321
+MISSING_USER_ID = 987_654_321
 """An id that nobody has."""
 
 
@@ -62,7 +62,7 @@ class Person(msgspec.Struct, frozen=True):
     tokens: dict[str, str] = {}
 
 
-class Place(msgspec.Struct, frozen=True):
+class WorldTenant(msgspec.Struct, frozen=True):
     """A tenant of the world."""
 
     id: int
@@ -75,12 +75,12 @@ class World(msgspec.Struct, frozen=True):
     """Who and what there is, by the names of the table above."""
 
     people: dict[str, Person]
-    tenants: dict[str, Place]
+    tenants: dict[str, WorldTenant]
 
     def variables(self) -> dict[str, str]:
         """Return everything under the names that transcripts use: ``mia``, ``mia.email``, …."""
-        found: dict[str, str] = {"unknown": str(NOBODY), "password": PASSWORD}
-        things: dict[str, Person | Place] = {**self.people, **self.tenants}
+        found: dict[str, str] = {"unknown": str(MISSING_USER_ID), "password": PASSWORD}
+        things: dict[str, Person | WorldTenant] = {**self.people, **self.tenants}
         for name, thing in things.items():
             found[name] = str(thing.id)
             for field in thing.__struct_fields__:
@@ -91,27 +91,27 @@ class World(msgspec.Struct, frozen=True):
 
 async def build(settings: Settings) -> World:
     """Fill an empty database with the world, through its own front door."""
-    await app.prepare(settings)
-    async with running(settings) as client:
-        world = await _settle(client, settings)
+    await app.migrate_and_bootstrap(settings)
+    async with running_client(settings) as client:
+        world = await _create_people(client, settings)
     acme = world.tenants["acme"].id
-    vic = await viewer.make_viewer(settings, "vic", "vic@acme.test", PASSWORD, tenant_id=acme)
-    async with running(settings) as client:
+    vic = await viewers.make_viewer(settings, "vic", "vic@acme.test", PASSWORD, tenant_id=acme)
+    async with running_client(settings) as client:
         token = await sign_in(client, "vic", PASSWORD)
     person = Person(id=vic, username="vic", email="vic@acme.test", token=token)
-    people = await _equip(settings, {**world.people, "vic": person})
+    people = await _issue_credentials(settings, {**world.people, "vic": person})
     return World(people=people, tenants=world.tenants)
 
 
-async def _equip(settings: Settings, people: dict[str, Person]) -> dict[str, Person]:
+async def _issue_credentials(settings: Settings, people: dict[str, Person]) -> dict[str, Person]:
     """Give everybody who can sign in a credential of every contract."""
-    kinds = {name: app.kind_of(name) for name in dialects.NAMES if name != "wiwebb"}
+    kinds = {name: app.credential_format(name) for name in dialects.NAMES if name != "wiwebb"}
     equipped: dict[str, Person] = {}
-    async with app.opened(settings) as directory:
+    async with app.open_directory(settings) as directory:
         for name, person in people.items():
             tokens = {"wiwebb": person.token} if person.token else {}
             async with directory.begin(system_actor("tests")) as tx:
-                user = await user_lists.view(directory.read(system_actor("tests")), person.id)
+                user = await user_lists.get(directory.read(system_actor("tests")), person.id)
                 for contract, kind in kinds.items():
                     if user.active:
                         tokens[contract] = (await mint(tx, directory, user, kind)).secret
@@ -121,14 +121,14 @@ async def _equip(settings: Settings, people: dict[str, Person]) -> dict[str, Per
     return equipped
 
 
-async def _settle(client: httpx.AsyncClient, settings: Settings) -> World:
+async def _create_people(client: httpx.AsyncClient, settings: Settings) -> World:
     token = await sign_in(client, settings.admin_username, settings.admin_password)
     by_root = {"Authorization": f"Token {token}"}
-    tenants: dict[str, Place] = {"main": await _main(client, by_root, settings)}
+    tenants: dict[str, WorldTenant] = {"main": await _main_tenant(client, by_root, settings)}
     for name, body in TENANTS.items():
         answer = await client.post(f"{API}/tenants/", json=body, headers=by_root)
-        made = _made(answer)
-        tenants[name] = Place(made["id"], made["uuid"], made["name"], made["slug"])
+        made = _created(answer)
+        tenants[name] = WorldTenant(made["id"], made["uuid"], made["name"], made["slug"])
     root = (await client.get(f"{API}/auth/user/", headers=by_root)).json()
     people = {"root": Person(root["id"], root["username"], root["email"], token)}
     for name, told in PEOPLE.items():
@@ -137,16 +137,18 @@ async def _settle(client: httpx.AsyncClient, settings: Settings) -> World:
         body = {**told, "username": name, "email": f"{name}@{domain}", "password": PASSWORD}
         if home:
             body["tenant"] = tenants[home].id
-        made = _made(await client.post(f"{API}/users/", json=body, headers=by_root))
+        made = _created(await client.post(f"{API}/users/", json=body, headers=by_root))
         key = await sign_in(client, name, PASSWORD) if told.get("is_active", True) else ""
         people[name] = Person(made["id"], name, made["email"], key)
     return World(people=people, tenants=tenants)
 
 
-async def _main(client: httpx.AsyncClient, headers: dict[str, str], settings: Settings) -> Place:
+async def _main_tenant(
+    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings
+) -> WorldTenant:
     listed = (await client.get(f"{API}/tenants/", headers=headers)).json()["results"]
     found = next(tenant for tenant in listed if tenant["slug"] == settings.tenant)
-    return Place(found["id"], found["uuid"], found["name"], found["slug"])
+    return WorldTenant(found["id"], found["uuid"], found["name"], found["slug"])
 
 
 async def sign_in(client: httpx.AsyncClient, name: str, password: str) -> str:
@@ -157,6 +159,6 @@ async def sign_in(client: httpx.AsyncClient, name: str, password: str) -> str:
     return answer.json()["key"]
 
 
-def _made(answer: httpx.Response) -> dict[str, Any]:
+def _created(answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 201, f"{answer.status_code} {answer.text}"
     return answer.json()

@@ -10,9 +10,9 @@ import pytest
 from dragoman.rules.errors import Unavailable
 from dragoman.web import admission, logs, resource
 from dragoman.web.admission import Admission
-from tests.dialects.contracts import CLIENTS
+from tests.support.clients import CLIENTS
 from tests.support.databases import settings_for
-from tests.support.running import running
+from tests.support.running_app import running_client
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
@@ -26,22 +26,22 @@ LISTS = {
 }
 
 
-class Full(Admission):
+class SaturatedAdmission(Admission):
     """A loop that has more to do than it can."""
 
-    def enter(self, aside: int) -> None:
+    def acquire(self, excluded: int) -> None:
         raise Unavailable("requests", retry_after=3)
 
 
 async def test_every_contract_refuses_in_its_own_words(
-    inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch
+    seeded_database: tuple[str, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[dict[str, Any]] = []
-    monkeypatch.setattr(resource, "ADMISSION", Full())
-    monkeypatch.setattr(resource, "UNSAID", logs.Unsaid())
-    monkeypatch.setattr(resource.log, "warning", lambda event, **told: noted.append(told))
+    monkeypatch.setattr(resource, "ADMISSION", SaturatedAdmission())
+    monkeypatch.setattr(resource, "throttle", logs.LogThrottle())
+    monkeypatch.setattr(resource.log, "warning", lambda event, **fields: noted.append(fields))
     assert set(LISTS) == set(CLIENTS)
-    async with running(settings_for(inhabited[0])) as client:
+    async with running_client(settings_for(seeded_database[0])) as client:
         for name, path in LISTS.items():
             for _ in range(3):
                 answer: httpx.Response = await client.request(
@@ -56,13 +56,13 @@ async def test_every_contract_refuses_in_its_own_words(
 def test_what_a_request_costs_is_what_the_loop_worked() -> None:
     gate = Admission()
     for _ in range(100):
-        gate.enter(0)
+        gate.acquire(0)
         sum(range(20_000))
-        gate.leave()
-    assert gate._gate._cost_s > 0.0001
-    gate._gate._cost_s = 0.05
-    for _ in range(round(admission.LONGEST_S / 0.05) + 1):
-        gate.enter(0)
+        gate.release()
+    assert gate._load_shedder._service_time_s > 0.0001
+    gate._load_shedder._service_time_s = 0.05
+    for _ in range(round(admission.MAX_WAIT_S / 0.05) + 1):
+        gate.acquire(0)
     with pytest.raises(Unavailable):
-        gate.enter(0)
-    gate.enter(aside=30)
+        gate.acquire(0)
+    gate.acquire(excluded=30)

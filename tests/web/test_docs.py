@@ -25,7 +25,7 @@ from dragoman.web import docs
 
 WIWEBB = Path(dragoman.__file__).parent / "dialects" / "wiwebb" / "openapi.yaml"
 TITLE = "WiWebb Users API"
-VOID = {"meta", "br", "hr", "link", "img", "input"}
+VOID_TAGS = {"meta", "br", "hr", "link", "img", "input"}
 
 
 class Page(HTMLParser):
@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, {key: value or "" for key, value in attrs}))
-        if tag not in VOID:
+        if tag not in VOID_TAGS:
             self._open.append(tag)
         if tag == "code":
             self.codes.append("")
@@ -173,10 +173,10 @@ def test_another_prefix_is_another_page():
 
 
 def test_what_was_made_is_kept_for_a_few_prefixes_only():
-    served = docs._Served(WIWEBB, TITLE, "http://localhost")
-    for i in range(3 * docs._KEPT):
-        served._make(f"/{i}", "json")
-    assert len(served._made) <= docs._KEPT
+    served = docs._DocumentCache(WIWEBB, TITLE, "http://localhost")
+    for i in range(3 * docs._MAX_CACHED):
+        served._render(f"/{i}", "json")
+    assert len(served._renditions) <= docs._MAX_CACHED
 
 
 @pytest.mark.parametrize("path", ["/wiwebb/docs", "/wiwebb/openapi.json"])
@@ -285,7 +285,7 @@ def test_every_call_can_be_copied_into_a_shell(document, page):
 
 
 def test_the_address_in_the_calls_is_the_servers_own(tmp_path):
-    routes = docs.routes(WIWEBB, TITLE, address="https://users.example.com/")
+    routes = docs.routes(WIWEBB, TITLE, base_url="https://users.example.com/")
     (answer,) = get(Starlette(routes=routes), "/docs", host="evil.example")
     assert "BASE=https://users.example.com\n" in answer.text
     assert "evil.example" not in answer.text
@@ -357,7 +357,7 @@ def hostile() -> dict[str, Any]:
 
 
 def test_a_hostile_document_stays_text():
-    html = docs.render(hostile(), EVIL, prefix=f"/{EVIL}", address="http://localhost")
+    html = docs.render(hostile(), EVIL, prefix=f"/{EVIL}", base_url="http://localhost")
     shown = Page(html)
     names = [tag for tag, _ in shown.tags]
     assert "script" not in names
@@ -371,7 +371,7 @@ def test_a_hostile_document_stays_text():
 
 
 def test_a_hostile_document_gives_the_shell_nothing_to_do():
-    shown = Page(docs.render(hostile(), EVIL, prefix=f"/{EVIL}", address="http://localhost"))
+    shown = Page(docs.render(hostile(), EVIL, prefix=f"/{EVIL}", base_url="http://localhost"))
     (call,) = [code for code in shown.codes if code.startswith("curl ")]
     sent = words(call)
     assert sent[:3] == ["curl", "-X", "POST"]
@@ -405,12 +405,12 @@ def test_circles_and_loose_ends_come_to_an_end(schema):
         "paths": {"/x": {"put": operation}},
         "components": {"schemas": {"Loop": schema}},
     }
-    html = docs.render(document, TITLE, prefix="", address="http://localhost")
+    html = docs.render(document, TITLE, prefix="", base_url="http://localhost")
     assert "PUT" in Page(html).text
 
 
 def test_a_document_with_nothing_in_it_is_a_page():
-    assert TITLE in Page(docs.render({}, TITLE, prefix="", address="http://localhost")).text
+    assert TITLE in Page(docs.render({}, TITLE, prefix="", base_url="http://localhost")).text
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_a_call_carries_the_credential_as_the_scheme_says(scheme, line):
         "paths": {"/x": {"get": {"responses": {}}}},
         "components": {"securitySchemes": {"it": scheme}},
     }
-    shown = Page(docs.render(document, TITLE, prefix="", address="http://localhost"))
+    shown = Page(docs.render(document, TITLE, prefix="", base_url="http://localhost"))
     assert shown.calls == [["curl", "$BASE/x", *(["-H", line] if line else [])]]
 
 
@@ -435,7 +435,7 @@ def test_a_form_is_sent_as_a_form():
     media = {"application/x-www-form-urlencoded": {"example": {"name": "O'Hara & sons"}}}
     operation = {"requestBody": {"content": media}, "responses": {}}
     shown = Page(
-        docs.render({"paths": {"/x": {"post": operation}}}, TITLE, prefix="", address="http://h")
+        docs.render({"paths": {"/x": {"post": operation}}}, TITLE, prefix="", base_url="http://h")
     )
     (call,) = shown.calls
     assert call == ["curl", "-X", "POST", "$BASE/x", "--data-urlencode", "name=O'Hara & sons"]
@@ -447,7 +447,7 @@ def test_a_form_is_sent_as_a_form():
 def test_every_example_keeps_to_its_schema(document):
     checked = 0
     for node in nodes(document):
-        examples = docs.Reader(document).examples(node) if "schema" in node else []
+        examples = docs.DocumentReader(document).examples(node) if "schema" in node else []
         for name, value in examples:
             schema = {**node["schema"], "components": document["components"]}
             check = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dragoman.actions.steps.delegation import as_of_now, can_give_access
+from dragoman.actions.steps.delegation import can_grant, current_permissions
 from dragoman.rules import policy
 from dragoman.rules.errors import Forbidden, Invalid, Problem, Reason
 from dragoman.rules.model import Access, User
@@ -13,18 +13,18 @@ from dragoman.store import access, audit, users
 from dragoman.store.transaction import Read, Tx
 
 
-async def view(read: Read, user: User) -> list[Access]:
+async def list_for_user(read: Read, user: User) -> list[Access]:
     """Return what a user may use, ordered by resource; raises Forbidden or NotFound."""
     policy.require(read.actor, Action.VIEW_ACCESS, user)
-    return await access.of(read, user.id)
+    return await access.list_for_user(read, user.id)
 
 
 async def replace(
     tx: Tx,
     user_id: int,
-    wanted: Sequence[Access],
+    requested: Sequence[Access],
     *,
-    greatest: str,
+    full_level: str,
     problems: Iterable[Problem] = (),
 ) -> None:
     """Replace the whole of what a user may use; all or nothing.
@@ -40,25 +40,28 @@ async def replace(
     Raises Forbidden (``CONFER`` for a level that neither the actor nor already the user holds),
     NotFound or Invalid.
     """
-    policy.allow(tx.actor, Action.SET_ACCESS, user_id)
+    policy.require_reach(tx.actor, Action.SET_ACCESS, user_id)
     user = await users.get(tx, user_id)
-    actor = await as_of_now(tx)
+    actor = await current_permissions(tx)
     policy.require(actor, Action.SET_ACCESS, user)
-    levels = {each.resource: each.level for each in wanted}
-    twice = {each.resource for each in wanted if levels[each.resource] != each.level}
-    faults = [*problems, *(Problem("access", "invalid", resource) for resource in sorted(twice))]
-    if faults:
-        raise Invalid(*faults)
-    had = await access.of(tx, user.id)
-    now = [Access(resource, level) for resource, level in levels.items()]
-    new = [each for each in now if each not in had]
-    gone = [each.resource for each in had if each.resource not in levels]
-    if not await can_give_access(tx, actor, new, greatest):
-        raise Forbidden(Reason.CONFER)
-    if not new and not gone:
+    levels = {each.resource: each.level for each in requested}
+    conflicting = {each.resource for each in requested if levels[each.resource] != each.level}
+    all_problems = [
+        *problems,
+        *(Problem("access", "invalid", resource) for resource in sorted(conflicting)),
+    ]
+    if all_problems:
+        raise Invalid(*all_problems)
+    current = await access.list_for_user(tx, user.id)
+    updated = [Access(resource, level) for resource, level in levels.items()]
+    added = [each for each in updated if each not in current]
+    removed = [each.resource for each in current if each.resource not in levels]
+    if not await can_grant(tx, actor, added, full_level):
+        raise Forbidden(Reason.DELEGATION)
+    if not added and not removed:
         return
-    await access.remove(tx, user.id, gone)
-    await access.put(tx, user.id, new, granted_by=tx.actor.user_id)
+    await access.remove(tx, user.id, removed)
+    await access.upsert(tx, user.id, added, granted_by=tx.actor.user_id)
     audit.write(
         tx, Action.SET_ACCESS, target_id=user.id, tenant_id=user.tenant_id, fields=("access",)
     )

@@ -6,14 +6,14 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from dragoman.actions.password_hashing import Hashing
+from dragoman.actions.password_hashing import PasswordHasherPool
 from dragoman.actions.system import system_actor
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import User
 from dragoman.settings import Settings
 from dragoman.store import tenants, users
-from dragoman.store.transaction import Driver, Lock, Read, Tx
+from dragoman.store.transaction import AdvisoryLock, Driver, Read, Tx
 from dragoman.store.user_lists import counters
 
 
@@ -34,29 +34,29 @@ class Directory:
         self.driver = driver
         self.settings = settings
         threads = settings.hash_threads or max(1, (os.cpu_count() or 1) // workers)
-        self.hashing = Hashing(threads)
-        self.touches: dict[int, tuple[int, int]] = {}
-        self._home = 0
+        self.password_hasher = PasswordHasherPool(threads)
+        self.last_used: dict[int, tuple[int, int]] = {}
+        self._home_tenant_id = 0
 
     @property
-    def key(self) -> bytes:
+    def server_key(self) -> bytes:
         """The server's secret key; secrets in mails and paging positions are derived from it."""
         return self.settings.secret_key
 
-    async def home(self) -> int:
+    async def home_tenant_id(self) -> int:
         """Return the id of the default tenant, or 0; its slug never changes."""
-        if not self._home:
+        if not self._home_tenant_id:
             read = self.read(system_actor("home"))
             tenant = await tenants.find_by_slug(read, self.settings.tenant)
-            self._home = tenant.id if tenant else 0
-        return self._home
+            self._home_tenant_id = tenant.id if tenant else 0
+        return self._home_tenant_id
 
-    def read(self, actor: Actor, ahead: User | None = None) -> Read:
+    def read(self, actor: Actor, prefetched_user: User | None = None) -> Read:
         """Return a reader that acts for ``actor``; ``ahead`` is a user fetched already."""
-        return Read(self.driver, actor, ahead)
+        return Read(self.driver, actor, prefetched_user)
 
     @asynccontextmanager
-    async def begin(self, actor: Actor, *, holding: Lock | None = None) -> AsyncGenerator[Tx]:
+    async def begin(self, actor: Actor, *, lock: AdvisoryLock | None = None) -> AsyncGenerator[Tx]:
         """Open a transaction for one change.
 
         It commits when the block ends and rolls back when an exception leaves the block.
@@ -64,16 +64,16 @@ class Directory:
         Args:
             actor: who makes the change. Its sessions are checked again inside the transaction,
                 because password hashing may have delayed the request.
-            holding: a lock to acquire at the start of the transaction.
+            lock: an advisory lock to acquire at the start of the transaction.
 
         Raises:
             Unauthenticated: the actor's sessions were revoked meanwhile.
             Unavailable: the database cannot serve.
         """
         long = actor.kind == "system"
-        async with self.driver.session(long=long, holding=holding) as session:
+        async with self.driver.session(long_running=long, lock=lock) as session:
             tx = Tx(session, actor)
-            if actor.kind == "user" and not await users.stands(tx, actor):
+            if actor.kind == "user" and not await users.is_still_valid(tx, actor):
                 raise Unauthenticated("unknown")
             yield tx
-            await tx.finish(counters.add)
+            await tx.flush(counters.write_deltas)

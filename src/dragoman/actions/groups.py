@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
-from dragoman.actions.steps.delegation import as_of_now, known, must_hold
+from dragoman.actions.steps.delegation import current_permissions, require_held, resolve_permissions
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem, Reason, Taken
@@ -16,64 +16,69 @@ from dragoman.rules.vocabulary import Action, Reach
 from dragoman.store import audit, groups, tenants, users
 from dragoman.store.transaction import Read, Tx
 
-NAME_LIMIT = 150
+MAX_NAME_LENGTH = 150
 """Characters of a group's name."""
 
 
-class Summary(msgspec.Struct, frozen=True):
+class GroupSummary(msgspec.Struct, frozen=True):
     """A group, the codenames of what it holds, and how many members it has."""
 
     group: Group
     permissions: tuple[str, ...]
-    members: int
+    member_count: int
 
 
-async def every(read: Read, tenant_id: int | None = None) -> list[Summary]:
+async def list_all(read: Read, tenant_id: int | None = None) -> list[GroupSummary]:
     """Return the groups of a tenant, or of all tenants, by id; raises Forbidden or NotFound."""
     if tenant_id is not None:
         policy.require_tenant(read.actor, Action.ASSIGN_PERMISSION, tenant_id)
-    elif policy.allow(read.actor, Action.ASSIGN_PERMISSION) is not Reach.ANY:
+    elif policy.require_reach(read.actor, Action.ASSIGN_PERMISSION) is not Reach.ANY:
         raise Forbidden(Reason.REACH)
-    return await _summed(read, await groups.every(read, tenant_id))
+    return await _summarise(read, await groups.list_all(read, tenant_id))
 
 
-async def view(read: Read, group_id: int) -> Summary:
+async def get(read: Read, group_id: int) -> GroupSummary:
     """Return one group; raises Forbidden or NotFound."""
-    policy.allow(read.actor, Action.ASSIGN_PERMISSION)
+    policy.require_reach(read.actor, Action.ASSIGN_PERMISSION)
     group = await groups.find(read, group_id)
     if group is None:
         raise NotFound
     policy.require_tenant(read.actor, Action.ASSIGN_PERMISSION, group.tenant_id)
-    return (await _summed(read, [group]))[0]
+    return (await _summarise(read, [group]))[0]
 
 
-async def _summed(at: Read | Tx, found: Sequence[Group]) -> list[Summary]:
-    ids = [group.id for group in found]
-    codenames, sizes = await groups.codenames_of(at, ids), await groups.sizes(at, ids)
-    return [Summary(g, tuple(codenames[g.id]), sizes.get(g.id, 0)) for g in found]
+async def _summarise(reader: Read | Tx, rows: Sequence[Group]) -> list[GroupSummary]:
+    group_ids = [group.id for group in rows]
+    codenames, member_counts = (
+        await groups.codenames_by_group(reader, group_ids),
+        await groups.member_counts(reader, group_ids),
+    )
+    return [GroupSummary(g, tuple(codenames[g.id]), member_counts.get(g.id, 0)) for g in rows]
 
 
-async def create(tx: Tx, tenant_id: int, name: str, ids: Sequence[int] = ()) -> Summary:
+async def create(
+    tx: Tx, tenant_id: int, name: str, permission_ids: Sequence[int] = ()
+) -> GroupSummary:
     """Add a group that holds these permissions to a tenant.
 
     Its name is unique there, and never digits alone, so that none is mistaken for an id.
     Raises Forbidden, NotFound or Invalid.
     """
-    policy.allow(tx.actor, Action.ASSIGN_PERMISSION)
-    actor = await as_of_now(tx)
+    policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
+    actor = await current_permissions(tx)
     policy.require_tenant(actor, Action.ASSIGN_PERMISSION, tenant_id)
-    await tenants.get(tx, tenant_id, to_change=False)
+    await tenants.get(tx, tenant_id, for_update=False)
     name = fields.trim(name)
-    wanted = await known(tx, ids, _name_problems(name))
-    must_hold(actor, wanted)
+    granted = await resolve_permissions(tx, permission_ids, _name_problems(name))
+    require_held(actor, granted)
     try:
         group = Group(await groups.insert(tx, tenant_id, name), tenant_id, name)
-    except Taken as taken:
-        raise Invalid(Problem(taken.field, "taken")) from None
-    await groups.permit(tx, group.id, [permission.id for permission in wanted])
-    told = ("name", "permissions") if wanted else ("name",)
-    await _note(tx, "groups.create", group, told)
-    return (await _summed(tx, [group]))[0]
+    except Taken as error:
+        raise Invalid(Problem(error.field, "taken")) from None
+    await groups.add_permissions(tx, group.id, [permission.id for permission in granted])
+    changed_fields = ("name", "permissions") if granted else ("name",)
+    await _write_audit(tx, "groups.create", group, changed_fields)
+    return (await _summarise(tx, [group]))[0]
 
 
 def _name_problems(name: str) -> list[Problem]:
@@ -81,7 +86,7 @@ def _name_problems(name: str) -> list[Problem]:
         return [Problem("name", "blank")]
     if canonical(name).isdigit():
         return [Problem("name", "numeric")]
-    return fields.text_problems(name, "name", limit=NAME_LIMIT)
+    return fields.text_problems(name, "name", max_length=MAX_NAME_LENGTH)
 
 
 async def delete(tx: Tx, group_id: int) -> Group:
@@ -89,71 +94,71 @@ async def delete(tx: Tx, group_id: int) -> Group:
 
     Raises Forbidden or NotFound.
     """
-    policy.allow(tx.actor, Action.ASSIGN_PERMISSION)
-    group, actor = await _held(tx, group_id)
-    await _guard_members(tx, actor, group)
-    must_hold(actor, await groups.held(tx, group.id))
+    policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
+    group, actor = await _lock_group(tx, group_id)
+    await _require_rank_over_members(tx, actor, group)
+    require_held(actor, await groups.list_permissions(tx, group.id))
     await groups.remove(tx, group.id)
-    await _note(tx, "groups.delete", group)
+    await _write_audit(tx, "groups.delete", group)
     return group
 
 
-async def permit(tx: Tx, group_id: int, ids: Sequence[int]) -> Summary:
+async def add_permissions(tx: Tx, group_id: int, permission_ids: Sequence[int]) -> GroupSummary:
     """Let a group hold these permissions besides those it has.
 
     Raises Forbidden (``CONFER`` for what the actor does not hold itself, ``RANK`` where a member
     stands higher), NotFound or Invalid; then nothing is changed.
     """
-    policy.allow(tx.actor, Action.ASSIGN_PERMISSION)
-    return await _change(tx, group_id, ids, groups.permit)
+    policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
+    return await _change_permissions(tx, group_id, permission_ids, groups.add_permissions)
 
 
-async def forbid(tx: Tx, group_id: int, ids: Sequence[int]) -> Summary:
+async def remove_permissions(tx: Tx, group_id: int, permission_ids: Sequence[int]) -> GroupSummary:
     """Take these permissions from a group; raises as ``permit`` does."""
-    policy.allow(tx.actor, Action.ASSIGN_PERMISSION)
-    return await _change(tx, group_id, ids, groups.forbid)
+    policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
+    return await _change_permissions(tx, group_id, permission_ids, groups.remove_permissions)
 
 
-async def _change(
+async def _change_permissions(
     tx: Tx,
     group_id: int,
-    ids: Sequence[int],
+    permission_ids: Sequence[int],
     change: Callable[[Tx, int, list[int]], Awaitable[int]],
-) -> Summary:
-    group, actor = await _held(tx, group_id)
-    await _guard_members(tx, actor, group)
-    wanted = await known(tx, ids)
-    must_hold(actor, wanted)
-    if await change(tx, group.id, [permission.id for permission in wanted]):
-        await _note(tx, Action.ASSIGN_PERMISSION, group, ("permissions",))
-    return (await _summed(tx, [group]))[0]
+) -> GroupSummary:
+    group, actor = await _lock_group(tx, group_id)
+    await _require_rank_over_members(tx, actor, group)
+    requested = await resolve_permissions(tx, permission_ids)
+    require_held(actor, requested)
+    if await change(tx, group.id, [permission.id for permission in requested]):
+        await _write_audit(tx, Action.ASSIGN_PERMISSION, group, ("permissions",))
+    return (await _summarise(tx, [group]))[0]
 
 
-async def add(tx: Tx, group_id: int, user_id: int) -> bool:
+async def add_member(tx: Tx, group_id: int, user_id: int) -> bool:
     """Put a user of the group's tenant into it; False if it was in it already.
 
     Raises Forbidden, NotFound, or Invalid for a user who does not stand in that tenant.
     """
-    policy.allow(tx.actor, Action.ASSIGN_PERMISSION)
-    return await _admit(tx, group_id, user_id, groups.add)
+    policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
+    return await _change_membership(tx, group_id, user_id, groups.add_member)
 
 
-async def remove(tx: Tx, group_id: int, user_id: int) -> bool:
+async def remove_member(tx: Tx, group_id: int, user_id: int) -> bool:
     """Take a user out of a group; False if it was not in it; raises as ``add`` does."""
-    policy.allow(tx.actor, Action.ASSIGN_PERMISSION)
-    return await _admit(tx, group_id, user_id, groups.take_out)
+    policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
+    return await _change_membership(tx, group_id, user_id, groups.remove_member)
 
 
-async def _admit(
+async def _change_membership(
     tx: Tx, group_id: int, user_id: int, change: Callable[[Tx, int, int], Awaitable[bool]]
 ) -> bool:
-    group, _ = await _held(tx, group_id)
+    group, _ = await _lock_group(tx, group_id)
     user = await users.get(tx, user_id)
-    actor = await as_of_now(tx)
+    actor = await current_permissions(tx)
     policy.require(actor, Action.ASSIGN_PERMISSION, user)
     if user.tenant_id != group.tenant_id:
         raise Invalid(Problem("tenant", "foreign_tenant"))
-    must_hold(actor, await groups.held(tx, group.id))
+    require_held(actor, await groups.list_permissions(tx, group.id))
     changed = await change(tx, group.id, user.id)
     if changed:
         audit.write(
@@ -166,27 +171,29 @@ async def _admit(
     return changed
 
 
-async def _held(tx: Tx, group_id: int) -> tuple[Group, Actor]:
+async def _lock_group(tx: Tx, group_id: int) -> tuple[Group, Actor]:
     """Return a group whose row is held from here on, and the actor as it stands after the wait."""
     group = await groups.get(tx, group_id)
-    actor = await as_of_now(tx)
+    actor = await current_permissions(tx)
     policy.require_tenant(actor, Action.ASSIGN_PERMISSION, group.tenant_id)
     return group, actor
 
 
-async def _guard_members(tx: Tx, actor: Actor, group: Group) -> None:
+async def _require_rank_over_members(tx: Tx, actor: Actor, group: Group) -> None:
     """Let nobody change what somebody of a higher rank holds."""
-    highest = await groups.highest(tx, group.id)
-    if highest is not None:
-        policy.require(actor, Action.ASSIGN_PERMISSION, highest)
+    highest_member = await groups.highest_ranked_member(tx, group.id)
+    if highest_member is not None:
+        policy.require(actor, Action.ASSIGN_PERMISSION, highest_member)
 
 
-async def _note(tx: Tx, action: str, group: Group, told: Iterable[str] = ()) -> None:
+async def _write_audit(
+    tx: Tx, action: str, group: Group, changed_fields: Iterable[str] = ()
+) -> None:
     audit.write(
         tx,
         action,
         target_kind="group",
         target_id=group.id,
         tenant_id=group.tenant_id,
-        fields=told,
+        fields=changed_fields,
     )

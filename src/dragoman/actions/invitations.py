@@ -9,31 +9,31 @@ import msgspec
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import create_user, delegation, guess_limits, open_invitations
 from dragoman.actions.steps.credentials import mint
-from dragoman.actions.steps.open_invitations import Offer, Shown
+from dragoman.actions.steps.open_invitations import InvitationWithStatus, OpenInvitation
 from dragoman.rules import crypto, fields, policy
 from dragoman.rules.actor import Actor
-from dragoman.rules.credentials import Credential, Kind
+from dragoman.rules.credentials import Credential, CredentialFormat
 from dragoman.rules.errors import (
     Forbidden,
     Invalid,
-    Limited,
     NotFound,
     Problem,
+    RateLimited,
     Reason,
     Taken,
 )
-from dragoman.rules.fields import Alphabet, canonical
+from dragoman.rules.fields import UsernameCharset, canonical
 from dragoman.rules.model import DAY, HOUR, SECOND, Access, Invitation, NewUser, Page, Role, User
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import Action
-from dragoman.store import access as holdings
+from dragoman.store import access as access_store
 from dragoman.store import audit, invitations, login_names, outbox, sign_in_failures, users
-from dragoman.store.invitations import KIND
+from dragoman.store.invitations import OUTBOX_KIND
 from dragoman.store.transaction import LOCK_INVITATIONS, Read, Tx
 from dragoman.store.user_lists import filters
 
-LASTS = 7 * DAY
-MAILS_AN_HOUR = 5
+LIFETIME = 7 * DAY
+MAX_MAILS_PER_HOUR = 5
 """To one address, from all tenants together."""
 
 
@@ -59,44 +59,46 @@ async def invite(
     Raises Forbidden; Invalid; Taken(``email``) for the address of a user and
     Taken(``invitation``) for one that is invited already, in any tenant; Limited.
     """
-    policy.allow(tx.actor, Action.INVITE)
+    policy.require_reach(tx.actor, Action.INVITE)
     policy.require_assignable(tx.actor, role)
     if tx.actor.tenant_id is None:
         raise Forbidden(Reason.REACH)
     resources = tuple(dict.fromkeys(resources))
-    await delegation.hold_all(tx, resources, delegation.FULL)
-    await _hold_inviter(tx)
+    await delegation.require_full_access(tx, resources, delegation.FULL_LEVEL)
+    await _lock_inviter(tx)
     email, name = fields.trim(email), fields.trim(name)
-    faults = list(problems)
-    told = {fault.field for fault in faults}
-    found = [*_email_faults(email), *_name_faults(name)]
-    faults += [fault for fault in found if fault.field not in told]
-    if faults:
-        raise Invalid(*faults)
-    key = canonical(email)
-    await tx.lock(LOCK_INVITATIONS, int.from_bytes(crypto.digest(key)[:4], "big"))
+    all_problems = list(problems)
+    reported_fields = {problem.field for problem in all_problems}
+    field_problems = [*_email_problems(email), *_name_problems(name)]
+    all_problems += [problem for problem in field_problems if problem.field not in reported_fields]
+    if all_problems:
+        raise Invalid(*all_problems)
+    email_key = canonical(email)
+    await tx.lock(LOCK_INVITATIONS, int.from_bytes(crypto.digest(email_key)[:4], "big"))
     if await login_names.taken(tx, username=email, email=email):
         raise Taken("email")
-    if await open_invitations.backed(tx, await invitations.pending_of(tx, key, tx.now)):
+    if await open_invitations.still_authorised(
+        tx, await invitations.list_pending(tx, email_key, tx.now)
+    ):
         raise Taken("invitation")
-    await invitations.revoke_to(tx, key)
-    made = await invitations.insert(
+    await invitations.revoke_by_email(tx, email_key)
+    invitation = await invitations.insert(
         tx,
-        public_id=crypto.make_public_id(),
+        public_id=crypto.generate_public_id(),
         tenant_id=tx.actor.tenant_id,
         email=email,
         name=name,
         role=role,
         resources=resources,
         inviter_id=tx.actor.user_id,
-        expires_at=tx.now + LASTS,
+        expires_at=tx.now + LIFETIME,
     )
-    await _post(tx, made)
-    _write(tx, "invite", made)
-    return made
+    await _enqueue_mail(tx, invitation)
+    _write_audit(tx, "invite", invitation)
+    return invitation
 
 
-async def _hold_inviter(tx: Tx) -> None:
+async def _lock_inviter(tx: Tx) -> None:
     """Let nobody offer anything while being cut off: the cut takes back what it finds there.
 
     Raises NotFound for a machine: an invitation is somebody's word.
@@ -104,39 +106,47 @@ async def _hold_inviter(tx: Tx) -> None:
     await users.get(tx, tx.actor.user_id)
 
 
-def _email_faults(email: str) -> list[Problem]:
+def _email_problems(email: str) -> list[Problem]:
     """Judge the address as what it will be: e-mail address and username of a user."""
     if not email:
         return [Problem("email", "blank")]
-    return fields.user_problems(NewUser(username=email, email=email), alphabet=Alphabet.FREE)
+    return fields.user_problems(
+        NewUser(username=email, email=email), charset=UsernameCharset.PERMISSIVE
+    )
 
 
-def _name_faults(name: str) -> list[Problem]:
-    faults = fields.text_problems(name, "name", limit=fields.LIMITS["display_name"])
-    first, last = _parts(name)
+def _name_problems(name: str) -> list[Problem]:
+    problems = fields.text_problems(
+        name, "name", max_length=fields.USER_MAX_LENGTHS["display_name"]
+    )
+    first, last = _split_name(name)
     for part, limit in ((first, "first_name"), (last, "last_name")):
-        faults = faults or fields.text_problems(part, "name", limit=fields.LIMITS[limit])
-    return faults
+        problems = problems or fields.text_problems(
+            part, "name", max_length=fields.USER_MAX_LENGTHS[limit]
+        )
+    return problems
 
 
-def _parts(name: str) -> tuple[str, str]:
+def _split_name(name: str) -> tuple[str, str]:
     """Return the first and the last name of a display name: it is split at its first space."""
     first, _, last = name.partition(" ")
     return first, fields.trim(last)
 
 
-async def _post(tx: Tx, invitation: Invitation) -> None:
+async def _enqueue_mail(tx: Tx, invitation: Invitation) -> None:
     """Put the mail into the outbox; raises Limited where the address gets too many of them."""
     account = "invitation:" + crypto.digest(canonical(invitation.email)).hex()
-    if await guess_limits.count(tx, account, "", HOUR) >= MAILS_AN_HOUR:
-        _, (since, _) = await sign_in_failures.find(tx, account, "")
-        raise Limited(max(1, -(-(since + HOUR - tx.now) // SECOND)))
+    if await guess_limits.increment(tx, account, "", HOUR) >= MAX_MAILS_PER_HOUR:
+        _, (window_start, _) = await sign_in_failures.failure_counts(tx, account, "")
+        raise RateLimited(max(1, -(-(window_start + HOUR - tx.now) // SECOND)))
     payload = {"invitation": invitation.public_id, "generation": invitation.generation}
-    text = msgspec.json.encode(payload).decode()
-    await outbox.add(tx, KIND, user_id=None, recipient=invitation.email, payload=text)
+    payload_json = msgspec.json.encode(payload).decode()
+    await outbox.insert(
+        tx, OUTBOX_KIND, user_id=None, recipient=invitation.email, payload=payload_json
+    )
 
 
-def _write(tx: Tx, action: str, invitation: Invitation) -> None:
+def _write_audit(tx: Tx, action: str, invitation: Invitation) -> None:
     audit.write(
         tx,
         action,
@@ -146,17 +156,23 @@ def _write(tx: Tx, action: str, invitation: Invitation) -> None:
     )
 
 
-async def page(read: Read, *, limit: int, offset: int) -> Page[Offer]:
+async def list_page(read: Read, *, limit: int, offset: int) -> Page[InvitationWithStatus]:
     """Return the invitations within reach, newest first, and their count; raises Forbidden."""
-    reach = policy.allow(read.actor, Action.INVITE)
-    scope = filters.scope_of(read.actor, reach)
+    reach = policy.require_reach(read.actor, Action.INVITE)
+    scope = filters.scope_for(read.actor, reach)
     found = await invitations.page(read, scope, limit=limit, offset=offset)
-    backed = await open_invitations.backed(
-        read, [each for each in found.rows if open_invitations.is_open(each, read.now)]
+    authorised_ids = await open_invitations.still_authorised(
+        read,
+        [invitation for invitation in found.rows if open_invitations.is_open(invitation, read.now)],
     )
     rows = [
-        Offer(each, open_invitations.status(each, read.now, backed=each.id in backed))
-        for each in found.rows
+        InvitationWithStatus(
+            invitation,
+            open_invitations.status(
+                invitation, read.now, authorised=invitation.id in authorised_ids
+            ),
+        )
+        for invitation in found.rows
     ]
     return Page(rows, found.count)
 
@@ -167,43 +183,43 @@ async def resend(tx: Tx, public_id: str) -> Invitation:
     Whoever resends it vouches for it from then on. Raises Forbidden; NotFound for whatever is
     not pending within reach; Limited.
     """
-    policy.allow(tx.actor, Action.INVITE)
-    await _hold_inviter(tx)
-    found = await _pending(tx, public_id)
-    policy.require_assignable(tx.actor, found.role)
-    await delegation.hold_all(tx, found.resources, delegation.FULL)
-    renewed = await invitations.renew(tx, found, tx.actor.user_id, tx.now + LASTS)
-    await _post(tx, renewed)
-    _write(tx, "resend_invitation", renewed)
+    policy.require_reach(tx.actor, Action.INVITE)
+    await _lock_inviter(tx)
+    invitation = await _get_pending(tx, public_id)
+    policy.require_assignable(tx.actor, invitation.role)
+    await delegation.require_full_access(tx, invitation.resources, delegation.FULL_LEVEL)
+    renewed = await invitations.renew(tx, invitation, tx.actor.user_id, tx.now + LIFETIME)
+    await _enqueue_mail(tx, renewed)
+    _write_audit(tx, "resend_invitation", renewed)
     return renewed
 
 
 async def revoke(tx: Tx, public_id: str) -> None:
     """Take a pending invitation back; raises Forbidden, or NotFound for whatever is not pending."""
-    policy.allow(tx.actor, Action.INVITE)
-    found = await _pending(tx, public_id)
-    await invitations.revoke(tx, found.id)
-    _write(tx, "revoke_invitation", found)
+    policy.require_reach(tx.actor, Action.INVITE)
+    invitation = await _get_pending(tx, public_id)
+    await invitations.revoke(tx, invitation.id)
+    _write_audit(tx, "revoke_invitation", invitation)
 
 
-async def _pending(tx: Tx, public_id: str) -> Invitation:
+async def _get_pending(tx: Tx, public_id: str) -> Invitation:
     """Return, and hold, an open invitation within the actor's reach; raises NotFound."""
-    found = await open_invitations.find(tx, public_id)
-    if found is None or not open_invitations.is_open(found, tx.now):
+    invitation = await open_invitations.find(tx, public_id)
+    if invitation is None or not open_invitations.is_open(invitation, tx.now):
         raise NotFound
-    policy.require_tenant(tx.actor, Action.INVITE, found.tenant_id)
-    if not await open_invitations.backed(tx, [found]):
+    policy.require_tenant(tx.actor, Action.INVITE, invitation.tenant_id)
+    if not await open_invitations.still_authorised(tx, [invitation]):
         raise NotFound
-    return found
+    return invitation
 
 
-async def show(directory: Directory, visitor: Actor, secret: str) -> Shown:
+async def get_open(directory: Directory, visitor: Actor, secret: str) -> OpenInvitation:
     """Return what an invitation's link opens, without using it up.
 
     Raises NotFound for a secret that is used, void, revoked, expired, unknown or malformed, and
     where the tenant or the inviter's right is gone: all alike.
     """
-    return await open_invitations.opened_by(directory, directory.read(visitor), secret)
+    return await open_invitations.by_secret(directory, directory.read(visitor), secret)
 
 
 async def accept(
@@ -212,8 +228,8 @@ async def accept(
     secret: str,
     password: str,
     name: str,
-    floor: Floor,
-    kind: Kind,
+    rules: PasswordRules,
+    credential_format: CredentialFormat,
     *,
     problems: Iterable[Problem] = (),
 ) -> tuple[User, Credential]:
@@ -233,16 +249,16 @@ async def accept(
     where somebody got the address meanwhile; Unavailable.
     """
     invitation = (
-        await open_invitations.opened_by(directory, directory.read(visitor), secret)
+        await open_invitations.by_secret(directory, directory.read(visitor), secret)
     ).invitation
     faults = list(problems)
     chosen = fields.trim(name) or invitation.name
     told = {fault.field for fault in faults}
-    wrong = [] if "name" in told else _name_faults(chosen)
+    wrong = [] if "name" in told else _name_problems(chosen)
     faults += wrong
     if wrong or "name" in told:
         chosen = ""  # judged: it is not judged again under the names of a user's fields
-    first, last = _parts(chosen)
+    first, last = _split_name(chosen)
     new = NewUser(
         username=invitation.email,
         email=invitation.email,
@@ -255,31 +271,33 @@ async def accept(
     given: list[Credential] = []
 
     async def hold(tx: Tx, new: NewUser) -> None:
-        held = (await open_invitations.opened_by(directory, tx, secret)).invitation
+        held = (await open_invitations.by_secret(directory, tx, secret)).invitation
         new.role = held.role
 
     async def enter(tx: Tx, user: User) -> None:
-        await invitations.accepted(tx, invitation.id, user.id)
-        opened = [Access(resource, delegation.FULL) for resource in invitation.resources]
-        await holdings.put(tx, user.id, opened, granted_by=invitation.inviter_id)
-        given.append(await mint(tx, directory, user, kind))
-        users.signed_in(tx, user.id)
-        guess_limits.Guess(directory, visitor, user.username, user).succeeded(tx)
-        _write(tx, "accept_invitation", invitation)
+        await invitations.accept(tx, invitation.id, user.id)
+        opened = [Access(resource, delegation.FULL_LEVEL) for resource in invitation.resources]
+        await access_store.upsert(tx, user.id, opened, granted_by=invitation.inviter_id)
+        given.append(await mint(tx, directory, user, credential_format))
+        users.record_sign_in(tx, user.id)
+        guess_limits.SignInAttempt(directory, visitor, user.username, user).record_success(tx)
+        _write_audit(tx, "accept_invitation", invitation)
 
     try:
-        user = await create_user.add(
-            directory, visitor, new, password, floor, Alphabet.FREE, faults,
+        user = await create_user.insert(
+            directory, visitor, new, password, rules, UsernameCharset.PERMISSIVE, faults,
             action="accept_invitation", also=enter, before=hold, verified=True,
         )  # fmt: skip
     except Invalid as refused:
         # A rival with the same link may have been faster: then it is used, and nothing else.
-        await open_invitations.opened_by(directory, directory.read(visitor), secret)
-        raise _spoken(refused) from None
+        await open_invitations.by_secret(directory, directory.read(visitor), secret)
+        raise _acceptance_error(refused) from None
     return user, given[0]
 
 
-def _spoken(refused: Invalid) -> Invalid | Taken:
+def _acceptance_error(error: Invalid) -> Invalid | Taken:
     """Return what is wrong besides the address, which nobody gave; else that it is taken."""
-    others = [fault for fault in refused.problems if fault.field not in {"username", "email"}]
-    return Invalid(*others) if others else Taken("email")
+    other_problems = [
+        problem for problem in error.problems if problem.field not in {"username", "email"}
+    ]
+    return Invalid(*other_problems) if other_problems else Taken("email")

@@ -12,17 +12,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from dragoman.load_shedding import Gate
+from dragoman.load_shedding import LoadShedder
 from dragoman.rules import passwords
 
 T = TypeVar("T")
 
-QUEUE_S = 10.0
+MAX_QUEUE_S = 10.0
 """So much work may wait in a burst; beyond it, callers are asked to come back."""
 
-STANDING_S = 1.0
+SUSTAINED_S = 1.0
 """So much work may wait where it always waits: workers do not get callers in equal shares."""
-COST_S = 0.03
+INITIAL_COST_S = 0.03
 """What a hash costs, until it is known."""
 
 
@@ -30,7 +30,7 @@ NICENESS = 5
 """How much a hash stands back where somebody else wants the core as well."""
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Let reads go before hashes where both want a core: a read is wanted now, a hash soon.
 
     Linux gives threads priorities of their own (sched(7)); elsewhere nothing changes.
@@ -41,7 +41,7 @@ def _step_back() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-class Hashing:
+class PasswordHasherPool:
     """Runs hashes beside the event loop, so that reads stay fast while people sign in.
 
     Args:
@@ -49,10 +49,16 @@ class Hashing:
     """
 
     def __init__(self, threads: int) -> None:
-        self.gate = Gate("hashing", threads, longest_s=QUEUE_S, cost_s=COST_S, target_s=STANDING_S)
+        self.load_shedder = LoadShedder(
+            "hashing",
+            threads,
+            max_wait_s=MAX_QUEUE_S,
+            service_time_s=INITIAL_COST_S,
+            target_s=SUSTAINED_S,
+        )
         self.verifications = 0
         self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix="hashing", initializer=_step_back
+            threads, thread_name_prefix="hashing", initializer=_lower_priority
         )
 
     async def hash(self, password: str) -> str:
@@ -65,20 +71,20 @@ class Hashing:
         An empty ``encoded`` costs the same work and never opens.
         """
         self.verifications += 1
-        against = encoded or passwords.DUMMY
-        right = await self._run(lambda: passwords.verify_password(password, against))
-        return right and bool(encoded)
+        encoded_or_dummy = encoded or passwords.DUMMY_HASH
+        matches = await self._run(lambda: passwords.verify_password(password, encoded_or_dummy))
+        return matches and bool(encoded)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        with self.gate.entered():
+        with self.load_shedder.slot():
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)
 
     def _timed(self, work: Callable[[], T]) -> T:
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         try:
             return work()
         finally:
-            self.gate.took(time.perf_counter() - began)
+            self.load_shedder.record_duration(time.perf_counter() - started_at)
 
     def close(self) -> None:
         """Let the running hashes end, drop the waiting ones."""

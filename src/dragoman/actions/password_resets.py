@@ -11,16 +11,16 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.steps import guess_limits, passwords
 from dragoman.rules import crypto, fields
 from dragoman.rules.actor import Actor
-from dragoman.rules.errors import Invalid, NotFound, Problem, Stale
+from dragoman.rules.errors import Invalid, InvalidLink, NotFound, Problem
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import HOUR, User
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from dragoman.store import audit, one_time_secrets, outbox
-from dragoman.store import users as people
+from dragoman.store import users as user_store
 from dragoman.store.transaction import Tx
 
 RESET = "reset"
-RESETS_AN_HOUR = 5
+MAX_RESETS_PER_HOUR = 5
 
 
 async def request_reset(directory: Directory, visitor: Actor, email: str) -> None:
@@ -29,17 +29,17 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
     Whoever asks learns nothing; more than five an hour for one address send nothing more.
     Raises Invalid for what is no e-mail address.
     """
-    if faults := fields.email_problems(email):
-        raise Invalid(*faults)
+    if problems := fields.email_problems(email):
+        raise Invalid(*problems)
     read = directory.read(visitor)
-    found = await people.find_by_name(read, email)
-    account = f"reset:{guess_limits.account_of(directory, email, found)}"
+    candidate = await user_store.find_by_login_name(read, email)
+    account = f"reset:{guess_limits.account_key(directory, email, candidate)}"
     async with directory.begin(visitor) as tx:
-        user = await _holder(tx, found, email)
-        earlier = await guess_limits.count(tx, account, "", HOUR)
-        if user is None or not user.active or earlier >= RESETS_AN_HOUR:
+        user = await _lock_email_owner(tx, candidate, email)
+        previous_requests = await guess_limits.increment(tx, account, "", HOUR)
+        if user is None or not user.active or previous_requests >= MAX_RESETS_PER_HOUR:
             return
-        row = await one_time_secrets.renew(
+        row = await one_time_secrets.issue(
             tx,
             user_id=user.id,
             user_epoch=user.auth_epoch,
@@ -47,48 +47,48 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
             expires_at=tx.now + directory.settings.reset_hours * HOUR,
         )
         payload = msgspec.json.encode({"generation": row.generation}).decode()
-        await outbox.drop_of(tx, user.id)
-        await outbox.add(tx, RESET, user_id=user.id, recipient=user.email, payload=payload)
+        await outbox.remove_for_user(tx, user.id)
+        await outbox.insert(tx, RESET, user_id=user.id, recipient=user.email, payload=payload)
         audit.write(tx, "request_reset", target_id=user.id, tenant_id=user.tenant_id)
 
 
-async def _holder(tx: Tx, found: User | None, email: str) -> User | None:
+async def _lock_email_owner(tx: Tx, candidate: User | None, email: str) -> User | None:
     """Return the user as it stands now, if that is its e-mail address, and not its username."""
-    if found is None:
+    if candidate is None:
         return None
     try:
-        user = await people.get(tx, found.id)
+        user = await user_store.get(tx, candidate.id)
     except NotFound:
         return None
     return user if canonical(user.email) == canonical(email.strip()) else None
 
 
-def reset_secret(directory: Directory, row: one_time_secrets.OneTime) -> str:
+def reset_secret(directory: Directory, row: one_time_secrets.OneTimeSecret) -> str:
     """Return the secret of a reset link: derived from the server's key and the row, not stored."""
-    return crypto.derive(directory.key, RESET, row.id, row.user_id, row.generation)
+    return crypto.derive(directory.server_key, RESET, row.id, row.user_id, row.generation)
 
 
-async def reset_owner(directory: Directory, visitor: Actor, uid: str, secret: str) -> User:
+async def get_link_owner(directory: Directory, visitor: Actor, public_id: str, secret: str) -> User:
     """Return whose password a reset link opens, without using it up.
 
     Raises Stale(uid) for an unknown user and Stale(token) for a secret that is used, void,
     expired or wrong.
     """
-    if not (uid.isascii() and uid.isprintable()):
-        raise Stale("uid")  # no database takes everything that a path can hold
+    if not (public_id.isascii() and public_id.isprintable()):
+        raise InvalidLink("uid")  # no database takes everything that a path can hold
     read = directory.read(visitor)
-    known = uid.isascii() and uid.isalnum()
-    user = await people.find_by_public_id(read, uid) if known else None
+    is_well_formed = public_id.isascii() and public_id.isalnum()
+    user = await user_store.find_by_public_id(read, public_id) if is_well_formed else None
     if user is None or not user.active:
-        raise Stale("uid")
+        raise InvalidLink("uid")
     row = await one_time_secrets.find(read, user.id, RESET)
-    _must_open(directory, row, user, secret, read.now)
+    _ensure_link_valid(directory, row, user, secret, read.now)
     return user
 
 
 def is_open(
-    row: one_time_secrets.OneTime | None, user: User, now: int
-) -> TypeGuard[one_time_secrets.OneTime]:
+    row: one_time_secrets.OneTimeSecret | None, user: User, now: int
+) -> TypeGuard[one_time_secrets.OneTimeSecret]:
     """Say whether a reset link still opens: not used, void or expired, the user as it was."""
     return (
         row is not None
@@ -99,20 +99,26 @@ def is_open(
     )
 
 
-def _must_open(
-    directory: Directory, row: one_time_secrets.OneTime | None, user: User, secret: str, now: int
+def _ensure_link_valid(
+    directory: Directory,
+    row: one_time_secrets.OneTimeSecret | None,
+    user: User,
+    secret: str,
+    now: int,
 ) -> None:
-    if not is_open(row, user, now) or not crypto.same(reset_secret(directory, row), secret):
-        raise Stale("token")
+    if not is_open(row, user, now) or not crypto.equal_in_constant_time(
+        reset_secret(directory, row), secret
+    ):
+        raise InvalidLink("token")
 
 
 async def reset_password(
     directory: Directory,
     visitor: Actor,
-    uid: str,
+    public_id: str,
     secret: str,
     password: str,
-    floor: Floor,
+    rules: PasswordRules,
     *,
     problems: Iterable[Problem] = (),
 ) -> User:
@@ -120,17 +126,17 @@ async def reset_password(
 
     Raises Stale, Invalid or Unavailable.
     """
-    user = await reset_owner(directory, visitor, uid, secret)
-    faults = list(problems) or passwords.faults_of(directory, password, floor, user)
-    if faults:
-        raise Invalid(*faults)
-    encoded = await directory.hashing.hash(password)
+    user = await get_link_owner(directory, visitor, public_id, secret)
+    all_problems = list(problems) or passwords.password_problems(directory, password, rules, user)
+    if all_problems:
+        raise Invalid(*all_problems)
+    encoded = await directory.password_hasher.hash(password)
     async with directory.begin(visitor) as tx:
         try:
-            user = await people.get(tx, user.id)
+            user = await user_store.get(tx, user.id)
         except NotFound:
-            raise Stale("uid") from None
+            raise InvalidLink("uid") from None
         row = await one_time_secrets.find(tx, user.id, RESET)
-        _must_open(directory, row, user, secret, tx.now)
-        await passwords.store(tx, user, encoded, "reset_password")
+        _ensure_link_valid(directory, row, user, secret, tx.now)
+        await passwords.store_password(tx, user, encoded, "reset_password")
     return user

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import create_user, guess_limits, passwords
-from dragoman.actions.steps.credentials import hold_tenant, mint
+from dragoman.actions.steps.credentials import lock_active_tenant, mint
 from dragoman.rules import policy
 from dragoman.rules.actor import Actor
-from dragoman.rules.credentials import Credential, Kind
+from dragoman.rules.credentials import Credential, CredentialFormat
 from dragoman.rules.errors import (
     BadCredentials,
     Forbidden,
@@ -21,19 +21,19 @@ from dragoman.rules.errors import (
     Unauthenticated,
     Unavailable,
 )
-from dragoman.rules.fields import Alphabet, canonical
+from dragoman.rules.fields import UsernameCharset, canonical
 from dragoman.rules.model import NewUser, Role, User
-from dragoman.rules.passwords import Floor, needs_rehash
+from dragoman.rules.passwords import PasswordRules, needs_rehash
 from dragoman.rules.vocabulary import Action
 from dragoman.store import audit, tenants, tokens
-from dragoman.store import users as people
+from dragoman.store import users as user_store
 from dragoman.store.transaction import Tx
 
 
-def must_be_open(directory: Directory) -> None:
+def ensure_sign_up_allowed(directory: Directory) -> None:
     """Raise Forbidden(CLOSED) where nobody may sign up, before anything that came is judged."""
     if not directory.settings.self_registration:
-        raise Forbidden(Reason.CLOSED)
+        raise Forbidden(Reason.SIGN_UP_DISABLED)
 
 
 async def sign_up(
@@ -41,11 +41,11 @@ async def sign_up(
     visitor: Actor,
     new: NewUser,
     password: str,
-    floor: Floor,
-    kind: Kind | None,
+    rules: PasswordRules,
+    credential_format: CredentialFormat | None,
     *,
-    alphabet: Alphabet = Alphabet.STRICT,
-    first_owns: bool = False,
+    charset: UsernameCharset = UsernameCharset.STRICT,
+    first_becomes_owner: bool = False,
     problems: Iterable[Problem] = (),
 ) -> tuple[User, Credential]:
     """Register a member of the tenant of the settings; returns the user and a first credential.
@@ -54,35 +54,35 @@ async def sign_up(
     of the first to come where the tenant has never had one.
     Raises Forbidden(CLOSED), Invalid or Unavailable.
     """
-    must_be_open(directory)
+    ensure_sign_up_allowed(directory)
     home = await tenants.find_by_slug(directory.read(visitor), directory.settings.tenant)
     if home is None or not home.active:
-        raise Forbidden(Reason.CLOSED)
+        raise Forbidden(Reason.SIGN_UP_DISABLED)
     new.role, new.tenant_id, new.active = Role.MEMBER, home.id, True
     given: list[Credential] = []
 
     async def arrive(tx: Tx, new: NewUser) -> None:
-        now = await tenants.get(tx, home.id, to_change=first_owns)
+        now = await tenants.get(tx, home.id, for_update=first_becomes_owner)
         if not now.active:
-            raise Forbidden(Reason.CLOSED)  # switched off while the password was hashed
-        if first_owns and await tenants.note_owner(tx, home.id):
+            raise Forbidden(Reason.SIGN_UP_DISABLED)  # switched off while the password was hashed
+        if first_becomes_owner and await tenants.mark_owned(tx, home.id):
             new.role = Role.OWNER
 
     async def enter(tx: Tx, user: User) -> None:
-        if kind is None:
+        if credential_format is None:
             return
-        given.append(await mint(tx, directory, user, kind))
-        people.signed_in(tx, user.id)
-        guess_limits.Guess(directory, visitor, user.username, user).succeeded(tx)
+        given.append(await mint(tx, directory, user, credential_format))
+        user_store.record_sign_in(tx, user.id)
+        guess_limits.SignInAttempt(directory, visitor, user.username, user).record_success(tx)
 
     faults = list(problems)
-    user = await create_user.add(
+    user = await create_user.insert(
         directory,
         visitor,
         new,
         password,
-        floor,
-        alphabet,
+        rules,
+        charset,
         faults,
         action="sign_up",
         before=arrive,
@@ -94,9 +94,9 @@ async def sign_up(
 async def sign_in(
     directory: Directory,
     visitor: Actor,
-    name: str,
+    login_name: str,
     password: str,
-    kind: Kind,
+    credential_format: CredentialFormat,
     *,
     by_email: bool = False,
 ) -> tuple[User, Credential]:
@@ -105,30 +105,30 @@ async def sign_in(
     Unknown, wrong, inactive and deleted are alike: BadCredentials after exactly one hash
     verification. Raises Limited after too many failures.
     """
-    directory.hashing.gate.look()
+    directory.password_hasher.load_shedder.check()
     read = directory.read(visitor)
-    user, encoded = await people.find_with_hash(read, name) or (None, "")
-    if user and by_email and canonical(user.email) != canonical(name.strip()):
+    user, encoded = await user_store.find_with_hash(read, login_name) or (None, "")
+    if user and by_email and canonical(user.email) != canonical(login_name.strip()):
         user, encoded = None, ""
-    guess = guess_limits.Guess(directory, visitor, name, user)
-    await guess.must_be_open(read)
-    right = await directory.hashing.verify(password, encoded)
+    attempt = guess_limits.SignInAttempt(directory, visitor, login_name, user)
+    await attempt.ensure_allowed(read)
+    matches = await directory.password_hasher.verify(password, encoded)
     credential: Credential | None = None
-    async with directory.begin(visitor, holding=guess.lock) as tx:
-        await guess.must_be_open(tx)
-        now = await _enters(tx, user, encoded) if user and right else None
-        if now is None:
-            await guess.failed(tx)
+    async with directory.begin(visitor, lock=attempt.lock) as tx:
+        await attempt.ensure_allowed(tx)
+        current_user = await _lock_unchanged_user(tx, user, encoded) if user and matches else None
+        if current_user is None:
+            await attempt.record_failure(tx)
         else:
-            guess.succeeded(tx)
-            people.signed_in(tx, now.id)
-            credential = await mint(tx, directory, now, kind)
-            audit.write(tx, "sign_in", target_id=now.id, tenant_id=now.tenant_id)
-    if now is None or credential is None:
+            attempt.record_success(tx)
+            user_store.record_sign_in(tx, current_user.id)
+            credential = await mint(tx, directory, current_user, credential_format)
+            audit.write(tx, "sign_in", target_id=current_user.id, tenant_id=current_user.tenant_id)
+    if current_user is None or credential is None:
         raise BadCredentials
     with contextlib.suppress(Unavailable):
-        await _rehash(directory, visitor, now.id, password, encoded)
-    return now, credential
+        await _rehash(directory, visitor, current_user.id, password, encoded)
+    return current_user, credential
 
 
 async def _rehash(
@@ -137,31 +137,31 @@ async def _rehash(
     """Store a fresh hash where the old one is of an older kind; only who got in pays for it."""
     if not needs_rehash(encoded):
         return
-    fresh = await directory.hashing.hash(password)
+    new_hash = await directory.password_hasher.hash(password)
     async with directory.begin(actor) as tx:
         with contextlib.suppress(NotFound):
-            _, now = await people.get_with_hash(tx, user_id)
-            if now == encoded:  # nobody has set another one, and nobody can meanwhile
-                await people.set_hash(tx, user_id, fresh)
+            _, current_hash = await user_store.get_with_hash(tx, user_id)
+            if current_hash == encoded:  # nobody has set another one, and nobody can meanwhile
+                await user_store.set_password_hash(tx, user_id, new_hash)
 
 
-async def _enters(tx: Tx, user: User, encoded: str) -> User | None:
+async def _lock_unchanged_user(tx: Tx, user: User, encoded: str) -> User | None:
     """Return the user as it stands now, unless it was switched off or got another password."""
     try:
-        now, its_hash = await people.get_with_hash(tx, user.id)
+        current_user, current_hash = await user_store.get_with_hash(tx, user.id)
     except NotFound:
         return None
-    if not now.active or its_hash != encoded:
+    if not current_user.active or current_hash != encoded:
         return None
-    return now if await hold_tenant(tx, now) else None
+    return current_user if await lock_active_tenant(tx, current_user) else None
 
 
 async def change_password(
     directory: Directory,
     actor: Actor,
-    current: str,
+    current_password: str,
     password: str,
-    floor: Floor,
+    rules: PasswordRules,
     *,
     problems: Iterable[Problem] = (),
     also: Callable[[Tx], Awaitable[object]] | None = None,
@@ -173,31 +173,31 @@ async def change_password(
     A wrong current password counts as a failed sign-in. Raises Invalid (field ``current``, code
     ``wrong``), Limited or Unavailable.
     """
-    policy.allow(actor, Action.CHANGE_PASSWORD)
+    policy.require_reach(actor, Action.CHANGE_PASSWORD)
     read = directory.read(actor)
-    user = await people.find(read, actor.user_id)
+    user = await user_store.find(read, actor.user_id)
     if user is None:
         raise Unauthenticated("unknown")
-    faults = list(problems)
-    told = {fault.field for fault in faults}
-    if password or not faults:
-        faults += passwords.faults_of(directory, password, floor, user)
-    guess = guess_limits.Guess(directory, actor, user.username, user)
-    if "current" not in told:
-        await guess.must_be_open(read)
-        encoded = await people.password_hash(read, user.id)
-        right = await directory.hashing.verify(current, encoded)
-        async with directory.begin(actor, holding=guess.lock) as tx:  # whatever else is wrong
-            await guess.must_be_open(tx)
-            if not right:
-                await guess.failed(tx)
-                faults.append(Problem("current", "wrong"))
-    if faults:
-        raise Invalid(*faults)
-    fresh = await directory.hashing.hash(password)
+    all_problems = list(problems)
+    reported_fields = {problem.field for problem in all_problems}
+    if password or not all_problems:
+        all_problems += passwords.password_problems(directory, password, rules, user)
+    attempt = guess_limits.SignInAttempt(directory, actor, user.username, user)
+    if "current" not in reported_fields:
+        await attempt.ensure_allowed(read)
+        encoded = await user_store.password_hash(read, user.id)
+        matches = await directory.password_hasher.verify(current_password, encoded)
+        async with directory.begin(actor, lock=attempt.lock) as tx:  # whatever else is wrong
+            await attempt.ensure_allowed(tx)
+            if not matches:
+                await attempt.record_failure(tx)
+                all_problems.append(Problem("current", "wrong"))
+    if all_problems:
+        raise Invalid(*all_problems)
+    new_hash = await directory.password_hasher.hash(password)
     async with directory.begin(actor) as tx:
-        user = await people.get(tx, actor.user_id)
+        user = await user_store.get(tx, actor.user_id)
         if also is not None:
             await also(tx)
-        await passwords.store(tx, user, fresh, Action.CHANGE_PASSWORD)
-        await tokens.keep(tx, actor.token_id, user.id)
+        await passwords.store_password(tx, user, new_hash, Action.CHANGE_PASSWORD)
+        await tokens.carry_over(tx, actor.token_id, user.id)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dragoman.rules.actor import Actor
-from dragoman.rules.vocabulary import NOTHING_NARROWED
+from dragoman.rules.vocabulary import UNRESTRICTED
 
 
 def system_actor(name: str, contract: str = "system") -> Actor:
     """Return the actor that stands for a machine: the command line, the first start, upkeep."""
-    return Actor(kind="system", contract=contract, narrowing=NOTHING_NARROWED, name=name)
+    return Actor(kind="system", contract=contract, restrictions=UNRESTRICTED, name=name)

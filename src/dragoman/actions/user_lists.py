@@ -14,13 +14,13 @@ from dragoman.store import tenants, users
 from dragoman.store.transaction import Read, Tx
 from dragoman.store.user_lists import filters, pages
 
-STRIDE = 1000
+BATCH_SIZE = 1000
 """How many users are fetched at a time where all of them are wanted."""
 
 
-async def page(
+async def list_page(
     read: Read,
-    wanted: Filter,
+    user_filter: Filter,
     orders: tuple[Order, ...],
     *,
     limit: int,
@@ -33,55 +33,61 @@ async def page(
     Raises Forbidden; Invalid for what the dialect found wrong with the filters, and for a
     tenant that does not exist (told only to those who see every tenant).
     """
-    reach = policy.allow(read.actor, Action.LIST_USERS)
-    faults = list(problems)
+    reach = policy.require_reach(read.actor, Action.LIST_USERS)
+    all_problems = list(problems)
     if (
         reach is Reach.ANY
-        and wanted.tenant_id is not None
-        and await tenants.find(read, wanted.tenant_id) is None
+        and user_filter.tenant_id is not None
+        and await tenants.find(read, user_filter.tenant_id) is None
     ):
-        faults.append(Problem("tenant", "unknown", wanted.tenant_id))
-    if faults:
-        raise Invalid(*faults)
-    scope = filters.scope_of(read.actor, reach)
-    return await pages.page(read, scope, wanted, orders, limit=limit, offset=offset, after=after)
+        all_problems.append(Problem("tenant", "unknown", user_filter.tenant_id))
+    if all_problems:
+        raise Invalid(*all_problems)
+    scope = filters.scope_for(read.actor, reach)
+    return await pages.page(
+        read, scope, user_filter, orders, limit=limit, offset=offset, cursor=after
+    )
 
 
-async def view(read: Read, user_id: int) -> User:
+async def get(read: Read, user_id: int) -> User:
     """Return one user; raises Forbidden, or NotFound for whatever is out of reach."""
-    reach = policy.allow(read.actor, Action.VIEW_USER, user_id)
+    reach = policy.require_reach(read.actor, Action.VIEW_USER, user_id)
     user = await users.find(read, user_id)
-    if user is None or not policy.covers(read.actor, reach, user):
+    if user is None or not policy.includes(read.actor, reach, user):
         raise NotFound
     return user
 
 
-async def find(at: Read | Tx, *, public_id: str = "", username: str = "", email: str = "") -> User:
+async def find(
+    reader: Read | Tx, *, public_id: str = "", username: str = "", email: str = ""
+) -> User:
     """Return the user of a public id, else of a username or of an e-mail address.
 
     Raises Forbidden, or NotFound for whatever is out of reach.
     """
-    policy.allow(at.actor, Action.VIEW_USER)
+    policy.require_reach(reader.actor, Action.VIEW_USER)
     user = None
     if public_id and public_id.isascii() and public_id.isalnum():
-        user = await users.find_by_public_id(at, public_id)
-    if user is None and (name := username or email):
-        user = await users.find_by_name(at, name)
-        held = "" if user is None else user.username if username else user.email
-        user = user if canonical(held) == canonical(name.strip()) else None
+        user = await users.find_by_public_id(reader, public_id)
+    if user is None and (login_name := username or email):
+        user = await users.find_by_login_name(reader, login_name)
+        matched_name = "" if user is None else user.username if username else user.email
+        user = user if canonical(matched_name) == canonical(login_name.strip()) else None
     if user is None:
         raise NotFound
-    policy.require(at.actor, Action.VIEW_USER, user)
+    policy.require(reader.actor, Action.VIEW_USER, user)
     return user
 
 
-async def walk(read: Read) -> AsyncGenerator[list[User]]:
+async def iterate(read: Read) -> AsyncGenerator[list[User]]:
     """Give every user that the actor may list, by id, some at a time; raises Forbidden."""
-    scope = filters.scope_of(read.actor, policy.allow(read.actor, Action.LIST_USERS))
+    scope = filters.scope_for(read.actor, policy.require_reach(read.actor, Action.LIST_USERS))
     after: tuple[Any, int] | None = None
     while True:
-        found = await pages.page(read, scope, Filter(), (Order("id"),), limit=STRIDE, after=after)
-        yield found.rows
-        after = found.after
-        if len(found.rows) < STRIDE:
+        batch = await pages.page(
+            read, scope, Filter(), (Order("id"),), limit=BATCH_SIZE, cursor=after
+        )
+        yield batch.rows
+        after = batch.after
+        if len(batch.rows) < BATCH_SIZE:
             return

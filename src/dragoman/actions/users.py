@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import change_user, create_user
-from dragoman.actions.steps.passwords import faults_of, store
+from dragoman.actions.steps.passwords import password_problems, store_password
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
@@ -17,11 +17,11 @@ from dragoman.rules.errors import (
     NoTenant,
     NotFound,
     Problem,
-    Same,
+    Unchanged,
 )
-from dragoman.rules.fields import Alphabet, canonical
+from dragoman.rules.fields import UsernameCharset, canonical
 from dragoman.rules.model import NewUser, Role, User, UserChanges
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import Action, Reach
 from dragoman.store import (
     audit,
@@ -43,9 +43,9 @@ async def create(
     actor: Actor,
     new: NewUser,
     password: str,
-    floor: Floor,
+    rules: PasswordRules,
     *,
-    alphabet: Alphabet = Alphabet.STRICT,
+    charset: UsernameCharset = UsernameCharset.STRICT,
     problems: Iterable[Problem] = (),
 ) -> User:
     """Add a user.
@@ -61,22 +61,22 @@ async def create(
 
     Raises Forbidden, Invalid or Unavailable.
     """
-    reach = policy.allow(actor, Action.CREATE_USER)
+    reach = policy.require_reach(actor, Action.CREATE_USER)
     policy.require_assignable(actor, new.role)
-    faults = list(problems)
-    if not any(fault.field in {"role", "tenant_id"} for fault in faults):
-        faults += _tenant_faults(actor, reach, new)
+    all_problems = list(problems)
+    if not any(problem.field in {"role", "tenant_id"} for problem in all_problems):
+        all_problems += _tenant_problems(actor, reach, new)
     if new.tenant_id in {UNSET, None} and reach is not Reach.ANY:
         new.tenant_id = actor.tenant_id
-    return await create_user.add(directory, actor, new, password, floor, alphabet, faults)
+    return await create_user.insert(directory, actor, new, password, rules, charset, all_problems)
 
 
-def _tenant_faults(actor: Actor, reach: Reach, new: NewUser) -> list[Problem]:
+def _tenant_problems(actor: Actor, reach: Reach, new: NewUser) -> list[Problem]:
     if reach is Reach.ANY:
-        missing = new.tenant_id in {UNSET, None} and not new.role.of_platform
-        return [Problem("tenant", "tenant_required")] if missing else []
-    foreign = new.tenant_id not in {UNSET, None, actor.tenant_id}
-    return [Problem("tenant", "foreign_tenant")] if foreign else []
+        is_missing = new.tenant_id in {UNSET, None} and not new.role.is_platform_role
+        return [Problem("tenant", "tenant_required")] if is_missing else []
+    is_foreign = new.tenant_id not in {UNSET, None, actor.tenant_id}
+    return [Problem("tenant", "foreign_tenant")] if is_foreign else []
 
 
 async def update(
@@ -84,7 +84,7 @@ async def update(
     user_id: int,
     changes: UserChanges,
     *,
-    alphabet: Alphabet = Alphabet.STRICT,
+    charset: UsernameCharset = UsernameCharset.STRICT,
     problems: Iterable[Problem] = (),
 ) -> User:
     """Change a user's own fields; what is UNSET stays, and what is so already is not judged.
@@ -92,41 +92,43 @@ async def update(
     ``active`` obeys the rule of ``set_active``. Raises NotFound, Forbidden, Invalid,
     LastOwner or LastSuperadmin; then nothing is changed.
     """
-    policy.allow(tx.actor, Action.UPDATE_USER, user_id)
+    policy.require_reach(tx.actor, Action.UPDATE_USER, user_id)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.UPDATE_USER, user)
-    switched = changes.active is not UNSET and changes.active is not user.active
-    if switched:
+    active_changes = changes.active is not UNSET and changes.active is not user.active
+    if active_changes:
         policy.require(tx.actor, Action.SET_ACTIVE, user)
-    create_user.trim(changes)
-    kept = changes.username in {UNSET, user.username}
-    if _borrows(user) and changes.email and kept:
+    create_user.trim_fields(changes)
+    keeps_username = changes.username in {UNSET, user.username}
+    if _uses_email_as_username(user) and changes.email and keeps_username:
         changes.username = changes.email
-        alphabet = Alphabet.FREE
-    faults = list(problems)
+        charset = UsernameCharset.PERMISSIVE
+    all_problems = list(problems)
     changed = {
         name: value
         for name, value in msgspec.structs.asdict(changes).items()
         if value is not UNSET and value != getattr(user, name)
     }
-    told = {fault.field for fault in faults}
-    found = fields.user_problems(UserChanges(**changed), alphabet=alphabet)
-    faults += [problem for problem in found if problem.field not in told]
-    told = {fault.field for fault in faults}
-    wanted = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
-    if any(name in changed for name in wanted):
-        held = await login_names.taken(tx, **wanted, besides=user.id)
-        faults += [Problem(f, "taken") for f in held if f in changed and f not in told]
-    if faults:
-        raise Invalid(*faults)
+    reported_fields = {problem.field for problem in all_problems}
+    field_problems = fields.user_problems(UserChanges(**changed), charset=charset)
+    all_problems += [problem for problem in field_problems if problem.field not in reported_fields]
+    reported_fields = {problem.field for problem in all_problems}
+    new_names = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
+    if any(name in changed for name in new_names):
+        taken_fields = await login_names.taken(tx, **new_names, exclude_id=user.id)
+        all_problems += [
+            Problem(f, "taken") for f in taken_fields if f in changed and f not in reported_fields
+        ]
+    if all_problems:
+        raise Invalid(*all_problems)
     if not changed:
         return user
-    if switched and not changes.active:
-        await change_user.guard_last(tx, user)
-    return await change_user.write(tx, user, changed, Action.UPDATE_USER)
+    if active_changes and not changes.active:
+        await change_user.ensure_not_last(tx, user)
+    return await change_user.apply(tx, user, changed, Action.UPDATE_USER)
 
 
-def _borrows(user: User) -> bool:
+def _uses_email_as_username(user: User) -> bool:
     """Say whether a user has no username of its own, but its address."""
     return canonical(user.username) == canonical(user.email)
 
@@ -139,17 +141,17 @@ async def set_active(
     ``problems`` is what the dialect found wrong with the request. Raises NotFound, Forbidden,
     Invalid, LastOwner or LastSuperadmin.
     """
-    policy.allow(tx.actor, Action.SET_ACTIVE)
+    policy.require_reach(tx.actor, Action.SET_ACTIVE)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.SET_ACTIVE, user)
-    faults = list(problems)
-    if faults:
-        raise Invalid(*faults)
+    all_problems = list(problems)
+    if all_problems:
+        raise Invalid(*all_problems)
     if user.active is active:
         return user
     if not active:
-        await change_user.guard_last(tx, user)
-    return await change_user.write(tx, user, {"active": active}, Action.SET_ACTIVE)
+        await change_user.ensure_not_last(tx, user)
+    return await change_user.apply(tx, user, {"active": active}, Action.SET_ACTIVE)
 
 
 async def set_password(
@@ -157,10 +159,10 @@ async def set_password(
     actor: Actor,
     user_id: int,
     password: str,
-    floor: Floor,
+    rules: PasswordRules,
     *,
     problems: Iterable[Problem] = (),
-    unlike: bool = False,
+    reject_unchanged: bool = False,
     also: Callable[[Tx], Awaitable[object]] | None = None,
 ) -> None:
     """Set somebody else's password; ends every session of that user.
@@ -168,30 +170,30 @@ async def set_password(
     ``unlike`` refuses the password that the user has already; ``also`` does what belongs to the
     same transaction. Raises NotFound, Forbidden, Invalid, Same or Unavailable.
     """
-    policy.allow(actor, Action.SET_PASSWORD)
+    policy.require_reach(actor, Action.SET_PASSWORD)
     read = directory.read(actor)
     user = await users.find(read, user_id)
     if user is None:
         raise NotFound
     policy.require(actor, Action.SET_PASSWORD, user)
-    faults = list(problems) or faults_of(directory, password, floor, user)
-    if faults:
-        raise Invalid(*faults)
-    if unlike:
-        earlier = await users.password_hash(read, user.id)
-        if earlier and await directory.hashing.verify(password, earlier):
-            raise Same("password")
-    encoded = await directory.hashing.hash(password)
+    all_problems = list(problems) or password_problems(directory, password, rules, user)
+    if all_problems:
+        raise Invalid(*all_problems)
+    if reject_unchanged:
+        current_hash = await users.password_hash(read, user.id)
+        if current_hash and await directory.password_hasher.verify(password, current_hash):
+            raise Unchanged("password")
+    encoded = await directory.password_hasher.hash(password)
     async with directory.begin(actor) as tx:
         user = await users.get(tx, user_id)
         policy.require(tx.actor, Action.SET_PASSWORD, user)
         if also is not None:
             await also(tx)
-        await store(tx, user, encoded, Action.SET_PASSWORD)
+        await store_password(tx, user, encoded, Action.SET_PASSWORD)
 
 
 async def assign_role(
-    tx: Tx, user_id: int, role: Role, *, alike: frozenset[Role] = frozenset()
+    tx: Tx, user_id: int, role: Role, *, same_role_names: frozenset[Role] = frozenset()
 ) -> User:
     """Give a user another role; every session of that user ends. The tenant stays.
 
@@ -199,28 +201,28 @@ async def assign_role(
     keeps it. Raises Forbidden, NotFound, NoTenant, LastOwner or LastSuperadmin, judged in
     this order.
     """
-    policy.allow(tx.actor, Action.ASSIGN_ROLE)
+    policy.require_reach(tx.actor, Action.ASSIGN_ROLE)
     policy.require_assignable(tx.actor, role)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.ASSIGN_ROLE, user)
-    if user.role is role or user.role in alike:
+    if user.role is role or user.role in same_role_names:
         return user
-    if user.tenant_id is None and not role.of_platform:
+    if user.tenant_id is None and not role.is_platform_role:
         raise NoTenant
-    await change_user.guard_last(tx, user)
+    await change_user.ensure_not_last(tx, user)
     if role is Role.OWNER and user.tenant_id is not None:
-        await tenants.note_owner(tx, user.tenant_id)
-    return await change_user.write(tx, user, {"role": role}, Action.ASSIGN_ROLE)
+        await tenants.mark_owned(tx, user.tenant_id)
+    return await change_user.apply(tx, user, {"role": role}, Action.ASSIGN_ROLE)
 
 
-async def amend(
+async def update_with_role(
     tx: Tx,
     user_id: int,
     *,
     changes: UserChanges | None = None,
     role: Role | None = None,
     active: bool | None = None,
-    alike: frozenset[Role] = frozenset(),
+    same_role_names: frozenset[Role] = frozenset(),
     problems: Iterable[Problem] = (),
 ) -> User:
     """Change several things of a user at once, all or none; what it already is, is no change.
@@ -228,28 +230,28 @@ async def amend(
     So whoever sends back what was read of the own role and state has not touched them.
     Raises what ``update``, ``assign_role`` and ``set_active`` raise.
     """
-    wanted = {
+    values_by_action = {
         Action.UPDATE_USER: changes,
         Action.ASSIGN_ROLE: role,
         Action.SET_ACTIVE: active,
     }
-    asked = [action for action, given in wanted.items() if given is not None]
-    policy.allow(tx.actor, (asked or [Action.UPDATE_USER])[0], user_id)
+    requested_actions = [action for action, value in values_by_action.items() if value is not None]
+    policy.require_reach(tx.actor, (requested_actions or [Action.UPDATE_USER])[0], user_id)
     user = await users.get(tx, user_id)
-    own = tx.actor.is_user(user_id)
+    is_self = tx.actor.is_user(user_id)
     if changes is not None:
         policy.require(tx.actor, Action.UPDATE_USER, user)
-        role = None if user.role in alike | {role} else role
+        role = None if user.role in same_role_names | {role} else role
         active = None if user.active is active else active
     if role is not None:
-        policy.allow(tx.actor, Action.ASSIGN_ROLE, user_id)
+        policy.require_reach(tx.actor, Action.ASSIGN_ROLE, user_id)
     if active is not None:
-        policy.allow(tx.actor, Action.SET_ACTIVE, user_id)
-    if changes is not None or problems or not asked:
+        policy.require_reach(tx.actor, Action.SET_ACTIVE, user_id)
+    if changes is not None or problems or not requested_actions:
         user = await update(tx, user_id, changes or UserChanges(), problems=problems)
-    if role is not None and not (own and user.role in alike | {role}):
-        user = await assign_role(tx, user_id, role, alike=alike)
-    if active is not None and not (own and user.active is active):
+    if role is not None and not (is_self and user.role in same_role_names | {role}):
+        user = await assign_role(tx, user_id, role, same_role_names=same_role_names)
+    if active is not None and not (is_self and user.active is active):
         user = await set_active(tx, user_id, active=active)
     return user
 
@@ -260,19 +262,19 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     ``erase`` blanks every personal field, for contracts that promise it.
     Raises NotFound, Forbidden, LastOwner or LastSuperadmin.
     """
-    policy.allow(tx.actor, Action.DELETE_USER, user_id)
+    policy.require_reach(tx.actor, Action.DELETE_USER, user_id)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.DELETE_USER, user)
-    await change_user.guard_last(tx, user)
-    await tokens.remove_of(tx, user.id)
-    await one_time_secrets.void(tx, user.id)
-    await outbox.drop_of(tx, user.id)
-    await grants.remove_of(tx, user.id)
-    await sign_in_failures.forget(tx, user.id)
-    await invitations.revoke_of(tx, user.id)
-    await invitations.revoke_to(tx, canonical(user.email))
+    await change_user.ensure_not_last(tx, user)
+    await tokens.remove_for_user(tx, user.id)
+    await one_time_secrets.remove_for_user(tx, user.id)
+    await outbox.remove_for_user(tx, user.id)
+    await grants.remove_all(tx, user.id)
+    await sign_in_failures.remove_addresses(tx, user.id)
+    await invitations.revoke_by_inviter(tx, user.id)
+    await invitations.revoke_by_email(tx, canonical(user.email))
     if erase:
-        await invitations.erase_of(tx, canonical(user.email), user.id)
+        await invitations.erase_for_user(tx, canonical(user.email), user.id)
     await users.remove(tx, user, erase=erase)
     audit.write(tx, Action.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
     return user

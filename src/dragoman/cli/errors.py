@@ -12,21 +12,21 @@ from dragoman.rules.errors import Problem, Reason
 from dragoman.settings import SettingsError
 from dragoman.web import body_errors
 
-ERROR, USAGE, NOT_FOUND, CONFLICT, PARTLY = 1, 2, 3, 4, 5
+ERROR, USAGE, NOT_FOUND, CONFLICT, PARTIAL = 1, 2, 3, 4, 5
 
 
-class Told(Exception):  # noqa: N818 - a fact of the terminal alone
+class CliError(Exception):
     """What only the command line can say: its exit code and its lines."""
 
-    def __init__(self, code: int, *lines: str) -> None:
+    def __init__(self, exit_code: int, *lines: str) -> None:
         super().__init__(*lines)
-        self.code = code
+        self.exit_code = exit_code
         self.lines = list(lines)
 
 
-Speak = Callable[[Any], tuple[int, list[str]]]
+ErrorRenderer = Callable[[Any], tuple[int, list[str]]]
 
-SENTENCES: Mapping[str, str | Callable[[Any], str]] = {
+PROBLEM_MESSAGES: Mapping[str, str | Callable[[Any], str]] = {
     "required": "is required",
     "blank": "must not be empty",
     "null": "must not be null",
@@ -56,101 +56,108 @@ SENTENCES: Mapping[str, str | Callable[[Any], str]] = {
     "invalid": "is invalid",
 }
 
-REASONS: Mapping[Reason, str] = {
+REASON_MESSAGES: Mapping[Reason, str] = {
     Reason.FUNCTION: "this may not be done",
     Reason.REACH: "this may not be done to that user",
     Reason.RANK: "that user stands higher",
-    Reason.ONESELF: "nobody does this to the own account",
-    Reason.CONFER: "nobody confers more than the own rights",
-    Reason.CLOSED: "self-registration is off (DRAGOMAN_SELF_REGISTRATION)",
+    Reason.OWN_ACCOUNT: "nobody does this to the own account",
+    Reason.DELEGATION: "nobody confers more than the own rights",
+    Reason.SIGN_UP_DISABLED: "self-registration is off (DRAGOMAN_SELF_REGISTRATION)",
 }
 
-WHAT: Mapping[str, str] = {
+UNAVAILABLE_MESSAGES: Mapping[str, str] = {
     "database": "the database cannot serve now",
     "hashing": "too many passwords wait to be hashed",
     "signing key": "another server's key sealed the signing key ('dragoman keys rotate' makes one)",
 }
 
 
-def sentence(problem: Problem) -> str:
+def problem_message(problem: Problem) -> str:
     """Return one line that says what is wrong with a field."""
-    said = SENTENCES[problem.code]
-    return f"{problem.field}: {said if isinstance(said, str) else said(problem.detail)}"
+    message = PROBLEM_MESSAGES[problem.code]
+    return f"{problem.field}: {message if isinstance(message, str) else message(problem.detail)}"
 
 
-def _invalid(fault: errors.Invalid) -> tuple[int, list[str]]:
-    taken = all(problem.code == "taken" for problem in fault.problems)
-    lines = list(dict.fromkeys(sentence(problem) for problem in fault.problems))
-    return CONFLICT if taken and lines else ERROR, lines or ["it is invalid"]
+def _invalid(error: errors.Invalid) -> tuple[int, list[str]]:
+    all_taken = all(problem.code == "taken" for problem in error.problems)
+    lines = list(dict.fromkeys(problem_message(problem) for problem in error.problems))
+    return CONFLICT if all_taken and lines else ERROR, lines or ["it is invalid"]
 
 
-def _unavailable(fault: errors.Unavailable) -> tuple[int, list[str]]:
-    said = WHAT.get(str(fault), f"the {fault} cannot serve now")
-    cause = fault.__cause__
-    why = str(cause).splitlines()[0] if cause is not None and str(cause) else ""
-    if cause is not None and not why:
-        why = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
-    return ERROR, [f"{said}: {why}" if why else said]
+def _unavailable(error: errors.Unavailable) -> tuple[int, list[str]]:
+    message = UNAVAILABLE_MESSAGES.get(str(error), f"the {error} cannot serve now")
+    cause = error.__cause__
+    reason = str(cause).splitlines()[0] if cause is not None and str(cause) else ""
+    if cause is not None and not reason:
+        reason = "no answer in time" if isinstance(cause, TimeoutError) else type(cause).__name__
+    return ERROR, [f"{message}: {reason}" if reason else message]
 
 
-def _system(fault: OSError) -> tuple[int, list[str]]:
-    where = f"{fault.filename}: " if fault.filename else ""
-    return ERROR, [f"{where}{fault.strerror or fault}"]
+def _os_error(error: OSError) -> tuple[int, list[str]]:
+    prefix = f"{error.filename}: " if error.filename else ""
+    return ERROR, [f"{prefix}{error.strerror or error}"]
 
 
-def _plain(code: int, text: str) -> Speak:
-    return lambda _: (code, [text])
+def _fixed_message(exit_code: int, text: str) -> ErrorRenderer:
+    return lambda _: (exit_code, [text])
 
 
-TABLE: Mapping[type[Exception], Speak] = {
-    Told: lambda fault: (fault.code, fault.lines),
-    SettingsError: lambda fault: (ERROR, fault.lines),
-    errors.NotFound: _plain(NOT_FOUND, "there is no such thing"),
-    errors.Taken: lambda fault: _invalid(errors.Invalid(Problem(fault.field, "taken"))),
+ERROR_RENDERERS: Mapping[type[Exception], ErrorRenderer] = {
+    CliError: lambda error: (error.exit_code, error.lines),
+    SettingsError: lambda error: (ERROR, error.lines),
+    errors.NotFound: _fixed_message(NOT_FOUND, "there is no such thing"),
+    errors.Taken: lambda error: _invalid(errors.Invalid(Problem(error.field, "taken"))),
     errors.Invalid: _invalid,
-    errors.Forbidden: lambda fault: (ERROR, [REASONS[fault.reason]]),
-    errors.Unauthenticated: _plain(ERROR, "the credential is not valid"),
-    errors.Same: lambda fault: (CONFLICT, [f"{fault.field}: is that already"]),
-    errors.Inactive: _plain(
+    errors.Forbidden: lambda error: (ERROR, [REASON_MESSAGES[error.reason]]),
+    errors.Unauthenticated: _fixed_message(ERROR, "the credential is not valid"),
+    errors.Unchanged: lambda error: (CONFLICT, [f"{error.field}: is that already"]),
+    errors.Inactive: _fixed_message(
         ERROR, "the user is switched off ('dragoman users activate' switches it on)"
     ),
-    errors.BadCredentials: _plain(ERROR, "no user has this name and this password"),
-    errors.Stale: _plain(ERROR, "the secret is used, expired or unknown"),
-    errors.Limited: lambda fault: (
+    errors.BadCredentials: _fixed_message(ERROR, "no user has this name and this password"),
+    errors.InvalidLink: _fixed_message(ERROR, "the secret is used, expired or unknown"),
+    errors.RateLimited: lambda error: (
         ERROR,
-        [f"too many of these; try again in {fault.retry_after} seconds"],
+        [f"too many of these; try again in {error.retry_after} seconds"],
     ),
-    errors.LastOwner: _plain(CONFLICT, "the tenant would lose its last active owner"),
-    errors.LastSuperadmin: _plain(CONFLICT, "the platform would lose its last active superadmin"),
-    errors.InUse: _plain(CONFLICT, "it cannot go while others depend on it"),
-    errors.NoTenant: _plain(ERROR, "the user belongs to no tenant, and this role needs one"),
+    errors.LastOwner: _fixed_message(CONFLICT, "the tenant would lose its last active owner"),
+    errors.LastSuperadmin: _fixed_message(
+        CONFLICT, "the platform would lose its last active superadmin"
+    ),
+    errors.InUse: _fixed_message(CONFLICT, "it cannot go while others depend on it"),
+    errors.NoTenant: _fixed_message(
+        ERROR, "the user belongs to no tenant, and this role needs one"
+    ),
     errors.Unavailable: _unavailable,
-    body_errors.BadRequest: lambda fault: (ERROR, [f"the input cannot be read: {fault.what}"]),
-    body_errors.TooLarge: lambda fault: (ERROR, [f"the input is larger than {fault.limit} bytes"]),
-    body_errors.UnsupportedMedia: lambda fault: (ERROR, [f"cannot read {fault.media_type!r}"]),
-    body_errors.NotAnObject: lambda fault: (ERROR, [f"expected an object, but got {fault.kind}"]),
-    errors.Failure: _plain(ERROR, "the directory refuses"),
-    OSError: _system,
+    body_errors.BadRequest: lambda error: (ERROR, [f"the input cannot be read: {error.message}"]),
+    body_errors.TooLarge: lambda error: (ERROR, [f"the input is larger than {error.limit} bytes"]),
+    body_errors.UnsupportedMedia: lambda error: (ERROR, [f"cannot read {error.media_type!r}"]),
+    body_errors.NotAnObject: lambda error: (
+        ERROR,
+        [f"expected an object, but got {error.type_name}"],
+    ),
+    errors.DirectoryError: _fixed_message(ERROR, "the directory refuses"),
+    OSError: _os_error,
 }
 
 
-def speak(fault: Exception) -> tuple[int, list[str]] | None:
+def describe(error: Exception) -> tuple[int, list[str]] | None:
     """Return the exit code and the lines for a fact; None for what is no fact but a bug."""
-    if isinstance(fault, BrokenPipeError):
+    if isinstance(error, BrokenPipeError):
         return None  # whoever read our output has gone; click ends us quietly
-    for ancestor in type(fault).__mro__:
-        if ancestor in TABLE:
-            return TABLE[ancestor](fault)
+    for ancestor in type(error).__mro__:
+        if ancestor in ERROR_RENDERERS:
+            return ERROR_RENDERERS[ancestor](error)
     return None
 
 
-def tell(lines: Iterable[str]) -> None:
+def echo(lines: Iterable[str]) -> None:
     """Say something on standard error, without anything that a terminal would obey."""
     for line in lines:
-        click.echo(plain(line), err=True)
+        click.echo(escape_unprintable(line), err=True)
 
 
-def plain(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Return a text with every character that does not print written as its code."""
     if text.isprintable():
         return text

@@ -17,10 +17,10 @@ from dragoman.cli.commands.permissions import permissions
 from dragoman.cli.commands.tenants import tenants
 from dragoman.cli.commands.users import users
 
-COMPLETE = "_DRAGOMAN_COMPLETE"
+COMPLETE_VARIABLE = "_DRAGOMAN_COMPLETE"
 
 
-class Commands(click.RichGroup):
+class RootGroup(click.RichGroup):
     """The root of all commands: what goes wrong in one is told here, once."""
 
     def make_context(
@@ -39,18 +39,18 @@ class Commands(click.RichGroup):
             return super().invoke(ctx)
         except (Abort, ClickException, Exit):
             raise
-        except Exception as fault:
-            from dragoman.cli.errors import speak, tell
+        except Exception as error:
+            from dragoman.cli.errors import describe, echo
 
-            said = speak(fault)
-            if said is None:
+            description = describe(error)
+            if description is None:
                 raise
-            code, lines = said
-            tell(f"dragoman: {line}" for line in lines)
-            ctx.exit(code)
+            exit_code, lines = description
+            echo(f"dragoman: {line}" for line in lines)
+            ctx.exit(exit_code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=RootGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dragoman", message="%(prog)s %(version)s")
 def main() -> None:
     """One user directory that speaks the Users APIs which applications already have.
@@ -62,8 +62,8 @@ def main() -> None:
     os.umask(0o077)  # the database and the key that a command makes are nobody else's to read
 
 
-for family in (users, tenants, permissions, groups, keys):
-    main.add_command(family)
+for command_group in (users, tenants, permissions, groups, keys):
+    main.add_command(command_group)
 
 
 @main.command()
@@ -104,22 +104,22 @@ def tokens() -> None:
     "--user", required=True, metavar="USER", help="A username, an e-mail address or an id."
 )
 @click.option("--contract", required=True, metavar="NAME", help="Where it works, and only there.")
-@options.by_id
-@options.output
-def create_token(*, user: str, contract: str, is_id: bool, form: str) -> None:
+@options.id_option
+@options.output_option
+def create_token(*, user: str, contract: str, is_id: bool, output_format: str) -> None:
     """Make a credential of a contract for a user and print it, once.
 
     It stands alone on standard output, or in the field `credential`.
     """
     from dragoman.cli.handlers import operations
 
-    operations.create_token(user, contract, form, is_id=is_id)
+    operations.create_token(user, contract, output_format, is_id=is_id)
 
 
 @main.command()
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1), metavar="N")
-@options.output
-def outbox(*, limit: int, form: str) -> None:
+@options.output_option
+def outbox(*, limit: int, output_format: str) -> None:
     """List the mails that wait, were sent or have failed, the newest first.
 
     A mail that waits is shown with its text, which holds a live link: whoever reads it can
@@ -127,19 +127,19 @@ def outbox(*, limit: int, form: str) -> None:
     """
     from dragoman.cli.handlers import operations
 
-    operations.outbox(form, limit=limit)
+    operations.outbox(output_format, limit=limit)
 
 
 @main.command()
-@options.output
-def doctor(*, form: str) -> None:
+@options.output_option
+def doctor(*, output_format: str) -> None:
     """Examine settings, database and outbox; say what to do. Changes nothing.
 
     Exit code 0 if nothing fails (a warning is no failure), else 1.
     """
     from dragoman.cli.handlers import operations
 
-    operations.doctor(form)
+    operations.doctor(output_format)
 
 
 @main.command()
@@ -149,9 +149,9 @@ def completion(shell: str) -> None:
 
     For bash: eval "$(dragoman completion bash)"
     """
-    found = get_completion_class(shell)
-    if found is not None:
-        click.echo(found(main, {}, "dragoman", COMPLETE).source())
+    completion_class = get_completion_class(shell)
+    if completion_class is not None:
+        click.echo(completion_class(main, {}, "dragoman", COMPLETE_VARIABLE).source())
 
 
 if __name__ == "__main__":

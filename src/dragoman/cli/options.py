@@ -10,31 +10,31 @@ import rich_click as click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FORMS = ("table", "json", "ndjson")
-ROLES = ("superadmin", "admin", "owner", "member", "viewer")
+OUTPUT_FORMATS = ("table", "json", "ndjson")
+ROLE_NAMES = ("superadmin", "admin", "owner", "member", "viewer")
 
 
-def output(command: F) -> F:
-    """Give a command ``-o``; its parameter is ``form``."""
+def output_option(command: F) -> F:
+    """Give a command ``-o``; its parameter is ``output_format``."""
     return click.option(
         "-o",
         "--output",
-        "form",
-        type=click.Choice(FORMS),
+        "output_format",
+        type=click.Choice(OUTPUT_FORMATS),
         default="table",
         show_default=True,
         help="How the data is shown.",
     )(command)
 
 
-def by_id(command: F) -> F:
+def id_option(command: F) -> F:
     """Give a command ``--id``, for users whose id is somebody's username; see ``people.named``."""
     return click.option(
         "--id", "is_id", is_flag=True, help="USER is an id, even if it is a username too."
     )(command)
 
 
-def password_stdin(command: F) -> F:
+def password_stdin_option(command: F) -> F:
     """Give a command ``--password-stdin``; its parameter is ``from_stdin``."""
     return click.option(
         "--password-stdin",

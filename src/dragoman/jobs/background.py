@@ -14,18 +14,18 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
 from dragoman.jobs import mail_delivery
-from dragoman.rules.errors import Failure
+from dragoman.rules.errors import DirectoryError
 from dragoman.rules.model import DAY, HOUR
 from dragoman.store import outbox, sign_in_failures, signing_keys
-from dragoman.store import tokens as credentials
+from dragoman.store import tokens as token_store
 
-BEAT_S = 1.0
-NOTE_EVERY, FIRST_TIDY, TIDY_EVERY = 10, 60, 3600
+TICK_S = 1.0
+FLUSH_TICKS, FIRST_PURGE_TICKS, PURGE_TICKS = 10, 60, 3600
 """Paces of the slower chores, in beats."""
-MOST_S = 30.0
+MAX_BACKOFF_S = 30.0
 """The longest pause after a chore that fails again and again."""
-KEEP_MAIL = 7 * DAY
-KEEP_ADDRESSES = 180 * DAY
+MAIL_RETENTION = 7 * DAY
+ADDRESS_RETENTION = 180 * DAY
 
 log: Any = structlog.get_logger()
 
@@ -36,48 +36,54 @@ async def run(directory: Directory) -> None:
     Each goes its own pace: a silent mail server holds up mails alone. A database that cannot
     serve is waited for.
     """
-    async with asyncio.TaskGroup() as chores:
-        chores.create_task(_every(BEAT_S, mail_delivery.send_due, directory))
-        chores.create_task(_every(BEAT_S * NOTE_EVERY, tokens.note_touches, directory))
-        first_s = BEAT_S * FIRST_TIDY
-        chores.create_task(_every(BEAT_S * TIDY_EVERY, purge, directory, first_s=first_s))
+    async with asyncio.TaskGroup() as task_group:
+        task_group.create_task(_run_periodically(TICK_S, mail_delivery.send_due, directory))
+        task_group.create_task(
+            _run_periodically(TICK_S * FLUSH_TICKS, tokens.flush_last_used, directory)
+        )
+        initial_delay_s = TICK_S * FIRST_PURGE_TICKS
+        task_group.create_task(
+            _run_periodically(
+                TICK_S * PURGE_TICKS, purge, directory, initial_delay_s=initial_delay_s
+            )
+        )
 
 
-async def _every(
-    pause_s: float,
-    chore: Callable[[Directory], Awaitable[int]],
+async def _run_periodically(
+    interval_s: float,
+    job: Callable[[Directory], Awaitable[int]],
     directory: Directory,
     *,
-    first_s: float = 0.0,
+    initial_delay_s: float = 0.0,
 ) -> None:
-    await asyncio.sleep(first_s)
-    failures_in_a_row = 0
+    await asyncio.sleep(initial_delay_s)
+    consecutive_failures = 0
     while True:
         try:
-            await chore(directory)
-            failures_in_a_row = 0
-        except Failure as fault:
-            failures_in_a_row += 1
-            if failures_in_a_row == 1:
-                log.warning("chore_waits", chore=chore.__name__, error=type(fault).__name__)
+            await job(directory)
+            consecutive_failures = 0
+        except DirectoryError as error:
+            consecutive_failures += 1
+            if consecutive_failures == 1:
+                log.warning("chore_waits", chore=job.__name__, error=type(error).__name__)
         except Exception:  # a bug in one chore must not end them all
-            failures_in_a_row += 1
-            log.exception("bug", chore=chore.__name__)
-        longer_s = min(2.0**failures_in_a_row, MOST_S) if failures_in_a_row else 0.0
-        await asyncio.sleep(max(pause_s, longer_s))
+            consecutive_failures += 1
+            log.exception("bug", chore=job.__name__)
+        backoff_s = min(2.0**consecutive_failures, MAX_BACKOFF_S) if consecutive_failures else 0.0
+        await asyncio.sleep(max(interval_s, backoff_s))
 
 
-async def finish(directory: Directory) -> None:
+async def flush(directory: Directory) -> None:
     """Write down what would be lost at the end."""
-    with contextlib.suppress(Failure):
-        await tokens.note_touches(directory)
+    with contextlib.suppress(DirectoryError):
+        await tokens.flush_last_used(directory)
 
 
 async def purge(directory: Directory) -> int:
     """Forget what is over: credentials, failures, sent mails, keys; returns how many rows went."""
     async with directory.begin(system_actor("upkeep")) as tx:
-        gone = await credentials.purge(tx)
-        gone += await sign_in_failures.purge(tx, tx.now - HOUR)
-        gone += await sign_in_failures.forget_old(tx, tx.now - KEEP_ADDRESSES)
-        gone += await signing_keys.purge(tx, tx.now - jwt_keys.PUBLISHED)
-        return gone + await outbox.purge(tx, tx.now - KEEP_MAIL)
+        purged_count = await token_store.purge(tx)
+        purged_count += await sign_in_failures.purge(tx, tx.now - HOUR)
+        purged_count += await sign_in_failures.purge_addresses(tx, tx.now - ADDRESS_RETENTION)
+        purged_count += await signing_keys.purge(tx, tx.now - jwt_keys.RETIRED_KEY_LIFETIME)
+        return purged_count + await outbox.purge(tx, tx.now - MAIL_RETENTION)

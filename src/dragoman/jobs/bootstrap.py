@@ -11,18 +11,18 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.system import system_actor
 from dragoman.rules import crypto
 from dragoman.rules.errors import Invalid
-from dragoman.rules.fields import Alphabet
+from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser, Role
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import Action
 from dragoman.store import audit, permissions, tenants
-from dragoman.store import users as people
-from dragoman.store.transaction import LOCK_TENANTS
+from dragoman.store import users as user_store
+from dragoman.store.transaction import LOCK_TENANT_NAMES
 
-FLOOR = Floor(minimum=1)
+PASSWORD_RULES = PasswordRules(min_length=1)
 
 
-class Welcome(msgspec.Struct, frozen=True):
+class FirstAdmin(msgspec.Struct, frozen=True):
     """The first superadmin, if this start made it; ``generated`` if its password was."""
 
     username: str
@@ -30,7 +30,7 @@ class Welcome(msgspec.Struct, frozen=True):
     generated: bool
 
 
-async def prepare(directory: Directory) -> Welcome | None:
+async def bootstrap(directory: Directory) -> FirstAdmin | None:
     """Bring an empty directory to life; does nothing that was done before.
 
     Returns the first superadmin where this call made it. Raises Invalid if the settings name
@@ -39,12 +39,12 @@ async def prepare(directory: Directory) -> Welcome | None:
     settings = directory.settings
     actor = system_actor("first start")
     async with directory.begin(actor) as tx:
-        await tx.lock(LOCK_TENANTS)
-        await permissions.fill(tx)
+        await tx.lock(LOCK_TENANT_NAMES)
+        await permissions.insert_missing(tx)
         if await tenants.find_by_slug(tx, settings.tenant) is None:
             name = settings.tenant
             if await tenants.find_by_name(tx, name) is not None:
-                name = f"{name} {crypto.make_public_id()}"
+                name = f"{name} {crypto.generate_public_id()}"
             row = {"public_id": str(uuid.uuid4()), "name": name}
             blank = {"email": "", "url": "", "description": "", "active": True}
             tenant_id = await tenants.insert(tx, {**row, "slug": settings.tenant, **blank})
@@ -55,9 +55,9 @@ async def prepare(directory: Directory) -> Welcome | None:
                 target_id=tenant_id,
                 tenant_id=tenant_id,
             )
-        if await people.ever_any(tx):
+        if await user_store.has_ever_had_users(tx):
             return None
-    password = settings.admin_password or crypto.make_password()
+    password = settings.admin_password or crypto.generate_password()
     new = NewUser(
         username=settings.admin_username,
         email=settings.admin_email,
@@ -65,9 +65,11 @@ async def prepare(directory: Directory) -> Welcome | None:
         tenant_id=None,
     )
     try:
-        user = await users.create(directory, actor, new, password, FLOOR, alphabet=Alphabet.FREE)
+        user = await users.create(
+            directory, actor, new, password, PASSWORD_RULES, charset=UsernameCharset.PERMISSIVE
+        )
     except Invalid as fault:
         if all(problem.code == "taken" for problem in fault.problems):
             return None  # another node started at the same moment and was first
         raise
-    return Welcome(user.username, password, generated=not settings.admin_password)
+    return FirstAdmin(user.username, password, generated=not settings.admin_password)

@@ -20,12 +20,12 @@ from dragoman.store.transaction import Read
 from dragoman.store.user_lists import counters
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-SOUND_SQLITE = (3, 51, 3)
+MIN_SQLITE_VERSION = (3, 51, 3)
 """Earlier ones may corrupt the file when the write-ahead log starts anew."""
-FULL = 2
-OLDEST_POSTGRESQL = 14
-LATE = 10 * MINUTE
-TRIES = 3
+SYNCHRONOUS_FULL = 2
+MIN_POSTGRESQL_VERSION = 14
+MAX_MAIL_DELAY = 10 * MINUTE
+MAX_COUNTER_READS = 3
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -37,38 +37,38 @@ class Finding(msgspec.Struct, frozen=True):
     advice: str = ""
 
 
-_POSTGRESQL = re.compile(
+_POSTGRESQL_DSN = re.compile(
     r"(?:(?P<user>[\w.%+-]+)(?::[^@]*)?@)?"
     r"(?P<where>[\w.-]*(?::\d+)?(?:,[\w.-]+(?::\d+)?)*(?:/[\w.%-]*)?)(?:\?[^@]*)?"
 )
 
 
-def place(database: str) -> str:
+def describe_database(dsn: str) -> str:
     """Return where a database is, without anybody's password."""
-    if database.startswith("sqlite:///"):
-        return f"SQLite, {database.removeprefix('sqlite:///')}"
-    found = _POSTGRESQL.fullmatch(database.partition("://")[2])
-    if found is None:
+    if dsn.startswith("sqlite:///"):
+        return f"SQLite, {dsn.removeprefix('sqlite:///')}"
+    match = _POSTGRESQL_DSN.fullmatch(dsn.partition("://")[2])
+    if match is None:
         return "PostgreSQL"  # an address so odd that nobody can say where its password ends
-    user = f"{found['user']}@" if found["user"] else ""
-    return f"PostgreSQL, {user}{found['where']}"
+    user = f"{match['user']}@" if match["user"] else ""
+    return f"PostgreSQL, {user}{match['where']}"
 
 
 # --------------------------------------------------------------------------- settings
 
 
-def of_settings(settings: Settings, key_file: Path) -> list[Finding]:
+def check_settings(settings: Settings, key_file: Path) -> list[Finding]:
     """Judge the settings; ``key_file`` is where the key lies if no setting gives it."""
     return [
-        _key(settings, key_file),
-        _public_url(settings),
-        _rate(settings),
-        _mail(settings),
-        _proxies(settings),
+        _check_secret_key(settings, key_file),
+        _check_public_url(settings),
+        _check_anonymous_rate(settings),
+        _check_mail(settings),
+        _check_trusted_proxies(settings),
     ]
 
 
-def _key(settings: Settings, path: Path) -> Finding:
+def _check_secret_key(settings: Settings, path: Path) -> Finding:
     if settings.secret_key:
         return Finding("secret key", OK, "from the settings")
     if not path.exists():
@@ -92,7 +92,7 @@ def _key(settings: Settings, path: Path) -> Finding:
     return Finding("secret key", OK, f"from {path}")
 
 
-def _public_url(settings: Settings) -> Finding:
+def _check_public_url(settings: Settings) -> Finding:
     parts = urlsplit(settings.public_url)
     host = (parts.hostname or "").lower()
     if host in settings.hosts:
@@ -102,15 +102,15 @@ def _public_url(settings: Settings) -> Finding:
             f"{host} serves {settings.hosts[host]} alone: links in mails lead nowhere",
             "give DRAGOMAN_PUBLIC_URL a host that DRAGOMAN_HOSTS does not name",
         )
-    local = _is_loopback(host)
-    if parts.scheme == "http" and not local:
+    is_local = _is_loopback(host)
+    if parts.scheme == "http" and not is_local:
         return Finding(
             "public url",
             WARN,
             f"{settings.public_url}: passwords and credentials travel in the clear",
             "put TLS before it and set DRAGOMAN_PUBLIC_URL to its https address",
         )
-    if local and settings.smtp_url:
+    if is_local and settings.smtp_url:
         return Finding(
             "public url",
             WARN,
@@ -127,7 +127,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _rate(settings: Settings) -> Finding:
+def _check_anonymous_rate(settings: Settings) -> Finding:
     rate = settings.anonymous_rate
     if not rate.count:
         return Finding(
@@ -136,7 +136,7 @@ def _rate(settings: Settings) -> Finding:
     return Finding("anonymous rate", OK, f"{rate.count} in {rate.seconds} s for each address")
 
 
-def _mail(settings: Settings) -> Finding:
+def _check_mail(settings: Settings) -> Finding:
     if not settings.smtp_url:
         return Finding(
             "mail",
@@ -151,31 +151,33 @@ def _mail(settings: Settings) -> Finding:
     return Finding("mail", OK, f"from {settings.mail_from}")
 
 
-def _proxies(settings: Settings) -> Finding:
+def _check_trusted_proxies(settings: Settings) -> Finding:
     networks = settings.trusted_proxies
-    shown = ", ".join(str(network) for network in networks)
+    network_list = ", ".join(str(network) for network in networks)
     if any(network.prefixlen == 0 for network in networks):
         return Finding(
             "trusted proxies",
             WARN,
-            f"{shown}: anybody can claim any address, and so evade the limits",
+            f"{network_list}: anybody can claim any address, and so evade the limits",
             "name the proxies alone in DRAGOMAN_TRUSTED_PROXIES",
         )
-    return Finding("trusted proxies", OK, shown or "none")
+    return Finding("trusted proxies", OK, network_list or "none")
 
 
 # --------------------------------------------------------------------------- database
 
 
-async def of_database(directory: Directory) -> list[Finding]:
+async def check_database(directory: Directory) -> list[Finding]:
     """Judge a database that is migrated, and what it holds; raises Unavailable."""
     read = directory.read(system_actor("checkup"))
     path = directory.settings.sqlite_path
-    found = await _sqlite(read, path) if path is not None else await _postgresql(read)
-    found += [await _counters(read), await _outbox(read, directory.settings)]
-    found.append(await _signing(read, directory))
-    if directory.settings.admin_password and await users.ever_any(read):
-        found.append(
+    findings = (
+        await _check_sqlite(read, path) if path is not None else await _check_postgresql(read)
+    )
+    findings += [await _check_counters(read), await _check_outbox(read, directory.settings)]
+    findings.append(await _check_signing_key(read, directory))
+    if directory.settings.admin_password and await users.has_ever_had_users(read):
+        findings.append(
             Finding(
                 "first superadmin",
                 WARN,
@@ -183,35 +185,35 @@ async def of_database(directory: Directory) -> list[Finding]:
                 "take it out of the settings",
             )
         )
-    return found
+    return findings
 
 
-def _judged(check: str, well: bool, found: str, advice: str) -> Finding:
-    return Finding(check, OK, found) if well else Finding(check, FAIL, found, advice)
+def _ok_or_fail(check: str, passed: bool, found: str, advice: str) -> Finding:
+    return Finding(check, OK, found) if passed else Finding(check, FAIL, found, advice)
 
 
-async def _sqlite(read: Read, path: Path) -> list[Finding]:
-    facts = await diagnostics.sqlite(read)
-    version = tuple(int(part) for part in facts.version.split(".") if part.isdigit())
+async def _check_sqlite(read: Read, path: Path) -> list[Finding]:
+    info = await diagnostics.sqlite_info(read)
+    version = tuple(int(part) for part in info.version.split(".") if part.isdigit())
     return [
-        _judged(
+        _ok_or_fail(
             "sqlite",
-            version >= SOUND_SQLITE,
-            facts.version,
+            version >= MIN_SQLITE_VERSION,
+            info.version,
             "needs 3.51.3 or later, else the file may be corrupted: update pysqlite3",
         ),
-        _judged(
+        _ok_or_fail(
             "durability",
-            facts.journal_mode == "wal" and facts.synchronous >= FULL,
-            f"journal {facts.journal_mode}, synchronous {facts.synchronous}",
+            info.journal_mode == "wal" and info.synchronous >= SYNCHRONOUS_FULL,
+            f"journal {info.journal_mode}, synchronous {info.synchronous}",
             "needs journal wal and synchronous 2: is the file on a network drive?",
         ),
-        _judged("integrity", facts.quick_check == "ok", facts.quick_check, "bring back a backup"),
-        _permissions(path),
+        _ok_or_fail("integrity", info.quick_check == "ok", info.quick_check, "bring back a backup"),
+        _check_file_mode(path),
     ]
 
 
-def _permissions(path: Path) -> Finding:
+def _check_file_mode(path: Path) -> Finding:
     mode = stat.S_IMODE(path.stat().st_mode)
     found, advice = f"{path} has mode {mode:04o}", f"chmod 600 {path}"
     if mode & 0o022:
@@ -221,34 +223,34 @@ def _permissions(path: Path) -> Finding:
     return Finding("permissions", OK, found)
 
 
-async def _postgresql(read: Read) -> list[Finding]:
-    facts = await diagnostics.postgresql(read)
-    durable = "off" not in {facts.synchronous_commit, facts.fsync, facts.full_page_writes}
+async def _check_postgresql(read: Read) -> list[Finding]:
+    info = await diagnostics.postgres_info(read)
+    durable = "off" not in {info.synchronous_commit, info.fsync, info.full_page_writes}
     settings = {
-        "synchronous_commit": facts.synchronous_commit,
-        "fsync": facts.fsync,
-        "full_page_writes": facts.full_page_writes,
+        "synchronous_commit": info.synchronous_commit,
+        "fsync": info.fsync,
+        "full_page_writes": info.full_page_writes,
     }
     return [
-        _judged(
+        _ok_or_fail(
             "postgresql",
-            facts.version_num // 10_000 >= OLDEST_POSTGRESQL,
-            facts.version,
-            f"needs {OLDEST_POSTGRESQL} or later",
+            info.version_num // 10_000 >= MIN_POSTGRESQL_VERSION,
+            info.version,
+            f"needs {MIN_POSTGRESQL_VERSION} or later",
         ),
-        _judged(
+        _ok_or_fail(
             "writable",
-            not facts.standby,
-            "a standby answers" if facts.standby else "yes",
+            not info.standby,
+            "a standby answers" if info.standby else "yes",
             "name the primary, or several hosts and ?target_session_attrs=read-write",
         ),
-        _judged(
+        _ok_or_fail(
             "search",
-            facts.trigram,
-            "pg_trgm" if facts.trigram else "no pg_trgm",
+            info.trigram,
+            "pg_trgm" if info.trigram else "no pg_trgm",
             "CREATE EXTENSION pg_trgm",
         ),
-        _judged(
+        _ok_or_fail(
             "durability",
             durable,
             ", ".join(f"{name} {value}" for name, value in settings.items()),
@@ -257,39 +259,39 @@ async def _postgresql(read: Read) -> list[Finding]:
     ]
 
 
-async def _counters(read: Read) -> Finding:
+async def _check_counters(read: Read) -> Finding:
     """Compare counters and rows; a difference counts if it stays, for people work meanwhile."""
-    gaps = set((await counters.differences(read)).items())
-    for _ in range(TRIES - 1):
-        if not gaps:
+    differences = set((await counters.differences(read)).items())
+    for _ in range(MAX_COUNTER_READS - 1):
+        if not differences:
             break
-        gaps &= set((await counters.differences(read)).items())
-    return _judged(
+        differences &= set((await counters.differences(read)).items())
+    return _ok_or_fail(
         "counters",
-        not gaps,
-        f"{len(gaps)} differ from the rows" if gaps else "exact",
+        not differences,
+        f"{len(differences)} differ from the rows" if differences else "exact",
         "rows were changed past Dragoman, or this is a fault of ours: please report it",
     )
 
 
-async def _signing(read: Read, directory: Directory) -> Finding:
-    opened = await jwt_keys.opens(read, directory)
-    if opened is None:
+async def _check_signing_key(read: Read, directory: Directory) -> Finding:
+    unsealable = await jwt_keys.can_unseal(read, directory)
+    if unsealable is None:
         return Finding("signing key", OK, "none yet; the first sign-in that needs one makes it")
-    return _judged(
+    return _ok_or_fail(
         "signing key",
-        opened,
-        "opens" if opened else "sealed with another server's key: nobody gets a JWT",
+        unsealable,
+        "opens" if unsealable else "sealed with another server's key: nobody gets a JWT",
         "bring that DRAGOMAN_SECRET_KEY back; if it is lost, 'dragoman keys rotate'",
     )
 
 
-async def _outbox(read: Read, settings: Settings) -> Finding:
-    mails = await diagnostics.mails(read)
-    found = f"{mails.waiting} wait, {mails.failed} were given up"
-    if mails.failed:
+async def _check_outbox(read: Read, settings: Settings) -> Finding:
+    queue = await diagnostics.outbox_info(read)
+    found = f"{queue.pending} wait, {queue.failed} were given up"
+    if queue.failed:
         return Finding("outbox", WARN, found, "'dragoman outbox' says why")
-    if settings.smtp_url and mails.waiting and read.now - mails.oldest > LATE:
+    if settings.smtp_url and queue.pending and read.now - queue.oldest_at > MAX_MAIL_DELAY:
         return Finding(
             "outbox", WARN, found, "is the server running, and the mail server answering?"
         )

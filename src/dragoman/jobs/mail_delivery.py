@@ -19,27 +19,27 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.steps import open_invitations
 from dragoman.actions.system import system_actor
 from dragoman.jobs.mail import messages
-from dragoman.jobs.mail.messages import Letter
-from dragoman.jobs.mail.smtp import NotSent, Post
+from dragoman.jobs.mail.messages import Email
+from dragoman.jobs.mail.smtp import NotSent, SmtpClient
 from dragoman.rules import crypto
-from dragoman.rules.errors import Failure
+from dragoman.rules.errors import DirectoryError
 from dragoman.rules.model import DAY, HOUR, SECOND
 from dragoman.store import invitations, one_time_secrets, outbox, users
-from dragoman.store.outbox import Waiting
+from dragoman.store.outbox import OutboxMessage
 
 T = TypeVar("T")
 
-BATCH = 100
+MAX_MAILS_PER_CONNECTION = 100
 """How many mails go over one connection."""
 LEASE = 60 * SECOND
-PAUSES_S = (10, 60, 300, 1800, 7200)
+RETRY_DELAYS_S = (10, 60, 300, 1800, 7200)
 """How long to wait after each failure, the last one again and again; give or take a fifth."""
-PATIENCE = DAY
-GRACE_S = 2.0
+GIVE_UP_AFTER = DAY
+SHUTDOWN_GRACE_S = 2.0
 """How long the end of the program waits for a mail that is on its way."""
 
 log: Any = structlog.get_logger()
-_POSTMAN = system_actor("mails")
+MAIL_ACTOR = system_actor("mails")
 
 
 class _Outcome(Enum):
@@ -56,177 +56,205 @@ async def send_due(directory: Directory) -> int:
     tried again for a day; what has lost its cause is dropped. Raises Unavailable.
     """
     settings = directory.settings
-    if not settings.smtp_url or not await outbox.due(directory.read(_POSTMAN)):
+    if not settings.smtp_url or not await outbox.has_due(directory.read(MAIL_ACTOR)):
         return 0
-    count = 0
-    post = Post(settings.smtp_url, settings.public_url)
+    sent_count = 0
+    client = SmtpClient(settings.smtp_url, settings.public_url)
     try:
-        for _ in range(BATCH):
-            waiting = await _lease(directory)
-            if waiting is None:
+        for _ in range(MAX_MAILS_PER_CONNECTION):
+            outbox_message = await _lease_next(directory)
+            if outbox_message is None:
                 break
-            outcome = await _to_its_end(_handle(directory, post, waiting))
-            count += outcome is _Outcome.SENT
+            outcome = await _finish_despite_cancellation(
+                _deliver(directory, client, outbox_message)
+            )
+            sent_count += outcome is _Outcome.SENT
             if outcome is _Outcome.OUTAGE:
                 break
     except BaseException:
-        post.leave()
+        client.abort()
         raise
-    await post.close()
-    return count
+    await client.close()
+    return sent_count
 
 
-async def preview(directory: Directory, waiting: Waiting) -> str | None:
+async def preview(directory: Directory, outbox_message: OutboxMessage) -> str | None:
     """Return the text of a waiting mail, its link included, for the operator to pass on.
 
     None for what was sent, was given up, has lost its cause, or is of a kind unknown here.
     """
-    if waiting.sent_at or waiting.failed_at or waiting.kind not in KINDS:
+    if (
+        outbox_message.sent_at
+        or outbox_message.failed_at
+        or outbox_message.kind not in EMAIL_BUILDERS
+    ):
         return None
-    letter = await KINDS[waiting.kind](directory, waiting)
-    return None if letter is None else messages.text(letter)
+    email = await EMAIL_BUILDERS[outbox_message.kind](directory, outbox_message)
+    return None if email is None else messages.render_text(email)
 
 
-async def _lease(directory: Directory) -> Waiting | None:
-    async with directory.begin(_POSTMAN) as tx:
+async def _lease_next(directory: Directory) -> OutboxMessage | None:
+    async with directory.begin(MAIL_ACTOR) as tx:
         leased = await outbox.lease(tx, until=tx.now + LEASE, limit=1)
     return leased[0] if leased else None
 
 
-async def _handle(directory: Directory, post: Post, waiting: Waiting) -> _Outcome:
+async def _deliver(
+    directory: Directory, client: SmtpClient, outbox_message: OutboxMessage
+) -> _Outcome:
     """Send one mail, drop it or postpone it; whatever is wrong with it, the next ones go on."""
-    read = directory.read(_POSTMAN)
+    read = directory.read(MAIL_ACTOR)
     try:
-        letter = await KINDS[waiting.kind](directory, waiting)
-        if letter is None:
-            async with directory.begin(_POSTMAN) as tx:
-                await outbox.remove(tx, waiting.id)
-            log.info("mail_dropped", mail=waiting.id, kind=waiting.kind)
+        email = await EMAIL_BUILDERS[outbox_message.kind](directory, outbox_message)
+        if email is None:
+            async with directory.begin(MAIL_ACTOR) as tx:
+                await outbox.remove(tx, outbox_message.id)
+            log.info("mail_dropped", mail=outbox_message.id, kind=outbox_message.kind)
             return _Outcome.DROPPED
         message = messages.compose(
-            letter,
+            email,
             sender=directory.settings.mail_from,
-            message_id=crypto.derive(directory.key, "mail", waiting.id, waiting.created_at),
-            at=read.now,
+            message_id=crypto.derive(
+                directory.server_key, "mail", outbox_message.id, outbox_message.created_at
+            ),
+            sent_at=read.now,
         )
-        await post.send(message)
-    except Failure:
+        await client.send(message)
+    except DirectoryError:
         raise  # the database cannot serve; the lease ends by itself
-    except NotSent as fault:
-        await _later(directory, waiting, fault.error, give_up=fault.permanent)
-        return _Outcome.OUTAGE if fault.outage else _Outcome.FAILED
-    except Exception as fault:  # noqa: BLE001 - a bug in one mail is not the end of all mails
-        await _later(directory, waiting, type(fault).__name__, at=_place_of(fault))
+    except NotSent as error:
+        await _postpone(directory, outbox_message, error.summary, give_up=error.permanent)
+        return _Outcome.OUTAGE if error.outage else _Outcome.FAILED
+    except Exception as error:  # noqa: BLE001 - a bug in one mail is not the end of all mails
+        await _postpone(directory, outbox_message, type(error).__name__, at=_source_location(error))
         return _Outcome.FAILED
-    async with directory.begin(_POSTMAN) as tx:
-        await outbox.sent(tx, waiting.id)
-    log.info("mail_sent", mail=waiting.id, kind=waiting.kind, attempts=waiting.attempts)
+    async with directory.begin(MAIL_ACTOR) as tx:
+        await outbox.mark_sent(tx, outbox_message.id)
+    log.info(
+        "mail_sent",
+        mail=outbox_message.id,
+        kind=outbox_message.kind,
+        attempts=outbox_message.attempts,
+    )
     return _Outcome.SENT
 
 
-async def _later(
-    directory: Directory, waiting: Waiting, error: str, *, give_up: bool = False, **where: str
+async def _postpone(
+    directory: Directory,
+    outbox_message: OutboxMessage,
+    last_error: str,
+    *,
+    give_up: bool = False,
+    **log_fields: str,
 ) -> None:
     """Postpone a mail, or give it up; ``error`` and the log never hold what it says."""
-    pause = PAUSES_S[min(waiting.attempts, len(PAUSES_S)) - 1]
+    delay_s = RETRY_DELAYS_S[min(outbox_message.attempts, len(RETRY_DELAYS_S)) - 1]
     jitter = random.uniform(0.8, 1.2)  # noqa: S311 - servers that fail together come back apart
-    async with directory.begin(_POSTMAN) as tx:
-        give_up = give_up or tx.now - waiting.created_at > PATIENCE
-        due_at = tx.now + round(pause * jitter * SECOND)
-        await outbox.postpone(tx, waiting.id, due_at=due_at, last_error=error, give_up=give_up)
-    tell = log.error if give_up or where else log.warning
-    tell(
+    async with directory.begin(MAIL_ACTOR) as tx:
+        give_up = give_up or tx.now - outbox_message.created_at > GIVE_UP_AFTER
+        due_at = tx.now + round(delay_s * jitter * SECOND)
+        await outbox.postpone(
+            tx, outbox_message.id, due_at=due_at, last_error=last_error, give_up=give_up
+        )
+    log_method = log.error if give_up or log_fields else log.warning
+    log_method(
         "mail_given_up" if give_up else "mail_postponed",
-        mail=waiting.id, kind=waiting.kind, attempts=waiting.attempts, error=error, **where,
+        mail=outbox_message.id, kind=outbox_message.kind, attempts=outbox_message.attempts, error=last_error, **log_fields,
     )  # fmt: skip
 
 
-def _place_of(fault: Exception) -> str:
+def _source_location(error: Exception) -> str:
     """Say where a bug is; its own words may hold what nobody should read."""
-    place = fault.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else ""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return (
+        f"{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}"
+        if traceback
+        else ""
+    )
 
 
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+async def _finish_despite_cancellation(coroutine: Coroutine[Any, Any, T]) -> T:
     """Await; if the program ends meanwhile, give the mail on its way a moment to be noted."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(coroutine)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=GRACE_S)
+        await asyncio.wait({task}, timeout=SHUTDOWN_GRACE_S)
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Failure):
+        with contextlib.suppress(asyncio.CancelledError, DirectoryError):
             await task
         raise
 
 
-class _Generation(msgspec.Struct):
+class _ResetPayload(msgspec.Struct):
     """The payload of a mail with a one-time secret: which one it was written for."""
 
     generation: int
 
 
-async def _reset(directory: Directory, waiting: Waiting) -> Letter | None:
+async def _build_reset(directory: Directory, outbox_message: OutboxMessage) -> Email | None:
     """The link for a new password; None where it would open nothing any more."""
-    wanted = msgspec.json.decode(waiting.payload, type=_Generation).generation
-    read = directory.read(_POSTMAN)
-    user = await users.find(read, waiting.user_id or 0)
-    if user is None or user.email != waiting.recipient:
+    generation = msgspec.json.decode(outbox_message.payload, type=_ResetPayload).generation
+    read = directory.read(MAIL_ACTOR)
+    user = await users.find(read, outbox_message.user_id or 0)
+    if user is None or user.email != outbox_message.recipient:
         return None
     row = await one_time_secrets.find(read, user.id, password_resets.RESET)
-    if not password_resets.is_open(row, user, read.now) or row.generation != wanted:
+    if not password_resets.is_open(row, user, read.now) or row.generation != generation:
         return None
     secret = password_resets.reset_secret(directory, row)
-    return Letter(
+    return Email(
         template="reset",
-        recipient=waiting.recipient,
+        recipient=outbox_message.recipient,
         subject="Choose a new password",
-        facts={
+        context={
             "link": f"{directory.settings.public_url}/wiwebb/reset/{user.public_id}/{secret}",
-            "hours": round((row.expires_at - waiting.created_at) / HOUR),
-            "until": _told(row.expires_at),
+            "hours": round((row.expires_at - outbox_message.created_at) / HOUR),
+            "until": _format_timestamp(row.expires_at),
         },
     )
 
 
-class _Sending(msgspec.Struct):
+class _InvitationPayload(msgspec.Struct):
     """The payload of an invitation's mail: which one, and which of its links."""
 
     invitation: str
     generation: int
 
 
-async def _invitation(directory: Directory, waiting: Waiting) -> Letter | None:
+async def _build_invitation(directory: Directory, outbox_message: OutboxMessage) -> Email | None:
     """The link to join a tenant; None where it would open nothing any more."""
-    wanted = msgspec.json.decode(waiting.payload, type=_Sending)
-    shown = await open_invitations.find_open(directory.read(_POSTMAN), wanted.invitation)
-    if shown is None:
+    payload = msgspec.json.decode(outbox_message.payload, type=_InvitationPayload)
+    open_invitation = await open_invitations.find_open(
+        directory.read(MAIL_ACTOR), payload.invitation
+    )
+    if open_invitation is None:
         return None
-    invitation = shown.invitation
-    if (invitation.generation, invitation.email) != (wanted.generation, waiting.recipient):
+    invitation = open_invitation.invitation
+    if (invitation.generation, invitation.email) != (payload.generation, outbox_message.recipient):
         return None
-    secret = open_invitations.secret_of(directory, invitation)
-    return Letter(
+    secret = open_invitations.link_secret(directory, invitation)
+    return Email(
         template="invitation",
-        recipient=waiting.recipient,
+        recipient=outbox_message.recipient,
         subject="You are invited",
-        facts={
+        context={
             "link": f"{directory.settings.public_url}/vsay/accept/{secret}",
-            "organisation": messages.harmless(shown.tenant.name),
-            "until": _told(invitation.expires_at),
+            "organisation": messages.safe_name(open_invitation.tenant.name),
+            "until": _format_timestamp(invitation.expires_at),
         },
     )
 
 
-def _told(moment: int) -> str:
+def _format_timestamp(timestamp: int) -> str:
     """Return a moment (microseconds) as a mail tells it."""
-    return f"{datetime.fromtimestamp(moment // SECOND, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{datetime.fromtimestamp(timestamp // SECOND, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-KINDS: dict[str, Callable[[Directory, Waiting], Awaitable[Letter | None]]] = {
-    password_resets.RESET: _reset,
-    invitations.KIND: _invitation,
+EMAIL_BUILDERS: dict[str, Callable[[Directory, OutboxMessage], Awaitable[Email | None]]] = {
+    password_resets.RESET: _build_reset,
+    invitations.OUTBOX_KIND: _build_invitation,
 }
 """What makes a letter of each kind of mail; None where its cause is gone."""

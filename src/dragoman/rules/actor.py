@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dragoman.rules.model import Role
-from dragoman.rules.vocabulary import Narrowing
+from dragoman.rules.vocabulary import Restrictions
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     contract: str
-    narrowing: Narrowing
+    restrictions: Restrictions
     user_id: int = 0
     tenant_id: int | None = None
     role: Role = Role.VIEWER

@@ -14,7 +14,7 @@ REFRESH = "refresh"
 """The kind of a credential that buys new ones, and opens nothing itself."""
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
+class CredentialFormat(msgspec.Struct, frozen=True, kw_only=True):
     """How a contract's credentials look and how long they live (microseconds).
 
     ``lasts`` is a life of fixed length; 0 lets a credential live as long as it is used, within
@@ -23,10 +23,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     contract: str
-    make: Callable[[], str] = crypto.make_urlsafe
-    kind: str = "session"
-    lasts: int = 0
-    refresh_lasts: int = 0
+    generate: Callable[[], str] = crypto.generate_urlsafe
+    token_type: str = "session"
+    lifetime: int = 0
+    refresh_lifetime: int = 0
     claims: Callable[[User], dict[str, Any]] | None = None
 
 
@@ -38,4 +38,4 @@ class Credential(msgspec.Struct, frozen=True):
 
     secret: str
     expires_at: int
-    refresh: str = ""
+    refresh_token: str = ""

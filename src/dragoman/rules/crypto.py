@@ -12,43 +12,43 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 # Meteor's alphabet for ids: no characters that are easily mistaken for each other.
-READABLE = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
+READABLE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
 PUBLIC_ID_LENGTH = 17
 PASSWORD_LENGTH = 24
 MAC_BYTES = 16  # of a signed text; 128 bits
 NONCE_BYTES = 12  # of AES-GCM: NIST SP 800-38D, section 8.2
 
-_UPPER, _LOWER, _DIGITS = READABLE[8:30], READABLE[30:], READABLE[:8]
+_UPPER, _LOWER, _DIGITS = READABLE_ALPHABET[8:30], READABLE_ALPHABET[30:], READABLE_ALPHABET[:8]
 
 
-def _draw(alphabet: str, length: int) -> str:
+def _random_string(alphabet: str, length: int) -> str:
     return "".join(secrets.choice(alphabet) for _ in range(length))
 
 
-def make_hex(n_bytes: int = 20) -> str:
+def generate_hex(n_bytes: int = 20) -> str:
     """Make a credential of ``n_bytes`` random bytes, written as twice as many hex digits."""
     return secrets.token_hex(n_bytes)
 
 
-def make_urlsafe(n: int = 43) -> str:
+def generate_urlsafe(length: int = 43) -> str:
     """Make a credential of ``n`` characters out of A-Z a-z 0-9 _ - (6 bits each)."""
-    return secrets.token_urlsafe(n)[:n]
+    return secrets.token_urlsafe(length)[:length]
 
 
-def make_number() -> int:
+def generate_number() -> int:
     """Make a random number above 0 that fits into 64 bits with a sign."""
     return secrets.randbits(62) + 1
 
 
-def make_public_id() -> str:
+def generate_public_id() -> str:
     """Make a public id: 17 characters of Meteor's alphabet, 98 bits."""
-    return _draw(READABLE, PUBLIC_ID_LENGTH)
+    return _random_string(READABLE_ALPHABET, PUBLIC_ID_LENGTH)
 
 
-def make_password() -> str:
+def generate_password() -> str:
     """Make a password of 24 readable characters (138 bits) with both cases and a digit."""
     while True:
-        password = _draw(READABLE, PASSWORD_LENGTH)
+        password = _random_string(READABLE_ALPHABET, PASSWORD_LENGTH)
         if all(set(password) & set(kind) for kind in (_UPPER, _LOWER, _DIGITS)):
             return password
 
@@ -62,9 +62,9 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def same(a: str | bytes, b: str | bytes) -> bool:
+def equal_in_constant_time(a: str | bytes, b: str | bytes) -> bool:
     """Compare two secrets in a time that does not tell where they differ."""
-    return hmac.compare_digest(_bytes(a), _bytes(b))
+    return hmac.compare_digest(_to_bytes(a), _to_bytes(b))
 
 
 def derive(key: bytes, purpose: str, *parts: int | str) -> str:
@@ -73,7 +73,7 @@ def derive(key: bytes, purpose: str, *parts: int | str) -> str:
     Each part is told apart by its type and length, so that ("a", "bc") and ("ab", "c"), or
     1 and "1", never give the same secret.
     """
-    return _base64(_mac(key, purpose, *(_part(part) for part in parts)))
+    return _base64(_mac(key, purpose, *(_encode_part(part) for part in parts)))
 
 
 def sign(key: bytes, purpose: str, payload: bytes) -> str:
@@ -87,15 +87,15 @@ def unsign(key: bytes, purpose: str, text: str) -> bytes | None:
     if raw is None or len(raw) < MAC_BYTES:
         return None
     mac, payload = raw[:MAC_BYTES], raw[MAC_BYTES:]
-    return payload if same(mac, _mac(key, purpose, payload)[:MAC_BYTES]) else None
+    return payload if equal_in_constant_time(mac, _mac(key, purpose, payload)[:MAC_BYTES]) else None
 
 
-def seal(key: bytes, purpose: str, plain: bytes) -> str:
+def seal(key: bytes, purpose: str, plaintext: bytes) -> str:
     """Encrypt for oneself: AES-256-GCM under a key derived for this purpose, URL-safe base64."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return _base64(nonce + AESGCM(_sealing_key(key, purpose)).encrypt(nonce, plain, None))
+    return _base64(nonce + AESGCM(_sealing_key(key, purpose)).encrypt(nonce, plaintext, None))
 
 
 def unseal(key: bytes, purpose: str, text: str) -> bytes | None:
@@ -114,25 +114,25 @@ def unseal(key: bytes, purpose: str, text: str) -> bytes | None:
         return None
 
 
-def _bytes(value: str | bytes) -> bytes:
+def _to_bytes(value: str | bytes) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
 
 
-def _part(part: int | str) -> bytes:
-    return b"i%d" % part if isinstance(part, int) else b"s" + _bytes(part)
+def _encode_part(part: int | str) -> bytes:
+    return b"i%d" % part if isinstance(part, int) else b"s" + _to_bytes(part)
 
 
 def _mac(key: bytes, purpose: str, *parts: bytes) -> bytes:
     """HMAC-SHA-256 over the purpose and the parts, each behind its length in eight bytes."""
     mac = hmac.new(key, digestmod=hashlib.sha256)
-    for part in (_bytes(purpose), *parts):
+    for part in (_to_bytes(purpose), *parts):
         mac.update(len(part).to_bytes(8, "big"))
         mac.update(part)
     return mac.digest()
 
 
 def _sealing_key(key: bytes, purpose: str) -> bytes:
-    return _mac(key, "seal", _bytes(purpose))
+    return _mac(key, "seal", _to_bytes(purpose))
 
 
 def _base64(raw: bytes) -> str:
@@ -145,4 +145,4 @@ def _unbase64(text: str) -> bytes | None:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:  # of which binascii.Error is one
         return None
-    return raw if same(_base64(raw), text) else None
+    return raw if equal_in_constant_time(_base64(raw), text) else None

@@ -11,25 +11,25 @@ _DSN = re.compile(
     (?:/[^?\#@]*)? (?:\?[^\#]*)?""",
     re.VERBOSE,
 )
-_APART = re.compile(r"(\w+://(?:[^/?#@]*@)?)([^/?#]*)(.*)", re.DOTALL)
-_NAME = re.compile(
+_DSN_PARTS = re.compile(r"(\w+://(?:[^/?#@]*@)?)([^/?#]*)(.*)", re.DOTALL)
+_HOST_NAME = re.compile(
     r"\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*"
 )
-_LINK = re.compile(
+_LINK_SUFFIX = re.compile(
     r"(?:_[A-Z0-9_]+)?_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
     r"|PORT_[0-9]{1,5}_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
-_PORT = re.compile(r"(?:_[A-Z0-9_]+)?_PORT")
-_PLACE = re.compile(r"(?:tcp|udp|sctp)://\S+")
+_PORT_SUFFIX = re.compile(r"(?:_[A-Z0-9_]+)?_PORT")
+_PORT_URL = re.compile(r"(?:tcp|udp|sctp)://\S+")
 
 
-def apart(dsn: str) -> list[str]:
+def split_hosts(dsn: str) -> list[str]:
     """Return a DSN for each host of one (``//user@host:1,other:2/name``), in their order."""
-    found = _APART.fullmatch(dsn)
-    if found is None:
+    match = _DSN_PARTS.fullmatch(dsn)
+    if match is None:
         return [dsn]
-    before, hosts, after = found.groups()
-    return [f"{before}{host}{after}" for host in hosts.split(",")]
+    prefix, hosts, suffix = match.groups()
+    return [f"{prefix}{host}{suffix}" for host in hosts.split(",")]
 
 
 def check_dsn(dsn: str) -> None:
@@ -37,8 +37,8 @@ def check_dsn(dsn: str) -> None:
 
     A plain ``/`` or ``@`` in a password would end it, and its rest be read, and shown, as a host.
     """
-    found = _APART.fullmatch(dsn)
-    hosts = found[2] if found else ""
+    match = _DSN_PARTS.fullmatch(dsn)
+    hosts = match[2] if match else ""
     if hosts and any(host.partition(":")[0] == "" for host in hosts.split(",")):
         raise ValueError("a host is missing, beside a comma or before a port")
     if _DSN.fullmatch(dsn) is None:
@@ -48,7 +48,7 @@ def check_dsn(dsn: str) -> None:
         )
 
 
-def host(text: str) -> str:
+def canonical_host(text: str) -> str:
     """Return the name of a host as requests are compared with it: lower case, no last dot.
 
     Raises ValueError for what no request's host can equal once its port is taken off.
@@ -56,7 +56,7 @@ def host(text: str) -> str:
     if not text.isascii():
         raise ValueError(f"{text}: must be written in ASCII (punycode, xn--…), as it is requested")
     name = text.lower().removesuffix(".")
-    if _NAME.fullmatch(name) is None:
+    if _HOST_NAME.fullmatch(name) is None:
         raise ValueError(f"{text}: must be the name of a host alone, without port, path or *")
     return name
 
@@ -67,10 +67,10 @@ def is_service_link(variable: str, value: str, service: str) -> bool:
     It does in every pod of the namespace:
     https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
     """
-    rest = variable.removeprefix(service)
-    if rest == variable:
+    suffix = variable.removeprefix(service)
+    if suffix == variable:
         return False
-    if _LINK.fullmatch(rest):
+    if _LINK_SUFFIX.fullmatch(suffix):
         return True
     # Of this one a person may think that it is where we listen: then the value is a number.
-    return _PORT.fullmatch(rest) is not None and _PLACE.fullmatch(value) is not None
+    return _PORT_SUFFIX.fullmatch(suffix) is not None and _PORT_URL.fullmatch(value) is not None

@@ -20,7 +20,7 @@ class Problem(msgspec.Struct, frozen=True):
     detail: Any = None
 
 
-CODES = frozenset(
+PROBLEM_CODES = frozenset(
     {
         "required",
         "blank",
@@ -59,20 +59,20 @@ class Reason(StrEnum):
     FUNCTION = "function"  # this role has no such function at all
     REACH = "reach"  # the target can be seen, but not be acted upon
     RANK = "rank"  # the target stands higher
-    ONESELF = "oneself"  # not on the own account
-    CONFER = "confer"  # a role, permission or access level beyond the own
-    CLOSED = "closed"  # self-registration is switched off
+    OWN_ACCOUNT = "oneself"  # not on the own account
+    DELEGATION = "confer"  # a role, permission or access level beyond the own
+    SIGN_UP_DISABLED = "closed"  # self-registration is switched off
 
 
-class Failure(Exception):  # noqa: N818 - these are facts, their names end with themselves
+class DirectoryError(Exception):
     """Whatever the directory refuses to do; the root of every fact below."""
 
 
-class NotFound(Failure):
+class NotFound(DirectoryError):
     """No such thing, or none within reach: the two are never told apart."""
 
 
-class Taken(Failure):
+class Taken(DirectoryError):
     """Somebody holds that value; ``field`` says which one it is."""
 
     def __init__(self, field: str) -> None:
@@ -80,7 +80,7 @@ class Taken(Failure):
         self.field = field
 
 
-class Invalid(Failure):
+class Invalid(DirectoryError):
     """What was given cannot be taken; ``problems`` lists everything that is wrong with it."""
 
     def __init__(self, *problems: Problem) -> None:
@@ -88,7 +88,7 @@ class Invalid(Failure):
         self.problems = problems
 
 
-class Forbidden(Failure):
+class Forbidden(DirectoryError):
     """The policy says no; ``reason`` says which of its rules."""
 
     def __init__(self, reason: Reason) -> None:
@@ -96,23 +96,23 @@ class Forbidden(Failure):
         self.reason = reason
 
 
-class Unauthenticated(Failure):
+class Unauthenticated(DirectoryError):
     """Nobody valid stands behind the request.
 
     ``why`` is ``missing``, ``malformed`` (``detail`` says how), ``unknown`` or ``inactive``.
     """
 
-    def __init__(self, why: str, detail: str = "") -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.detail = detail
 
 
-class BadCredentials(Failure):
+class BadCredentials(DirectoryError):
     """Sign-in refused: unknown, wrong, inactive and deleted are one and the same."""
 
 
-class Stale(Failure):
+class InvalidLink(DirectoryError):
     """A one-time secret that is used, void, expired or unknown; ``field`` is ``uid`` or ``token``."""
 
     def __init__(self, field: str = "token") -> None:
@@ -120,7 +120,7 @@ class Stale(Failure):
         self.field = field
 
 
-class Limited(Failure):
+class RateLimited(DirectoryError):
     """Too many of these; try again after ``retry_after`` seconds."""
 
     def __init__(self, retry_after: int) -> None:
@@ -128,7 +128,7 @@ class Limited(Failure):
         self.retry_after = retry_after
 
 
-class LastOwner(Failure):
+class LastOwner(DirectoryError):
     """The tenant would lose its last active owner."""
 
 
@@ -136,11 +136,11 @@ class LastSuperadmin(LastOwner):
     """The platform would lose its last active superadmin."""
 
 
-class InUse(Failure):
+class InUse(DirectoryError):
     """It cannot go while others depend on it."""
 
 
-class Same(Failure):
+class Unchanged(DirectoryError):
     """What was to be set is what it already is; ``field`` says which."""
 
     def __init__(self, field: str) -> None:
@@ -148,17 +148,17 @@ class Same(Failure):
         self.field = field
 
 
-class Inactive(Failure):
+class Inactive(DirectoryError):
     """That user is switched off, and this needs one who is not."""
 
 
-class NoTenant(Failure):
+class NoTenant(DirectoryError):
     """The user belongs to no tenant, and this needs one."""
 
 
-class Unavailable(Failure):
+class Unavailable(DirectoryError):
     """The database, the disk or the queue cannot serve now; try again after ``retry_after`` s."""
 
-    def __init__(self, what: str, retry_after: int = 2) -> None:
-        super().__init__(what)
+    def __init__(self, component: str, retry_after: int = 2) -> None:
+        super().__init__(component)
         self.retry_after = retry_after

@@ -12,13 +12,15 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dragoman.rules.crypto import same
+from dragoman.rules.crypto import equal_in_constant_time
 
-BCRYPT_BYTES = 72  # bcrypt has never looked further; the library refuses what others cut off
-SCRYPT_BYTES = 129 * 1024 * 1024  # what N = 65,536 and r = 16 take; Django's own take 16 MiB
+MAX_BCRYPT_BYTES = 72  # bcrypt has never looked further; the library refuses what others cut off
+MAX_SCRYPT_MEMORY_BYTES = (
+    129 * 1024 * 1024
+)  # what N = 65,536 and r = 16 take; Django's own take 16 MiB
 
 
-class Form(NamedTuple):
+class HashFormat(NamedTuple):
     """One way of writing a hash; ``matches`` compares it with a password's UTF-8."""
 
     pattern: re.Pattern[str]
@@ -28,31 +30,33 @@ class Form(NamedTuple):
 def _bcrypt(encoded: re.Match[str], password: bytes) -> bool:
     import bcrypt
 
-    return bcrypt.checkpw(password[:BCRYPT_BYTES], encoded[0].encode())
+    return bcrypt.checkpw(password[:MAX_BCRYPT_BYTES], encoded[0].encode())
 
 
 def _pbkdf2(encoded: re.Match[str], password: bytes) -> bool:
     salt, rounds = encoded["salt"].encode(), int(encoded["rounds"])
-    made = hashlib.pbkdf2_hmac(encoded["hash"], password, salt, rounds)
-    return same(made, b64decode(encoded["sum"], validate=True))
+    computed = hashlib.pbkdf2_hmac(encoded["hash"], password, salt, rounds)
+    return equal_in_constant_time(computed, b64decode(encoded["sum"], validate=True))
 
 
 def _scrypt(encoded: re.Match[str], password: bytes) -> bool:
     n, r, p = int(encoded["n"]), int(encoded["r"]), int(encoded["p"])
     salt = encoded["salt"].encode()
-    made = hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=SCRYPT_BYTES, dklen=64)
-    return same(made, b64decode(encoded["sum"], validate=True))
+    computed = hashlib.scrypt(
+        password, salt=salt, n=n, r=r, p=p, maxmem=MAX_SCRYPT_MEMORY_BYTES, dklen=64
+    )
+    return equal_in_constant_time(computed, b64decode(encoded["sum"], validate=True))
 
 
-_SALTED = {"SSHA": "sha1", "SSHA256": "sha256", "SSHA384": "sha384", "SSHA512": "sha512"}
+_SSHA_ALGORITHMS = {"SSHA": "sha1", "SSHA256": "sha256", "SSHA384": "sha384", "SSHA512": "sha512"}
 
 
-def _salted(encoded: re.Match[str], password: bytes) -> bool:
+def _ssha(encoded: re.Match[str], password: bytes) -> bool:
     raw = b64decode(encoded["sum"], validate=True)
-    made = hashlib.new(_SALTED[encoded["scheme"]], usedforsecurity=False)
-    total, salt = raw[: made.digest_size], raw[made.digest_size :]
-    made.update(password + salt)
-    return same(made.digest(), total)
+    computed = hashlib.new(_SSHA_ALGORITHMS[encoded["scheme"]], usedforsecurity=False)
+    expected, salt = raw[: computed.digest_size], raw[computed.digest_size :]
+    computed.update(password + salt)
+    return equal_in_constant_time(computed.digest(), expected)
 
 
 def _phpass(encoded: re.Match[str], password: bytes) -> bool:
@@ -69,27 +73,27 @@ def _sha512_crypt(encoded: re.Match[str], password: bytes) -> bool:
 
 # `*_sha256$` and `scrypt$` are Django's (django.contrib.auth.hashers); `$P$` (phpBB: `$H$`) is
 # WordPress's, at most 2^18 rounds; `{SSHA}` is OpenLDAP's (slapd.conf, password-hash).
-FORMS = (
-    Form(re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-5])\$[./A-Za-z0-9]{53}"), _bcrypt),
-    Form(
+HASH_FORMATS = (
+    HashFormat(re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-5])\$[./A-Za-z0-9]{53}"), _bcrypt),
+    HashFormat(
         re.compile(
             r"pbkdf2_(?P<hash>sha1|sha256|sha512)\$(?P<rounds>[1-9][0-9]{0,5}|[1-3][0-9]{6})"
             r"\$(?P<salt>[^$]{1,255})\$(?P<sum>[A-Za-z0-9+/=]{20,90})"
         ),
         _pbkdf2,
     ),
-    Form(
+    HashFormat(
         re.compile(
             r"scrypt\$(?P<n>1024|2048|4096|8192|16384|32768|65536)\$(?P<salt>[^$]{1,255})"
             r"\$(?P<r>[1-9]|1[0-6])\$(?P<p>[1-9]|1[0-6])\$(?P<sum>[A-Za-z0-9+/]{86}==)"
         ),
         _scrypt,
     ),
-    Form(
-        re.compile(r"\{(?P<scheme>SSHA(?:256|384|512)?)\}(?P<sum>[A-Za-z0-9+/=]{28,255})"), _salted
+    HashFormat(
+        re.compile(r"\{(?P<scheme>SSHA(?:256|384|512)?)\}(?P<sum>[A-Za-z0-9+/=]{28,255})"), _ssha
     ),
-    Form(re.compile(r"\$[PH]\$[5-9A-G][./0-9A-Za-z]{30}"), _phpass),
-    Form(
+    HashFormat(re.compile(r"\$[PH]\$[5-9A-G][./0-9A-Za-z]{30}"), _phpass),
+    HashFormat(
         re.compile(r"\$6\$(?:rounds=[1-9][0-9]{3,5}\$)?[./0-9A-Za-z]{0,16}\$[./0-9A-Za-z]{86}"),
         _sha512_crypt,
     ),
@@ -98,15 +102,15 @@ FORMS = (
 
 def recognises(encoded: str) -> bool:
     """Say whether this is written like a hash that ``verify`` can judge."""
-    return any(form.pattern.fullmatch(encoded) for form in FORMS)
+    return any(hash_format.pattern.fullmatch(encoded) for hash_format in HASH_FORMATS)
 
 
 def verify(encoded: str, password: bytes) -> bool:
     """Say whether the hash was made from this password; false for whatever cannot be read."""
-    for form in FORMS:
-        if match := form.pattern.fullmatch(encoded):
+    for hash_format in HASH_FORMATS:
+        if match := hash_format.pattern.fullmatch(encoded):
             try:
-                return form.matches(match, password)
+                return hash_format.matches(match, password)
             except ValueError:  # base64, salts and parameters that the libraries refuse
                 return False
     return False

@@ -29,7 +29,7 @@ class Role(IntEnum):
     VIEWER = 4
 
     @property
-    def of_platform(self) -> bool:
+    def is_platform_role(self) -> bool:
         """True for the two roles that stand above tenants and need none."""
         return self <= Role.ADMIN
 
@@ -96,11 +96,11 @@ class Group(msgspec.Struct, frozen=True):
     name: str
 
 
-class Held(msgspec.Struct, frozen=True):
+class UserGrants(msgspec.Struct, frozen=True):
     """What one user was given: ids of groups and of permissions granted directly, ascending."""
 
-    groups: tuple[int, ...] = ()
-    permissions: tuple[int, ...] = ()
+    group_ids: tuple[int, ...] = ()
+    permission_ids: tuple[int, ...] = ()
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -203,7 +203,7 @@ class Order(msgspec.Struct, frozen=True):
 
     key: str
     descending: bool = False
-    ranks: tuple[int, ...] = ()
+    role_sort_keys: tuple[int, ...] = ()
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):

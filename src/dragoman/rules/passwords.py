@@ -20,27 +20,29 @@ MAX_BYTES = 1_024  # of a password's UTF-8, at every contract; longer ones are n
 
 # --------------------------------------------------------------------------- floors
 
-SIMILAR = 70  # per cent of the characters in common, from which on a password is too similar
-CONTEXT_CHARACTERS = 301  # as much of a context entry is looked at: the longest name there is
+SIMILARITY_THRESHOLD_PERCENT = (
+    70  # per cent of the characters in common, from which on a password is too similar
+)
+MAX_CONTEXT_LENGTH = 301  # as much of a context entry is looked at: the longest name there is
 _CONTEXT_ORDER = ("username", "first_name", "last_name", "email")
 
 
-class Floor(msgspec.Struct, frozen=True):
+class PasswordRules(msgspec.Struct, frozen=True):
     """What a new password must be at least; lengths in characters, ``maximum`` 0 is none.
 
     ``common``, ``numeric`` and ``similar`` refuse common passwords, digits alone, and what
     resembles the user's names (Django: "Password validation").
     """
 
-    minimum: int = 1
-    common: bool = False
-    numeric: bool = False
-    similar: bool = False
-    maximum: int = 0
+    min_length: int = 1
+    reject_common: bool = False
+    reject_numeric: bool = False
+    reject_similar: bool = False
+    max_length: int = 0
 
 
-def problems(
-    password: str, floor: Floor, *, context: Mapping[str, str], field: str = "password"
+def password_rule_problems(
+    password: str, rules: PasswordRules, *, context: Mapping[str, str], field: str = "password"
 ) -> list[Problem]:
     """Say everything that is wrong with a new password, as problems of ``field``.
 
@@ -54,55 +56,57 @@ def problems(
     raw = _utf8(password)
     if raw is None or "\0" in password:
         return [Problem(field, "unsafe")]
-    if floor.maximum and len(password) > floor.maximum:
-        return [Problem(field, "too_long", floor.maximum)]
+    if rules.max_length and len(password) > rules.max_length:
+        return [Problem(field, "too_long", rules.max_length)]
     if len(raw) > MAX_BYTES:
         return [Problem(field, "too_many_bytes", MAX_BYTES)]
-    found: list[Problem] = []
-    if floor.similar and (name := _resembled(password, context)):
-        found.append(Problem(field, "similar", name))
-    if len(password) < floor.minimum:
-        found.append(Problem(field, "too_short", floor.minimum))
-    if floor.common and is_common(password):
-        found.append(Problem(field, "common"))
-    if floor.numeric and password.isdigit():
-        found.append(Problem(field, "numeric"))
-    return found
+    problems: list[Problem] = []
+    if rules.reject_similar and (similar_field := _similar_field(password, context)):
+        problems.append(Problem(field, "similar", similar_field))
+    if len(password) < rules.min_length:
+        problems.append(Problem(field, "too_short", rules.min_length))
+    if rules.reject_common and is_common(password):
+        problems.append(Problem(field, "common"))
+    if rules.reject_numeric and password.isdigit():
+        problems.append(Problem(field, "numeric"))
+    return problems
 
 
-def floor_for(policy: str, documented: Floor) -> Floor:
+def effective_rules(policy: str, contract_rules: PasswordRules) -> PasswordRules:
     """Give the stricter of a contract's documented floor and the operator's policy.
 
     ``policy`` is DRAGOMAN_PASSWORD_POLICY: ``documented`` adds nothing, ``standard`` asks for
     8 characters and refuses common and contextual passwords, ``hardened`` asks for 15
     (NIST SP 800-63B-4, section 3.1.1.2, for passwords used alone). Raises ValueError on others.
     """
-    lengths = {"documented": 0, "standard": 8, "hardened": 15}
-    if policy not in lengths:
+    min_lengths = {"documented": 0, "standard": 8, "hardened": 15}
+    if policy not in min_lengths:
         raise ValueError(policy)
     if policy == "documented":
-        return documented
-    minimum = max(documented.minimum, lengths[policy])
-    return msgspec.structs.replace(documented, minimum=minimum, common=True, similar=True)
+        return contract_rules
+    min_length = max(contract_rules.min_length, min_lengths[policy])
+    return msgspec.structs.replace(
+        contract_rules, min_length=min_length, reject_common=True, reject_similar=True
+    )
 
 
-def _resembled(password: str, context: Mapping[str, str]) -> str | None:
+def _similar_field(password: str, context: Mapping[str, str]) -> str | None:
     """Name the first context entry that the password resembles as a whole or in one word."""
-    given = password.lower()
-    rest = (name for name in context if name not in _CONTEXT_ORDER)
-    for name in (*_CONTEXT_ORDER, *rest):
-        text = context.get(name, "").lower()[:CONTEXT_CHARACTERS]
-        if any(_alike(given, part) for part in {text, *re.split(r"\W+", text)}):
+    lowered = password.lower()
+    other_names = (name for name in context if name not in _CONTEXT_ORDER)
+    for name in (*_CONTEXT_ORDER, *other_names):
+        text = context.get(name, "").lower()[:MAX_CONTEXT_LENGTH]
+        if any(_is_similar(lowered, part) for part in {text, *re.split(r"\W+", text)}):
             return name
     return None
 
 
-def _alike(a: str, b: str) -> bool:
+def _is_similar(a: str, b: str) -> bool:
     """Compare the characters of both regardless of order: 2·common / (length of both)."""
-    needed = SIMILAR * (len(a) + len(b))
-    if not b or 200 * min(len(a), len(b)) < needed:
+    threshold = SIMILARITY_THRESHOLD_PERCENT * (len(a) + len(b))
+    if not b or 200 * min(len(a), len(b)) < threshold:
         return False
-    return 200 * (Counter(a) & Counter(b)).total() >= needed
+    return 200 * (Counter(a) & Counter(b)).total() >= threshold
 
 
 @cache
@@ -111,8 +115,8 @@ def _common_passwords() -> str:
 
     One text of 160 kB instead of a set of 2 MB; to search it takes some microseconds.
     """
-    packed = Path(__file__).with_name("common-passwords.txt.gz").read_bytes()
-    return gzip.decompress(packed).decode()
+    compressed = Path(__file__).with_name("common-passwords.txt.gz").read_bytes()
+    return gzip.decompress(compressed).decode()
 
 
 def is_common(password: str) -> bool:
@@ -130,13 +134,13 @@ _hasher = argon2.PasswordHasher(
 )
 
 # Of a password that nobody knows: what a name that nobody has is verified against.
-DUMMY = (
+DUMMY_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$O1Lja+jhP7x+dxFpVTt0Cg$"
     "2SFYlV5bQb2aP4pQsbx70WAznSWISMpUMlX737udRaI"
 )
 
 # Bounds for hashes made elsewhere: an import must not be able to ask for hours or gigabytes.
-_MOST_KIB, _MOST_PASSES, _MOST_LANES = 256 * 1024, 10, 16
+_MAX_MEMORY_KIB, _MAX_PASSES, _MAX_LANES = 256 * 1024, 10, 16
 _ARGON2 = re.compile(
     r"\$argon2(?:id|i|d)(?:\$v=1[69])?\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,3})"
     r"\$[A-Za-z0-9+/]{8,128}\$[A-Za-z0-9+/]{8,128}"
@@ -144,8 +148,8 @@ _ARGON2 = re.compile(
 
 # Hashes within a prefix: Django's bcrypt and argon2; Django's bcrypt_sha256 and Meteor's, which
 # hash the hexadecimal SHA-256 of the password.
-_WRAPPED = re.compile(r"(meteor\$|bcrypt_sha256\$|bcrypt\$|argon2)(\$(?:2|argon2).*)")
-_OVER_SHA256 = frozenset({"meteor$", "bcrypt_sha256$"})
+_PREFIXED_HASH = re.compile(r"(meteor\$|bcrypt_sha256\$|bcrypt\$|argon2)(\$(?:2|argon2).*)")
+_SHA256_PREFIXES = frozenset({"meteor$", "bcrypt_sha256$"})
 
 
 def hash_password(password: str) -> str:
@@ -168,8 +172,8 @@ def verify_password(password: str, encoded: str) -> bool:
     raw = _utf8(password)
     if raw is None or len(raw) > MAX_BYTES:
         return False
-    inner, over_sha256 = _unwrap(encoded)
-    if over_sha256:
+    inner, prehashed = _strip_prefix(encoded)
+    if prehashed:
         raw = hashlib.sha256(raw).hexdigest().encode()
     if inner.startswith("$argon2"):
         return _verify_argon2(raw, inner)
@@ -190,7 +194,7 @@ def needs_rehash(encoded: str) -> bool:
 
 def recognises(encoded: str) -> bool:
     """Say whether this is a hash that ``verify_password`` can judge, for imports."""
-    inner, _ = _unwrap(encoded)
+    inner, _ = _strip_prefix(encoded)
     if inner.startswith("$argon2"):
         return _is_argon2(inner)
     from dragoman.rules import imported_hashes
@@ -205,10 +209,10 @@ def _utf8(password: str) -> bytes | None:
         return None
 
 
-def _unwrap(encoded: str) -> tuple[str, bool]:
+def _strip_prefix(encoded: str) -> tuple[str, bool]:
     """Take the prefix off a hash; say whether it was made over a hexadecimal SHA-256."""
-    if match := _WRAPPED.fullmatch(encoded):
-        return match[2], match[1] in _OVER_SHA256
+    if match := _PREFIXED_HASH.fullmatch(encoded):
+        return match[2], match[1] in _SHA256_PREFIXES
     return encoded, False
 
 
@@ -217,7 +221,7 @@ def _is_argon2(encoded: str) -> bool:
     if match is None:
         return False
     memory, passes, lanes = (int(number) for number in match.groups())
-    return memory <= _MOST_KIB and passes <= _MOST_PASSES and lanes <= _MOST_LANES
+    return memory <= _MAX_MEMORY_KIB and passes <= _MAX_PASSES and lanes <= _MAX_LANES
 
 
 def _verify_argon2(password: bytes, encoded: str) -> bool:

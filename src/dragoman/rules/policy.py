@@ -11,11 +11,20 @@ from typing import Protocol
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, NotFound, Reason
 from dragoman.rules.model import Role
-from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT, Action, Narrowing, Reach, Rows
+from dragoman.rules.vocabulary import (
+    ANY,
+    NONE,
+    SELF,
+    TENANT,
+    Action,
+    PolicyTable,
+    Reach,
+    Restrictions,
+)
 
-Standing = tuple[Role, int | None]
+RoleAndTenant = tuple[Role, int | None]
 
-TABLE: Rows = {
+TABLE: PolicyTable = {
     #                          superadmin admin  owner   member  viewer
     Action.LIST_USERS:        (ANY,       ANY,   TENANT, TENANT, TENANT),
     Action.VIEW_USER:         (ANY,       ANY,   TENANT, TENANT, TENANT),
@@ -43,17 +52,17 @@ TABLE: Rows = {
     Action.VIEW_HISTORY:      (ANY,       ANY,   TENANT, SELF,   SELF),
 }  # fmt: skip
 
-EVERY_ROLE = frozenset(Role)
-NO_ROLE: frozenset[Role] = frozenset()
-MAY_ASSIGN: Mapping[Role, frozenset[Role]] = {
-    Role.SUPERADMIN: EVERY_ROLE,
-    Role.ADMIN: EVERY_ROLE - {Role.SUPERADMIN},
+ALL_ROLES = frozenset(Role)
+NO_ROLES: frozenset[Role] = frozenset()
+ASSIGNABLE_ROLES: Mapping[Role, frozenset[Role]] = {
+    Role.SUPERADMIN: ALL_ROLES,
+    Role.ADMIN: ALL_ROLES - {Role.SUPERADMIN},
     Role.OWNER: frozenset({Role.OWNER, Role.MEMBER, Role.VIEWER}),
     Role.MEMBER: frozenset({Role.MEMBER, Role.VIEWER}),  # where a permission lets it confer any
     Role.VIEWER: frozenset({Role.VIEWER}),
 }
 
-CATALOGUE: tuple[tuple[int, str, str, tuple[Action, ...]], ...] = (
+PERMISSION_CATALOGUE: tuple[tuple[int, str, str, tuple[Action, ...]], ...] = (
     (1, "users.view", "Can list and view users", (Action.LIST_USERS, Action.VIEW_USER)),
     (2, "users.create", "Can create users", (Action.CREATE_USER,)),
     (3, "users.change", "Can change users", (Action.UPDATE_USER,)),
@@ -72,22 +81,24 @@ CATALOGUE: tuple[tuple[int, str, str, tuple[Action, ...]], ...] = (
 )
 """The catalogue of permissions: stable id, codename, name, and the cells it raises to TENANT."""
 
-RAISES: Mapping[str, frozenset[Action]] = {code: frozenset(acts) for _, code, _, acts in CATALOGUE}
-PERMISSION_ROLE_HOLDS = Role.OWNER
+ACTIONS_BY_PERMISSION: Mapping[str, frozenset[Action]] = {
+    code: frozenset(acts) for _, code, _, acts in PERMISSION_CATALOGUE
+}
+LOWEST_ROLE_WITH_ALL_PERMISSIONS = Role.OWNER
 """Every permission is held, without a grant, by this role and all above it."""
 
-PUBLIC = frozenset(
-    {"sign_up", "sign_in", "refresh", "request_reset", "reset_password", "show", "accept"}
+PUBLIC_ACTIONS = frozenset(
+    {"sign_up", "sign_in", "refresh", "request_reset", "reset_password", "get_open", "accept"}
 )
 """Actions that anybody may ask for; each guards itself (limits, one-time secrets)."""
 
-NOT_ONESELF = frozenset({Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD})
+NOT_ON_OWN_ACCOUNT = frozenset({Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD})
 """Not on the own account; the own password is changed by CHANGE_PASSWORD."""
 
-STRICTLY_BELOW = frozenset({Action.ISSUE_TOKEN})
+STRICTLY_LOWER_RANK = frozenset({Action.ISSUE_TOKEN})
 """On others, only on those who stand lower: a credential of an equal is that equal's power."""
 
-READING = frozenset(
+READ_ACTIONS = frozenset(
     {
         Action.LIST_USERS,
         Action.VIEW_USER,
@@ -98,10 +109,10 @@ READING = frozenset(
 )
 """Seeing is not acting: rank does not bar it."""
 
-_SELF_SERVICE = frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.REVOKE_TOKEN})
+_SELF_SERVICE_ACTIONS = frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.REVOKE_TOKEN})
 
 
-class Subject(Protocol):
+class Target(Protocol):
     """As much of a target as the policy looks at."""
 
     @property
@@ -120,7 +131,7 @@ class Subject(Protocol):
         ...
 
 
-def cell(actor: Actor, action: Action) -> Reach:
+def granted_reach(actor: Actor, action: Action) -> Reach:
     """Return how far this actor's action goes, after permissions and narrowing.
 
     A permission raises a cell of a tenant's user to TENANT; the contract's narrowing is
@@ -131,100 +142,110 @@ def cell(actor: Actor, action: Action) -> Reach:
     if actor.kind != "user":
         return Reach.NONE
     reach = TABLE[action][actor.role]
-    if reach < Reach.TENANT and any(action in RAISES.get(code, ()) for code in actor.permissions):
+    if reach < Reach.TENANT and any(
+        action in ACTIONS_BY_PERMISSION.get(code, ()) for code in actor.permissions
+    ):
         reach = Reach.TENANT
-    narrowed = actor.narrowing.rows.get(action)
-    if narrowed is not None:
-        reach = min(reach, narrowed[actor.role])
+    restricted_row = actor.restrictions.rows.get(action)
+    if restricted_row is not None:
+        reach = min(reach, restricted_row[actor.role])
     if reach == Reach.TENANT and actor.tenant_id is None:
-        reach = Reach.SELF if action in _SELF_SERVICE or action in READING else Reach.NONE
-    if reach == Reach.SELF and action in actor.narrowing.no_self_service:
+        reach = (
+            Reach.SELF if action in _SELF_SERVICE_ACTIONS or action in READ_ACTIONS else Reach.NONE
+        )
+    if reach == Reach.SELF and action in actor.restrictions.no_self_service:
         reach = Reach.NONE
     return reach
 
 
-def standing(role: Role, tenant_id: int | None, narrowing: Narrowing, home: int) -> Standing:
+def effective_role_and_tenant(
+    role: Role, tenant_id: int | None, restrictions: Restrictions, home_tenant_id: int
+) -> RoleAndTenant:
     """Return the rank and the tenant in which somebody acts at a contract.
 
     Where platform administrators do not act as such, they act as owners; whoever has no tenant
     stands in the settings' one, ``home`` (decision 12).
     """
-    if narrowing.whole_platform:
+    if restrictions.platform_roles_apply:
         return role, tenant_id
-    return max(role, Role.OWNER), home if tenant_id is None else tenant_id
+    return max(role, Role.OWNER), home_tenant_id if tenant_id is None else tenant_id
 
 
-def allow(actor: Actor, action: Action, user_id: int = 0) -> Reach:
+def require_reach(actor: Actor, action: Action, user_id: int = 0) -> Reach:
     """Return the cell, or raise Forbidden(FUNCTION): a refused function is refused for every id.
 
     ``user_id`` is the target's, where the contract refuses all but the own one (``own_alone``).
     """
-    reach = cell(actor, action)
-    alone = reach is Reach.SELF and action in actor.narrowing.own_alone
-    if reach is Reach.NONE or (alone and user_id and not actor.is_user(user_id)):
+    reach = granted_reach(actor, action)
+    self_only = reach is Reach.SELF and action in actor.restrictions.refuse_other_ids
+    if reach is Reach.NONE or (self_only and user_id and not actor.is_user(user_id)):
         raise Forbidden(Reason.FUNCTION)
     return reach
 
 
-def covers(actor: Actor, reach: Reach, target: Subject) -> bool:
+def includes(actor: Actor, reach: Reach, target: Target) -> bool:
     """Say whether a cell of this actor includes the target."""
     if reach is Reach.ANY or (reach >= Reach.SELF and actor.is_user(target.id)):
         return True
     return reach is Reach.TENANT and target.tenant_id == actor.tenant_id is not None
 
 
-def require(actor: Actor, action: Action, target: Subject) -> None:
+def require(actor: Actor, action: Action, target: Target) -> None:
     """Pass, or say why not.
 
     Raises Forbidden(FUNCTION) for every id, NotFound for a target that this actor cannot even
     see, Forbidden(REACH) for one it sees but may not act upon, Forbidden(RANK) for one that
     stands higher, Forbidden(ONESELF) for what nobody does to the own account.
     """
-    reach = allow(actor, action, target.id)
-    if not covers(actor, reach, target):
-        if action is Action.VIEW_USER or not covers(actor, cell(actor, Action.VIEW_USER), target):
+    reach = require_reach(actor, action, target.id)
+    if not includes(actor, reach, target):
+        if action is Action.VIEW_USER or not includes(
+            actor, granted_reach(actor, Action.VIEW_USER), target
+        ):
             raise NotFound
         raise Forbidden(Reason.REACH)
     if actor.is_user(target.id):
-        documented = action is Action.SET_PASSWORD and actor.narrowing.sets_own_password
-        if action in NOT_ONESELF and not documented:
-            raise Forbidden(Reason.ONESELF)
-    elif action not in READING and actor.kind == "user":
-        equal = action in STRICTLY_BELOW and target.role == actor.role
-        if equal or target.role.outranks(actor.role):
+        allowed_by_contract = (
+            action is Action.SET_PASSWORD and actor.restrictions.may_set_own_password
+        )
+        if action in NOT_ON_OWN_ACCOUNT and not allowed_by_contract:
+            raise Forbidden(Reason.OWN_ACCOUNT)
+    elif action not in READ_ACTIONS and actor.kind == "user":
+        same_rank = action in STRICTLY_LOWER_RANK and target.role == actor.role
+        if same_rank or target.role.outranks(actor.role):
             raise Forbidden(Reason.RANK)
 
 
 def require_tenant(actor: Actor, action: Action, tenant_id: int) -> None:
     """The same for a tenant as target: Forbidden(FUNCTION), or NotFound beyond the own one."""
-    if allow(actor, action) is not Reach.ANY and actor.tenant_id != tenant_id:
+    if require_reach(actor, action) is not Reach.ANY and actor.tenant_id != tenant_id:
         raise NotFound
 
 
-def may_assign(actor: Actor) -> frozenset[Role]:
+def assignable_roles(actor: Actor) -> frozenset[Role]:
     """Return the roles that this actor may confer, here."""
     if actor.kind == "system":
-        return EVERY_ROLE
+        return ALL_ROLES
     if actor.kind != "user":
-        return NO_ROLE
-    roles = MAY_ASSIGN[actor.role]
-    return roles & actor.narrowing.may_assign.get(actor.role, roles)
+        return NO_ROLES
+    roles = ASSIGNABLE_ROLES[actor.role]
+    return roles & actor.restrictions.assignable_roles.get(actor.role, roles)
 
 
 def require_assignable(actor: Actor, role: Role) -> None:
     """Raise Forbidden(CONFER) for a role that this actor may not confer."""
-    if role not in may_assign(actor):
-        raise Forbidden(Reason.CONFER)
+    if role not in assignable_roles(actor):
+        raise Forbidden(Reason.DELEGATION)
 
 
-def holds(actor: Actor, codename: str) -> bool:
+def has_permission(actor: Actor, codename: str) -> bool:
     """Say whether this actor holds a permission: by role, by group or directly."""
-    if actor.kind == "system" or actor.role <= PERMISSION_ROLE_HOLDS:
+    if actor.kind == "system" or actor.role <= LOWEST_ROLE_WITH_ALL_PERMISSIONS:
         return True
     return codename in actor.permissions
 
 
-def guards_last_owner(actor: Actor) -> bool:
+def is_bound_by_last_owner_rule(actor: Actor) -> bool:
     """Say whether this actor is bound by the last-owner rule.
 
     Everybody is, but the command line and platform administrators where they act as such
@@ -232,4 +253,4 @@ def guards_last_owner(actor: Actor) -> bool:
     """
     if actor.kind == "system":
         return False
-    return not (actor.role.of_platform and actor.narrowing.whole_platform)
+    return not (actor.role.is_platform_role and actor.restrictions.platform_roles_apply)

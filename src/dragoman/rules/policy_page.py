@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 
 from dragoman.rules.model import Role
-from dragoman.rules.policy import CATALOGUE, MAY_ASSIGN, TABLE
+from dragoman.rules.policy import ASSIGNABLE_ROLES, PERMISSION_CATALOGUE, TABLE
 from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT
 
 
 def render() -> str:
     """Return ``docs/policy.md``."""
-    words = {NONE: "–", SELF: "self", TENANT: "tenant", ANY: "any"}
-    heads = [role.name.lower() for role in Role]
+    reach_labels = {NONE: "–", SELF: "self", TENANT: "tenant", ANY: "any"}
+    role_names = [role.name.lower() for role in Role]
     lines = [
         "# Who may do what",
         "",
@@ -20,16 +20,17 @@ def render() -> str:
         "`any`: everybody; `tenant`: the users of the own tenant; `self`: oneself; `–`: nobody.",
         "A contract may narrow a cell, never widen it: see its own README.",
         "",
-        f"| action | {' | '.join(heads)} |",
-        f"|---|{'---|' * len(heads)}",
+        f"| action | {' | '.join(role_names)} |",
+        f"|---|{'---|' * len(role_names)}",
     ]
     lines += [
-        f"| {action.value} | {' | '.join(words[c] for c in row)} |" for action, row in TABLE.items()
+        f"| {action.value} | {' | '.join(reach_labels[c] for c in row)} |"
+        for action, row in TABLE.items()
     ]
     lines += ["", "## Who may confer which role", "", "| role | may confer |", "|---|---|"]
     for role in Role:
-        given = ", ".join(r.name.lower() for r in sorted(MAY_ASSIGN[role])) or "–"
-        lines.append(f"| {role.name.lower()} | {given} |")
+        assignable = ", ".join(r.name.lower() for r in sorted(ASSIGNABLE_ROLES[role])) or "–"
+        lines.append(f"| {role.name.lower()} | {assignable} |")
     lines += [
         "",
         "## Permissions",
@@ -42,7 +43,7 @@ def render() -> str:
     ]
     lines += [
         f"| {number} | {code} | {name} | {', '.join(a.value for a in actions)} |"
-        for number, code, name, actions in CATALOGUE
+        for number, code, name, actions in PERMISSION_CATALOGUE
     ]
     lines += [
         "",

@@ -15,20 +15,20 @@ _INVISIBLE = re.compile(
 # Not assigned yet, and never to be seen when they are: noncharacters and ignorable blocks.
 _NEVER_VISIBLE = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e0fff]")
 _JOINERS = "\u200c\u200d"
-_VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_VARIATION_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _VIRAMA = 9  # canonical combining class of the signs that join Indic consonants
 
 
-def hides(text: str) -> bool:
+def has_invisible_characters(text: str) -> bool:
     """Say whether an identifier holds anything but visible characters and plain spaces."""
     return not text.isprintable() or _INVISIBLE.search(text) is not None
 
 
-def _shows(char: str) -> bool:
+def _is_visible(char: str) -> bool:
     return char.isprintable() and char != " "
 
 
-def _tolerable(before: str, char: str, after: str) -> bool:
+def _is_allowed_in_prose(previous: str, char: str, following: str) -> bool:
     """Say whether prose may hold an unprintable or invisible character between these two.
 
     White space of other scripts, private-use characters and those of a newer Unicode version
@@ -36,12 +36,14 @@ def _tolerable(before: str, char: str, after: str) -> bool:
     RFC 5892, appendix A), variation selectors behind what they vary (Japanese names, emoji).
     """
     if char in _JOINERS:
-        if before and unicodedata.combining(before) == _VIRAMA:
+        if previous and unicodedata.combining(previous) == _VIRAMA:
             return True
-        sides = (unicodedata.category(side)[0] if side else "" for side in (before, after))
-        return all(side in {"L", "M", "S"} for side in sides)
-    if _VARIATION.fullmatch(char):
-        return bool(before) and _shows(before) and not _INVISIBLE.fullmatch(before)
+        neighbour_categories = (
+            unicodedata.category(side)[0] if side else "" for side in (previous, following)
+        )
+        return all(side in {"L", "M", "S"} for side in neighbour_categories)
+    if _VARIATION_SELECTOR.fullmatch(char):
+        return bool(previous) and _is_visible(previous) and not _INVISIBLE.fullmatch(previous)
     if _INVISIBLE.fullmatch(char) or _NEVER_VISIBLE.fullmatch(char):
         return False
     if unicodedata.category(char) == "Cn":
@@ -49,16 +51,16 @@ def _tolerable(before: str, char: str, after: str) -> bool:
     return unicodedata.category(char) in {"Zs", "Co"}
 
 
-def hides_in_prose(text: str, *, lines: bool) -> bool:
+def has_unsafe_prose_characters(text: str, *, multiline: bool) -> bool:
     """Say whether prose holds a character that it must not: control, invisible, bidirectional."""
-    if not hides(text):
+    if not has_invisible_characters(text):
         return False
-    for at, char in enumerate(text):
-        if lines and char in "\n\r\t":
+    for index, char in enumerate(text):
+        if multiline and char in "\n\r\t":
             continue
         if char.isprintable() and not _INVISIBLE.fullmatch(char):
             continue
-        if not _tolerable(text[at - 1 : at], char, text[at + 1 : at + 2]):
+        if not _is_allowed_in_prose(text[index - 1 : index], char, text[index + 1 : index + 2]):
             return True
     return False
 
@@ -66,9 +68,9 @@ def hides_in_prose(text: str, *, lines: bool) -> bool:
 # --------------------------------------------------------------------------- scripts
 
 _HAN, _LATIN = "CJK", "LATIN"
-_ANY_SCRIPT = {"MODIFIER", "KATAKANA-HIRAGANA", "VERTICAL", "MASU", "VEDIC", "CARON"}
-_PART_OF = {"IDEOGRAPHIC": _HAN, "HENTAIGANA": "HIRAGANA"}
-_TOGETHER = (
+_COMMON_SCRIPT = {"MODIFIER", "KATAKANA-HIRAGANA", "VERTICAL", "MASU", "VEDIC", "CARON"}
+_SCRIPT_ALIASES = {"IDEOGRAPHIC": _HAN, "HENTAIGANA": "HIRAGANA"}
+_SCRIPT_COMBINATIONS = (
     frozenset({_LATIN, _HAN, "HIRAGANA", "KATAKANA"}),  # Japanese
     frozenset({_LATIN, _HAN, "HANGUL"}),  # Korean
     frozenset({_LATIN, _HAN, "BOPOMOFO"}),  # Chinese
@@ -83,8 +85,8 @@ def _script(letter: str) -> str:
     few that share one (OLD ITALIC and OLD TURKIC, TAI LE and TAI VIET): an error on the friendly
     side.
     """
-    word = unicodedata.name(letter, "UNNAMED").partition(" ")[0]
-    return _PART_OF.get(word, word)
+    first_word = unicodedata.name(letter, "UNNAMED").partition(" ")[0]
+    return _SCRIPT_ALIASES.get(first_word, first_word)
 
 
 def mixes_scripts(text: str) -> bool:
@@ -97,11 +99,11 @@ def mixes_scripts(text: str) -> bool:
     if text.isascii():
         return False
     local, _, domain = unicodedata.normalize("NFKC", text).partition("@")
-    return any(_mixed(part) for part in (local, *domain.split(".")))
+    return any(_part_mixes_scripts(part) for part in (local, *domain.split(".")))
 
 
-def _mixed(part: str) -> bool:
-    scripts = {_script(char) for char in part if char.isalpha()} - _ANY_SCRIPT
-    zeros = {ord(char) - int(char) for char in part if char.isdecimal()}
-    alone = len(scripts) < 2 or any(scripts <= together for together in _TOGETHER)
-    return not alone or len(zeros) > 1
+def _part_mixes_scripts(part: str) -> bool:
+    scripts = {_script(char) for char in part if char.isalpha()} - _COMMON_SCRIPT
+    digit_zeros = {ord(char) - int(char) for char in part if char.isdecimal()}
+    allowed = len(scripts) < 2 or any(scripts <= together for together in _SCRIPT_COMBINATIONS)
+    return not allowed or len(digit_zeros) > 1

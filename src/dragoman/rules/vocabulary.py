@@ -51,13 +51,13 @@ class Action(StrEnum):
 NONE, SELF, TENANT, ANY = Reach.NONE, Reach.SELF, Reach.TENANT, Reach.ANY
 
 
-Row = tuple[Reach, Reach, Reach, Reach, Reach]
+PolicyRow = tuple[Reach, Reach, Reach, Reach, Reach]
 
 
-Rows = Mapping[Action, Row]
+PolicyTable = Mapping[Action, PolicyRow]
 
 
-class Narrowing(msgspec.Struct, frozen=True):
+class Restrictions(msgspec.Struct, frozen=True):
     """A contract's stricter view: rows of the same form, of which the lesser cell holds.
 
     ``may_assign`` limits what may be conferred; ``whole_platform`` says that platform
@@ -68,12 +68,12 @@ class Narrowing(msgspec.Struct, frozen=True):
     current one, where a contract documents that.
     """
 
-    rows: Rows = msgspec.field(default_factory=dict)
-    may_assign: Mapping[Role, frozenset[Role]] = msgspec.field(default_factory=dict)
-    whole_platform: bool = False
+    rows: PolicyTable = msgspec.field(default_factory=dict)
+    assignable_roles: Mapping[Role, frozenset[Role]] = msgspec.field(default_factory=dict)
+    platform_roles_apply: bool = False
     no_self_service: frozenset[Action] = frozenset()
-    own_alone: frozenset[Action] = frozenset()
-    sets_own_password: bool = False
+    refuse_other_ids: frozenset[Action] = frozenset()
+    may_set_own_password: bool = False
 
 
-NOTHING_NARROWED = Narrowing(whole_platform=True)
+UNRESTRICTED = Restrictions(platform_roles_apply=True)

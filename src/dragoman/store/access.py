@@ -9,11 +9,11 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.rules.model import Access
-from dragoman.store.query import Query, bind, within
+from dragoman.store.query import Query, bind, in_list
 from dragoman.store.schema import access
 from dragoman.store.transaction import Read, Tx
 
-_OF: Query[Access] = Query(
+_FOR_USER: Query[Access] = Query(
     sa.select(access.c.resource, access.c.level)
     .where(access.c.user_id == bind("user_id"))
     .order_by(access.c.resource),
@@ -21,7 +21,7 @@ _OF: Query[Access] = Query(
 )
 
 
-def _put(insert: object, resource: object, level: object) -> object:
+def _upsert(insert: object, resource: object, level: object) -> object:
     columns = ["user_id", "resource", "level", "granted_by", "granted_at"]
     rows = sa.select(bind("user_id"), resource, level, bind("granted_by"), bind("now"))  # type: ignore[call-overload]
     statement = insert(access).from_select(columns, rows.where(sa.true()))  # type: ignore[operator]
@@ -34,13 +34,13 @@ def _put(insert: object, resource: object, level: object) -> object:
 _pair = sa.func.json_each(bind("pairs", sa.Text)).table_valued("value")
 
 
-def _unnested(name: str) -> object:
+def _unnest(name: str) -> object:
     return sa.func.unnest(sa.bindparam(name, type_=sa.ARRAY(sa.Text())))
 
 
-_PUT: Query[None] = Query(
-    _put(postgres_insert, _unnested("resources"), _unnested("levels")),  # type: ignore[arg-type]
-    sqlite=_put(  # type: ignore[arg-type]
+_UPSERT: Query[None] = Query(
+    _upsert(postgres_insert, _unnest("resources"), _unnest("levels")),  # type: ignore[arg-type]
+    sqlite=_upsert(  # type: ignore[arg-type]
         sqlite_insert,
         sa.func.json_extract(_pair.c.value, "$[0]"),
         sa.func.json_extract(_pair.c.value, "$[1]"),
@@ -48,28 +48,28 @@ _PUT: Query[None] = Query(
 )
 _REMOVE: Query[None] = Query(
     sa.delete(access).where(
-        access.c.user_id == bind("user_id"), within(access.c.resource, "resources")
+        access.c.user_id == bind("user_id"), in_list(access.c.resource, "resources")
     )
 )
 
 
-async def of(read: Read | Tx, user_id: int) -> list[Access]:
+async def list_for_user(reader: Read | Tx, user_id: int) -> list[Access]:
     """Return what a user may use, ordered by resource."""
-    return await read.all(_OF, user_id=user_id)
+    return await reader.fetch(_FOR_USER, user_id=user_id)
 
 
-async def put(tx: Tx, user_id: int, given: Sequence[Access], *, granted_by: int) -> None:
+async def upsert(tx: Tx, user_id: int, entries: Sequence[Access], *, granted_by: int) -> None:
     """Let a user use resources, each named once; a level that was there is replaced.
 
     ``granted_by`` is the id of the user who confers it; 0 for the command line.
     """
-    if given:
+    if entries:
         await tx.run(
-            _PUT,
+            _UPSERT,
             user_id=user_id,
-            pairs=[[each.resource, each.level] for each in given],
-            resources=[each.resource for each in given],
-            levels=[each.level for each in given],
+            pairs=[[each.resource, each.level] for each in entries],
+            resources=[each.resource for each in entries],
+            levels=[each.level for each in entries],
             granted_by=granted_by,
             now=tx.now,
         )

@@ -43,7 +43,7 @@ def write(
         fields: names of what was changed, never values.
     """
     actor = tx.actor
-    tx.later(
+    tx.defer(
         _INSERT,
         at=tx.now,
         actor_kind=actor.kind,
@@ -60,6 +60,6 @@ def write(
     )
 
 
-async def latest(read: Read, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:
+async def list_latest(reader: Read, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:
     """Return the newest entries with an id above ``after``, newest first."""
-    return await read.all(_LATEST, after=after, limit=limit)
+    return await reader.fetch(_LATEST, after=after, limit=limit)

@@ -10,7 +10,7 @@ from dragoman.store.schema import outbox
 from dragoman.store.transaction import Read
 
 
-class Sqlite(msgspec.Struct, frozen=True):
+class SqliteInfo(msgspec.Struct, frozen=True):
     """What SQLite says of itself; ``quick_check`` is ``ok`` or the first fault that it found."""
 
     version: str
@@ -19,7 +19,7 @@ class Sqlite(msgspec.Struct, frozen=True):
     quick_check: str
 
 
-class Postgresql(msgspec.Struct, frozen=True):
+class PostgresInfo(msgspec.Struct, frozen=True):
     """What PostgreSQL says of itself; ``version_num`` is 180001 for 18.1."""
 
     version_num: int
@@ -31,11 +31,11 @@ class Postgresql(msgspec.Struct, frozen=True):
     standby: bool
 
 
-class Mails(msgspec.Struct, frozen=True):
+class OutboxInfo(msgspec.Struct, frozen=True):
     """How many mails wait, since when (microseconds; 0 for none), and how many were given up."""
 
-    waiting: int
-    oldest: int
+    pending: int
+    oldest_at: int
     failed: int
 
 
@@ -43,7 +43,7 @@ _VERSION: Query[str] = Query(sa.text("SELECT sqlite_version()"))
 _JOURNAL: Query[str] = Query(sa.text("PRAGMA journal_mode"))
 _SYNCHRONOUS: Query[int] = Query(sa.text("PRAGMA synchronous"))
 _QUICK_CHECK: Query[str] = Query(sa.text("PRAGMA quick_check(1)"))
-_POSTGRESQL: Query[Postgresql] = Query(
+_POSTGRESQL: Query[PostgresInfo] = Query(
     sa.text(
         "SELECT CAST(current_setting('server_version_num') AS integer),"
         " current_setting('server_version'),"
@@ -51,11 +51,13 @@ _POSTGRESQL: Query[Postgresql] = Query(
         " current_setting('synchronous_commit'), current_setting('fsync'),"
         " current_setting('full_page_writes'), pg_is_in_recovery()"
     ),
-    lambda row: Postgresql(*row),
+    lambda row: PostgresInfo(*row),
 )
-_WAITS = sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
-_WAITING: Query[tuple[int, int]] = Query(
-    sa.select(sa.func.count(), sa.func.coalesce(sa.func.min(outbox.c.created_at), 0)).where(_WAITS),
+_IS_PENDING = sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
+_PENDING: Query[tuple[int, int]] = Query(
+    sa.select(sa.func.count(), sa.func.coalesce(sa.func.min(outbox.c.created_at), 0)).where(
+        _IS_PENDING
+    ),
     lambda row: (row[0], row[1]),
 )
 _FAILED: Query[int] = Query(
@@ -63,23 +65,23 @@ _FAILED: Query[int] = Query(
 )
 
 
-async def sqlite(read: Read) -> Sqlite:
+async def sqlite_info(reader: Read) -> SqliteInfo:
     """Ask SQLite; the check reads the whole file."""
-    return Sqlite(
-        version=await read.total(_VERSION) or "",
-        journal_mode=await read.total(_JOURNAL) or "",
-        synchronous=await read.total(_SYNCHRONOUS) or 0,
-        quick_check=await read.total(_QUICK_CHECK) or "",
+    return SqliteInfo(
+        version=await reader.total(_VERSION) or "",
+        journal_mode=await reader.total(_JOURNAL) or "",
+        synchronous=await reader.total(_SYNCHRONOUS) or 0,
+        quick_check=await reader.total(_QUICK_CHECK) or "",
     )
 
 
-async def postgresql(read: Read) -> Postgresql:
+async def postgres_info(reader: Read) -> PostgresInfo:
     """Ask PostgreSQL."""
-    found = await read.all(_POSTGRESQL)
+    found = await reader.fetch(_POSTGRESQL)
     return found[0]
 
 
-async def mails(read: Read) -> Mails:
+async def outbox_info(reader: Read) -> OutboxInfo:
     """Count what the outbox holds."""
-    waiting, oldest = (await read.all(_WAITING))[0]
-    return Mails(waiting, oldest, await read.total(_FAILED) or 0)
+    pending, oldest_at = (await reader.fetch(_PENDING))[0]
+    return OutboxInfo(pending, oldest_at, await reader.total(_FAILED) or 0)

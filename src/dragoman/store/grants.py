@@ -6,98 +6,108 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from dragoman.rules.model import Held, Permission
-from dragoman.store import permissions as catalogue
-from dragoman.store.query import Query, bind, within
+from dragoman.rules.model import Permission, UserGrants
+from dragoman.store import permissions as permission_store
+from dragoman.store.query import Query, bind, in_list
 from dragoman.store.schema import access, grants, group_members, group_permissions, permissions
 from dragoman.store.transaction import Read, Tx
 
 T = TypeVar("T")
 
-_OWN = grants.c.user_id == bind("user_id")
-_GROUP, _PERMISSION = 0, 1
-_HELD: Query[tuple[int, int, int]] = Query(
-    sa.select(grants.c.user_id, sa.literal_column(str(_PERMISSION)), grants.c.permission_id)
-    .where(within(grants.c.user_id, "ids"))
+_GRANTS_OF_USER = grants.c.user_id == bind("user_id")
+_GROUP_SOURCE, _PERMISSION_SOURCE = 0, 1
+_BY_USERS: Query[tuple[int, int, int]] = Query(
+    sa.select(grants.c.user_id, sa.literal_column(str(_PERMISSION_SOURCE)), grants.c.permission_id)
+    .where(in_list(grants.c.user_id, "ids"))
     .union_all(
-        sa.select(group_members.c.user_id, sa.literal_column(str(_GROUP)), group_members.c.group_id)
-        .where(within(group_members.c.user_id, "ids"))
+        sa.select(group_members.c.user_id, sa.literal_column(str(_GROUP_SOURCE)), group_members.c.group_id)
+        .where(in_list(group_members.c.user_id, "ids"))
     ),
     lambda row: (row[0], row[1], row[2]),
 )  # fmt: skip
-_DIRECT: Query[Permission] = Query(
-    sa.select(*catalogue.COLUMNS)
+_FOR_USER: Query[Permission] = Query(
+    sa.select(*permission_store.COLUMNS)
     .join(grants, grants.c.permission_id == permissions.c.id)
-    .where(_OWN)
+    .where(_GRANTS_OF_USER)
     .order_by(permissions.c.id),
-    catalogue.load,
+    permission_store.from_row,
 )
-_BY_GROUP = (
+_THROUGH_GROUPS = (
     sa.select(group_permissions.c.permission_id)
     .join(group_members, group_members.c.group_id == group_permissions.c.group_id)
     .where(group_members.c.user_id == bind("user_id"))
 )
 _CODENAMES: Query[str] = Query(
     sa.select(permissions.c.codename).where(
-        permissions.c.id.in_(sa.select(grants.c.permission_id).where(_OWN).union_all(_BY_GROUP))
+        permissions.c.id.in_(
+            sa.select(grants.c.permission_id).where(_GRANTS_OF_USER).union_all(_THROUGH_GROUPS)
+        )
     )
 )
 _ADD: Query[None] = Query(
     sa.insert(grants).from_select(
         ["user_id", "permission_id", "granted_by", "granted_at"],
         sa.select(bind("user_id"), permissions.c.id, bind("granted_by"), bind("now")).where(
-            within(permissions.c.id, "ids"),
-            permissions.c.id.not_in(sa.select(grants.c.permission_id).where(_OWN)),
+            in_list(permissions.c.id, "ids"),
+            permissions.c.id.not_in(sa.select(grants.c.permission_id).where(_GRANTS_OF_USER)),
         ),
     )
 )
-_REMOVE: Query[None] = Query(sa.delete(grants).where(_OWN, within(grants.c.permission_id, "ids")))
-_GRANTS: Query[None] = Query(sa.delete(grants).where(_OWN))
-_GROUPS: Query[None] = Query(
+_REMOVE: Query[None] = Query(
+    sa.delete(grants).where(_GRANTS_OF_USER, in_list(grants.c.permission_id, "ids"))
+)
+_REMOVE_GRANTS: Query[None] = Query(sa.delete(grants).where(_GRANTS_OF_USER))
+_REMOVE_MEMBERSHIPS: Query[None] = Query(
     sa.delete(group_members).where(group_members.c.user_id == bind("user_id"))
 )
-_ACCESS: Query[None] = Query(sa.delete(access).where(access.c.user_id == bind("user_id")))
+_REMOVE_ACCESS: Query[None] = Query(sa.delete(access).where(access.c.user_id == bind("user_id")))
 
 
-async def _few(at: Read | Tx, query: Query[T], **params: Any) -> list[T]:
-    return await (at.quick(query, **params) if isinstance(at, Read) else at.all(query, **params))
+async def _fetch(reader: Read | Tx, query: Query[T], **params: Any) -> list[T]:
+    return await (
+        reader.quick(query, **params) if isinstance(reader, Read) else reader.fetch(query, **params)
+    )
 
 
-async def held_of(at: Read | Tx, user_ids: list[int]) -> dict[int, Held]:
+async def list_for_users(reader: Read | Tx, user_ids: list[int]) -> dict[int, UserGrants]:
     """Return what each of some users was given, a page of them at most, in one statement."""
     if not user_ids:
         return {}
-    found: dict[int, tuple[list[int], list[int]]] = {number: ([], []) for number in user_ids}
-    for user_id, kind, number in await _few(at, _HELD, ids=user_ids):
-        found[user_id][kind].append(number)
+    found: dict[int, tuple[list[int], list[int]]] = {
+        granted_id: ([], []) for granted_id in user_ids
+    }
+    for user_id, source, granted_id in await _fetch(reader, _BY_USERS, ids=user_ids):
+        found[user_id][source].append(granted_id)
     return {
-        user_id: Held(tuple(sorted(groups)), tuple(sorted(direct)))
-        for user_id, (groups, direct) in found.items()
+        user_id: UserGrants(tuple(sorted(group_ids)), tuple(sorted(permission_ids)))
+        for user_id, (group_ids, permission_ids) in found.items()
     }
 
 
-async def direct(at: Read | Tx, user_id: int) -> list[Permission]:
+async def list_for_user(reader: Read | Tx, user_id: int) -> list[Permission]:
     """Return the permissions granted to a user itself, by id."""
-    return await _few(at, _DIRECT, user_id=user_id)
+    return await _fetch(reader, _FOR_USER, user_id=user_id)
 
 
-async def codenames_of(at: Read | Tx, user_id: int) -> frozenset[str]:
+async def codenames_for_user(reader: Read | Tx, user_id: int) -> frozenset[str]:
     """Return the permissions that a user holds directly or through groups."""
-    return frozenset(await _few(at, _CODENAMES, user_id=user_id))
+    return frozenset(await _fetch(reader, _CODENAMES, user_id=user_id))
 
 
-async def add(tx: Tx, user_id: int, ids: list[int]) -> int:
+async def add(tx: Tx, user_id: int, permission_ids: list[int]) -> int:
     """Grant permissions to a user whose row is held; returns how many it had not been granted."""
-    who = tx.actor.user_id
-    return await tx.run(_ADD, user_id=user_id, ids=ids, granted_by=who, now=tx.now)
+    granted_by = tx.actor.user_id
+    return await tx.run(
+        _ADD, user_id=user_id, ids=permission_ids, granted_by=granted_by, now=tx.now
+    )
 
 
-async def remove(tx: Tx, user_id: int, ids: list[int]) -> int:
+async def remove(tx: Tx, user_id: int, permission_ids: list[int]) -> int:
     """Take grants back from a user whose row is held; returns how many there were."""
-    return await tx.run(_REMOVE, user_id=user_id, ids=ids)
+    return await tx.run(_REMOVE, user_id=user_id, ids=permission_ids)
 
 
-async def remove_of(tx: Tx, user_id: int) -> None:
+async def remove_all(tx: Tx, user_id: int) -> None:
     """Take everything back that a user was given."""
-    for query in (_GRANTS, _GROUPS, _ACCESS):
+    for query in (_REMOVE_GRANTS, _REMOVE_MEMBERSHIPS, _REMOVE_ACCESS):
         await tx.run(query, user_id=user_id)

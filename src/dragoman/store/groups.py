@@ -9,9 +9,9 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from dragoman.rules.errors import NotFound, Taken
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Group, Permission, User
-from dragoman.store import permissions as catalogue
-from dragoman.store import users as people
-from dragoman.store.query import Query, Row, bind, within
+from dragoman.store import permissions as permission_store
+from dragoman.store import users as user_store
+from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import (
     LIVING,
     group_members,
@@ -24,7 +24,7 @@ from dragoman.store.schema import (
 from dragoman.store.transaction import Read, Tx
 
 
-def _load(row: Row) -> Group:
+def _from_row(row: Row) -> Group:
     return Group(*row)
 
 
@@ -32,60 +32,71 @@ _SELECT = sa.select(groups.c.id, groups.c.tenant_id, groups.c.name).join(
     tenants, sa.and_(tenants.c.id == groups.c.tenant_id, tenants.c.deleted_at.is_(None))
 )
 _BY_ID = _SELECT.where(groups.c.id == bind("id"))
-_FIND: Query[Group] = Query(_BY_ID, _load)
-_LOCK: Query[Group] = Query(_BY_ID.with_for_update(of=groups), _load, sqlite=_BY_ID)
+_FIND: Query[Group] = Query(_BY_ID, _from_row)
+_FIND_FOR_UPDATE: Query[Group] = Query(_BY_ID.with_for_update(of=groups), _from_row, sqlite=_BY_ID)
 _IN_TENANT = _SELECT.where(groups.c.tenant_id == bind("tenant_id"))
-_BY_NAME: Query[Group] = Query(_IN_TENANT.where(groups.c.name_key == bind("key", sa.Text)), _load)
-_EVERY: Query[Group] = Query(_SELECT.order_by(groups.c.id), _load)
-_OF_TENANT: Query[Group] = Query(_IN_TENANT.order_by(groups.c.id), _load)
-_ROW = {
+_BY_NAME: Query[Group] = Query(
+    _IN_TENANT.where(groups.c.name_key == bind("key", sa.Text)), _from_row
+)
+_ALL: Query[Group] = Query(_SELECT.order_by(groups.c.id), _from_row)
+_FOR_TENANT: Query[Group] = Query(_IN_TENANT.order_by(groups.c.id), _from_row)
+_INSERT_VALUES = {
     "tenant_id": bind("tenant_id"),
     "name": bind("name", sa.Text),
     "name_key": bind("key", sa.Text),
     "created_at": bind("now"),
 }
 _INSERT: Query[int] = Query(
-    postgres_insert(groups).values(_ROW).on_conflict_do_nothing().returning(groups.c.id),
-    sqlite=sqlite_insert(groups).values(_ROW).on_conflict_do_nothing().returning(groups.c.id),
+    postgres_insert(groups).values(_INSERT_VALUES).on_conflict_do_nothing().returning(groups.c.id),
+    sqlite=sqlite_insert(groups)
+    .values(_INSERT_VALUES)
+    .on_conflict_do_nothing()
+    .returning(groups.c.id),
 )
 _REMOVE: Query[None] = Query(sa.delete(groups).where(groups.c.id == bind("id")))
-_HERE = group_permissions.c.group_id == bind("id")
-_HELD: Query[Permission] = Query(
-    sa.select(*catalogue.COLUMNS)
+_PERMISSIONS_OF_GROUP = group_permissions.c.group_id == bind("id")
+_PERMISSIONS: Query[Permission] = Query(
+    sa.select(*permission_store.COLUMNS)
     .join(group_permissions, group_permissions.c.permission_id == permissions.c.id)
-    .where(_HERE)
+    .where(_PERMISSIONS_OF_GROUP)
     .order_by(permissions.c.id),
-    catalogue.load,
+    permission_store.from_row,
 )
-_HELD_OF: Query[tuple[int, str]] = Query(
+_CODENAMES: Query[tuple[int, str]] = Query(
     sa.select(group_permissions.c.group_id, permissions.c.codename)
     .join(permissions, permissions.c.id == group_permissions.c.permission_id)
-    .where(within(group_permissions.c.group_id, "ids"))
+    .where(in_list(group_permissions.c.group_id, "ids"))
     .order_by(permissions.c.id),
     lambda row: (row[0], row[1]),
 )
-_COUNTED: Query[tuple[int, int]] = Query(
+_MEMBER_COUNTS: Query[tuple[int, int]] = Query(
     sa.select(group_members.c.group_id, sa.func.count())
-    .where(within(group_members.c.group_id, "ids"))
+    .where(in_list(group_members.c.group_id, "ids"))
     .group_by(group_members.c.group_id),
     lambda row: (row[0], row[1]),
 )
-_PERMIT: Query[None] = Query(
+_ADD_PERMISSIONS: Query[None] = Query(
     sa.insert(group_permissions).from_select(
         ["group_id", "permission_id"],
         sa.select(bind("id"), permissions.c.id).where(
-            within(permissions.c.id, "ids"),
-            permissions.c.id.not_in(sa.select(group_permissions.c.permission_id).where(_HERE)),
+            in_list(permissions.c.id, "ids"),
+            permissions.c.id.not_in(
+                sa.select(group_permissions.c.permission_id).where(_PERMISSIONS_OF_GROUP)
+            ),
         ),
     )
 )
-_FORBID: Query[None] = Query(
-    sa.delete(group_permissions).where(_HERE, within(group_permissions.c.permission_id, "ids"))
+_REMOVE_PERMISSIONS: Query[None] = Query(
+    sa.delete(group_permissions).where(
+        _PERMISSIONS_OF_GROUP, in_list(group_permissions.c.permission_id, "ids")
+    )
 )
-_CLEAR: Query[None] = Query(sa.delete(group_permissions).where(_HERE))
-_THERE = group_members.c.group_id == bind("id")
-_MEMBERSHIP = sa.and_(_THERE, group_members.c.user_id == bind("user_id"))
-_ADD: Query[None] = Query(
+_REMOVE_ALL_PERMISSIONS: Query[None] = Query(
+    sa.delete(group_permissions).where(_PERMISSIONS_OF_GROUP)
+)
+_MEMBERS_OF_GROUP = group_members.c.group_id == bind("id")
+_MEMBERSHIP = sa.and_(_MEMBERS_OF_GROUP, group_members.c.user_id == bind("user_id"))
+_ADD_MEMBER: Query[None] = Query(
     sa.insert(group_members).from_select(
         ["group_id", "user_id"],
         sa.select(bind("id"), bind("user_id")).where(
@@ -93,48 +104,48 @@ _ADD: Query[None] = Query(
         ),
     )
 )
-_TAKE_OUT: Query[None] = Query(sa.delete(group_members).where(_MEMBERSHIP))
-_EMPTY: Query[None] = Query(sa.delete(group_members).where(_THERE))
-_HIGHEST: Query[User] = Query(
-    sa.select(*people.COLUMNS)
+_REMOVE_MEMBER: Query[None] = Query(sa.delete(group_members).where(_MEMBERSHIP))
+_REMOVE_ALL_MEMBERS: Query[None] = Query(sa.delete(group_members).where(_MEMBERS_OF_GROUP))
+_HIGHEST_RANKED_MEMBER: Query[User] = Query(
+    sa.select(*user_store.COLUMNS)
     .select_from(users.outerjoin(tenants))
     .join(group_members, group_members.c.user_id == users.c.id)
-    .where(LIVING, _THERE)
+    .where(LIVING, _MEMBERS_OF_GROUP)
     .order_by(users.c.role, users.c.id)
     .limit(1),
-    people.load,
+    user_store.from_row,
 )
 
 
-async def find(read: Read | Tx, group_id: int) -> Group | None:
+async def find(reader: Read | Tx, group_id: int) -> Group | None:
     """Return a group, or None."""
-    return await read.one(_FIND, id=group_id)
+    return await reader.fetch_one(_FIND, id=group_id)
 
 
 async def get(tx: Tx, group_id: int) -> Group:
     """Return a group and hold its row until the end; raises NotFound."""
-    group = await tx.one(_LOCK, id=group_id)
+    group = await tx.fetch_one(_FIND_FOR_UPDATE, id=group_id)
     if group is None:
         raise NotFound
     return group
 
 
-async def find_by_name(read: Read | Tx, tenant_id: int, name: str) -> Group | None:
+async def find_by_name(reader: Read | Tx, tenant_id: int, name: str) -> Group | None:
     """Return the group of a name in a tenant, or None."""
-    return await read.one(_BY_NAME, tenant_id=tenant_id, key=canonical(name.strip()))
+    return await reader.fetch_one(_BY_NAME, tenant_id=tenant_id, key=canonical(name.strip()))
 
 
-async def every(read: Read | Tx, tenant_id: int | None = None) -> list[Group]:
+async def list_all(reader: Read | Tx, tenant_id: int | None = None) -> list[Group]:
     """Return the groups of a tenant, or of all, by id."""
     if tenant_id is None:
-        return await read.all(_EVERY)
-    return await read.all(_OF_TENANT, tenant_id=tenant_id)
+        return await reader.fetch(_ALL)
+    return await reader.fetch(_FOR_TENANT, tenant_id=tenant_id)
 
 
 async def insert(tx: Tx, tenant_id: int, name: str) -> int:
     """Add a group; returns its id; raises Taken where the tenant has one of that name."""
     key = canonical(name)
-    group_id = await tx.one(_INSERT, tenant_id=tenant_id, name=name, key=key, now=tx.now)
+    group_id = await tx.fetch_one(_INSERT, tenant_id=tenant_id, name=name, key=key, now=tx.now)
     if group_id is None:
         raise Taken("name")
     return group_id
@@ -142,48 +153,48 @@ async def insert(tx: Tx, tenant_id: int, name: str) -> int:
 
 async def remove(tx: Tx, group_id: int) -> None:
     """Forget a group whose row is held; its members lose what it held."""
-    for query in (_EMPTY, _CLEAR, _REMOVE):
+    for query in (_REMOVE_ALL_MEMBERS, _REMOVE_ALL_PERMISSIONS, _REMOVE):
         await tx.run(query, id=group_id)
 
 
-async def held(tx: Tx, group_id: int) -> list[Permission]:
+async def list_permissions(tx: Tx, group_id: int) -> list[Permission]:
     """Return the permissions of a group, by id."""
-    return await tx.all(_HELD, id=group_id)
+    return await tx.fetch(_PERMISSIONS, id=group_id)
 
 
-async def codenames_of(read: Read | Tx, group_ids: list[int]) -> dict[int, list[str]]:
+async def codenames_by_group(reader: Read | Tx, group_ids: list[int]) -> dict[int, list[str]]:
     """Return the codenames that each of these groups holds, in the catalogue's order."""
     found: dict[int, list[str]] = {group_id: [] for group_id in group_ids}
-    for group_id, codename in await read.all(_HELD_OF, ids=group_ids):
+    for group_id, codename in await reader.fetch(_CODENAMES, ids=group_ids):
         found[group_id].append(codename)
     return found
 
 
-async def sizes(read: Read | Tx, group_ids: list[int]) -> dict[int, int]:
+async def member_counts(reader: Read | Tx, group_ids: list[int]) -> dict[int, int]:
     """Return how many members each of these groups has; one without is left out."""
-    return dict(await read.all(_COUNTED, ids=group_ids))
+    return dict(await reader.fetch(_MEMBER_COUNTS, ids=group_ids))
 
 
-async def permit(tx: Tx, group_id: int, ids: list[int]) -> int:
+async def add_permissions(tx: Tx, group_id: int, permission_ids: list[int]) -> int:
     """Give permissions to a group whose row is held; returns how many it did not hold."""
-    return await tx.run(_PERMIT, id=group_id, ids=ids)
+    return await tx.run(_ADD_PERMISSIONS, id=group_id, ids=permission_ids)
 
 
-async def forbid(tx: Tx, group_id: int, ids: list[int]) -> int:
+async def remove_permissions(tx: Tx, group_id: int, permission_ids: list[int]) -> int:
     """Take permissions from a group whose row is held; returns how many it held."""
-    return await tx.run(_FORBID, id=group_id, ids=ids)
+    return await tx.run(_REMOVE_PERMISSIONS, id=group_id, ids=permission_ids)
 
 
-async def add(tx: Tx, group_id: int, user_id: int) -> bool:
+async def add_member(tx: Tx, group_id: int, user_id: int) -> bool:
     """Put a user whose row is held into a group; False if it was in it already."""
-    return await tx.run(_ADD, id=group_id, user_id=user_id) == 1
+    return await tx.run(_ADD_MEMBER, id=group_id, user_id=user_id) == 1
 
 
-async def take_out(tx: Tx, group_id: int, user_id: int) -> bool:
+async def remove_member(tx: Tx, group_id: int, user_id: int) -> bool:
     """Take a user out of a group; False if it was not in it."""
-    return await tx.run(_TAKE_OUT, id=group_id, user_id=user_id) == 1
+    return await tx.run(_REMOVE_MEMBER, id=group_id, user_id=user_id) == 1
 
 
-async def highest(tx: Tx, group_id: int) -> User | None:
+async def highest_ranked_member(tx: Tx, group_id: int) -> User | None:
     """Return the member of the highest rank, or None where there is none."""
-    return await tx.one(_HIGHEST, id=group_id)
+    return await tx.fetch_one(_HIGHEST_RANKED_MEMBER, id=group_id)

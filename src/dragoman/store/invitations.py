@@ -11,26 +11,28 @@ import sqlalchemy as sa
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Invitation, Page, Role, User
 from dragoman.rules.vocabulary import Reach
-from dragoman.store import users as people
-from dragoman.store.query import Query, Row, bind, within
+from dragoman.store import users as user_store
+from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import LIVING, invitations, outbox, tenants, users
 from dragoman.store.transaction import Read, Tx
 from dragoman.store.user_lists.filters import Scope
 
-KIND = "invitation"
+OUTBOX_KIND = "invitation"
 """The outbox's word for the mail of an invitation."""
 
 _COLUMNS = tuple(invitations.c[name] for name in Invitation.__struct_fields__)
 _RESOURCES = msgspec.json.Decoder(tuple[str, ...])
 
 
-def _load(row: Row) -> Invitation:
-    number, public_id, tenant_id, email, name, role, resources, *others = tuple(row)
-    opened = _RESOURCES.decode(resources)
-    return Invitation(number, public_id, tenant_id, email, name, Role(role), opened, *others)
+def _from_row(row: Row) -> Invitation:
+    invitation_id, public_id, tenant_id, email, name, role, resources, *others = tuple(row)
+    resource_names = _RESOURCES.decode(resources)
+    return Invitation(
+        invitation_id, public_id, tenant_id, email, name, Role(role), resource_names, *others
+    )
 
 
-_GIVEN = {
+_INSERT_VALUES = {
     name: bind(name, type(invitations.c[name].type))
     for name in (
         "public_id", "tenant_id", "email", "email_key", "name", "role", "resources", "inviter_id",
@@ -38,32 +40,34 @@ _GIVEN = {
     )
 }  # fmt: skip
 _INSERT: Query[Invitation] = Query(
-    sa.insert(invitations).values(generation=1, **_GIVEN).returning(*_COLUMNS), _load
+    sa.insert(invitations).values(generation=1, **_INSERT_VALUES).returning(*_COLUMNS), _from_row
 )
 _SELECT = sa.select(*_COLUMNS)
 _BY_PUBLIC_ID = _SELECT.where(invitations.c.public_id == bind("public_id", sa.Text))
-_SEE: Query[Invitation] = Query(_BY_PUBLIC_ID, _load)
-_HOLD: Query[Invitation] = Query(_BY_PUBLIC_ID.with_for_update(), _load, sqlite=_BY_PUBLIC_ID)
-_OPEN = (invitations.c.accepted_at == 0, invitations.c.revoked_at == 0)
+_FIND: Query[Invitation] = Query(_BY_PUBLIC_ID, _from_row)
+_FIND_FOR_UPDATE: Query[Invitation] = Query(
+    _BY_PUBLIC_ID.with_for_update(), _from_row, sqlite=_BY_PUBLIC_ID
+)
+_IS_OPEN = (invitations.c.accepted_at == 0, invitations.c.revoked_at == 0)
 _PENDING: Query[Invitation] = Query(
     _SELECT.where(
         invitations.c.email_key == bind("email_key", sa.Text),
-        *_OPEN,
+        *_IS_OPEN,
         invitations.c.expires_at > bind("now"),
     ).order_by(invitations.c.id),
-    _load,
+    _from_row,
 )
-_THAT = sa.update(invitations).where(invitations.c.id == bind("which"))
+_UPDATE_BY_ID = sa.update(invitations).where(invitations.c.id == bind("which"))
 _RENEW: Query[Invitation] = Query(
-    _THAT.values(
+    _UPDATE_BY_ID.values(
         generation=invitations.c.generation + 1,
         inviter_id=bind("inviter_id"),
         expires_at=bind("expires_at"),
     ).returning(*_COLUMNS),
-    _load,
+    _from_row,
 )
-_ACCEPTED: Query[None] = Query(_THAT.values(accepted_at=bind("now"), accepted_by=bind("who")))
-_REVOKED: Query[None] = Query(_THAT.values(revoked_at=bind("now")))
+_ACCEPT: Query[None] = Query(_UPDATE_BY_ID.values(accepted_at=bind("now"), accepted_by=bind("who")))
+_REVOKE: Query[None] = Query(_UPDATE_BY_ID.values(revoked_at=bind("now")))
 
 
 async def insert(
@@ -79,7 +83,7 @@ async def insert(
     expires_at: int,
 ) -> Invitation:
     """Add an invitation (hold LOCK_INVITATIONS over the address and look before)."""
-    made = await tx.one(
+    created = await tx.fetch_one(
         _INSERT,
         public_id=public_id,
         tenant_id=tenant_id,
@@ -92,115 +96,117 @@ async def insert(
         created_at=tx.now,
         expires_at=expires_at,
     )
-    assert made is not None, "an insert returns its row"
-    return made
+    assert created is not None, "an insert returns its row"
+    return created
 
 
-async def find(read: Read | Tx, public_id: str) -> Invitation | None:
+async def find(reader: Read | Tx, public_id: str) -> Invitation | None:
     """Return the invitation of a public id, or None; held if read in a transaction."""
-    return await read.one(_HOLD if isinstance(read, Tx) else _SEE, public_id=public_id)
+    return await reader.fetch_one(
+        _FIND_FOR_UPDATE if isinstance(reader, Tx) else _FIND, public_id=public_id
+    )
 
 
-async def pending_of(tx: Tx, email_key: str, now: int) -> list[Invitation]:
+async def list_pending(tx: Tx, email_key: str, now: int) -> list[Invitation]:
     """Return the invitations of an address, in any tenant, that no date or act has ended."""
-    return await tx.all(_PENDING, email_key=email_key, now=now)
+    return await tx.fetch(_PENDING, email_key=email_key, now=now)
 
 
 async def renew(tx: Tx, invitation: Invitation, inviter_id: int, expires_at: int) -> Invitation:
     """Give an invitation that is held another secret, another end, and who sends it now."""
-    renewed = await tx.one(
+    renewed = await tx.fetch_one(
         _RENEW, which=invitation.id, inviter_id=inviter_id, expires_at=expires_at
     )
     assert renewed is not None, "its row is held"
     return renewed
 
 
-async def accepted(tx: Tx, invitation_id: int, user_id: int) -> None:
+async def accept(tx: Tx, invitation_id: int, user_id: int) -> None:
     """Note that an invitation, which is held, was accepted, and who came of it."""
-    await tx.run(_ACCEPTED, which=invitation_id, who=user_id, now=tx.now)
+    await tx.run(_ACCEPT, which=invitation_id, who=user_id, now=tx.now)
 
 
 async def revoke(tx: Tx, invitation_id: int) -> None:
     """Note that an invitation, which is held, was taken back."""
-    await tx.run(_REVOKED, which=invitation_id, now=tx.now)
+    await tx.run(_REVOKE, which=invitation_id, now=tx.now)
 
 
-_REVOKE_OF: Query[None] = Query(
+_REVOKE_BY_INVITER: Query[None] = Query(
     sa.update(invitations)
-    .where(invitations.c.inviter_id == bind("inviter"), *_OPEN)
+    .where(invitations.c.inviter_id == bind("inviter"), *_IS_OPEN)
     .values(revoked_at=bind("now"))
 )
 
 
-async def revoke_of(tx: Tx, inviter_id: int) -> None:
+async def revoke_by_inviter(tx: Tx, inviter_id: int) -> None:
     """Take back what somebody offered who has lost the right to it: it never comes to life again."""
-    await tx.run(_REVOKE_OF, inviter=inviter_id, now=tx.now)
+    await tx.run(_REVOKE_BY_INVITER, inviter=inviter_id, now=tx.now)
 
 
-_REVOKE_TO: Query[None] = Query(
+_REVOKE_BY_EMAIL: Query[None] = Query(
     sa.update(invitations)
-    .where(invitations.c.email_key == bind("address_key", sa.Text), *_OPEN)
+    .where(invitations.c.email_key == bind("address_key", sa.Text), *_IS_OPEN)
     .values(revoked_at=bind("now"))
 )
 
 
-async def revoke_to(tx: Tx, email_key: str) -> None:
+async def revoke_by_email(tx: Tx, email_key: str) -> None:
     """Take back what was offered to an address (canonical), in any tenant, if it is still open.
 
     Nobody comes back by what was offered before it was removed, and no offer that nobody stood
     behind any more comes to life beside a newer one.
     """
-    await tx.run(_REVOKE_TO, address_key=email_key, now=tx.now)
+    await tx.run(_REVOKE_BY_EMAIL, address_key=email_key, now=tx.now)
 
 
 _IN_TENANT = invitations.c.tenant_id == bind("own_tenant")
 
 
-def _page_of(*found: Any) -> tuple[Query[Invitation], Query[int]]:
-    ordered = _SELECT.where(*found).order_by(invitations.c.id.desc())
+def _page_queries(*conditions: Any) -> tuple[Query[Invitation], Query[int]]:
+    ordered = _SELECT.where(*conditions).order_by(invitations.c.id.desc())
     return (
-        Query(ordered.limit(bind("limit")).offset(bind("offset")), _load),
-        Query(sa.select(sa.func.count()).select_from(invitations).where(*found)),
+        Query(ordered.limit(bind("limit")).offset(bind("offset")), _from_row),
+        Query(sa.select(sa.func.count()).select_from(invitations).where(*conditions)),
     )
 
 
-_PAGES = {Reach.ANY: _page_of(), Reach.TENANT: _page_of(_IN_TENANT)}
+_PAGES = {Reach.ANY: _page_queries(), Reach.TENANT: _page_queries(_IN_TENANT)}
 
 
-async def page(read: Read, scope: Scope, *, limit: int, offset: int) -> Page[Invitation]:
+async def page(reader: Read, scope: Scope, *, limit: int, offset: int) -> Page[Invitation]:
     """Return invitations of a scope, newest first, and the exact count of all."""
     if scope.reach not in _PAGES:
         return Page([], 0)
-    rows, total = _PAGES[scope.reach]
-    count = await read.total(total, own_tenant=scope.tenant_id) or 0
-    own = {"own_tenant": scope.tenant_id}
-    return Page(await read.all(rows, **own, limit=limit, offset=offset), count)
+    rows_query, count_query = _PAGES[scope.reach]
+    count = await reader.total(count_query, own_tenant=scope.tenant_id) or 0
+    params = {"own_tenant": scope.tenant_id}
+    return Page(await reader.fetch(rows_query, **params, limit=limit, offset=offset), count)
 
 
-_OF_ADDRESS = invitations.c.email_key == bind("address_key", sa.Text)
-_OF_USER = sa.or_(
-    sa.and_(_OF_ADDRESS, invitations.c.email_key != ""),
+_FOR_EMAIL = invitations.c.email_key == bind("address_key", sa.Text)
+_FOR_USER = sa.or_(
+    sa.and_(_FOR_EMAIL, invitations.c.email_key != ""),
     sa.and_(invitations.c.accepted_by == bind("who"), invitations.c.accepted_by != 0),
 )
-_UNSEND: Query[None] = Query(
+_DELETE_MAILS: Query[None] = Query(
     sa.delete(outbox).where(
-        outbox.c.kind == KIND,
-        outbox.c.recipient.in_(sa.select(invitations.c.email).where(_OF_USER)),
+        outbox.c.kind == OUTBOX_KIND,
+        outbox.c.recipient.in_(sa.select(invitations.c.email).where(_FOR_USER)),
     )
 )
 _ERASE: Query[None] = Query(
     sa.update(invitations)
-    .where(_OF_USER)
+    .where(_FOR_USER)
     .values(
         email="",
         email_key="",
         name="",
-        revoked_at=sa.case((sa.and_(*_OPEN), bind("now")), else_=invitations.c.revoked_at),
+        revoked_at=sa.case((sa.and_(*_IS_OPEN), bind("now")), else_=invitations.c.revoked_at),
     )
 )
 
 
-async def erase_of(tx: Tx, email_key: str, user_id: int = 0) -> None:
+async def erase_for_user(tx: Tx, email_key: str, user_id: int = 0) -> None:
     """Blank the address and the name in every invitation of somebody; none stays open.
 
     Those for an address (canonical), and the one that a user came by, whatever the address was
@@ -208,9 +214,9 @@ async def erase_of(tx: Tx, email_key: str, user_id: int = 0) -> None:
     Call it before the user lets go of its names: an acceptance that holds such an invitation
     may be waiting for them.
     """
-    whose = {"address_key": email_key, "who": user_id}
-    await tx.run(_UNSEND, **whose)
-    await tx.run(_ERASE, **whose, now=tx.now)
+    params = {"address_key": email_key, "who": user_id}
+    await tx.run(_DELETE_MAILS, **params)
+    await tx.run(_ERASE, **params, now=tx.now)
 
 
 class Inviter(msgspec.Struct, frozen=True):
@@ -221,15 +227,15 @@ class Inviter(msgspec.Struct, frozen=True):
 
 
 _INVITERS: Query[Inviter] = Query(
-    sa.select(*people.COLUMNS, sa.func.coalesce(tenants.c.active, sa.true()))
+    sa.select(*user_store.COLUMNS, sa.func.coalesce(tenants.c.active, sa.true()))
     .select_from(users.outerjoin(tenants))
-    .where(LIVING, within(users.c.id, "ids")),
-    lambda row: Inviter(people.load(row), bool(row[len(people.COLUMNS)])),
+    .where(LIVING, in_list(users.c.id, "ids")),
+    lambda row: Inviter(user_store.from_row(row), bool(row[len(user_store.COLUMNS)])),
 )
 
 
-async def inviters(read: Read | Tx, user_ids: Iterable[int]) -> dict[int, Inviter]:
+async def find_inviters(reader: Read | Tx, user_ids: Iterable[int]) -> dict[int, Inviter]:
     """Return those of these users who live, by id."""
-    ids = sorted(set(user_ids))
-    found = await read.all(_INVITERS, ids=ids) if ids else []
-    return {each.user.id: each for each in found}
+    unique_ids = sorted(set(user_ids))
+    living = await reader.fetch(_INVITERS, ids=unique_ids) if unique_ids else []
+    return {each.user.id: each for each in living}

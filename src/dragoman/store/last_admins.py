@@ -9,9 +9,11 @@ from dragoman.store.query import Query, bind
 from dragoman.store.schema import LIVING, tenants, users
 from dragoman.store.transaction import Tx
 
-_ACTIVE = sa.select(users.c.id).where(LIVING, users.c.active, users.c.id != bind("besides"))
+_OTHER_ACTIVE = sa.select(users.c.id).where(LIVING, users.c.active, users.c.id != bind("besides"))
 _OTHER_OWNER: Query[int] = Query(
-    _ACTIVE.where(users.c.tenant_id == bind("tenant_id"), users.c.role == int(Role.OWNER)).limit(1)
+    _OTHER_ACTIVE.where(
+        users.c.tenant_id == bind("tenant_id"), users.c.role == int(Role.OWNER)
+    ).limit(1)
 )
 _SUPERADMIN = (
     sa.select(users.c.id)
@@ -32,15 +34,15 @@ _OUTSIDE_SUPERADMIN: Query[int] = Query(
 
 async def has_other_owner(tx: Tx, user: User) -> bool:
     """Say whether the user's tenant has an active owner besides it (hold LOCK_OWNERS)."""
-    found = await tx.one(_OTHER_OWNER, besides=user.id, tenant_id=user.tenant_id)
+    found = await tx.fetch_one(_OTHER_OWNER, besides=user.id, tenant_id=user.tenant_id)
     return found is not None
 
 
 async def has_other_superadmin(tx: Tx, user: User) -> bool:
     """Say whether a superadmin besides it can sign in (hold LOCK_SUPERADMINS)."""
-    return await tx.one(_OTHER_SUPERADMIN, besides=user.id) is not None
+    return await tx.fetch_one(_OTHER_SUPERADMIN, besides=user.id) is not None
 
 
 async def has_superadmin_outside(tx: Tx, tenant_id: int) -> bool:
     """Say whether an active superadmin stands outside a tenant (hold LOCK_SUPERADMINS)."""
-    return await tx.one(_OUTSIDE_SUPERADMIN, tenant_id=tenant_id) is not None
+    return await tx.fetch_one(_OUTSIDE_SUPERADMIN, tenant_id=tenant_id) is not None

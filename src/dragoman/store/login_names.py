@@ -8,47 +8,49 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.rules.errors import Taken
 from dragoman.rules.fields import canonical
-from dragoman.store.query import Query, bind, within
+from dragoman.store.query import Query, bind, in_list
 from dragoman.store.schema import names
 from dragoman.store.transaction import Read, Tx
 
-_KEY = sa.func.json_each(bind("keys", sa.Text)).table_valued("value")
-_HOLD_ROWS = sa.select(
+_JSON_KEYS = sa.func.json_each(bind("keys", sa.Text)).table_valued("value")
+_CLAIM_ROWS = sa.select(
     sa.func.unnest(sa.bindparam("keys", type_=sa.ARRAY(sa.Text()))), bind("user_id")
 )
-_HOLD: Query[str] = Query(
+_CLAIM: Query[str] = Query(
     postgres_insert(names)
-    .from_select(["key", "user_id"], _HOLD_ROWS)
+    .from_select(["key", "user_id"], _CLAIM_ROWS)
     .on_conflict_do_nothing()
     .returning(names.c.key),
     sqlite=sqlite_insert(names)
-    .from_select(["key", "user_id"], sa.select(_KEY.c.value, bind("user_id")).where(sa.true()))
+    .from_select(
+        ["key", "user_id"], sa.select(_JSON_KEYS.c.value, bind("user_id")).where(sa.true())
+    )
     .on_conflict_do_nothing()
     .returning(names.c.key),
 )
 _RELEASE: Query[None] = Query(sa.delete(names).where(names.c.user_id == bind("user_id")))
 _HOLDERS: Query[tuple[str, int]] = Query(
-    sa.select(names.c.key, names.c.user_id).where(within(names.c.key, "keys")),
+    sa.select(names.c.key, names.c.user_id).where(in_list(names.c.key, "keys")),
     lambda row: (row[0], row[1]),
 )
 
 
-async def hold(tx: Tx, user_id: int, username_key: str, email_key: str) -> None:
+async def claim(tx: Tx, user_id: int, username_key: str, email_key: str) -> None:
     """Let a user hold its canonical names; raises Taken where somebody else does."""
     keys = sorted({key for key in (username_key, email_key) if key})
-    held = set(await tx.all(_HOLD, keys=keys, user_id=user_id))
-    if username_key not in held:
+    claimed = set(await tx.fetch(_CLAIM, keys=keys, user_id=user_id))
+    if username_key not in claimed:
         raise Taken("username")
-    if email_key and email_key not in held:
+    if email_key and email_key not in claimed:
         raise Taken("email")
 
 
-async def taken(read: Read | Tx, *, username: str, email: str, besides: int = 0) -> list[str]:
+async def taken(reader: Read | Tx, *, username: str, email: str, exclude_id: int = 0) -> list[str]:
     """Return which of ``username`` and ``email`` somebody else holds, as either."""
     keys = {"username": canonical(username), "email": canonical(email)}
-    wanted = sorted({key for key in keys.values() if key})
-    holders = dict(await read.all(_HOLDERS, keys=wanted))
-    return [field for field, key in keys.items() if holders.get(key, besides) != besides]
+    unique_keys = sorted({key for key in keys.values() if key})
+    holders = dict(await reader.fetch(_HOLDERS, keys=unique_keys))
+    return [field for field, key in keys.items() if holders.get(key, exclude_id) != exclude_id]
 
 
 async def release(tx: Tx, user_id: int) -> None:

@@ -12,7 +12,7 @@ from dragoman.store.schema import one_time
 from dragoman.store.transaction import Read, Tx
 
 
-class OneTime(msgspec.Struct, frozen=True):
+class OneTimeSecret(msgspec.Struct, frozen=True):
     """A one-time secret's row: the secret is derived from ``id`` and ``generation``."""
 
     id: int
@@ -23,7 +23,7 @@ class OneTime(msgspec.Struct, frozen=True):
     used_at: int
 
 
-_ONE_TIME = (
+_COLUMNS = (
     one_time.c.id,
     one_time.c.user_id,
     one_time.c.generation,
@@ -33,7 +33,7 @@ _ONE_TIME = (
 )
 
 
-def _renew(insert: object) -> object:
+def _upsert(insert: object) -> object:
     statement = insert(one_time).values(  # type: ignore[operator]
         user_id=bind("user_id"),
         purpose=bind("purpose", sa.Text),
@@ -50,49 +50,55 @@ def _renew(insert: object) -> object:
             "expires_at": statement.excluded.expires_at,
             "used_at": 0,
         },
-    ).returning(*_ONE_TIME)
+    ).returning(*_COLUMNS)
 
 
-def _load_one_time(row: Row) -> OneTime:
-    return OneTime(*row)
+def _from_row(row: Row) -> OneTimeSecret:
+    return OneTimeSecret(*row)
 
 
-_RENEW: Query[OneTime] = Query(
-    _renew(postgres_insert),  # type: ignore[arg-type]
-    _load_one_time,
-    sqlite=_renew(sqlite_insert),  # type: ignore[arg-type]
+_UPSERT: Query[OneTimeSecret] = Query(
+    _upsert(postgres_insert),  # type: ignore[arg-type]
+    _from_row,
+    sqlite=_upsert(sqlite_insert),  # type: ignore[arg-type]
 )
-_ONE_TIME_OF = sa.select(*_ONE_TIME).where(
+_FOR_USER = sa.select(*_COLUMNS).where(
     one_time.c.user_id == bind("user_id"), one_time.c.purpose == bind("purpose", sa.Text)
 )
-_FIND: Query[OneTime] = Query(_ONE_TIME_OF.with_for_update(), _load_one_time, sqlite=_ONE_TIME_OF)
-_SEE: Query[OneTime] = Query(_ONE_TIME_OF, _load_one_time)
-_USE: Query[None] = Query(
+_FIND_FOR_UPDATE: Query[OneTimeSecret] = Query(
+    _FOR_USER.with_for_update(), _from_row, sqlite=_FOR_USER
+)
+_FIND: Query[OneTimeSecret] = Query(_FOR_USER, _from_row)
+_CONSUME: Query[None] = Query(
     sa.update(one_time).where(one_time.c.id == bind("id")).values(used_at=bind("now"))
 )
-_VOID: Query[None] = Query(sa.delete(one_time).where(one_time.c.user_id == bind("user_id")))
+_REMOVE_FOR_USER: Query[None] = Query(
+    sa.delete(one_time).where(one_time.c.user_id == bind("user_id"))
+)
 
 
-async def renew(tx: Tx, *, user_id: int, user_epoch: int, purpose: str, expires_at: int) -> OneTime:
+async def issue(
+    tx: Tx, *, user_id: int, user_epoch: int, purpose: str, expires_at: int
+) -> OneTimeSecret:
     """Open a one-time secret for a purpose; an earlier one of that purpose is void."""
-    row = await tx.one(
-        _RENEW, user_id=user_id, user_epoch=user_epoch, purpose=purpose, expires_at=expires_at
+    row = await tx.fetch_one(
+        _UPSERT, user_id=user_id, user_epoch=user_epoch, purpose=purpose, expires_at=expires_at
     )
     assert row is not None, "an upsert returns its row"
     return row
 
 
-async def find(read: Read | Tx, user_id: int, purpose: str) -> OneTime | None:
+async def find(reader: Read | Tx, user_id: int, purpose: str) -> OneTimeSecret | None:
     """Return a user's one-time row of a purpose, held if read in a transaction."""
-    query = _FIND if isinstance(read, Tx) else _SEE
-    return await read.one(query, user_id=user_id, purpose=purpose)
+    query = _FIND_FOR_UPDATE if isinstance(reader, Tx) else _FIND
+    return await reader.fetch_one(query, user_id=user_id, purpose=purpose)
 
 
-async def use(tx: Tx, row: OneTime) -> None:
+async def consume(tx: Tx, row: OneTimeSecret) -> None:
     """Mark a one-time secret as used."""
-    await tx.run(_USE, id=row.id, now=tx.now)
+    await tx.run(_CONSUME, id=row.id, now=tx.now)
 
 
-async def void(tx: Tx, user_id: int) -> None:
+async def remove_for_user(tx: Tx, user_id: int) -> None:
     """Make every one-time secret of a user void."""
-    await tx.run(_VOID, user_id=user_id)
+    await tx.run(_REMOVE_FOR_USER, user_id=user_id)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from dragoman.store.query import Query, Row, bind, within
+from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import outbox
 from dragoman.store.transaction import Read, Tx
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class OutboxMessage(msgspec.Struct, frozen=True):
     """One thing to be sent; ``payload`` is JSON without any secret."""
 
     id: int
@@ -26,11 +26,11 @@ class Waiting(msgspec.Struct, frozen=True):
     last_error: str
 
 
-_COLUMNS = tuple(outbox.c[name] for name in Waiting.__struct_fields__)
+_COLUMNS = tuple(outbox.c[name] for name in OutboxMessage.__struct_fields__)
 
 
-def _load(row: Row) -> Waiting:
-    return Waiting(*row)
+def _from_row(row: Row) -> OutboxMessage:
+    return OutboxMessage(*row)
 
 
 _INSERT: Query[int] = Query(
@@ -53,19 +53,19 @@ _DUE = (
 )
 _ANY_DUE: Query[int] = Query(_DUE)
 _DUE_IDS: Query[int] = Query(_DUE.with_for_update(skip_locked=True), sqlite=_DUE)
-_LEASE: Query[Waiting] = Query(
+_LEASE: Query[OutboxMessage] = Query(
     sa.update(outbox)
-    .where(within(outbox.c.id, "ids"))
+    .where(in_list(outbox.c.id, "ids"))
     .values(due_at=bind("until"), attempts=outbox.c.attempts + 1)
     .returning(*_COLUMNS),
-    _load,
+    _from_row,
 )
-_SENT: Query[None] = Query(
+_MARK_SENT: Query[None] = Query(
     sa.update(outbox)
     .where(outbox.c.id == bind("id"))
     .values(sent_at=bind("now"), recipient="", payload="{}", last_error="")
 )
-_LATER: Query[None] = Query(
+_POSTPONE: Query[None] = Query(
     sa.update(outbox)
     .where(outbox.c.id == bind("id"))
     .values(
@@ -73,56 +73,58 @@ _LATER: Query[None] = Query(
     )
 )
 _REMOVE: Query[None] = Query(sa.delete(outbox).where(outbox.c.id == bind("id")))
-_DROP: Query[None] = Query(sa.delete(outbox).where(outbox.c.user_id == bind("user_id")))
+_REMOVE_FOR_USER: Query[None] = Query(sa.delete(outbox).where(outbox.c.user_id == bind("user_id")))
 _PURGE: Query[None] = Query(sa.delete(outbox).where(outbox.c.created_at < bind("before")))
-_LIST: Query[Waiting] = Query(
-    sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _load
+_LIST: Query[OutboxMessage] = Query(
+    sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _from_row
 )
 
 
-async def add(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payload: str) -> int:
+async def insert(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payload: str) -> int:
     """Put something into the outbox; returns its id."""
-    given = {"kind": kind, "user_id": user_id, "recipient": recipient, "payload": payload}
-    return await tx.one(_INSERT, **given, now=tx.now) or 0
+    values = {"kind": kind, "user_id": user_id, "recipient": recipient, "payload": payload}
+    return await tx.fetch_one(_INSERT, **values, now=tx.now) or 0
 
 
-async def due(read: Read) -> bool:
+async def has_due(reader: Read) -> bool:
     """Say whether anything is due, without holding it."""
-    return await read.one(_ANY_DUE, now=read.now, limit=1) is not None
+    return await reader.fetch_one(_ANY_DUE, now=reader.now, limit=1) is not None
 
 
-async def lease(tx: Tx, *, until: int, limit: int = 10) -> list[Waiting]:
+async def lease(tx: Tx, *, until: int, limit: int = 10) -> list[OutboxMessage]:
     """Take what is due; nobody else gets it before ``until``. Each taking is one attempt."""
-    ids = await tx.all(_DUE_IDS, now=tx.now, limit=limit)
-    return await tx.all(_LEASE, ids=ids, until=until) if ids else []
+    ids = await tx.fetch(_DUE_IDS, now=tx.now, limit=limit)
+    return await tx.fetch(_LEASE, ids=ids, until=until) if ids else []
 
 
-async def sent(tx: Tx, waiting_id: int) -> None:
+async def mark_sent(tx: Tx, message_id: int) -> None:
     """Note that it has gone out; where to and what is forgotten."""
-    await tx.run(_SENT, id=waiting_id, now=tx.now)
+    await tx.run(_MARK_SENT, id=message_id, now=tx.now)
 
 
-async def postpone(tx: Tx, waiting_id: int, *, due_at: int, last_error: str, give_up: bool) -> None:
+async def postpone(tx: Tx, message_id: int, *, due_at: int, last_error: str, give_up: bool) -> None:
     """Try again later, or never."""
     failed_at = tx.now if give_up else 0
-    await tx.run(_LATER, id=waiting_id, due_at=due_at, failed_at=failed_at, last_error=last_error)
+    await tx.run(
+        _POSTPONE, id=message_id, due_at=due_at, failed_at=failed_at, last_error=last_error
+    )
 
 
-async def remove(tx: Tx, waiting_id: int) -> None:
+async def remove(tx: Tx, message_id: int) -> None:
     """Forget one thing unsent: its cause is gone."""
-    await tx.run(_REMOVE, id=waiting_id)
+    await tx.run(_REMOVE, id=message_id)
 
 
-async def drop_of(tx: Tx, user_id: int) -> int:
+async def remove_for_user(tx: Tx, user_id: int) -> int:
     """Forget what concerns a user; returns how many there were."""
-    return await tx.run(_DROP, user_id=user_id)
+    return await tx.run(_REMOVE_FOR_USER, user_id=user_id)
 
 
-async def purge(tx: Tx, before: int) -> int:
+async def purge(tx: Tx, cutoff: int) -> int:
     """Forget what was written before a moment, whatever became of it; returns how many."""
-    return await tx.run(_PURGE, before=before)
+    return await tx.run(_PURGE, before=cutoff)
 
 
-async def latest(read: Read, limit: int = 100) -> list[Waiting]:
+async def list_latest(reader: Read, limit: int = 100) -> list[OutboxMessage]:
     """Return what the outbox holds, newest first."""
-    return await read.all(_LIST, limit=limit)
+    return await reader.fetch(_LIST, limit=limit)

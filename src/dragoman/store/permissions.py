@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from dragoman.rules.model import Permission
-from dragoman.rules.policy import CATALOGUE
+from dragoman.rules.policy import PERMISSION_CATALOGUE
 from dragoman.store.query import Query, Row, bind
 from dragoman.store.schema import permissions
 from dragoman.store.transaction import Read, Tx
@@ -13,12 +13,12 @@ from dragoman.store.transaction import Read, Tx
 COLUMNS = (permissions.c.id, permissions.c.codename, permissions.c.name)
 
 
-def load(row: Row) -> Permission:
+def from_row(row: Row) -> Permission:
     """Make a Permission of a row of COLUMNS."""
     return Permission(*row)
 
 
-_EVERY: Query[Permission] = Query(sa.select(*COLUMNS).order_by(permissions.c.id), load)
+_ALL: Query[Permission] = Query(sa.select(*COLUMNS).order_by(permissions.c.id), from_row)
 _INSERT: Query[None] = Query(
     sa.insert(permissions).values(
         id=bind("id"), codename=bind("codename", sa.Text), name=bind("name", sa.Text)
@@ -26,14 +26,14 @@ _INSERT: Query[None] = Query(
 )
 
 
-async def every(read: Read | Tx) -> list[Permission]:
+async def list_all(reader: Read | Tx) -> list[Permission]:
     """Return the whole catalogue, by id."""
-    return await read.all(_EVERY)
+    return await reader.fetch(_ALL)
 
 
-async def fill(tx: Tx) -> None:
+async def insert_missing(tx: Tx) -> None:
     """Add what the catalogue has and the table lacks."""
-    there = {permission.id for permission in await every(tx)}
-    for number, codename, name, _ in CATALOGUE:
-        if number not in there:
-            await tx.run(_INSERT, id=number, codename=codename, name=name)
+    existing_ids = {permission.id for permission in await list_all(tx)}
+    for permission_id, codename, name, _ in PERMISSION_CATALOGUE:
+        if permission_id not in existing_ids:
+            await tx.run(_INSERT, id=permission_id, codename=codename, name=name)

@@ -22,7 +22,7 @@ _POSTGRES = postgresql.asyncpg.dialect()
 _SQLITE = sqlite.dialect(paramstyle="qmark")
 
 
-class within(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+class in_list(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
     """``column in (a list given as one parameter)``, so that one text serves every length."""
 
     inherit_cache = False
@@ -35,21 +35,21 @@ class within(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a
         self.parameter = sa.bindparam(name, type_=ARRAY(column.type), unique=False)
 
 
-@compiles(within, "postgresql")
-def _within_postgresql(element: within, compiler: Any, **options: Any) -> str:
+@compiles(in_list, "postgresql")
+def _in_list_postgresql(element: in_list, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     return f"{column} = ANY ({compiler.process(element.parameter, **options)})"
 
 
-@compiles(within, "sqlite")
-def _within_sqlite(element: within, compiler: Any, **options: Any) -> str:
+@compiles(in_list, "sqlite")
+def _in_list_sqlite(element: in_list, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
-    plain = sa.bindparam(element.parameter.key, type_=sa.Text())
-    values = compiler.process(plain, **options)
+    json_param = sa.bindparam(element.parameter.key, type_=sa.Text())
+    values = compiler.process(json_param, **options)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - our own names
 
 
-class holds_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+class contains_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
     """Every word of a list, given as one parameter, stands somewhere in the column."""
 
     inherit_cache = False
@@ -60,22 +60,22 @@ class holds_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function i
         self.parameter = sa.bindparam(name, type_=ARRAY(sa.Text()), unique=False)
 
 
-@compiles(holds_all, "postgresql")
-def _holds_all_postgresql(element: holds_all, compiler: Any, **options: Any) -> str:
+@compiles(contains_all, "postgresql")
+def _contains_all_postgresql(element: contains_all, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     words = compiler.process(element.parameter, **options)
     return f"NOT EXISTS (SELECT 1 FROM unnest({words}) AS w WHERE strpos({column}, w) = 0)"  # noqa: S608 - our own names
 
 
-@compiles(holds_all, "sqlite")
-def _holds_all_sqlite(element: holds_all, compiler: Any, **options: Any) -> str:
+@compiles(contains_all, "sqlite")
+def _contains_all_sqlite(element: contains_all, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
-    plain = sa.bindparam(element.parameter.key, type_=sa.Text())
-    words = compiler.process(plain, **options)
+    json_param = sa.bindparam(element.parameter.key, type_=sa.Text())
+    words = compiler.process(json_param, **options)
     return f"NOT EXISTS (SELECT 1 FROM json_each({words}) AS w WHERE instr({column}, w.value) = 0)"  # noqa: S608 - our own names
 
 
-class words(FunctionElement[str]):  # noqa: N801 - reads like a function in a statement
+class joined_words(FunctionElement[str]):  # noqa: N801 - reads like a function in a statement
     """The texts of a group in one, with a space between them."""
 
     inherit_cache = True
@@ -83,38 +83,38 @@ class words(FunctionElement[str]):  # noqa: N801 - reads like a function in a st
     name = "words"
 
 
-@compiles(words, "postgresql")
-def _words_postgresql(element: words, compiler: Any, **options: Any) -> str:
+@compiles(joined_words, "postgresql")
+def _joined_words_postgresql(element: joined_words, compiler: Any, **options: Any) -> str:
     return f"string_agg({compiler.process(element.clauses, **options)}, ' ')"
 
 
-@compiles(words, "sqlite")
-def _words_sqlite(element: words, compiler: Any, **options: Any) -> str:
+@compiles(joined_words, "sqlite")
+def _joined_words_sqlite(element: joined_words, compiler: Any, **options: Any) -> str:
     return f"group_concat({compiler.process(element.clauses, **options)}, ' ')"
 
 
-class Text:
+class CompiledStatement:
     """One driver's text of a statement and where each parameter goes."""
 
-    __slots__ = ("_given", "_order", "sql")
+    __slots__ = ("_constants", "_param_names", "sql")
 
     def __init__(self, statement: ClauseElement, dialect: Any) -> None:
         compiled = cast("Any", statement.compile(dialect=dialect))
         self.sql: str = str(compiled)
-        self._order: tuple[str, ...] = tuple(compiled.positiontup or ())
-        self._given = {n: v for n, v in compiled.params.items() if v is not None}
+        self._param_names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._constants = {n: v for n, v in compiled.params.items() if v is not None}
 
     @property
-    def count(self) -> int:
+    def param_count(self) -> int:
         """How many parameters it has."""
-        return len(self._order)
+        return len(self._param_names)
 
     def values(self, params: Mapping[str, Any]) -> list[Any]:
         """Return the parameters in the driver's order."""
-        given = self._given
-        if not given:
-            return [params[name] for name in self._order]
-        return [params[name] if name in params else given[name] for name in self._order]
+        constants = self._constants
+        if not constants:
+            return [params[name] for name in self._param_names]
+        return [params[name] if name in params else constants[name] for name in self._param_names]
 
 
 class Query(Generic[T]):
@@ -126,27 +126,29 @@ class Query(Generic[T]):
         sqlite: another statement for SQLite, where one text cannot serve both.
     """
 
-    __slots__ = ("into", "postgres", "sqlite")
+    __slots__ = ("postgres", "row_factory", "sqlite")
 
     def __init__(
         self,
         statement: ClauseElement,
-        into: Callable[[Row], T] | None = None,
+        row_factory: Callable[[Row], T] | None = None,
         *,
         sqlite: ClauseElement | None = None,
     ) -> None:
-        self.into: Callable[[Row], T] = into or cast("Callable[[Row], T]", _first)
-        self.postgres = Text(statement, _POSTGRES)
-        self.sqlite = Text(statement if sqlite is None else sqlite, _SQLITE)
+        self.row_factory: Callable[[Row], T] = row_factory or cast(
+            "Callable[[Row], T]", _first_column
+        )
+        self.postgres = CompiledStatement(statement, _POSTGRES)
+        self.sqlite = CompiledStatement(statement if sqlite is None else sqlite, _SQLITE)
 
 
-def _first(row: Row) -> Any:
+def _first_column(row: Row) -> Any:
     return row[0]
 
 
-def bind(name: str, kind: Any = sa.BigInteger) -> Any:
+def bind(name: str, sql_type: Any = sa.BigInteger) -> Any:
     """A named parameter of a type."""
-    return sa.bindparam(name, type_=kind())
+    return sa.bindparam(name, type_=sql_type())
 
 
 def like_pattern(word: str) -> str:
@@ -155,11 +157,11 @@ def like_pattern(word: str) -> str:
     return f"%{escaped}%"
 
 
-TOGETHER = 16
+MAX_KEYS = 16
 """So many keys travel in one statement on SQLite, whose text names each of them."""
 
 
-class PointRead(Generic[T]):
+class LookupQuery(Generic[T]):
     """A read of one thing by its key, in two forms: for one key, and for many at once.
 
     ``query`` reads many; ``alone`` reads one, where SQLite has nobody else waiting.
@@ -171,49 +173,52 @@ class PointRead(Generic[T]):
         into: makes the value of a row.
     """
 
-    __slots__ = ("_names", "_numbered", "alone", "query")
+    __slots__ = ("_key_names", "_numbered_names", "batch", "single")
 
     def __init__(
         self,
-        types: tuple[Any, ...],
-        build: Callable[[Any], Any],
-        into: Callable[[Row], T],
+        key_types: tuple[Any, ...],
+        build_select: Callable[[Any], Any],
+        row_factory: Callable[[Row], T],
     ) -> None:
-        self._names = names = [f"k{i}" for i in range(len(types))]
-        self._numbered = [f"{name}_{n}" for n in range(1, TOGETHER + 1) for name in names]
+        self._key_names = key_names = [f"k{i}" for i in range(len(key_types))]
+        self._numbered_names = [f"{name}_{n}" for n in range(1, MAX_KEYS + 1) for name in key_names]
         arrays = [
-            sa.bindparam(name, type_=ARRAY(kind)) for name, kind in zip(names, types, strict=True)
+            sa.bindparam(name, type_=ARRAY(kind))
+            for name, kind in zip(key_names, key_types, strict=True)
         ]
-        columns = [sa.column(name, kind) for name, kind in zip(names, types, strict=True)]
-        many = (
+        columns = [sa.column(name, kind) for name, kind in zip(key_names, key_types, strict=True)]
+        array_source = (
             sa.func.unnest(*arrays)
             .table_valued(*columns, with_ordinality="n", name="q")
             .render_derived()
         )
 
-        def rows(count: int) -> Any:
-            each = [
+        def values_source(count: int) -> Any:
+            selects = [
                 sa.select(
                     sa.literal_column(str(n)).label("n"),
                     *(sa.bindparam(f"{c.name}_{n}", type_=c.type).label(c.name) for c in columns),
                 )
                 for n in range(1, count + 1)
             ]
-            return sa.union_all(*each).subquery("q")
+            return sa.union_all(*selects).subquery("q")
 
-        def load(row: Row) -> tuple[int, T]:
-            return row[0], into(row)
+        def numbered_row(row: Row) -> tuple[int, T]:
+            return row[0], row_factory(row)
 
-        self.query = Query(build(many), load, sqlite=build(rows(TOGETHER)))
-        self.alone = Query(build(rows(1)), load)
+        self.batch = Query(
+            build_select(array_source), numbered_row, sqlite=build_select(values_source(MAX_KEYS))
+        )
+        self.single = Query(build_select(values_source(1)), numbered_row)
 
-    def named(self, keys: list[tuple[Any, ...]], count: int) -> dict[str, Any]:
+    def numbered_params(self, keys: list[tuple[Any, ...]], count: int) -> dict[str, Any]:
         """Return the parts of ``count`` keys under their names on SQLite; NULL for those missing."""
         parts = [part for key in keys for part in key]
-        parts += [None] * (count * len(self._names) - len(parts))
-        return dict(zip(self._numbered, parts, strict=False))
+        parts += [None] * (count * len(self._key_names) - len(parts))
+        return dict(zip(self._numbered_names, parts, strict=False))
 
-    def columns(self, keys: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    def array_params(self, keys: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
         """Return the parts of keys as lists under their names on PostgreSQL."""
         parts = zip(*keys, strict=True)
-        return {name: list(part) for name, part in zip(self._names, parts, strict=True)}
+        return {name: list(part) for name, part in zip(self._key_names, parts, strict=True)}

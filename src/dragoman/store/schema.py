@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+BIG_INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """64 bits; on SQLite the spelling that makes a primary key the row id."""
 
 TEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
@@ -22,8 +22,8 @@ def _text(name: str, default: str | None = "") -> sa.Column[str]:
     return sa.Column(name, TEXT, nullable=False, server_default=default)
 
 
-def _big(name: str, default: str | None = "0") -> sa.Column[int]:
-    return sa.Column(name, BIG, nullable=False, server_default=default)
+def _integer(name: str, default: str | None = "0") -> sa.Column[int]:
+    return sa.Column(name, BIG_INTEGER, nullable=False, server_default=default)
 
 
 def _flag(name: str, default: bool) -> sa.Column[bool]:
@@ -32,31 +32,31 @@ def _flag(name: str, default: bool) -> sa.Column[bool]:
     )
 
 
-def _part(name: str, of: str) -> sa.Column[int]:
-    return sa.Column(name, BIG, sa.ForeignKey(of), primary_key=True)
+def _key_part(name: str, target: str) -> sa.Column[int]:
+    return sa.Column(name, BIG_INTEGER, sa.ForeignKey(target), primary_key=True)
 
 
-def _where(condition: sa.ColumnElement[bool]) -> dict[str, Any]:
+def _partial_index(condition: sa.ColumnElement[bool]) -> dict[str, Any]:
     """An index over some rows only, on either database."""
     return {"postgresql_where": condition, "sqlite_where": condition}
 
 
-def _user(name: str = "user_id", *, nullable: bool = False) -> sa.Column[int]:
-    return sa.Column(name, BIG, sa.ForeignKey("users.id"), nullable=nullable)
+def _user_id(name: str = "user_id", *, nullable: bool = False) -> sa.Column[int]:
+    return sa.Column(name, BIG_INTEGER, sa.ForeignKey("users.id"), nullable=nullable)
 
 
-def _things(name: str, *parts: Any) -> sa.Table:
+def _table_with_id(name: str, *elements: Any) -> sa.Table:
     """A table whose rows have ids, which are never given out twice."""
-    number = sa.Column("id", BIG, primary_key=True, autoincrement=True)
-    return sa.Table(name, metadata, number, *parts, sqlite_autoincrement=True)
+    id_column = sa.Column("id", BIG_INTEGER, primary_key=True, autoincrement=True)
+    return sa.Table(name, metadata, id_column, *elements, sqlite_autoincrement=True)
 
 
-def _links(name: str, *parts: Any) -> sa.Table:
+def _table_without_id(name: str, *elements: Any) -> sa.Table:
     """A table whose rows are known by what they connect."""
-    return sa.Table(name, metadata, *parts, sqlite_with_rowid=False)
+    return sa.Table(name, metadata, *elements, sqlite_with_rowid=False)
 
 
-tenants = _things(
+tenants = _table_with_id(
     "tenants",
     sa.Column("public_id", TEXT, nullable=False, unique=True),  # a random UUID
     _text("name", None),
@@ -68,20 +68,20 @@ tenants = _things(
     _text("description"),
     _text("search"),  # canonical name, slug and e-mail, one a line
     _flag("active", True),
-    _big("auth_epoch"),  # moves when the tenant is switched off: its users' credentials die
+    _integer("auth_epoch"),  # moves when the tenant is switched off: its users' credentials die
     _flag("ever_owned", False),  # has it ever had an owner? then no sign-up becomes one
-    _big("created_at", None),
-    _big("updated_at", None),
-    sa.Column("deleted_at", BIG),
+    _integer("created_at", None),
+    _integer("updated_at", None),
+    sa.Column("deleted_at", BIG_INTEGER),
 )
-_standing = _where(tenants.c.deleted_at.is_(None))
-sa.Index("tenants_name", tenants.c.name_key, unique=True, **_standing)
-sa.Index("tenants_slug", tenants.c.slug_key, unique=True, **_standing)
+_not_deleted = _partial_index(tenants.c.deleted_at.is_(None))
+sa.Index("tenants_name", tenants.c.name_key, unique=True, **_not_deleted)
+sa.Index("tenants_slug", tenants.c.slug_key, unique=True, **_not_deleted)
 
-users = _things(
+users = _table_with_id(
     "users",
     sa.Column("public_id", TEXT, nullable=False, unique=True),  # 17 characters, random
-    sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id")),
+    sa.Column("tenant_id", BIG_INTEGER, sa.ForeignKey("tenants.id")),
     sa.Column("role", sa.SmallInteger(), nullable=False),  # rules.model.Role
     _text("username", None),
     _text("username_key", None),  # canonical; what lists are ordered by; unique through `names`
@@ -99,132 +99,136 @@ users = _things(
     _text("password_hash"),  # empty: no password opens this account
     _flag("active", True),
     _flag("verified", False),  # has the e-mail address been proved?
-    _big("auth_epoch"),  # stored in every credential; moves when all of them must die
-    _big("created_at", None),
-    _big("updated_at", None),
-    _big("last_login_at"),
-    sa.Column("deleted_at", BIG),
+    _integer("auth_epoch"),  # stored in every credential; moves when all of them must die
+    _integer("created_at", None),
+    _integer("updated_at", None),
+    _integer("last_login_at"),
+    sa.Column("deleted_at", BIG_INTEGER),
 )
 
 
-def _living(name: str, *columns: sa.Column[object]) -> None:
+def _living_users_index(name: str, *columns: sa.Column[object]) -> None:
     """An index over living users only: half the size, twice the rate of a list.
 
     It ends with the id, so that a page's ids come from the index alone.
     """
-    sa.Index(name, *columns, users.c.id, **_where(users.c.deleted_at.is_(None)))
+    sa.Index(name, *columns, users.c.id, **_partial_index(users.c.deleted_at.is_(None)))
 
 
-_living("users_by_name", users.c.username_key)
-_living("users_by_tenant_name", users.c.tenant_id, users.c.username_key)
-_living("users_by_state", users.c.tenant_id, users.c.role, users.c.active, users.c.username_key)
-_living("users_by_role", users.c.role, users.c.active, users.c.username_key)
-_living("users_by_tenant", users.c.tenant_id)
-_living("users_by_creation", users.c.created_at)
-_living("users_by_email", users.c.email_key)
+_living_users_index("users_by_name", users.c.username_key)
+_living_users_index("users_by_tenant_name", users.c.tenant_id, users.c.username_key)
+_living_users_index(
+    "users_by_state", users.c.tenant_id, users.c.role, users.c.active, users.c.username_key
+)
+_living_users_index("users_by_role", users.c.role, users.c.active, users.c.username_key)
+_living_users_index("users_by_tenant", users.c.tenant_id)
+_living_users_index("users_by_creation", users.c.created_at)
+_living_users_index("users_by_email", users.c.email_key)
 
-names = _links(  # who holds a string, as username or as e-mail address: one holder in all
-    "names",
-    sa.Column("key", TEXT, primary_key=True),
-    _user(),
+names = (
+    _table_without_id(  # who holds a string, as username or as e-mail address: one holder in all
+        "names",
+        sa.Column("key", TEXT, primary_key=True),
+        _user_id(),
+    )
 )
 sa.Index("names_by_user", names.c.user_id)
 
 permissions = sa.Table(
     "permissions",
     metadata,
-    sa.Column("id", BIG, primary_key=True, autoincrement=False),
+    sa.Column("id", BIG_INTEGER, primary_key=True, autoincrement=False),
     sa.Column("codename", TEXT, nullable=False, unique=True),
     _text("name", None),
 )
 
-groups = _things(
+groups = _table_with_id(
     "groups",
-    sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("tenant_id", BIG_INTEGER, sa.ForeignKey("tenants.id"), nullable=False),
     _text("name", None),
     _text("name_key", None),
-    _big("created_at", None),
+    _integer("created_at", None),
     sa.UniqueConstraint("tenant_id", "name_key"),
 )
 
-group_permissions = _links(
+group_permissions = _table_without_id(
     "group_permissions",
-    _part("group_id", "groups.id"),
-    _part("permission_id", "permissions.id"),
+    _key_part("group_id", "groups.id"),
+    _key_part("permission_id", "permissions.id"),
 )
 
-group_members = _links(
+group_members = _table_without_id(
     "group_members",
-    _part("user_id", "users.id"),
-    _part("group_id", "groups.id"),
+    _key_part("user_id", "users.id"),
+    _key_part("group_id", "groups.id"),
 )
 sa.Index("group_members_by_group", group_members.c.group_id)
 
-grants = _links(
+grants = _table_without_id(
     "grants",
-    _part("user_id", "users.id"),
-    _part("permission_id", "permissions.id"),
-    _big("granted_by"),  # a user's id; 0 for the command line
-    _big("granted_at", None),
+    _key_part("user_id", "users.id"),
+    _key_part("permission_id", "permissions.id"),
+    _integer("granted_by"),  # a user's id; 0 for the command line
+    _integer("granted_at", None),
 )
 
-access = _links(  # who may use which foreign resource, and how far
+access = _table_without_id(  # who may use which foreign resource, and how far
     "access",
-    _part("user_id", "users.id"),
+    _key_part("user_id", "users.id"),
     sa.Column("resource", TEXT, primary_key=True),
     _text("level", None),
-    _big("granted_by"),
-    _big("granted_at", None),
+    _integer("granted_by"),
+    _integer("granted_at", None),
 )
 
-invitations = _things(
+invitations = _table_with_id(
     "invitations",
     sa.Column("public_id", TEXT, nullable=False, unique=True),
-    sa.Column("tenant_id", BIG, sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("tenant_id", BIG_INTEGER, sa.ForeignKey("tenants.id"), nullable=False),
     _text("email", None),
     _text("email_key", None),
     _text("name"),
     sa.Column("role", sa.SmallInteger(), nullable=False),
     _text("resources", "[]"),  # JSON list of the resources that acceptance opens
-    _user("inviter_id"),
-    _big("generation"),  # moves with every resend: the earlier link's secret is void
-    _big("created_at", None),
-    _big("expires_at", None),
-    _big("accepted_at"),
-    _big("revoked_at"),
-    _big("accepted_by"),  # the user that came of it
+    _user_id("inviter_id"),
+    _integer("generation"),  # moves with every resend: the earlier link's secret is void
+    _integer("created_at", None),
+    _integer("expires_at", None),
+    _integer("accepted_at"),
+    _integer("revoked_at"),
+    _integer("accepted_by"),  # the user that came of it
 )
 sa.Index("invitations_by_tenant", invitations.c.tenant_id, invitations.c.id)
 sa.Index("invitations_by_user", invitations.c.accepted_by)
 sa.Index("invitations_by_email", invitations.c.email_key)
 
-tokens = _things(
+tokens = _table_with_id(
     "tokens",
     sa.Column("digest", sa.LargeBinary(), nullable=False, unique=True),  # SHA-256 of the secret
-    _user(),
+    _user_id(),
     _text("contract", None),  # who issued it: it works there alone
     _text("kind", None),  # session, access, refresh
-    _big("family"),  # refresh tokens and the access tokens that came with them
-    _big("user_epoch", None),
-    _big("tenant_epoch", None),
-    _big("created_at", None),
-    _big("last_used_at", None),
-    _big("idle_until", None),
-    _big("expires_at", None),
-    _big("used_at"),  # a refresh token works once
+    _integer("family"),  # refresh tokens and the access tokens that came with them
+    _integer("user_epoch", None),
+    _integer("tenant_epoch", None),
+    _integer("created_at", None),
+    _integer("last_used_at", None),
+    _integer("idle_until", None),
+    _integer("expires_at", None),
+    _integer("used_at"),  # a refresh token works once
 )
 sa.Index("tokens_by_user", tokens.c.user_id)
 sa.Index("tokens_by_family", tokens.c.family)
 sa.Index("tokens_by_expiry", tokens.c.expires_at)
 
-one_time = _things(  # secrets that go out by mail: derived from this row, never stored
+one_time = _table_with_id(  # secrets that go out by mail: derived from this row, never stored
     "one_time",
-    _user(),
+    _user_id(),
     _text("purpose", None),
-    _big("generation"),
-    _big("user_epoch", None),
-    _big("expires_at", None),
-    _big("used_at"),
+    _integer("generation"),
+    _integer("user_epoch", None),
+    _integer("expires_at", None),
+    _integer("used_at"),
     sa.UniqueConstraint("user_id", "purpose"),
 )
 
@@ -234,37 +238,39 @@ signing_keys = sa.Table(
     sa.Column("kid", TEXT, primary_key=True),
     _text("public", None),
     _text("sealed", None),  # the private half, sealed with the server's key
-    _big("created_at", None),
-    _big("retired_at"),
+    _integer("created_at", None),
+    _integer("retired_at"),
 )
 
-failures = _links(  # attempts that failed, per account and address; address "" counts them all
-    "failures",
-    sa.Column("account", TEXT, primary_key=True),
-    sa.Column("address", TEXT, primary_key=True),
-    _big("since", None),
-    _big("count", None),
+failures = (
+    _table_without_id(  # attempts that failed, per account and address; address "" counts them all
+        "failures",
+        sa.Column("account", TEXT, primary_key=True),
+        sa.Column("address", TEXT, primary_key=True),
+        _integer("since", None),
+        _integer("count", None),
+    )
 )
 sa.Index("failures_by_age", failures.c.since)
 
-addresses = _links(  # from where a user has signed in before (digests, not addresses)
+addresses = _table_without_id(  # from where a user has signed in before (digests, not addresses)
     "addresses",
-    _part("user_id", "users.id"),
+    _key_part("user_id", "users.id"),
     sa.Column("address", TEXT, primary_key=True),
-    _big("last_at", None),
+    _integer("last_at", None),
 )
 
-audit = _things(
+audit = _table_with_id(
     "audit",
-    _big("at", None),
+    _integer("at", None),
     _text("actor_kind", None),
-    _big("actor_id"),
+    _integer("actor_id"),
     _text("actor_name"),  # of machines only; people are named by their id
     _text("contract", None),
     _text("action", None),
     _text("target_kind", None),
-    _big("target_id"),
-    sa.Column("tenant_id", BIG),
+    _integer("target_id"),
+    sa.Column("tenant_id", BIG_INTEGER),
     _text("fields"),  # names of what was changed, never values
     _text("request_id"),
     _text("address"),
@@ -272,31 +278,33 @@ audit = _things(
 sa.Index("audit_by_target", audit.c.target_kind, audit.c.target_id, audit.c.id)
 sa.Index("audit_by_tenant", audit.c.tenant_id, audit.c.id)
 
-outbox = _things(  # what is to be sent, written with its cause and sent after it
+outbox = _table_with_id(  # what is to be sent, written with its cause and sent after it
     "outbox",
     _text("kind", None),  # the mail's template
-    _user(nullable=True),  # whom it concerns: it goes when that user is erased
+    _user_id(nullable=True),  # whom it concerns: it goes when that user is erased
     _text("recipient", None),
     _text("payload", "{}"),  # JSON; no secret is ever in it
-    _big("created_at", None),
-    _big("due_at", None),
-    _big("attempts"),
-    _big("sent_at"),
-    _big("failed_at"),  # given up
+    _integer("created_at", None),
+    _integer("due_at", None),
+    _integer("attempts"),
+    _integer("sent_at"),
+    _integer("failed_at"),  # given up
     _text("last_error"),
 )
-_waiting = _where(sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0))
-sa.Index("outbox_due", outbox.c.due_at, **_waiting)
+_pending = _partial_index(sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0))
+sa.Index("outbox_due", outbox.c.due_at, **_pending)
 sa.Index("outbox_by_user", outbox.c.user_id)
 
-counts = _links(  # exact numbers of living users; several rows (shards) a counter on PostgreSQL
+counts = _table_without_id(  # exact numbers of living users; several rows (shards) a counter on PostgreSQL
     "counts",
-    sa.Column("tenant_id", BIG, primary_key=True, autoincrement=False),  # 0: without a tenant
+    sa.Column(
+        "tenant_id", BIG_INTEGER, primary_key=True, autoincrement=False
+    ),  # 0: without a tenant
     sa.Column("role", sa.SmallInteger(), primary_key=True, autoincrement=False),
     sa.Column("active", sa.Boolean(), primary_key=True),
     sa.Column("shard", sa.SmallInteger(), primary_key=True, autoincrement=False),
-    _big("n", None),
-    _big("moves"),  # how often it was written
+    _integer("n", None),
+    _integer("moves"),  # how often it was written
 )
 
 

@@ -22,7 +22,7 @@ class SigningKey(msgspec.Struct, frozen=True):
     retired_at: int
 
 
-class Sealed(msgspec.Struct, frozen=True):
+class SealedPrivateKey(msgspec.Struct, frozen=True):
     """The private half of a key, sealed with the server's key."""
 
     kid: str
@@ -35,18 +35,18 @@ _KEYS = sa.select(
     signing_keys.c.created_at,
     signing_keys.c.retired_at,
 ).order_by(signing_keys.c.created_at.desc(), signing_keys.c.kid)
-_SIGNS = signing_keys.c.retired_at == 0
-_EVERY: Query[SigningKey] = Query(_KEYS, lambda row: SigningKey(*row))
+_IS_CURRENT = signing_keys.c.retired_at == 0
+_ALL: Query[SigningKey] = Query(_KEYS, lambda row: SigningKey(*row))
 _VERIFYING: Query[SigningKey] = Query(
-    _KEYS.where(sa.or_(_SIGNS, signing_keys.c.retired_at > bind("since"))),
+    _KEYS.where(sa.or_(_IS_CURRENT, signing_keys.c.retired_at > bind("since"))),
     lambda row: SigningKey(*row),
 )
-_CURRENT: Query[Sealed] = Query(
+_CURRENT: Query[SealedPrivateKey] = Query(
     sa.select(signing_keys.c.kid, signing_keys.c.sealed)
-    .where(_SIGNS)
+    .where(_IS_CURRENT)
     .order_by(signing_keys.c.created_at.desc(), signing_keys.c.kid)
     .limit(1),
-    lambda row: Sealed(*row),
+    lambda row: SealedPrivateKey(*row),
 )
 _INSERT: Query[None] = Query(
     sa.insert(signing_keys).values(
@@ -56,7 +56,9 @@ _INSERT: Query[None] = Query(
         created_at=bind("now"),
     )
 )
-_RETIRE: Query[None] = Query(sa.update(signing_keys).where(_SIGNS).values(retired_at=bind("now")))
+_RETIRE: Query[None] = Query(
+    sa.update(signing_keys).where(_IS_CURRENT).values(retired_at=bind("now"))
+)
 _PURGE: Query[None] = Query(
     sa.delete(signing_keys).where(
         signing_keys.c.retired_at > 0, signing_keys.c.retired_at <= bind("until")
@@ -64,19 +66,19 @@ _PURGE: Query[None] = Query(
 )
 
 
-async def current(at: Read | Tx) -> Sealed | None:
+async def current(reader: Read | Tx) -> SealedPrivateKey | None:
     """Return the key that signs now, or None before the first one was made."""
-    return await at.one(_CURRENT)
+    return await reader.fetch_one(_CURRENT)
 
 
-async def every(read: Read | Tx) -> list[SigningKey]:
+async def list_all(reader: Read | Tx) -> list[SigningKey]:
     """Return all keys, the newest first."""
-    return await read.all(_EVERY)
+    return await reader.fetch(_ALL)
 
 
-async def verifying(read: Read | Tx, since: int) -> list[SigningKey]:
+async def list_verifying(reader: Read | Tx, since: int) -> list[SigningKey]:
     """Return the key that signs, and those retired after ``since``, the newest first."""
-    return await read.all(_VERIFYING, since=since)
+    return await reader.fetch(_VERIFYING, since=since)
 
 
 async def insert(tx: Tx, kid: str, public: str, sealed: str) -> None:
@@ -89,6 +91,6 @@ async def retire(tx: Tx) -> int:
     return await tx.run(_RETIRE, now=tx.now)
 
 
-async def purge(tx: Tx, until: int) -> int:
+async def purge(tx: Tx, cutoff: int) -> int:
     """Forget keys that were retired at ``until`` or before; returns how many."""
-    return await tx.run(_PURGE, until=until)
+    return await tx.run(_PURGE, until=cutoff)

@@ -10,11 +10,11 @@ from dragoman.rules.errors import NotFound
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Page, Tenant
 from dragoman.rules.vocabulary import Reach
-from dragoman.store.query import Query, Row, bind, holds_all
+from dragoman.store.query import Query, Row, bind, contains_all
 from dragoman.store.schema import tenants, users
 from dragoman.store.transaction import Read, Tx
 
-LIVING = tenants.c.deleted_at.is_(None)
+LIVING_TENANTS = tenants.c.deleted_at.is_(None)
 COLUMNS: tuple[Any, ...] = (
     tenants.c.id,
     tenants.c.public_id,
@@ -30,44 +30,54 @@ COLUMNS: tuple[Any, ...] = (
 )
 
 
-def load(row: Row) -> Tenant:
+def from_row(row: Row) -> Tenant:
     """Make a Tenant of a row of COLUMNS."""
-    number, public_id, name, slug, email, url, text, active, epoch, created, updated = row
+    tenant_id, public_id, name, slug, email, url, description, active, epoch, created, updated = row
     return Tenant(
-        number, public_id, name, slug, email, url, text, bool(active), epoch, created, updated
+        tenant_id,
+        public_id,
+        name,
+        slug,
+        email,
+        url,
+        description,
+        bool(active),
+        epoch,
+        created,
+        updated,
     )
 
 
-_SELECT = sa.select(*COLUMNS).where(LIVING)
+_SELECT = sa.select(*COLUMNS).where(LIVING_TENANTS)
 _BY_ID = _SELECT.where(tenants.c.id == bind("id"))
-_FIND: Query[Tenant] = Query(_BY_ID, load)
-_SHARE: Query[Tenant] = Query(_BY_ID.with_for_update(read=True), load, sqlite=_BY_ID)
-_LOCK: Query[Tenant] = Query(_BY_ID.with_for_update(), load, sqlite=_BY_ID)
-_BY_SLUG: Query[Tenant] = Query(_SELECT.where(tenants.c.slug_key == bind("key", sa.Text)), load)
-_BY_NAME: Query[Tenant] = Query(_SELECT.where(tenants.c.name_key == bind("key", sa.Text)), load)
+_FIND: Query[Tenant] = Query(_BY_ID, from_row)
+_FIND_FOR_SHARE: Query[Tenant] = Query(_BY_ID.with_for_update(read=True), from_row, sqlite=_BY_ID)
+_FIND_FOR_UPDATE: Query[Tenant] = Query(_BY_ID.with_for_update(), from_row, sqlite=_BY_ID)
+_BY_SLUG: Query[Tenant] = Query(_SELECT.where(tenants.c.slug_key == bind("key", sa.Text)), from_row)
+_BY_NAME: Query[Tenant] = Query(_SELECT.where(tenants.c.name_key == bind("key", sa.Text)), from_row)
 
 
-async def find(read: Read | Tx, tenant_id: int) -> Tenant | None:
+async def find(reader: Read | Tx, tenant_id: int) -> Tenant | None:
     """Return a living tenant, or None."""
-    return await read.one(_FIND, id=tenant_id)
+    return await reader.fetch_one(_FIND, id=tenant_id)
 
 
-async def get(tx: Tx, tenant_id: int, *, to_change: bool) -> Tenant:
+async def get(tx: Tx, tenant_id: int, *, for_update: bool) -> Tenant:
     """Return a living tenant and hold it against deletion (or any change); raises NotFound."""
-    tenant = await tx.one(_LOCK if to_change else _SHARE, id=tenant_id)
+    tenant = await tx.fetch_one(_FIND_FOR_UPDATE if for_update else _FIND_FOR_SHARE, id=tenant_id)
     if tenant is None:
         raise NotFound
     return tenant
 
 
-async def find_by_slug(read: Read | Tx, slug: str) -> Tenant | None:
+async def find_by_slug(reader: Read | Tx, slug: str) -> Tenant | None:
     """Return the living tenant of a slug, or None."""
-    return await read.one(_BY_SLUG, key=canonical(slug))
+    return await reader.fetch_one(_BY_SLUG, key=canonical(slug))
 
 
-async def find_by_name(read: Read | Tx, name: str) -> Tenant | None:
+async def find_by_name(reader: Read | Tx, name: str) -> Tenant | None:
     """Return the living tenant of a name, or None."""
-    return await read.one(_BY_NAME, key=canonical(name))
+    return await reader.fetch_one(_BY_NAME, key=canonical(name))
 
 
 _INSERT: Query[int] = Query(
@@ -86,59 +96,63 @@ _INSERT: Query[int] = Query(
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
     """Add a tenant; returns its id (hold LOCK_TENANTS and look for its names before)."""
     times = {"created_at": tx.now, "updated_at": tx.now}
-    return await tx.one(_INSERT, **row, **_derived(row), **times) or 0
+    return await tx.fetch_one(_INSERT, **row, **_derived_columns(row), **times) or 0
 
 
-def _derived(row: dict[str, str]) -> dict[str, str]:
+def _derived_columns(row: dict[str, str]) -> dict[str, str]:
     name, slug, email = (canonical(row[n]) for n in ("name", "slug", "email"))
     return {"name_key": name, "slug_key": slug, "search": f"{name}\n{slug}\n{email}"}
 
 
-_SAVE: dict[tuple[str, ...], Query[None]] = {}
+_UPDATES: dict[tuple[str, ...], Query[None]] = {}
 
 
-async def save(tx: Tx, before: Tenant, changed: dict[str, Any]) -> None:
+async def save(tx: Tx, tenant: Tenant, changes: dict[str, Any]) -> None:
     """Write changed columns of a tenant whose row is held."""
-    row: dict[str, Any] = {**changed, "updated_at": tx.now}
-    row |= _derived({n: changed.get(n, getattr(before, n)) for n in ("name", "slug", "email")})
-    shape = tuple(sorted(row))
-    if shape not in _SAVE:
-        values = {name: bind(name, type(tenants.c[name].type)) for name in shape}
-        _SAVE[shape] = Query(sa.update(tenants).where(tenants.c.id == bind("which")).values(values))
-    await tx.run(_SAVE[shape], **row, which=before.id)
+    row: dict[str, Any] = {**changes, "updated_at": tx.now}
+    row |= _derived_columns(
+        {n: changes.get(n, getattr(tenant, n)) for n in ("name", "slug", "email")}
+    )
+    column_names = tuple(sorted(row))
+    if column_names not in _UPDATES:
+        values = {name: bind(name, type(tenants.c[name].type)) for name in column_names}
+        _UPDATES[column_names] = Query(
+            sa.update(tenants).where(tenants.c.id == bind("which")).values(values)
+        )
+    await tx.run(_UPDATES[column_names], **row, which=tenant.id)
 
 
-_CUT: Query[None] = Query(
+_BUMP_EPOCH: Query[None] = Query(
     sa.update(tenants).where(tenants.c.id == bind("id")).values(auth_epoch=tenants.c.auth_epoch + 1)
 )
-_OWNED: Query[None] = Query(
+_MARK_OWNED: Query[None] = Query(
     sa.update(tenants)
     .where(tenants.c.id == bind("id"), tenants.c.ever_owned.is_(False))
     .values(ever_owned=True)
 )
-_INHABITED: Query[int] = Query(
+_ANY_USER: Query[int] = Query(
     sa.select(users.c.id)
     .where(users.c.tenant_id == bind("id"), users.c.deleted_at.is_(None))
     .limit(1)
 )
 
 
-async def cut_off(tx: Tx, tenant_id: int) -> None:
+async def revoke_sessions(tx: Tx, tenant_id: int) -> None:
     """Move the tenant's epoch: every credential of its users is dead with this commit."""
-    await tx.run(_CUT, id=tenant_id)
+    await tx.run(_BUMP_EPOCH, id=tenant_id)
 
 
-async def note_owner(tx: Tx, tenant_id: int) -> bool:
+async def mark_owned(tx: Tx, tenant_id: int) -> bool:
     """Note that the tenant has had an owner; True if it never had one before."""
-    return await tx.run(_OWNED, id=tenant_id) == 1
+    return await tx.run(_MARK_OWNED, id=tenant_id) == 1
 
 
-async def is_inhabited(tx: Tx, tenant_id: int) -> bool:
+async def has_users(tx: Tx, tenant_id: int) -> bool:
     """Say whether the tenant has living users."""
-    return await tx.one(_INHABITED, id=tenant_id) is not None
+    return await tx.fetch_one(_ANY_USER, id=tenant_id) is not None
 
 
-KEYS: dict[str, Any] = {
+SORT_COLUMNS: dict[str, Any] = {
     "id": tenants.c.id,
     "name": tenants.c.name_key,
     "slug": tenants.c.slug_key,
@@ -148,7 +162,7 @@ KEYS: dict[str, Any] = {
 
 
 async def page(
-    read: Read,
+    reader: Read,
     reach: Reach,
     *,
     words: tuple[str, ...],
@@ -167,26 +181,28 @@ async def page(
         limit: rows at most.
         offset: rows to skip.
     """
-    found: list[Any] = [LIVING]
-    values: dict[str, Any] = {}
+    conditions: list[Any] = [LIVING_TENANTS]
+    params: dict[str, Any] = {}
     if reach is not Reach.ANY:
-        found.append(tenants.c.id == bind("own"))
-        values["own"] = read.actor.tenant_id
+        conditions.append(tenants.c.id == bind("own"))
+        params["own"] = reader.actor.tenant_id
     if active is not None:
-        found.append(tenants.c.active == bind("active", sa.Boolean))
-        values["active"] = active
+        conditions.append(tenants.c.active == bind("active", sa.Boolean))
+        params["active"] = active
     if words:
-        found.append(holds_all(tenants.c.search, "words"))
-        values["words"] = list(words)
-    column = KEYS[order[0]].desc() if order[1] else KEYS[order[0]].asc()
-    rows: Query[Tenant] = Query(
+        conditions.append(contains_all(tenants.c.search, "words"))
+        params["words"] = list(words)
+    column = SORT_COLUMNS[order[0]].desc() if order[1] else SORT_COLUMNS[order[0]].asc()
+    rows_query: Query[Tenant] = Query(
         sa.select(*COLUMNS)
-        .where(*found)
+        .where(*conditions)
         .order_by(column, tenants.c.id)
         .limit(bind("limit"))
         .offset(bind("offset")),
-        load,
+        from_row,
     )
-    total: Query[int] = Query(sa.select(sa.func.count()).select_from(tenants).where(*found))
-    count = await read.total(total, **values) or 0
-    return Page(await read.all(rows, **values, limit=limit, offset=offset), count)
+    count_query: Query[int] = Query(
+        sa.select(sa.func.count()).select_from(tenants).where(*conditions)
+    )
+    count = await reader.total(count_query, **params) or 0
+    return Page(await reader.fetch(rows_query, **params, limit=limit, offset=offset), count)

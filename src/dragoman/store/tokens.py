@@ -9,9 +9,9 @@ import msgspec
 import sqlalchemy as sa
 
 from dragoman.rules.model import Token, User
-from dragoman.rules.policy import PERMISSION_ROLE_HOLDS
-from dragoman.store import users as people
-from dragoman.store.query import PointRead, Query, Row, bind, words
+from dragoman.rules.policy import LOWEST_ROLE_WITH_ALL_PERMISSIONS
+from dragoman.store import users as user_store
+from dragoman.store.query import LookupQuery, Query, Row, bind, joined_words
 from dragoman.store.schema import (
     LIVING,
     grants,
@@ -25,7 +25,7 @@ from dragoman.store.schema import (
 from dragoman.store.transaction import Driver, Read, Tx
 
 
-class Standing(msgspec.Struct, frozen=True):
+class CredentialRecord(msgspec.Struct, frozen=True):
     """What a credential says of whoever presents it, at this moment.
 
     ``permissions`` are those granted; of whoever holds all by its role, they are not looked up.
@@ -35,14 +35,14 @@ class Standing(msgspec.Struct, frozen=True):
     idle_until: int
     used_at: int
     user: User
-    epochs_hold: bool
+    epochs_match: bool
     tenant_active: bool
     tenant_epoch: int
     permissions: frozenset[str]
-    ahead: User | None
+    prefetched_user: User | None
 
 
-_held = (
+_permission_ids = (
     sa.select(grants.c.permission_id)
     .where(grants.c.user_id == users.c.id)
     .correlate(users)
@@ -56,19 +56,19 @@ _held = (
     .subquery("held")
 )
 _codenames = (  # beginning with what the user holds: mostly nothing
-    sa.select(words(permissions.c.codename))
-    .select_from(_held)
-    .join(permissions, permissions.c.id == _held.c.permission_id)
+    sa.select(joined_words(permissions.c.codename))
+    .select_from(_permission_ids)
+    .join(permissions, permissions.c.id == _permission_ids.c.permission_id)
     .scalar_subquery()
 )
-_granted = sa.case((users.c.role > PERMISSION_ROLE_HOLDS, _codenames))
-_target = users.alias("target")
-_target_tenant = tenants.alias("target_tenant")
-_TARGET = tuple(
-    _target_tenant.c.name if column.table is tenants else _target.c[column.name]
-    for column in people.COLUMNS
+_granted_codenames = sa.case((users.c.role > LOWEST_ROLE_WITH_ALL_PERMISSIONS, _codenames))
+_prefetched = users.alias("target")
+_prefetched_tenant = tenants.alias("target_tenant")
+_PREFETCHED_COLUMNS = tuple(
+    _prefetched_tenant.c.name if column.table is tenants else _prefetched.c[column.name]
+    for column in user_store.COLUMNS
 )
-_TOKEN = (
+_TOKEN_COLUMNS = (
     tokens.c.id,
     tokens.c.user_id,
     tokens.c.contract,
@@ -80,11 +80,11 @@ _TOKEN = (
 )
 
 
-def _standing_select(q: Any) -> Any:
+def _record_select(q: Any) -> Any:
     return (
         sa.select(
             q.c.n,
-            *_TOKEN,
+            *_TOKEN_COLUMNS,
             tokens.c.idle_until,
             tokens.c.used_at,
             sa.and_(
@@ -93,44 +93,52 @@ def _standing_select(q: Any) -> Any:
             ),
             sa.func.coalesce(tenants.c.active, sa.true()),
             tokens.c.tenant_epoch,
-            _granted,
-            *people.COLUMNS,
-            *_TARGET,
+            _granted_codenames,
+            *user_store.COLUMNS,
+            *_PREFETCHED_COLUMNS,
         )
         .select_from(q)
         .join(tokens, tokens.c.digest == q.c.k0)
         .join(users, sa.and_(users.c.id == tokens.c.user_id, LIVING))
         .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
-        .outerjoin(_target, sa.and_(_target.c.id == q.c.k1, _target.c.deleted_at.is_(None)))
-        .outerjoin(_target_tenant, _target_tenant.c.id == _target.c.tenant_id)
+        .outerjoin(
+            _prefetched, sa.and_(_prefetched.c.id == q.c.k1, _prefetched.c.deleted_at.is_(None))
+        )
+        .outerjoin(_prefetched_tenant, _prefetched_tenant.c.id == _prefetched.c.tenant_id)
     )
 
 
-_OWN = 6
-_USER_AT = 1 + len(_TOKEN) + _OWN
-_TARGET_AT = _USER_AT + len(people.COLUMNS)
+_STATE_COLUMNS = 6
+_USER_OFFSET = 1 + len(_TOKEN_COLUMNS) + _STATE_COLUMNS
+_PREFETCHED_OFFSET = _USER_OFFSET + len(user_store.COLUMNS)
 
 
-def _load(row: Row) -> Standing:
+def _from_row(row: Row) -> CredentialRecord:
     values = tuple(row)
-    idle, used, hold, tenant_active, tenant_epoch, codenames = values[_USER_AT - _OWN : _USER_AT]
-    return Standing(
-        Token(*values[1 : _USER_AT - _OWN]),
-        idle,
-        used,
-        people.load(values[_USER_AT:]),
-        bool(hold),
+    idle_until, used_at, epochs_match, tenant_active, tenant_epoch, codenames = values[
+        _USER_OFFSET - _STATE_COLUMNS : _USER_OFFSET
+    ]
+    return CredentialRecord(
+        Token(*values[1 : _USER_OFFSET - _STATE_COLUMNS]),
+        idle_until,
+        used_at,
+        user_store.from_row(values[_USER_OFFSET:]),
+        bool(epochs_match),
         bool(tenant_active),
         tenant_epoch,
         frozenset(codenames.split(" ")) if codenames else frozenset(),
-        people.load(values[_TARGET_AT:]) if values[_TARGET_AT] is not None else None,
+        user_store.from_row(values[_PREFETCHED_OFFSET:])
+        if values[_PREFETCHED_OFFSET] is not None
+        else None,
     )
 
 
-_STANDING = PointRead((sa.LargeBinary(), sa.BigInteger()), _standing_select, _load)
+_BY_DIGEST = LookupQuery((sa.LargeBinary(), sa.BigInteger()), _record_select, _from_row)
 
 
-def standing(driver: Driver, digest: bytes, ahead: int = 0) -> Awaitable[Standing | None]:
+def look_up(
+    driver: Driver, digest: bytes, prefetch_id: int = 0
+) -> Awaitable[CredentialRecord | None]:
     """Look up who stands behind a credential, and the living user ``ahead``, in one statement.
 
     Args:
@@ -138,7 +146,7 @@ def standing(driver: Driver, digest: bytes, ahead: int = 0) -> Awaitable[Standin
         digest: SHA-256 of the secret.
         ahead: the id of a user that the request is about; 0 for none.
     """
-    return driver.point(_STANDING, (digest, ahead))
+    return driver.look_up(_BY_DIGEST, (digest, prefetch_id))
 
 
 _INSERT: Query[None] = Query(
@@ -178,7 +186,7 @@ def insert(
     family: int = 0,
 ) -> None:
     """Add a credential, bound to the user's and the tenant's epochs as they are."""
-    tx.later(
+    tx.defer(
         _INSERT,
         user_id=user_id,
         digest=digest,
@@ -192,21 +200,23 @@ def insert(
 
 
 _REMOVE: Query[None] = Query(sa.delete(tokens).where(tokens.c.id == bind("id")))
-_OF = sa.delete(tokens).where(tokens.c.user_id == bind("user_id"))
-_AT = _OF.where(tokens.c.contract == bind("contract", sa.Text))
-_REMOVE_OF: Query[None] = Query(_OF)
-_REMOVE_AT: Query[None] = Query(_AT)
-_REMOVE_THAT: Query[None] = Query(_AT.where(tokens.c.digest == bind("digest", sa.LargeBinary)))
+_DELETE_FOR_USER = sa.delete(tokens).where(tokens.c.user_id == bind("user_id"))
+_DELETE_FOR_CONTRACT = _DELETE_FOR_USER.where(tokens.c.contract == bind("contract", sa.Text))
+_REMOVE_FOR_USER: Query[None] = Query(_DELETE_FOR_USER)
+_REMOVE_FOR_CONTRACT: Query[None] = Query(_DELETE_FOR_CONTRACT)
+_REMOVE_BY_DIGEST: Query[None] = Query(
+    _DELETE_FOR_CONTRACT.where(tokens.c.digest == bind("digest", sa.LargeBinary))
+)
 _REMOVE_FAMILY: Query[None] = Query(sa.delete(tokens).where(tokens.c.family == bind("family")))
 _FAMILY: Query[int] = Query(sa.select(tokens.c.family).where(tokens.c.id == bind("id")))
-_REMOVE_OLD: Query[None] = Query(sa.delete(tokens).where(tokens.c.expires_at < bind("now")))
+_REMOVE_EXPIRED: Query[None] = Query(sa.delete(tokens).where(tokens.c.expires_at < bind("now")))
 _REMOVE_IDLE: Query[None] = Query(sa.delete(tokens).where(tokens.c.idle_until < bind("now")))
-_TOUCH: Query[None] = Query(
+_SET_LAST_USED: Query[None] = Query(
     sa.update(tokens)
     .where(tokens.c.id == bind("id"))
     .values(last_used_at=bind("at"), idle_until=bind("idle_until"))
 )
-_KEEP: Query[None] = Query(
+_CARRY_OVER: Query[None] = Query(
     sa.update(tokens)
     .where(tokens.c.id == bind("id"), tokens.c.user_id == bind("user_id"))
     .values(
@@ -219,7 +229,7 @@ _KEEP: Query[None] = Query(
 
 async def remove(tx: Tx, token_id: int) -> None:
     """Forget one credential, and its whole family where it has one."""
-    await remove_family(tx, await tx.one(_FAMILY, id=token_id) or 0)
+    await remove_family(tx, await tx.fetch_one(_FAMILY, id=token_id) or 0)
     await tx.run(_REMOVE, id=token_id)
 
 
@@ -229,39 +239,39 @@ async def remove_family(tx: Tx, family: int) -> None:
         await tx.run(_REMOVE_FAMILY, family=family)
 
 
-async def remove_of(tx: Tx, user_id: int, *, contract: str = "", digest: bytes = b"") -> int:
+async def remove_for_user(tx: Tx, user_id: int, *, contract: str = "", digest: bytes = b"") -> int:
     """Forget every credential of a user; returns how many there were.
 
     With a contract only those that it issued, with a digest besides only that very one.
     """
     if not contract:
-        return await tx.run(_REMOVE_OF, user_id=user_id)
+        return await tx.run(_REMOVE_FOR_USER, user_id=user_id)
     if not digest:
-        return await tx.run(_REMOVE_AT, user_id=user_id, contract=contract)
-    return await tx.run(_REMOVE_THAT, user_id=user_id, contract=contract, digest=digest)
+        return await tx.run(_REMOVE_FOR_CONTRACT, user_id=user_id, contract=contract)
+    return await tx.run(_REMOVE_BY_DIGEST, user_id=user_id, contract=contract, digest=digest)
 
 
-async def touch(tx: Tx, token_id: int, at: int, idle_until: int) -> None:
+async def set_last_used(tx: Tx, token_id: int, last_used_at: int, idle_until: int) -> None:
     """Note that a credential was used."""
-    await tx.run(_TOUCH, id=token_id, at=at, idle_until=idle_until)
+    await tx.run(_SET_LAST_USED, id=token_id, at=last_used_at, idle_until=idle_until)
 
 
-async def keep(tx: Tx, token_id: int, user_id: int) -> None:
+async def carry_over(tx: Tx, token_id: int, user_id: int) -> None:
     """Let one session survive the cut that its own user has just made."""
-    await tx.run(_KEEP, id=token_id, user_id=user_id)
+    await tx.run(_CARRY_OVER, id=token_id, user_id=user_id)
 
 
 async def purge(tx: Tx) -> int:
     """Forget credentials that have expired; returns how many."""
-    return await tx.run(_REMOVE_OLD, now=tx.now) + await tx.run(_REMOVE_IDLE, now=tx.now)
+    return await tx.run(_REMOVE_EXPIRED, now=tx.now) + await tx.run(_REMOVE_IDLE, now=tx.now)
 
 
-_SPEND: Query[None] = Query(
+_CONSUME: Query[None] = Query(
     sa.update(tokens)
     .where(tokens.c.id == bind("id"), tokens.c.used_at == 0)
     .values(used_at=bind("now"))
 )
-_BEGINNINGS: Query[int] = Query(
+_SESSION_START_TIMES: Query[int] = Query(
     sa.select(tokens.c.created_at)
     .join(users, users.c.id == tokens.c.user_id)
     .where(
@@ -276,11 +286,13 @@ _BEGINNINGS: Query[int] = Query(
 )
 
 
-async def spend(tx: Tx, token_id: int) -> bool:
+async def consume(tx: Tx, token_id: int) -> bool:
     """Mark a credential as used; False if it was used already, or is gone."""
-    return await tx.run(_SPEND, id=token_id, now=tx.now) == 1
+    return await tx.run(_CONSUME, id=token_id, now=tx.now) == 1
 
 
-async def beginnings(read: Read, user_id: int, contract: str) -> list[int]:
+async def session_start_times(reader: Read, user_id: int, contract: str) -> list[int]:
     """Return when the live credentials of a user at a contract were made, a hundred at most."""
-    return await read.all(_BEGINNINGS, user_id=user_id, contract=contract, now=read.now)
+    return await reader.fetch(
+        _SESSION_START_TIMES, user_id=user_id, contract=contract, now=reader.now
+    )

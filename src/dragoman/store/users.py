@@ -10,8 +10,8 @@ from dragoman.rules.actor import Actor
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Role, User
-from dragoman.store import login_names as holders
-from dragoman.store.query import PointRead, Query, Row, bind
+from dragoman.store import login_names as login_names
+from dragoman.store.query import LookupQuery, Query, Row, bind
 from dragoman.store.schema import LIVING, names, tenants, users
 from dragoman.store.transaction import Read, Tx
 
@@ -41,7 +41,7 @@ COLUMNS: tuple[Any, ...] = (
 )
 
 
-def load(row: Row) -> User:
+def from_row(row: Row) -> User:
     """Make a User of the first columns of a row that begins with COLUMNS."""
     return User(
         row[0], row[1], row[2], row[3], ROLES[row[4]], row[5], row[6], row[7], row[8], row[9],
@@ -51,7 +51,7 @@ def load(row: Row) -> User:
 
 
 _SELECT = sa.select(*COLUMNS).select_from(users.outerjoin(tenants)).where(LIVING)
-_BY_ID = PointRead(
+_BY_ID = LookupQuery(
     (sa.BigInteger(),),
     lambda q: (
         sa.select(q.c.n, *COLUMNS)
@@ -59,31 +59,33 @@ _BY_ID = PointRead(
         .join(users, sa.and_(users.c.id == q.c.k0, LIVING))
         .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
     ),
-    lambda row: load(row[1:]),
+    lambda row: from_row(row[1:]),
 )
 _WITH_HASH = _SELECT.add_columns(users.c.password_hash)
 
 
-def _load_with_hash(row: Row) -> tuple[User, str]:
-    return load(row), row[len(COLUMNS)]
+def _from_row_with_hash(row: Row) -> tuple[User, str]:
+    return from_row(row), row[len(COLUMNS)]
 
 
-_LOCK: Query[tuple[User, str]] = Query(
+_BY_ID_FOR_UPDATE: Query[tuple[User, str]] = Query(
     _WITH_HASH.where(users.c.id == bind("id")).with_for_update(key_share=True, of=users),
-    _load_with_hash,
+    _from_row_with_hash,
     sqlite=_WITH_HASH.where(users.c.id == bind("id")),
 )
-_BY_NAME: Query[tuple[User, str]] = Query(
+_BY_LOGIN_NAME: Query[tuple[User, str]] = Query(
     _WITH_HASH.join(names, names.c.user_id == users.c.id).where(
         names.c.key == bind("key", sa.Text)
     ),
-    _load_with_hash,
+    _from_row_with_hash,
 )
 _BY_PUBLIC_ID: Query[User] = Query(
-    _SELECT.where(users.c.public_id == bind("public_id", sa.Text)), load
+    _SELECT.where(users.c.public_id == bind("public_id", sa.Text)), from_row
 )
-_HASH: Query[str] = Query(sa.select(users.c.password_hash).where(users.c.id == bind("id"), LIVING))
-_STANDS: Query[int] = Query(
+_PASSWORD_HASH: Query[str] = Query(
+    sa.select(users.c.password_hash).where(users.c.id == bind("id"), LIVING)
+)
+_STILL_VALID: Query[int] = Query(
     sa.select(users.c.id)
     .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
     .where(
@@ -97,12 +99,12 @@ _STANDS: Query[int] = Query(
 )
 
 
-async def find(read: Read, user_id: int) -> User | None:
+async def find(reader: Read, user_id: int) -> User | None:
     """Return a living user, or None."""
-    ahead = read.ahead
-    if ahead is not None and ahead.id == user_id:
-        return ahead
-    return await read.driver.point(_BY_ID, (user_id,))
+    prefetched_user = reader.prefetched_user
+    if prefetched_user is not None and prefetched_user.id == user_id:
+        return prefetched_user
+    return await reader.driver.look_up(_BY_ID, (user_id,))
 
 
 async def get(tx: Tx, user_id: int) -> User:
@@ -116,9 +118,9 @@ async def get(tx: Tx, user_id: int) -> User:
 
 async def get_with_hash(tx: Tx, user_id: int) -> tuple[User, str]:
     """Do as ``get`` does; return the user and the encoded hash of its password."""
-    found = await tx.one(_LOCK, id=user_id)
+    found = await tx.fetch_one(_BY_ID_FOR_UPDATE, id=user_id)
     if tx.actor.is_user(user_id) and (
-        found is None or found[0].auth_epoch != tx.actor.auth_epoch + tx.cuts
+        found is None or found[0].auth_epoch != tx.actor.auth_epoch + tx.own_revocations
     ):
         raise Unauthenticated("unknown")
     if found is None:
@@ -126,34 +128,34 @@ async def get_with_hash(tx: Tx, user_id: int) -> tuple[User, str]:
     return found
 
 
-async def find_by_name(read: Read | Tx, name: str) -> User | None:
+async def find_by_login_name(reader: Read | Tx, login_name: str) -> User | None:
     """Return the living user who holds a username or an e-mail address, or None."""
-    found = await find_with_hash(read, name)
+    found = await find_with_hash(reader, login_name)
     return found[0] if found else None
 
 
-async def find_with_hash(read: Read | Tx, name: str) -> tuple[User, str] | None:
+async def find_with_hash(reader: Read | Tx, login_name: str) -> tuple[User, str] | None:
     """Do as ``find_by_name`` does; return the user and the encoded hash of its password."""
-    name = name.strip()
-    if not name.isprintable():
+    login_name = login_name.strip()
+    if not login_name.isprintable():
         return None  # nobody's name, and not every database takes it (NUL, lone surrogates)
-    return await read.one(_BY_NAME, key=canonical(name))
+    return await reader.fetch_one(_BY_LOGIN_NAME, key=canonical(login_name))
 
 
-async def find_by_public_id(read: Read | Tx, public_id: str) -> User | None:
+async def find_by_public_id(reader: Read | Tx, public_id: str) -> User | None:
     """Return the living user of a public id, or None."""
-    return await read.one(_BY_PUBLIC_ID, public_id=public_id)
+    return await reader.fetch_one(_BY_PUBLIC_ID, public_id=public_id)
 
 
-async def password_hash(read: Read | Tx, user_id: int) -> str:
+async def password_hash(reader: Read | Tx, user_id: int) -> str:
     """Return the encoded hash of a user's password; empty where no password opens it."""
-    return await read.one(_HASH, id=user_id) or ""
+    return await reader.fetch_one(_PASSWORD_HASH, id=user_id) or ""
 
 
-async def stands(tx: Tx, actor: Actor) -> bool:
+async def is_still_valid(tx: Tx, actor: Actor) -> bool:
     """Say whether the person behind a credential still has the standing it was issued for."""
     epochs = {"epoch": actor.auth_epoch, "tenant_epoch": actor.tenant_epoch}
-    return await tx.one(_STANDS, id=actor.user_id, **epochs) is not None
+    return await tx.fetch_one(_STILL_VALID, id=actor.user_id, **epochs) is not None
 
 
 _INSERT: Query[int] = Query(
@@ -167,89 +169,89 @@ _INSERT: Query[int] = Query(
 
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
     """Add a user; returns its id; raises Taken where somebody holds one of its names."""
-    row = row | _derived(row)
-    user_id = await tx.one(_INSERT, **row)
+    row = row | _derived_columns(row)
+    user_id = await tx.fetch_one(_INSERT, **row)
     if user_id is None:
         raise NotFound
-    await holders.hold(tx, user_id, row["username_key"], row["email_key"])
-    tx.count(row["tenant_id"], row["role"], row["active"], 1)
+    await login_names.claim(tx, user_id, row["username_key"], row["email_key"])
+    tx.count_users(row["tenant_id"], row["role"], row["active"], 1)
     return user_id
 
 
-def _derived(row: dict[str, Any]) -> dict[str, str]:
-    keys = [canonical(row[name]) for name in SEARCHED]
+def _derived_columns(row: dict[str, Any]) -> dict[str, str]:
+    keys = [canonical(row[name]) for name in SEARCHED_COLUMNS]
     return {"username_key": keys[0], "email_key": keys[1], "search": "\n".join(keys)}
 
 
-SEARCHED = ("username", "email", "first_name", "last_name")
-MOVES = frozenset({"tenant_id", "role", "active", *SEARCHED})
+SEARCHED_COLUMNS = ("username", "email", "first_name", "last_name")
+VERSIONED_COLUMNS = frozenset({"tenant_id", "role", "active", *SEARCHED_COLUMNS})
 """What decides in which lists, and where in them, a user stands: see ``bookmarks``."""
-_SAVE: dict[tuple[str, ...], Query[None]] = {}
+_UPDATES: dict[tuple[str, ...], Query[None]] = {}
 
 
-async def save(tx: Tx, before: User, changed: dict[str, Any]) -> None:
+async def save(tx: Tx, user: User, changes: dict[str, Any]) -> None:
     """Write changed columns of a user whose row is held; raises Taken.
 
     Counters, names and the search text follow. ``auth_epoch`` moves when the caller says so:
     see ``cut_off``.
     """
-    row: dict[str, Any] = {**changed, "updated_at": tx.now}
-    if any(name in changed for name in SEARCHED):
-        whole = {name: changed.get(name, getattr(before, name)) for name in SEARCHED}
-        row.update(_derived(whole))
-        if "username" in changed or "email" in changed:
-            await holders.release(tx, before.id)
-            await holders.hold(tx, before.id, row["username_key"], row["email_key"])
-    await _update(tx, before.id, row)
-    if changed.keys() & MOVES:
-        tx.count(before.tenant_id, before.role, before.active, -1)
-        tx.count(
-            changed.get("tenant_id", before.tenant_id),
-            changed.get("role", before.role),
-            changed.get("active", before.active),
+    row: dict[str, Any] = {**changes, "updated_at": tx.now}
+    if any(name in changes for name in SEARCHED_COLUMNS):
+        searched = {name: changes.get(name, getattr(user, name)) for name in SEARCHED_COLUMNS}
+        row.update(_derived_columns(searched))
+        if "username" in changes or "email" in changes:
+            await login_names.release(tx, user.id)
+            await login_names.claim(tx, user.id, row["username_key"], row["email_key"])
+    await _update(tx, user.id, row)
+    if changes.keys() & VERSIONED_COLUMNS:
+        tx.count_users(user.tenant_id, user.role, user.active, -1)
+        tx.count_users(
+            changes.get("tenant_id", user.tenant_id),
+            changes.get("role", user.role),
+            changes.get("active", user.active),
             1,
         )
 
 
-def _writing(*shape: str) -> Query[None]:
-    query = _SAVE.get(shape)
+def _update_query(*column_names: str) -> Query[None]:
+    query = _UPDATES.get(column_names)
     if query is None:
-        values = {name: bind(name, type(users.c[name].type)) for name in shape}
+        values = {name: bind(name, type(users.c[name].type)) for name in column_names}
         query = Query(sa.update(users).where(users.c.id == bind("which")).values(values))
-        _SAVE[shape] = query
+        _UPDATES[column_names] = query
     return query
 
 
 async def _update(tx: Tx, user_id: int, row: dict[str, Any]) -> None:
-    await tx.run(_writing(*sorted(row)), **row, which=user_id)
+    await tx.run(_update_query(*sorted(row)), **row, which=user_id)
 
 
-_CUT: Query[None] = Query(
+_BUMP_EPOCH: Query[None] = Query(
     sa.update(users)
     .where(users.c.id == bind("id"))
     .values(auth_epoch=users.c.auth_epoch + 1, updated_at=bind("now"))
 )
-_ERASED = {
+_BLANK_FIELDS = {
     "username": "", "username_key": "", "email": "", "email_key": "", "first_name": "",
     "last_name": "", "display_name": "", "phone": "", "bio": "", "url": "", "company": "",
     "location": "",
 }  # fmt: skip
 
 
-async def cut_off(tx: Tx, user_id: int) -> None:
+async def revoke_sessions(tx: Tx, user_id: int) -> None:
     """Move the user's epoch: every credential of every contract is dead with this commit."""
-    await tx.run(_CUT, id=user_id, now=tx.now)
-    tx.cuts += tx.actor.is_user(user_id)
+    await tx.run(_BUMP_EPOCH, id=user_id, now=tx.now)
+    tx.own_revocations += tx.actor.is_user(user_id)
 
 
-def signed_in(tx: Tx, user_id: int) -> None:
+def record_sign_in(tx: Tx, user_id: int) -> None:
     """Note that the user, whose row is held, has just signed in."""
-    tx.later(_writing("last_login_at"), last_login_at=tx.now, which=user_id)
+    tx.defer(_update_query("last_login_at"), last_login_at=tx.now, which=user_id)
 
 
-async def set_hash(tx: Tx, user_id: int, encoded: str) -> None:
+async def set_password_hash(tx: Tx, user_id: int, encoded_hash: str) -> None:
     """Store the encoded hash of a password."""
-    await _update(tx, user_id, {"password_hash": encoded})
+    await _update(tx, user_id, {"password_hash": encoded_hash})
 
 
 async def remove(tx: Tx, user: User, *, erase: bool) -> None:
@@ -257,17 +259,17 @@ async def remove(tx: Tx, user: User, *, erase: bool) -> None:
 
     ``erase`` blanks every personal field as well (contracts that promise erasure).
     """
-    blank = _ERASED if erase else {}
+    blank = _BLANK_FIELDS if erase else {}
     row = {**blank, "search": "", "password_hash": "", "active": False, "deleted_at": tx.now}
     await _update(tx, user.id, {**row, "updated_at": tx.now, "last_login_at": user.last_login_at})
-    await cut_off(tx, user.id)
-    await holders.release(tx, user.id)
-    tx.count(user.tenant_id, user.role, user.active, -1)
+    await revoke_sessions(tx, user.id)
+    await login_names.release(tx, user.id)
+    tx.count_users(user.tenant_id, user.role, user.active, -1)
 
 
-_ANYONE: Query[int] = Query(sa.select(users.c.id).limit(1))
+_ANY_USER: Query[int] = Query(sa.select(users.c.id).limit(1))
 
 
-async def ever_any(read: Read | Tx) -> bool:
+async def has_ever_had_users(reader: Read | Tx) -> bool:
     """Say whether the directory has ever had a user."""
-    return await read.one(_ANYONE) is not None
+    return await reader.fetch_one(_ANY_USER) is not None

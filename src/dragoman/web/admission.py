@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from dragoman.load_shedding import Gate
+from dragoman.load_shedding import LoadShedder
 
-LONGEST_S = 2.0
+MAX_WAIT_S = 2.0
 """So much of the loop's own work may wait in a burst."""
-TARGET_S, HELD_S = 0.1, 0.05
+TARGET_S, OVERLOAD_TARGET_S = 0.1, 0.05
 """Two hundred lists on connections of their own are not too many; a refusal stands in the same queue."""
-PATIENCE_S = 0.2
+INTERVAL_S = 0.2
 """What the loop does takes less than a thousandth of a second: its bursts are short.
 
 But clients that are slow to send their bodies are no queue: ``bodies.LATE_S`` must be shorter.
@@ -24,30 +24,30 @@ class Admission:
     """
 
     def __init__(self) -> None:
-        self._gate = Gate(
+        self._load_shedder = LoadShedder(
             "requests",
             1,
-            longest_s=LONGEST_S,
-            cost_s=0.0002,
+            max_wait_s=MAX_WAIT_S,
+            service_time_s=0.0002,
             target_s=TARGET_S,
-            patience_s=PATIENCE_S,
-            held_s=HELD_S,
+            interval_s=INTERVAL_S,
+            overload_target_s=OVERLOAD_TARGET_S,
         )
-        self._worked_s: float | None = None  # not known before its thread has answered one
+        self._thread_time_s: float | None = None  # not known before its thread has answered one
 
-    def enter(self, aside: int) -> None:
+    def acquire(self, excluded: int) -> None:
         """Count a request; raises Unavailable.
 
         ``aside`` of those inside wait for a hash, or for a client that is slow to send its body.
         """
-        self._gate.enter(aside)
+        self._load_shedder.acquire(excluded)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Count it no longer, and learn what it cost."""
-        self._gate.leave()
-        before, self._worked_s = self._worked_s, time.thread_time()
-        if before is not None:
-            self._gate.took(self._worked_s - before)
+        self._load_shedder.release()
+        previous_s, self._thread_time_s = self._thread_time_s, time.thread_time()
+        if previous_s is not None:
+            self._load_shedder.record_duration(self._thread_time_s - previous_s)
 
 
 ADMISSION = Admission()

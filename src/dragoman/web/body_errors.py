@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dragoman.rules.errors import Failure
+from dragoman.rules.errors import DirectoryError
 
 
-class BadRequest(Failure):
+class BadRequest(DirectoryError):
     """The request itself cannot be read; ``what`` says why in plain words without its content."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
-class TooLarge(Failure):
+class TooLarge(DirectoryError):
     """The body is larger than ``limit`` bytes."""
 
     def __init__(self, limit: int) -> None:
@@ -21,7 +21,7 @@ class TooLarge(Failure):
         self.limit = limit
 
 
-class UnsupportedMedia(Failure):
+class UnsupportedMedia(DirectoryError):
     """The body is of a media type that this contract does not read."""
 
     def __init__(self, media_type: str) -> None:
@@ -29,9 +29,9 @@ class UnsupportedMedia(Failure):
         self.media_type = media_type
 
 
-class NotAnObject(Failure):
+class NotAnObject(DirectoryError):
     """A body that is well-formed, but no object; ``kind`` is ``list``, ``str``, …."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
+    def __init__(self, type_name: str) -> None:
+        super().__init__(type_name)
+        self.type_name = type_name

@@ -13,23 +13,23 @@ from starlette.responses import Response
 
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
-from dragoman.actions.tokens import Presented
+from dragoman.actions.tokens import PresentedCredential
 from dragoman.rules.actor import Actor
-from dragoman.rules.credentials import Kind
+from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.model import User
-from dragoman.rules.vocabulary import Narrowing
+from dragoman.rules.vocabulary import Restrictions
 from dragoman.store.transaction import Read, Tx
 from dragoman.web import headers, rate_limits
-from dragoman.web.credentials import secret_of
+from dragoman.web.credentials import secret_from_header
 
 Handler = Callable[["Call"], Awaitable[Response]]
-Voice = Callable[["Call", Exception], Response]
+ErrorHandler = Callable[["Call", Exception], Response]
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def new_id() -> str:
+def new_request_id() -> str:
     """Return an id for a request: 32 hex digits, to be told apart and no secret."""
     return f"{random.getrandbits(128):032x}"
 
@@ -45,11 +45,11 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     scheme: str
-    kind: Kind
-    narrowing: Narrowing
-    voice: Voice
-    finish: Callable[[Call, Response], None] | None = None
-    limits_users: bool = False
+    credential_format: CredentialFormat
+    restrictions: Restrictions
+    handle_error: ErrorHandler
+    finalize_response: Callable[[Call, Response], None] | None = None
+    rate_limit_users: bool = False
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     handler: Handler
     public: bool = False
-    ahead: str = ""
+    prefetch_param: str = ""
 
 
 class Call:
@@ -71,17 +71,21 @@ class Call:
         self.request = request
         self.directory = directory
         self.contract = contract
-        given = headers.values(request.scope, b"x-request-id")
-        self.request_id = given[0] if given and _SANE_ID.fullmatch(given[0]) else new_id()
-        self.address = rate_limits.address_of(request, directory.settings)
-        self.names: Mapping[str, str] = {}
-        self.voice = contract.voice
+        header_values = headers.getlist(request.scope, b"x-request-id")
+        self.request_id = (
+            header_values[0]
+            if header_values and _VALID_REQUEST_ID.fullmatch(header_values[0])
+            else new_request_id()
+        )
+        self.address = rate_limits.client_address(request, directory.settings)
+        self.field_names: Mapping[str, str] = {}
+        self.handle_error = contract.handle_error
         self.user: User | None = None
-        self.ahead: User | None = None
+        self.prefetched_user: User | None = None
         self.actor = Actor(
             kind="visitor",
             contract=contract.name,
-            narrowing=contract.narrowing,
+            restrictions=contract.restrictions,
             request_id=self.request_id,
             address=self.address,
         )
@@ -92,17 +96,17 @@ class Call:
         return self.request.scope.get("dragoman.path") or self.request.scope["path"]
 
     @property
-    def params(self) -> Mapping[str, str]:
+    def path_params(self) -> Mapping[str, str]:
         """The path's parameters."""
         return self.request.path_params
 
-    def number(self, name: str) -> int:
+    def id_param(self, name: str) -> int:
         """Return a path parameter that is an id; raises NotFound where it can be none."""
-        return number_of(self.params[name]) or _no_such_thing()
+        return parse_positive_int(self.path_params[name]) or _raise_not_found()
 
     def read(self) -> Read:
         """Read on the caller's behalf."""
-        return self.directory.read(self.actor, self.ahead or self.user)
+        return self.directory.read(self.actor, self.prefetched_user or self.user)
 
     async def identify(self, ahead: int = 0) -> None:
         """Set the actor and the user from the presented credential.
@@ -110,17 +114,17 @@ class Call:
         Fetches the user ``ahead`` (an id; 0: none) in the same statement. Raises Unauthenticated,
         also for more than one Authorization header.
         """
-        given = headers.values(self.request.scope, b"authorization")
+        given = headers.getlist(self.request.scope, b"authorization")
         if len(given) > 1:
             raise Unauthenticated("malformed", "spaces")
-        presented = Presented(
-            kind=self.contract.kind,
-            secret=secret_of(given[0] if given else None, self.contract.scheme),
-            narrowing=self.contract.narrowing,
+        presented = PresentedCredential(
+            credential_format=self.contract.credential_format,
+            secret=secret_from_header(given[0] if given else None, self.contract.scheme),
+            restrictions=self.contract.restrictions,
             request_id=self.request_id,
             address=self.address,
         )
-        self.actor, self.user, self.ahead = await tokens.authenticate(
+        self.actor, self.user, self.prefetched_user = await tokens.authenticate(
             self.directory, presented, ahead
         )
 
@@ -129,11 +133,11 @@ class Call:
         return self.directory.begin(self.actor)
 
 
-def _no_such_thing() -> int:
+def _raise_not_found() -> int:
     raise NotFound
 
 
-def number_of(text: str) -> int:
+def parse_positive_int(text: str) -> int:
     """Return the positive 64-bit number that a text is, or 0."""
     if text.isascii() and text.isdigit() and len(text) <= 19:
         number = int(text)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dragoman.rules.errors import Unauthenticated
 
-LONGEST = 4096
+MAX_LENGTH = 4096
 """No credential of ours is longer (characters)."""
 
 
-def secret_of(header: str | None, scheme: str) -> str:
+def secret_from_header(header: str | None, scheme: str) -> str:
     """Return the secret in an Authorization header of a scheme (RFC 9110, section 11.4).
 
     Raises Unauthenticated: ``missing`` without a header or with another scheme, ``malformed``
@@ -25,6 +25,6 @@ def secret_of(header: str | None, scheme: str) -> str:
         raise Unauthenticated("malformed", "spaces")
     if not parts[1].isascii():
         raise Unauthenticated("malformed", "characters")
-    if len(parts[1]) > LONGEST:
+    if len(parts[1]) > MAX_LENGTH:
         raise Unauthenticated("unknown")
     return parts[1]

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 TEMPLATE = Path(__file__).with_name("docs.html")
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
-DEPTH = 16  # hops after which references are taken for a circle
+MAX_DEPTH = 16  # hops after which references are taken for a circle
 
 Node = dict[str, Any]
 Field = tuple[str, Node, bool]  # name, schema, whether required
@@ -33,72 +33,74 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_KEPT = 8  # made answers, one for each prefix and kind
+_MAX_CACHED = 8  # made answers, one for each prefix and kind
 
 
-def routes(document: Path, title: str, *, address: str = "http://127.0.0.1:8000") -> list[Route]:
+def routes(document: Path, title: str, *, base_url: str = "http://127.0.0.1:8000") -> list[Route]:
     """Return the routes of one contract's document: ``/openapi.json``, ``/docs``, and ``/`` to it.
 
     ``document`` is its OpenAPI 3 document in YAML, read when first asked for and once; the
     routes may be mounted anywhere, and speak of the prefix (``root_path``) under which they
     were reached, never of the Host header. ``address`` is shown in the page's example calls.
     """
-    answer = _Served(document, title, address).answer
+    respond = _DocumentCache(document, title, base_url).respond
     return [
-        Route("/openapi.json", partial(answer, kind="json")),
-        Route("/docs", partial(answer, kind="page")),
+        Route("/openapi.json", partial(respond, output_format="json")),
+        Route("/docs", partial(respond, output_format="page")),
         Route("/", lambda r: RedirectResponse(f"{r.scope.get('root_path', '')}/docs")),
     ]
 
 
-class _Made(NamedTuple):
+class _Rendition(NamedTuple):
     body: bytes
     media_type: str
     headers: dict[str, str]
 
 
-class _Served:
+class _DocumentCache:
     """One document and what was made of it."""
 
-    def __init__(self, document: Path, title: str, address: str) -> None:
+    def __init__(self, document: Path, title: str, base_url: str) -> None:
         self._path = document
         self._title = title
-        self._address = address
+        self._base_url = base_url
         self._lock = Lock()
         self._document: Node | None = None
-        self._made: dict[tuple[str, str], _Made] = {}
+        self._renditions: dict[tuple[str, str], _Rendition] = {}
 
-    def answer(self, request: Request, kind: str) -> Response:
+    def respond(self, request: Request, output_format: str) -> Response:
         """Answer with the document; no coroutine, so that it is made in a thread."""
         root = cast("str", request.scope.get("root_path", "")).strip("/")
         prefix = f"/{root}" if root else ""
         with self._lock:
-            made = self._made.get((prefix, kind)) or self._make(prefix, kind)
-        known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
-        if any(tag.strip() in {made.headers["ETag"], "*"} for tag in known):
-            return Response(status_code=304, headers=made.headers)
-        return Response(made.body, headers=made.headers, media_type=made.media_type)
+            rendition = self._renditions.get((prefix, output_format)) or self._render(
+                prefix, output_format
+            )
+        etags = request.headers.get("if-none-match", "").replace("W/", "").split(",")
+        if any(etag.strip() in {rendition.headers["ETag"], "*"} for etag in etags):
+            return Response(status_code=304, headers=rendition.headers)
+        return Response(rendition.body, headers=rendition.headers, media_type=rendition.media_type)
 
-    def _make(self, prefix: str, kind: str) -> _Made:
+    def _render(self, prefix: str, output_format: str) -> _Rendition:
         if self._document is None:
             self._document = _load(self._path)
         server: Node = next(iter(self._document.get("servers") or []), {})
         document = {**self._document, "servers": [{**server, "url": quote(prefix) or "/"}]}
-        if kind == "json":
+        if output_format == "json":
             body, media_type = msgspec.json.encode(document), "application/json"
             headers = dict(_HEADERS)
         else:
-            page = render(document, self._title, prefix=prefix, address=self._address)
+            page = render(document, self._title, prefix=prefix, base_url=self._base_url)
             body, media_type = page.encode(), "text/html"
-            headers = {**_HEADERS, "Content-Security-Policy": _policy(page)}
+            headers = {**_HEADERS, "Content-Security-Policy": _content_security_policy(page)}
         headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        if len(self._made) >= _KEPT:
-            self._made.clear()
-        made = self._made[prefix, kind] = _Made(body, media_type, headers)
-        return made
+        if len(self._renditions) >= _MAX_CACHED:
+            self._renditions.clear()
+        rendition = self._renditions[prefix, output_format] = _Rendition(body, media_type, headers)
+        return rendition
 
 
-def _policy(page: str) -> str:
+def _content_security_policy(page: str) -> str:
     """Return the policy that allows the page's own style sheet and nothing else."""
     style = page.partition("<style>")[2].partition("</style>")[0]
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -112,14 +114,16 @@ def _load(path: Path) -> Node:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where it is there
-    read = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are safe ones
-    return msgspec.to_builtins(read, str_keys=True)  # YAML has dates, and keys that are no texts
+    document = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are safe ones
+    return msgspec.to_builtins(
+        document, str_keys=True
+    )  # YAML has dates, and keys that are no texts
 
 
 # --------------------------------------------------------------------------- the page
 
 
-def render(document: Node, title: str, *, prefix: str, address: str) -> str:
+def render(document: Node, title: str, *, prefix: str, base_url: str) -> str:
     """Return the page of an OpenAPI document; every text of the document is escaped."""
     from jinja2 import Environment, StrictUndefined
     from markdown_it import MarkdownIt
@@ -133,11 +137,11 @@ def render(document: Node, title: str, *, prefix: str, address: str) -> str:
     filters |= {
         "prose": lambda text: Markup(markdown.render(text)),  # noqa: S704 - escaped by it
         "inline": lambda text: Markup(markdown.renderInline(text.strip())),  # noqa: S704
-        "anchor": anchor, "compact": compact, "fitted": fitted, "paint": paint,
+        "anchor": anchor, "compact": compact_json, "fitted": format_json, "paint": highlight_json,
         "expandable": re.compile(r"[\w :.-]*(\$TOKEN)?").fullmatch,
         "shell": shlex.quote, "percent": lambda value: quote(str(value), safe=""),
     }  # fmt: skip
-    reader, base = Reader(document), address.rstrip("/") + prefix
+    reader, base = DocumentReader(document), base_url.rstrip("/") + prefix
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(
         document=document, reader=reader, tags=reader.tags(), title=title, prefix=prefix, base=base
     )
@@ -156,29 +160,29 @@ class Operation(NamedTuple):
     schemes: list[tuple[str, Node]]
 
 
-class Reader:
+class DocumentReader:
     """Follows a document's references, and gathers what the page shows."""
 
     def __init__(self, document: Node) -> None:
         self._document = document
-        self._mentioned: list[str] = []
+        self._linked_schemas: list[str] = []
 
     def follow(self, node: Node) -> Node:
         """Return what a node refers to, with its own keys over it; a node without reference."""
-        for _ in range(DEPTH):
+        for _ in range(MAX_DEPTH):
             if "$ref" not in node:
                 return node
             target: Any = self._document if node["$ref"].startswith("#/") else {}
             for key in node["$ref"].split("/")[1:]:
                 step = key.replace("~1", "/").replace("~0", "~")
                 target = target.get(step, {}) if isinstance(target, dict) else {}
-            own = {key: value for key, value in node.items() if key != "$ref"}
-            node = {**(cast("Node", target) if isinstance(target, dict) else {}), **own}
+            siblings = {key: value for key, value in node.items() if key != "$ref"}
+            node = {**(cast("Node", target) if isinstance(target, dict) else {}), **siblings}
         return {}
 
-    def components(self, kind: str) -> Node:
+    def components(self, component_type: str) -> Node:
         """Return the document's components of a kind, by name."""
-        return self._document.get("components", {}).get(kind, {})
+        return self._document.get("components", {}).get(component_type, {})
 
     def name(self, node: Node) -> str:
         """Return the name of what a node refers to, or nothing."""
@@ -186,52 +190,54 @@ class Reader:
 
     def mention(self, name: str) -> str:
         """Note that the page links to a schema, and return its anchor."""
-        if name not in self._mentioned:
-            self._mentioned.append(name)
+        if name not in self._linked_schemas:
+            self._linked_schemas.append(name)
         return f"schema-{anchor(name)}"
 
     def mentions(self) -> Iterator[tuple[str, Node]]:
         """Give the schemas that the page links to, those that come up meanwhile included."""
-        for name in self._mentioned:  # a list that grows under its own loop is walked to its end
+        for (
+            name
+        ) in self._linked_schemas:  # a list that grows under its own loop is walked to its end
             yield name, self.follow(self.components("schemas").get(name, {}))
 
     def is_object(self, node: Node, depth: int = 0) -> bool:
         """Say whether a schema describes an object, or alternatives with one among them."""
         node = self.follow(node)
         parts = [*node.get("allOf", []), *node.get("anyOf", []), *node.get("oneOf", [])]
-        within = depth < DEPTH and any(self.is_object(part, depth + 1) for part in parts)
-        return node.get("type") == "object" or "properties" in node or within
+        nested = depth < MAX_DEPTH and any(self.is_object(part, depth + 1) for part in parts)
+        return node.get("type") == "object" or "properties" in node or nested
 
     def shapes(self, node: Node) -> list[list[Field]]:
         """Return the fields of an object; several lists where it has alternatives."""
         node = self.follow(node)
         branches = [*node.get("anyOf", []), *node.get("oneOf", [])]
-        alternatives = [branch for branch in branches if self._merged(branch)[0]]
-        wholes = [{"allOf": [node, branch]} for branch in alternatives] or [node]
-        return [fields for whole in wholes if (fields := list(self._fields(whole)))]
+        alternatives = [branch for branch in branches if self._merge_all_of(branch)[0]]
+        schemas = [{"allOf": [node, branch]} for branch in alternatives] or [node]
+        return [fields for schema in schemas if (fields := list(self._fields(schema)))]
 
     def _fields(self, node: Node, path: str = "") -> Iterator[Field]:
-        properties, required = self._merged(node)
+        properties, required = self._merge_all_of(node)
         for key, schema in properties.items():
             yield f"{path}{key}", schema, key in required
-            if "$ref" not in schema and path.count(".") < DEPTH:
+            if "$ref" not in schema and path.count(".") < MAX_DEPTH:
                 yield from self._fields(schema, f"{path}{key}.")
 
-    def _merged(self, node: Node, depth: int = 0) -> tuple[Node, set[str]]:
+    def _merge_all_of(self, node: Node, depth: int = 0) -> tuple[Node, set[str]]:
         node = self.follow(node)
         properties, required = Node(), set[str]()
-        for part in node.get("allOf", []) if depth < DEPTH else []:
-            theirs, needed = self._merged(part, depth + 1)
-            properties |= theirs
-            required |= needed
+        for part in node.get("allOf", []) if depth < MAX_DEPTH else []:
+            part_properties, part_required = self._merge_all_of(part, depth + 1)
+            properties |= part_properties
+            required |= part_required
         return properties | node.get("properties", {}), required | set(node.get("required", []))
 
     def examples(self, media: Node) -> list[tuple[str, Any]]:
         """Return the examples of a media type with their names."""
         if "example" in media:
             return [("", media["example"])]
-        named = {name: self.follow(each) for name, each in media.get("examples", {}).items()}
-        return [(name, each["value"]) for name, each in named.items() if "value" in each]
+        by_name = {name: self.follow(each) for name, each in media.get("examples", {}).items()}
+        return [(name, each["value"]) for name, each in by_name.items() if "value" in each]
 
     def tags(self) -> list[tuple[Node, list[Operation]]]:
         """Return the operations by their first tag, in the document's order of tags."""
@@ -242,13 +248,17 @@ class Reader:
                 operation = self._operation(path, method, item)
                 first = next(iter(operation.node.get("tags") or ["Other"]))
                 grouped.setdefault(first, []).append(operation)
-        return [(tags.get(name, {"name": name}), found) for name, found in grouped.items() if found]
+        return [
+            (tags.get(name, {"name": name}), operations)
+            for name, operations in grouped.items()
+            if operations
+        ]
 
     def _operation(self, path: str, method: str, item: Node) -> Operation:
         node: Node = item[method]
-        given = [*item.get("parameters", []), *node.get("parameters", [])]
-        parameters = {(each["name"], each["in"]): each for each in map(self.follow, given)}
-        wanted: list[Node] = node.get("security", self._document.get("security", []))
+        declared = [*item.get("parameters", []), *node.get("parameters", [])]
+        parameters = {(each["name"], each["in"]): each for each in map(self.follow, declared)}
+        security: list[Node] = node.get("security", self._document.get("security", []))
         schemes = self.components("securitySchemes")
         return Operation(
             anchor=anchor(str(node.get("operationId", f"{method} {path}"))),
@@ -258,7 +268,7 @@ class Reader:
             parameters=list(parameters.values()),
             body=self.follow(node.get("requestBody", {})),
             answers=[(code, self.follow(each)) for code, each in node["responses"].items()],
-            schemes=[(name, self.follow(schemes.get(name, {}))) for name in (*wanted, {})[0]],
+            schemes=[(name, self.follow(schemes.get(name, {}))) for name in (*security, {})[0]],
         )
 
 
@@ -270,28 +280,32 @@ def anchor(text: str) -> str:
     return re.sub(r"\W+", "-", text).strip("-")
 
 
-def compact(value: Any) -> str:
+def compact_json(value: Any) -> str:
     """Return a value as JSON on one line."""
     return json.dumps(value, ensure_ascii=False)
 
 
-def fitted(value: Any, width: int = 48) -> str:
+def format_json(value: Any, width: int = 48) -> str:
     """Return a value as JSON: on one line where it fits into ``width`` characters."""
-    line = compact(value)
+    line = compact_json(value)
     return line if len(line) <= width else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-_TOKENS = re.compile(
+_JSON_TOKEN = re.compile(
     r'(?P<k>"(?:[^"\\]|\\.)*"(?=\s*:))|(?P<s>"(?:[^"\\]|\\.)*")'
     r"|(?P<n>-?\d[\d.eE+-]*)|(?P<l>true|false|null)|(?P<other>.)",
     re.DOTALL,
 )
 
 
-def paint(value: Any, width: int = 72) -> Markup:
+def highlight_json(value: Any, width: int = 72) -> Markup:
     """Return a value as coloured JSON, fitted into ``width`` characters where it can be."""
-    painted = Markup()
-    for token in _TOKENS.finditer(fitted(value, width)):
-        plain, kind = escape(token.group()), token.lastgroup
-        painted += plain if kind == "other" else Markup('<b class="{}">{}</b>').format(kind, plain)
-    return painted
+    highlighted = Markup()
+    for token in _JSON_TOKEN.finditer(format_json(value, width)):
+        escaped, token_type = escape(token.group()), token.lastgroup
+        highlighted += (
+            escaped
+            if token_type == "other"
+            else Markup('<b class="{}">{}</b>').format(token_type, escaped)
+        )
+    return highlighted

@@ -7,25 +7,25 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dragoman.rules.errors import Failure
-from dragoman.web.calls import Call, Voice
+from dragoman.rules.errors import DirectoryError
+from dragoman.web.calls import Call, ErrorHandler
 
-Speak = Callable[[Call, Any], Response]
+ErrorRenderer = Callable[[Call, Any], Response]
 
 
-def voices(table: Mapping[type[Exception], Speak]) -> Voice:
+def error_handler(table: Mapping[type[Exception], ErrorRenderer]) -> ErrorHandler:
     """Return the voice of a table; it must say something for Exception, which is our bug."""
 
-    def voice(call: Call, fault: Exception) -> Response:
-        for ancestor in type(fault).__mro__:
-            if ancestor in table:
-                return table[ancestor](call, fault)
-        return table[Exception](call, fault)
+    def handle_error(call: Call, error: Exception) -> Response:
+        for error_class in type(error).__mro__:
+            if error_class in table:
+                return table[error_class](call, error)
+        return table[Exception](call, error)
 
-    return voice
+    return handle_error
 
 
-class MethodNotAllowed(Failure):
+class MethodNotAllowed(DirectoryError):
     """This path has no such method; ``allowed`` are those that it has."""
 
     def __init__(self, method: str, allowed: tuple[str, ...]) -> None:

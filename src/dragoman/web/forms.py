@@ -22,16 +22,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     ``to`` is the directory's own name of the field.
     """
 
-    to: str
-    kind: str = "text"
+    name: str
+    data_type: str = "text"
     required: bool = False
     blank: bool = True
     null: bool = False
-    limit: int = 0
+    max_length: int = 0
 
 
-def read(
-    body: Mapping[str, Any], form: Mapping[str, Field], *, partial: bool = False
+def parse(
+    body: Mapping[str, Any], fields: Mapping[str, Field], *, partial: bool = False
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Return the values that can be read, by the directory's names, and what is wrong.
 
@@ -40,42 +40,42 @@ def read(
     """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    for key, field in form.items():
+    for key, field in fields.items():
         if key not in body:
             if field.required and not partial:
-                problems.append(Problem(field.to, "required"))
+                problems.append(Problem(field.name, "required"))
             continue
-        value, code = _take(body[key], field)
+        value, code = _parse_value(body[key], field)
         if code:
-            detail = field.limit if code == "too_long" else None
-            problems.append(Problem(field.to, code, detail))
+            detail = field.max_length if code == "too_long" else None
+            problems.append(Problem(field.name, code, detail))
         else:
-            values[field.to] = value
+            values[field.name] = value
     return values, problems
 
 
-def _take(value: Any, field: Field) -> tuple[Any, str]:
+def _parse_value(value: Any, field: Field) -> tuple[Any, str]:
     if value is None:
         return None, "" if field.null else "null"
-    if field.kind == "boolean":
-        made = boolean(value)
-        return made, "not_boolean" if made is None else ""
-    if field.kind == "integer":
+    if field.data_type == "boolean":
+        parsed = parse_boolean(value)
+        return parsed, "not_boolean" if parsed is None else ""
+    if field.data_type == "integer":
         if value == "" and field.null:
             return None, ""
-        made = integer(value)
-        return made, "not_integer" if made is None else ""
+        parsed = parse_integer(value)
+        return parsed, "not_integer" if parsed is None else ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None, "not_string"
-    text = str(value) if field.kind == "secret" else trim(str(value))
+    text = str(value) if field.data_type == "secret" else trim(str(value))
     if not text and not field.blank:
         return None, "blank"
-    if field.limit and len(text) > field.limit:
+    if field.max_length and len(text) > field.max_length:
         return None, "too_long"
     return text, ""
 
 
-def boolean(value: Any) -> bool | None:
+def parse_boolean(value: Any) -> bool | None:
     """Return the truth that a value means, or None."""
     if isinstance(value, bool):
         return value
@@ -85,7 +85,7 @@ def boolean(value: Any) -> bool | None:
     return None
 
 
-def integer(value: Any) -> int | None:
+def parse_integer(value: Any) -> int | None:
     """Return the 64-bit number that a value means, or None."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from starlette.types import Scope
 
 
-def values(scope: Scope, name: bytes) -> list[str]:
+def getlist(scope: Scope, name: bytes) -> list[str]:
     """Return the values of every line of a header, in order; ``name`` is in lower case."""
-    return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
+    return [
+        value.decode("latin-1") for header_name, value in scope["headers"] if header_name == name
+    ]

@@ -12,7 +12,7 @@ from dragoman.rules.errors import Unavailable
 from dragoman.web.metrics import HASHES_WAITING
 
 
-def routes(directory: Directory, head: str) -> list[Route]:
+def routes(directory: Directory, required_revision: str) -> list[Route]:
     """Return /healthz, /readyz and /metrics; ``head`` is the migration this code wants.
 
     A database that is ahead is served as well: migrations only add, so that the nodes of the
@@ -24,13 +24,17 @@ def routes(directory: Directory, head: str) -> list[Route]:
 
     async def ready(_: Request) -> Response:
         try:
-            version = await directory.driver.alive()
+            revision = await directory.driver.current_revision()
         except Unavailable:
             return _not_ready("database")
-        return JSONResponse({"status": "ready"}) if version >= head else _not_ready("migrations")
+        return (
+            JSONResponse({"status": "ready"})
+            if revision >= required_revision
+            else _not_ready("migrations")
+        )
 
     async def metrics(_: Request) -> Response:
-        HASHES_WAITING.set(directory.hashing.gate.inside)
+        HASHES_WAITING.set(directory.password_hasher.load_shedder.in_use)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return [
@@ -40,6 +44,6 @@ def routes(directory: Directory, head: str) -> list[Route]:
     ]
 
 
-def _not_ready(what: str) -> Response:
-    body = {"status": "not ready", "what": what}
+def _not_ready(component: str) -> Response:
+    body = {"status": "not ready", "what": component}
     return JSONResponse(body, status_code=503, headers={"Retry-After": "2"})

@@ -11,19 +11,19 @@ from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
 from dragoman.rules.errors import Unavailable
 
-FRESH_S = 300
+MAX_AGE_S = 300
 """How long a copy of the keys may be kept; a key that is not among them is asked for anew."""
 
 
 def routes(directory: Directory) -> list[Route]:
     """Return /.well-known/jwks.json: the current key, and earlier ones that still verify."""
 
-    async def published(_: Request) -> Response:
+    async def jwks(_: Request) -> Response:
         try:
-            found = await jwt_keys.published(directory.read(system_actor("keys")))
-        except Unavailable as fault:
-            headers = {"Retry-After": str(fault.retry_after)}
+            key_set = await jwt_keys.jwk_set(directory.read(system_actor("keys")))
+        except Unavailable as error:
+            headers = {"Retry-After": str(error.retry_after)}
             return JSONResponse({"error": "unavailable"}, 503, headers)
-        return JSONResponse(found, headers={"Cache-Control": f"public, max-age={FRESH_S}"})
+        return JSONResponse(key_set, headers={"Cache-Control": f"public, max-age={MAX_AGE_S}"})
 
-    return [Route("/.well-known/jwks.json", published)]
+    return [Route("/.well-known/jwks.json", jwks)]

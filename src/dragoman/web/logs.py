@@ -20,19 +20,19 @@ def _encode(event: dict[str, Any], **_: Any) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
-def _frames(_: Any, __: str, event: Any) -> Any:
+def _add_stack_frames(_: Any, __: str, event: Any) -> Any:
     """Tell where it happened, never the exception's own words: those quote what came in."""
-    fault = event.pop("exc_info", None)
-    if fault is True:
-        fault = sys.exc_info()[1]
-    if isinstance(fault, BaseException):
-        trail = traceback.extract_tb(fault.__traceback__)
-        event["error"] = type(fault).__name__
-        event["frames"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in trail]
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        stack = traceback.extract_tb(error.__traceback__)
+        event["error"] = type(error).__name__
+        event["frames"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in stack]
     return event
 
 
-class _Patient:
+class _BestEffortStderr:
     """Standard error, which may be full or gone: a line is lost then, and nothing else."""
 
     def write(self, text: str) -> None:
@@ -52,30 +52,30 @@ def configure(level: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _frames,
+            _add_stack_frames,
             structlog.processors.JSONRenderer(serializer=_encode),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Patient())),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _BestEffortStderr())),
         cache_logger_on_first_use=True,
     )
 
 
-class Unsaid:
+class LogThrottle:
     """What is said once a second at most: a flood of refusals is no flood of lines."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
+        self._suppressed: dict[str, int] = {}
 
-    def due(self, what: str) -> int | None:
+    def should_log(self, key: str) -> int | None:
         """Return how often it was not said since the last time; None where that was just now."""
-        at = time.monotonic()
-        if at - self._last.get(what, -1.0) < 1.0:
-            self._counts[what] = self._counts.get(what, 0) + 1
+        now = time.monotonic()
+        if now - self._last.get(key, -1.0) < 1.0:
+            self._suppressed[key] = self._suppressed.get(key, 0) + 1
             return None
-        self._last[what] = at
-        return self._counts.pop(what, 0)
+        self._last[key] = now
+        return self._suppressed.pop(key, 0)
 
 
-UNSAID = Unsaid()
+throttle = LogThrottle()

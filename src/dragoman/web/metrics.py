@@ -18,24 +18,24 @@ from prometheus_client.utils import floatToGoString
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, math.inf)
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, math.inf)
 
 
-class Answers(Collector):
+class RequestMetrics(Collector):
     """What was answered, and how long it took: plain numbers, as one thread alone counts."""
 
     def __init__(self) -> None:
         self._requests: Counter[tuple[str, str, int]] = Counter()
-        self._within: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(BOUNDS_S))
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._bucket_counts: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(BUCKETS_S))
+        self._total_seconds: defaultdict[str, float] = defaultdict(float)
 
-    def count(self, contract: str, method: str, status: int, began: float) -> None:
+    def observe(self, contract: str, method: str, status: int, started: float) -> None:
         """Count one more, which began at ``time.perf_counter()``."""
-        seconds = time.perf_counter() - began
-        known = method if method in _METHODS else "other"
-        self._requests[contract, known, status] += 1
-        self._within[contract][bisect_left(BOUNDS_S, seconds)] += 1
-        self._seconds[contract] += seconds
+        seconds = time.perf_counter() - started
+        method_label = method if method in _METHODS else "other"
+        self._requests[contract, method_label, status] += 1
+        self._bucket_counts[contract][bisect_left(BUCKETS_S, seconds)] += 1
+        self._total_seconds[contract] += seconds
 
     def collect(self) -> Iterator[Metric]:
         """Give the figures to whoever writes them down."""
@@ -47,18 +47,18 @@ class Answers(Collector):
         seconds = HistogramMetricFamily(
             "dragoman_request_seconds", "How long an answer took.", labels=["contract"]
         )
-        for contract, counts in self._within.items():
+        for contract, counts in self._bucket_counts.items():
             buckets = [
                 (floatToGoString(bound), number)
-                for bound, number in zip(BOUNDS_S, accumulate(counts), strict=True)
+                for bound, number in zip(BUCKETS_S, accumulate(counts), strict=True)
             ]
-            seconds.add_metric([contract], buckets, self._seconds[contract])
+            seconds.add_metric([contract], buckets, self._total_seconds[contract])
         yield seconds
 
 
-ANSWERS = Answers()
+REQUEST_METRICS = RequestMetrics()
 
 
-REGISTRY.register(ANSWERS)
+REGISTRY.register(REQUEST_METRICS)
 
 HASHES_WAITING = Gauge("dragoman_hashes_waiting", "Password hashes running or waiting.")

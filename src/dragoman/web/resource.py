@@ -11,18 +11,24 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dragoman.actions.directory import Directory
-from dragoman.rules.errors import Failure, Limited, NotFound, Unauthenticated, Unavailable
+from dragoman.rules.errors import (
+    DirectoryError,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from dragoman.web import rate_limits
 from dragoman.web.admission import ADMISSION
-from dragoman.web.bodies import LATE
-from dragoman.web.calls import Call, Contract, Endpoint, Handler, number_of
+from dragoman.web.bodies import SLOW_BODIES
+from dragoman.web.calls import Call, Contract, Endpoint, Handler, parse_positive_int
 from dragoman.web.errors import MethodNotAllowed
-from dragoman.web.logs import UNSAID, log
-from dragoman.web.metrics import ANSWERS
-from dragoman.web.responses import complete
+from dragoman.web.logs import log, throttle
+from dragoman.web.metrics import REQUEST_METRICS
+from dragoman.web.responses import add_security_headers
 
 
-class BrokenOff(Exception):  # noqa: N818 - a fact of the wire
+class ResponseAborted(Exception):  # noqa: N818 - a fact of the wire
     """An answer that had begun cannot be finished; the server ends the connection."""
 
 
@@ -38,7 +44,7 @@ class Resource:
             method: endpoint if isinstance(endpoint, Endpoint) else Endpoint(endpoint)
             for method, endpoint in endpoints.items()
         }
-        self._public = all(e.public for e in self._endpoints.values())
+        self._all_public = all(e.public for e in self._endpoints.values())
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -47,43 +53,47 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: whatever happens, in the dialect's words."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         request = Request(scope, receive)
         call = Call(request, self._directory, self._contract)
         try:
-            ADMISSION.enter(self._directory.hashing.gate.inside + LATE.count)
+            ADMISSION.acquire(
+                self._directory.password_hasher.load_shedder.in_use + SLOW_BODIES.count
+            )
             try:
-                response = await self._answer(call)
+                response = await self._respond(call)
             finally:
-                ADMISSION.leave()
+                ADMISSION.release()
         except ClientDisconnect:
             return
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the dialect answers it
-            response = call.voice(call, fault)
-            _note(call, fault)
-        if self._contract.finish is not None:
-            self._contract.finish(call, response)
-        complete(response.raw_headers)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the dialect answers it
+            response = call.handle_error(call, error)
+            _log_error(call, error)
+        if self._contract.finalize_response is not None:
+            self._contract.finalize_response(call, response)
+        add_security_headers(response.raw_headers)
         response.raw_headers.append((b"x-request-id", call.request_id.encode()))
         if request.method == "HEAD":
-            response = await _headless(response)
+            response = await _without_body(response)
         try:
             await response(scope, receive, send)
         except ClientDisconnect:
             return
-        except Exception as fault:  # noqa: BLE001 - whatever it is, no more can be told
-            _note(call, fault)  # in the middle of a streamed answer: it has to be cut off
-            raise BrokenOff from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, no more can be told
+            _log_error(call, error)  # in the middle of a streamed answer: it has to be cut off
+            raise ResponseAborted from None
         finally:
-            ANSWERS.count(self._contract.name, request.method, response.status_code, began)
+            REQUEST_METRICS.observe(
+                self._contract.name, request.method, response.status_code, started
+            )
             if self._directory.settings.access_log:
-                _write_access(call, response, began)
+                _log_access(call, response, started)
 
-    async def _answer(self, call: Call) -> Response:
+    async def _respond(self, call: Call) -> Response:
         method = call.request.method
         endpoint = self._endpoints.get("GET" if method == "HEAD" else method)
-        if endpoint.public if endpoint else self._public:
-            rate_limits.take(call.directory.settings, call.address)
+        if endpoint.public if endpoint else self._all_public:
+            rate_limits.hit(call.directory.settings, call.address)
         else:
             await self._identify(call, endpoint)
         if endpoint is None:
@@ -91,75 +101,77 @@ class Resource:
         return await endpoint.handler(call)
 
     async def _identify(self, call: Call, endpoint: Endpoint | None) -> None:
-        ahead = number_of(call.params.get(endpoint.ahead, "")) if endpoint else 0
+        prefetch_id = (
+            parse_positive_int(call.path_params.get(endpoint.prefetch_param, "")) if endpoint else 0
+        )
         try:
-            await call.identify(ahead)
+            await call.identify(prefetch_id)
         except Unauthenticated:
-            rate_limits.take(call.directory.settings, call.address)
+            rate_limits.hit(call.directory.settings, call.address)
             raise
-        if call.contract.limits_users:
-            rate_limits.take_of_user(call.directory.settings, call.actor.user_id)
+        if call.contract.rate_limit_users:
+            rate_limits.hit_user(call.directory.settings, call.actor.user_id)
 
 
-async def _headless(response: Response) -> Response:
+async def _without_body(response: Response) -> Response:
     """Return an answer without its body; one that is streamed has no length to tell."""
-    bare = Response(None, response.status_code)
-    bare.raw_headers = response.raw_headers
+    head_response = Response(None, response.status_code)
+    head_response.raw_headers = response.raw_headers
     stream: Any = getattr(response, "body_iterator", None)
     if stream is not None and hasattr(stream, "aclose"):
         await stream.aclose()
-    return bare
+    return head_response
 
 
-class Nowhere(Resource):
+class NotFoundResource(Resource):
     """Every path that a contract does not have, by whatever method."""
 
-    async def _answer(self, call: Call) -> Response:
+    async def _respond(self, call: Call) -> Response:
         with contextlib.suppress(Unauthenticated):  # without a credential it counts, like any other
             await self._identify(call, None)
         raise NotFound
 
 
-def _note(call: Call, fault: Exception) -> None:
+def _log_error(call: Call, error: Exception) -> None:
     """Log what a person should see: our bugs loudly, refusals and overload in one line."""
-    known = {
+    context = {
         "request_id": call.request_id,
         "contract": call.contract.name,
         "method": call.request.method,
-        "route": route_of(call),
+        "route": route_pattern(call),
         "actor": call.actor.user_id,
         "address": call.address,
     }
-    if not isinstance(fault, Failure):
-        log.error("bug", error=type(fault).__name__, **known, exc_info=fault)
-    elif isinstance(fault, Unavailable):
-        if (unsaid := UNSAID.due(str(fault))) is not None:
-            log.warning("unavailable", what=str(fault), unsaid=unsaid, **known)
-    elif isinstance(fault, Limited):
-        log.warning("limited", retry_after=fault.retry_after, **known)
+    if not isinstance(error, DirectoryError):
+        log.error("bug", error=type(error).__name__, **context, exc_info=error)
+    elif isinstance(error, Unavailable):
+        if (suppressed := throttle.should_log(str(error))) is not None:
+            log.warning("unavailable", what=str(error), unsaid=suppressed, **context)
+    elif isinstance(error, RateLimited):
+        log.warning("limited", retry_after=error.retry_after, **context)
     else:
-        log.info("refused", fact=type(fault).__name__, detail=_safe(fault), **known)
+        log.info("refused", fact=type(error).__name__, detail=_loggable_reason(error), **context)
 
 
-def _safe(fault: Failure) -> str:
-    reason = getattr(fault, "reason", None) or getattr(fault, "why", None)
+def _loggable_reason(error: DirectoryError) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "why", None)
     return str(reason or "")
 
 
-def route_of(call: Call) -> str:
+def route_pattern(call: Call) -> str:
     """Return the route's pattern, never the path: paths may carry secrets."""
     route: Any = call.request.scope.get("route")
     return getattr(route, "path", "")
 
 
-def _write_access(call: Call, response: Response, began: float) -> None:
+def _log_access(call: Call, response: Response, started: float) -> None:
     log.info(
         "request",
         request_id=call.request_id,
         contract=call.contract.name,
         method=call.request.method,
-        route=route_of(call),
+        route=route_pattern(call),
         status=response.status_code,
         actor=call.actor.user_id,
-        ms=round((time.perf_counter() - began) * 1000, 2),
+        ms=round((time.perf_counter() - started) * 1000, 2),
     )

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ALWAYS = (
+SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
@@ -19,7 +19,7 @@ ALWAYS = (
 _encode = msgspec.json.Encoder().encode
 
 
-class JSON(Response):
+class MsgspecResponse(Response):
     """An answer whose body is ``body`` as JSON: structs, dicts, lists and what they hold.
 
     Args:
@@ -50,18 +50,18 @@ class JSON(Response):
                 for name, value in headers.items()
             ]
         else:
-            self.raw_headers += ALWAYS
+            self.raw_headers += SECURITY_HEADERS
 
 
-def complete(headers: list[tuple[bytes, bytes]]) -> None:
+def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
     """Add what every answer carries to the headers of one."""
-    if headers and headers[-1] is ALWAYS[-1]:  # most are made with them
+    if headers and headers[-1] is SECURITY_HEADERS[-1]:  # most are made with them
         return
-    given = [name for name, _ in headers]
-    headers += [each for each in ALWAYS if each[0] not in given]
+    present = [name for name, _ in headers]
+    headers += [header for header in SECURITY_HEADERS if header[0] not in present]
 
 
-class Completed:
+class SecurityHeadersMiddleware:
     """An ASGI application whose answers are completed (those of contracts do it themselves)."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,10 +70,10 @@ class Completed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as the application does."""
 
-        async def completed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = list(message["headers"])
-                complete(message["headers"])
+                add_security_headers(message["headers"])
             await send(message)
 
-        await self._app(scope, receive, completed)
+        await self._app(scope, receive, send_with_headers)

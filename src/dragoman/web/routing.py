@@ -9,11 +9,11 @@ import msgspec
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dragoman.web.resource import Nowhere, Resource
-from dragoman.web.responses import Completed
+from dragoman.web.resource import NotFoundResource, Resource
+from dragoman.web.responses import SecurityHeadersMiddleware
 
 
-class Way(msgspec.Struct, frozen=True):
+class RouteInfo(msgspec.Struct, frozen=True):
     """A path of a contract: how it is matched, whether it is a literal one, and its methods."""
 
     pattern: re.Pattern[str]
@@ -21,7 +21,7 @@ class Way(msgspec.Struct, frozen=True):
     methods: tuple[str, ...]
 
 
-class Paths:
+class ContractApp:
     """A contract as an ASGI application: the first of its routes that fits a path answers it.
 
     Args:
@@ -29,16 +29,18 @@ class Paths:
         nowhere: what refuses every other path, in the contract's words.
     """
 
-    def __init__(self, routes: Iterable[Route], nowhere: Nowhere) -> None:
+    def __init__(self, routes: Iterable[Route], not_found: NotFoundResource) -> None:
         self.routes = tuple(routes)
-        self._table = [(_pattern_of(route), route, _served(route)) for route in self.routes]
-        self._nowhere = nowhere
+        self._table = [
+            (_compile_pattern(route), route, _endpoint_app(route)) for route in self.routes
+        ]
+        self._not_found = not_found
 
     @property
-    def ways(self) -> tuple[Way, ...]:
+    def route_infos(self) -> tuple[RouteInfo, ...]:
         """The paths that resources answer, in order."""
         return tuple(
-            Way(pattern, not route.param_convertors, app.methods)
+            RouteInfo(pattern, not route.param_convertors, app.methods)
             for pattern, route, app in self._table
             if isinstance(app, Resource)
         )
@@ -46,25 +48,29 @@ class Paths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         path: str = scope["path"]
-        bare = path.removeprefix(scope["root_path"])
-        if len(bare) > 1 and bare.endswith("/"):
-            bare = bare[:-1]
+        relative_path = path.removeprefix(scope["root_path"])
+        if len(relative_path) > 1 and relative_path.endswith("/"):
+            relative_path = relative_path[:-1]
             scope["dragoman.path"] = path
             scope["path"] = path[:-1]
         for pattern, route, app in self._table:
-            if found := pattern.match(bare):
-                scope["path_params"] = found.groupdict()
+            if matched := pattern.match(relative_path):
+                scope["path_params"] = matched.groupdict()
                 scope["route"] = route
                 await app(scope, receive, send)
                 return
-        await self._nowhere(scope, receive, send)
+        await self._not_found(scope, receive, send)
 
 
-def _served(route: Route) -> ASGIApp:
+def _endpoint_app(route: Route) -> ASGIApp:
     """Return what answers a route: a resource itself, anything else as Starlette does it."""
-    return route.endpoint if isinstance(route.endpoint, Resource) else Completed(route.handle)
+    return (
+        route.endpoint
+        if isinstance(route.endpoint, Resource)
+        else SecurityHeadersMiddleware(route.handle)
+    )
 
 
-def _pattern_of(route: Route) -> re.Pattern[str]:
+def _compile_pattern(route: Route) -> re.Pattern[str]:
     """Return what a route matches: whole paths, line breaks and all."""
     return re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.server import Server, free_port, serving
+from tests.support.server import Server, free_port, running_server
 
 pytestmark = pytest.mark.usefixtures("real_hashes")
 
 WAIT_S = 30
-KAVEH = {
+SIGN_UP = {
     "first_name": "kaveh",
     "last_name": "mehrbanian",
     "username": "kavehkm",
@@ -31,7 +31,7 @@ KAVEH = {
 }
 
 
-class Users:
+class AccountsClient:
     """The client: a session that remembers its token."""
 
     def __init__(self, base: str) -> None:
@@ -48,7 +48,7 @@ class Users:
         self.session.headers["Authorization"] = f"Token {r.json()['token']}"
         return r.json()
 
-    def everybody(self, limit: int) -> Iterator[dict[str, Any]]:
+    def list_users(self, limit: int) -> Iterator[dict[str, Any]]:
         page = self.call("GET", params={"limit": limit}).json()
         while True:
             yield from page["results"]
@@ -58,7 +58,7 @@ class Users:
 
 
 @pytest.fixture
-def server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
+def fresh_server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
     """A server on a database that was empty before; its links are its own address."""
     server = Server({"DRAGOMAN_DATABASE": blank_database}, tmp_path)
     server.port = free_port()
@@ -71,21 +71,21 @@ def server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
         server.kill()
 
 
-def administrator(server: Server, base: str) -> Users:
+def administrator(fresh_server: Server, base: str) -> AccountsClient:
     """Return the client of the first superadmin, whose password was printed at the first start."""
-    said = (server.folder / "stdout").read_text()
+    said = (fresh_server.folder / "stdout").read_text()
     password = re.findall(r"password: +(\S+)", said)[0]
-    client = Users(base)
+    client = AccountsClient(base)
     client.sign_in("admin", password)
     return client
 
 
 @pytest.mark.parametrize("prefix", ["", "/accounts"])
-def test_a_client_for_a_whole_life(server: Server, prefix: str) -> None:
+def test_a_client_for_a_whole_life(fresh_server: Server, prefix: str) -> None:
     """Every example of the document, in its order, and what a program does with the answers."""
-    base = f"{server.url}{prefix}/api/users"
-    client, admin = Users(base), administrator(server, base)
-    r = client.call("POST", "/signup", json=KAVEH)
+    base = f"{fresh_server.url}{prefix}/api/users"
+    client, admin = AccountsClient(base), administrator(fresh_server, base)
+    r = client.call("POST", "/signup", json=SIGN_UP)
     assert r.status_code == 201
     kaveh = r.json()
     assert list(kaveh) == [
@@ -117,7 +117,7 @@ def test_a_client_for_a_whole_life(server: Server, prefix: str) -> None:
     for n in range(6):
         r = client.call("POST", "/signup", data={"username": f"more{n}", "password": "s3cret"})
         assert r.status_code == 201, r.text
-    names = [user["username"] for user in client.everybody(limit=3)]
+    names = [user["username"] for user in client.list_users(limit=3)]
     assert names == ["kavehkm", *(f"more{n}" for n in range(6))]
 
     gone = client.call("DELETE", at)
@@ -129,10 +129,10 @@ def test_a_client_for_a_whole_life(server: Server, prefix: str) -> None:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl(blank_database: str, tmp_path: Path) -> None:
     """The same by hand, with the slash that habit adds, and bodies that curl makes."""
-    with serving({"DRAGOMAN_DATABASE": blank_database}, tmp_path) as server:
+    with running_server({"DRAGOMAN_DATABASE": blank_database}, tmp_path) as server:
         base = f"{server.url}/api/users"
         typed = ("-H", "Content-Type: application/json")
-        new = curl("POST", f"{base}/signup/", *typed, "-d", json.dumps(KAVEH))
+        new = curl("POST", f"{base}/signup/", *typed, "-d", json.dumps(SIGN_UP))
         assert new["username"] == "kavehkm"
         form = ("-d", "username=kavehkm", "-d", "password=s3cret")
         token = curl("POST", f"{base}/signin/", *form)["token"]

@@ -6,12 +6,12 @@ import pytest
 
 from dragoman.actions import users
 from dragoman.actions.system import system_actor
-from dragoman.app import opened
-from dragoman.rules.fields import Alphabet
+from dragoman.app import open_directory
+from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from tests.support.databases import settings_for
-from tests.support.running import running
+from tests.support.running_app import running_client
 from tests.support.world import PASSWORD, World
 
 pytestmark = pytest.mark.anyio
@@ -31,19 +31,24 @@ LONG = f"{'l' * 60}@{'d' * 60}.{'e' * 60}.test"
     ],
 )
 async def test_a_whole_object_may_be_sent_back(
-    inhabited: tuple[str, World], username: str, email: str
+    seeded_database: tuple[str, World], username: str, email: str
 ) -> None:
     """What was read and did not change is not judged by this contract's own alphabet."""
-    database, world = inhabited
+    database, world = seeded_database
     given = settings_for(database)
     new = NewUser(username=username, email=email, tenant_id=world.tenants["acme"].id)
-    async with opened(given) as directory:
+    async with open_directory(given) as directory:
         made = await users.create(
-            directory, system_actor("tests"), new, PASSWORD, Floor(), alphabet=Alphabet.FREE
+            directory,
+            system_actor("tests"),
+            new,
+            PASSWORD,
+            PasswordRules(),
+            charset=UsernameCharset.PERMISSIVE,
         )
     by = {"Authorization": f"Token {world.people['olga'].tokens['accounts']}"}
     url = f"/accounts/api/users/{made.id}"
-    async with running(given) as client:
+    async with running_client(given) as client:
         read = (await client.get(url, headers=by)).json()
         assert (read["username"], read["email"]) == (username, email)
         answer = await client.put(url, headers=by, json={**read, "first_name": "Changed"})

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import Shelf
-from tests.support.schema_checks import Aims, Document
+from tests.support.databases import DatabaseTemplates
+from tests.support.schema_checks import DocumentOptions, SchemaDocument
 from tests.support.world import PASSWORD, World
 
 
@@ -17,12 +17,12 @@ def ids(world: World) -> dict[str, list[Any]]:
     return {"id": [world.people[name].id for name in (*reach, "gus", *reach)]}
 
 
-DOCUMENT = Document(
+DOCUMENT = SchemaDocument(
     "accounts",
-    Aims(
-        paths=ids,
-        unique={"username": "new{}", "email": "new{}@fresh.test"},
-        bodies={
+    DocumentOptions(
+        path_values=ids,
+        unique_fields={"username": "new{}", "email": "new{}@fresh.test"},
+        body_overrides={
             "POST /api/users/signin": {"username": "olga", "password": PASSWORD},
             "PUT /api/users/{id}": {"current_password": PASSWORD},
             "PUT /api/users/{id}/permissions": {"permissions": [1, 2, 3]},
@@ -34,10 +34,12 @@ DOCUMENT = Document(
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("operation", DOCUMENT.operations, ids=lambda operation: operation.label)
-def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None:
+def test_answers_are_those_of_the_document(
+    database_templates: DatabaseTemplates, operation: Any
+) -> None:
     """For every endpoint, asked by an owner."""
-    with DOCUMENT.calling(shelf, "sqlite", "olga") as caller:
-        DOCUMENT.try_everything(caller, operation)
+    with DOCUMENT.tester(database_templates, "sqlite", "olga") as caller:
+        DOCUMENT.run_all_cases(caller, operation)
     reached = {status for _, status in caller.statuses}
     assert reached & {200, 201, 204}, caller.statuses
     assert caller.statuses[operation.label, 401] <= 1, caller.statuses
@@ -45,10 +47,10 @@ def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("who", ["root", "mia", "vic", "nobody"])
-def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
+def test_answers_to_others_are_too(database_templates: DatabaseTemplates, who: str) -> None:
     """Asked by a platform administrator, a member, a viewer, and by who has no credential."""
-    with DOCUMENT.calling(shelf, "sqlite", who) as caller:
-        DOCUMENT.try_some(caller, every=7)
+    with DOCUMENT.tester(database_templates, "sqlite", who) as caller:
+        DOCUMENT.run_sample(caller, every=7)
     if who == "nobody":
         done = {label for label, status in caller.statuses if status < 300}
         assert done <= {"POST /api/users/signup", "POST /api/users/signin"}
@@ -56,7 +58,9 @@ def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("who", ["olga", "mia"])
-def test_answers_are_the_same_ones_on_postgresql(shelf: Shelf, who: str) -> None:
+def test_answers_are_the_same_ones_on_postgresql(
+    database_templates: DatabaseTemplates, who: str
+) -> None:
     """Fewer of them: what differs is the store alone."""
-    with DOCUMENT.calling(shelf, "postgresql", who) as caller:
-        DOCUMENT.try_some(caller, every=9)
+    with DOCUMENT.tester(database_templates, "postgresql", who) as caller:
+        DOCUMENT.run_sample(caller, every=9)

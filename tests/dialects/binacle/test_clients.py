@@ -26,7 +26,7 @@ WAIT_S = 30
 ADMIN, PASSWORD = "admin@site.test", "violet-Kettle-42"
 
 
-class Binacle:
+class BinacleClient:
     """As much of the product's API as manages users."""
 
     def __init__(self, base: str, email: str, password: str) -> None:
@@ -34,13 +34,13 @@ class Binacle:
         body = {"email": email, "password": password}
         answer = requests.post(f"{base}/api/auth/token", json=body, timeout=WAIT_S)
         assert answer.status_code == 200, answer.status_code
-        told = answer.json()
-        assert list(told) == ["tokenType", "accessToken", "expiresIn"]
-        assert told["expiresIn"] == 3600
-        self.token: str = told["accessToken"]
-        self.headers = {"Authorization": f"{told['tokenType']} {self.token}"}
+        tokens = answer.json()
+        assert list(tokens) == ["tokenType", "accessToken", "expiresIn"]
+        assert tokens["expiresIn"] == 3600
+        self.token: str = tokens["accessToken"]
+        self.headers = {"Authorization": f"{tokens['tokenType']} {self.token}"}
 
-    def ask(self, method: str, path: str, body: dict[str, str] | None = None) -> int:
+    def request_status(self, method: str, path: str, body: dict[str, str] | None = None) -> int:
         """Send a request whose answer has no body, and return its status.
 
         At the root, who has no valid token is refused by the first contract that has the path.
@@ -53,7 +53,7 @@ class Binacle:
 
 
 @pytest.fixture
-def server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
+def fresh_server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
     """A server on a database that was empty before."""
     settings = {
         "DRAGOMAN_DATABASE": blank_database,
@@ -69,39 +69,45 @@ def server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
         server.kill()
 
 
-def test_a_client(server: Server) -> None:
+def test_a_client(fresh_server: Server) -> None:
     """A life of a user, by prefix and at the root."""
-    for number, base in enumerate((f"{server.url}/binacle", server.url)):
+    for number, base in enumerate((f"{fresh_server.url}/binacle", fresh_server.url)):
         email = f"user{number}@domain.com"
         path = f"/{email}"
-        admin = Binacle(base, ADMIN, PASSWORD)
-        assert admin.ask("POST", "", {"email": email, "password": "userspassword"}) == 201
-        assert admin.ask("POST", "", {"email": email, "password": "userspassword"}) == 409
-        user = Binacle(base, email, "userspassword")
-        assert user.ask("DELETE", path) == 403
-        assert admin.ask("PUT", path, {"type": "Admin"}) == 204
-        assert user.ask("DELETE", path) == 401
-        user = Binacle(base, email, "userspassword")
-        assert user.ask("PUT", "/nobody@domain.com", {"type": "Admin"}) == 404
-        assert admin.ask("PATCH", path, {"password": "newpassword"}) == 204
-        assert admin.ask("PATCH", path, {"newPassword": "newpassword"}) == 409
-        assert admin.ask("GET", path) == 405
-        user = Binacle(base, email, "newpassword")
+        admin = BinacleClient(base, ADMIN, PASSWORD)
+        assert (
+            admin.request_status("POST", "", {"email": email, "password": "userspassword"}) == 201
+        )
+        assert (
+            admin.request_status("POST", "", {"email": email, "password": "userspassword"}) == 409
+        )
+        user = BinacleClient(base, email, "userspassword")
+        assert user.request_status("DELETE", path) == 403
+        assert admin.request_status("PUT", path, {"type": "Admin"}) == 204
+        assert user.request_status("DELETE", path) == 401
+        user = BinacleClient(base, email, "userspassword")
+        assert user.request_status("PUT", "/nobody@domain.com", {"type": "Admin"}) == 404
+        assert admin.request_status("PATCH", path, {"password": "newpassword"}) == 204
+        assert admin.request_status("PATCH", path, {"newPassword": "newpassword"}) == 409
+        assert admin.request_status("GET", path) == 405
+        user = BinacleClient(base, email, "newpassword")
         other = f"other{number}@domain.com"
-        assert user.ask("POST", "", {"email": other, "password": "userspassword"}) == 201
-        assert user.ask("PUT", f"/{other}", {"type": "Admin", "status": "Inactive"}) == 204
-        assert user.ask("PUT", f"/{other}", {"status": "Active"}) == 204
-        assert user.ask("DELETE", f"/{other}") == 204
-        assert user.ask("DELETE", f"/{other}") == 404
-        assert user.ask("DELETE", path) == (409 if number == 0 else 204)
-        assert admin.ask("PUT", path, {}) == 400
+        assert user.request_status("POST", "", {"email": other, "password": "userspassword"}) == 201
+        assert (
+            user.request_status("PUT", f"/{other}", {"type": "Admin", "status": "Inactive"}) == 204
+        )
+        assert user.request_status("PUT", f"/{other}", {"status": "Active"}) == 204
+        assert user.request_status("DELETE", f"/{other}") == 204
+        assert user.request_status("DELETE", f"/{other}") == 404
+        assert user.request_status("DELETE", path) == (409 if number == 0 else 204)
+        assert admin.request_status("PUT", path, {}) == 400
 
 
-def test_curl(server: Server, tmp_path: Path) -> None:
+def test_curl(fresh_server: Server, tmp_path: Path) -> None:
     """The document's bodies, as somebody pastes them."""
     if shutil.which("curl") is None:
         pytest.skip("there is no curl")
-    api = f"{server.url}/api"
+    api = f"{fresh_server.url}/api"
 
     def curl(method: str, path: str, body: str, token: str = "") -> tuple[int, str]:
         sent = tmp_path / "body.json"
@@ -131,12 +137,15 @@ def test_curl(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # RFC 9864 only renames it
-def test_a_token_can_be_verified_without_asking(server: Server) -> None:
+def test_a_token_can_be_verified_without_asking(fresh_server: Server) -> None:
     """By the keys that are published, and by what the product's readers find in it."""
-    admin = Binacle(server.url, ADMIN, PASSWORD)
-    assert admin.ask("POST", "", {"email": "Mia@domain.com", "password": "userspassword"}) == 201
-    user = Binacle(server.url, "mia@domain.com", "userspassword")
-    keys = requests.get(f"{server.url}/.well-known/jwks.json", timeout=WAIT_S).json()
+    admin = BinacleClient(fresh_server.url, ADMIN, PASSWORD)
+    assert (
+        admin.request_status("POST", "", {"email": "Mia@domain.com", "password": "userspassword"})
+        == 201
+    )
+    user = BinacleClient(fresh_server.url, "mia@domain.com", "userspassword")
+    keys = requests.get(f"{fresh_server.url}/.well-known/jwks.json", timeout=WAIT_S).json()
     claims = {who: _claims(client.token, keys) for who, client in (("a", admin), ("u", user))}
     assert claims["a"]["groups"] == "Admins"
     assert claims["u"]["groups"] == "Users"
@@ -150,9 +159,12 @@ def test_a_token_can_be_verified_without_asking(server: Server) -> None:
         assert told["nbf"] <= time.time() + 1 < told["exp"]
         assert "@" not in told["sub"], "addresses are given to others after a deletion"
     # Whoever is there later under the same address is another person.
-    assert admin.ask("DELETE", "/mia@domain.com") == 204
-    assert admin.ask("POST", "", {"email": "mia@domain.com", "password": "userspassword"}) == 201
-    later = _claims(Binacle(server.url, "mia@domain.com", "userspassword").token, keys)
+    assert admin.request_status("DELETE", "/mia@domain.com") == 204
+    assert (
+        admin.request_status("POST", "", {"email": "mia@domain.com", "password": "userspassword"})
+        == 201
+    )
+    later = _claims(BinacleClient(fresh_server.url, "mia@domain.com", "userspassword").token, keys)
     assert later["sub"] != claims["u"]["sub"]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.databases import Shelf
-from tests.support.schema_checks import Aims, Document
+from tests.support.databases import DatabaseTemplates
+from tests.support.schema_checks import DocumentOptions, SchemaDocument
 from tests.support.world import PASSWORD, World
 
 
@@ -17,29 +17,31 @@ def addresses(world: World) -> dict[str, list[Any]]:
     return {"email": [world.people[name].email for name in (*reach, "gus", *reach)]}
 
 
-def says_nothing(kind: str, text: str) -> bool:
+def is_allowed_deviation(failure: str, text: str) -> bool:
     """A 400 has no body where the request's own could not be read, which OpenAPI cannot say."""
-    _, _, fault = kind.rpartition(": ")
-    return fault in {"MissingContentType 400", "MalformedJson 400"} and "<EMPTY>" in text
+    _, _, reason = failure.rpartition(": ")
+    return reason in {"MissingContentType 400", "MalformedJson 400"} and "<EMPTY>" in text
 
 
-DOCUMENT = Document(
+DOCUMENT = SchemaDocument(
     "binacle",
-    Aims(
-        paths=addresses,
-        forgives=says_nothing,
-        unique={"email": "new{}@fresh.test"},
-        bodies={"POST /api/auth/token": {"email": "otto@acme.test", "password": PASSWORD}},
+    DocumentOptions(
+        path_values=addresses,
+        is_allowed_deviation=is_allowed_deviation,
+        unique_fields={"email": "new{}@fresh.test"},
+        body_overrides={"POST /api/auth/token": {"email": "otto@acme.test", "password": PASSWORD}},
     ),
 )
 
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("operation", DOCUMENT.operations, ids=lambda operation: operation.label)
-def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None:
+def test_answers_are_those_of_the_document(
+    database_templates: DatabaseTemplates, operation: Any
+) -> None:
     """For every endpoint, asked by an owner."""
-    with DOCUMENT.calling(shelf, "sqlite", "olga") as caller:
-        DOCUMENT.try_everything(caller, operation)
+    with DOCUMENT.tester(database_templates, "sqlite", "olga") as caller:
+        DOCUMENT.run_all_cases(caller, operation)
     assert {status for _, status in caller.statuses} & {200, 201, 204}, caller.statuses
     if operation.label != "POST /api/auth/token":
         assert caller.statuses[operation.label, 401] <= 1, caller.statuses
@@ -47,17 +49,17 @@ def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("who", ["root", "gil", "mia", "nobody"])
-def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
+def test_answers_to_others_are_too(database_templates: DatabaseTemplates, who: str) -> None:
     """Asked by a superadmin, another tenant's owner, a member, and who has no token at all."""
-    with DOCUMENT.calling(shelf, "sqlite", who) as caller:
-        DOCUMENT.try_some(caller, every=5)
+    with DOCUMENT.tester(database_templates, "sqlite", who) as caller:
+        DOCUMENT.run_sample(caller, every=5)
     if who in {"mia", "nobody"}:
         done = {label for label, status in caller.statuses if status < 300}
         assert done <= {"POST /api/auth/token"}
 
 
 @pytest.mark.postgresql
-def test_answers_are_the_same_ones_on_postgresql(shelf: Shelf) -> None:
+def test_answers_are_the_same_ones_on_postgresql(database_templates: DatabaseTemplates) -> None:
     """Fewer of them: what differs is the store alone."""
-    with DOCUMENT.calling(shelf, "postgresql", "olga") as caller:
-        DOCUMENT.try_some(caller, every=7)
+    with DOCUMENT.tester(database_templates, "postgresql", "olga") as caller:
+        DOCUMENT.run_sample(caller, every=7)

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.transcript_player import ContractProfile, play
 from tests.support.world import World
-from tests.transcripts import Voice, play
 
 FILES = sorted(Path(__file__).with_name("transcripts").glob("*.http"))
 
@@ -18,7 +18,7 @@ def authorize(world: World, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {world.people[name].tokens['binacle']}"}
 
 
-def faults(response: httpx.Response) -> list[str]:
+def answer_problems(response: httpx.Response) -> list[str]:
     """Say what is wrong with any answer of this contract, whatever was asked."""
     wrong: list[str] = []
     status, headers = response.status_code, response.headers
@@ -41,14 +41,14 @@ def faults(response: httpx.Response) -> list[str]:
     return wrong
 
 
-VOICE = Voice(contract="binacle", authorize=authorize, faults=faults)
+PROFILE = ContractProfile(contract="binacle", authorize=authorize, answer_problems=answer_problems)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-async def test_transcript(path: Path, inhabited: tuple[str, World]) -> None:
+async def test_transcript(path: Path, seeded_database: tuple[str, World]) -> None:
     """The server answers as the contract says."""
-    database, world = inhabited
-    failures = await play(path, database, world, VOICE)
+    database, world = seeded_database
+    failures = await play(path, database, world, PROFILE)
     if failures:
         pytest.fail("\n\n".join([f"{len(failures)} deviations", *failures]), pytrace=False)

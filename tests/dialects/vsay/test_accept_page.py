@@ -16,10 +16,10 @@ import msgspec
 import pytest
 from markupsafe import escape
 
-from tests.actions.mail_server import MailServer, mail_server
 from tests.support.databases import query, settings_for
+from tests.support.mail_servers import MailServer, mail_server
 from tests.support.mailbox import text_of
-from tests.support.running import running
+from tests.support.running_app import running_client
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
@@ -27,10 +27,10 @@ pytestmark = pytest.mark.anyio
 NORA = "nora@example.com"
 PASSWORD = "violet-Kettle-42"
 LINK = re.compile(r"https?://[^\s\"'<>]+")
-DEAD = "of no use any more"
+INVALID_LINK_TEXT = "of no use any more"
 
 
-class Scene(msgspec.Struct):
+class AcceptPageTest(msgspec.Struct):
     """A running application, the mail server that it sends to, and who lives there."""
 
     client: httpx.AsyncClient
@@ -38,47 +38,49 @@ class Scene(msgspec.Struct):
     world: World
     database: str
 
-    def by(self, name: str) -> dict[str, str]:
+    def authorization(self, name: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.world.people[name].tokens['vsay']}"}
 
-    async def invited(self, email: str = NORA, by: str = "olga", **told: Any) -> str:
+    async def invite(self, email: str = NORA, by: str = "olga", **fields: Any) -> str:
         """Invite somebody and return the link in the mail."""
-        body = {"email": email, "role": "member", **told}
-        answer = await self.client.post("/users/invite", json=body, headers=self.by(by))
+        body = {"email": email, "role": "member", **fields}
+        answer = await self.client.post("/users/invite", json=body, headers=self.authorization(by))
         assert answer.status_code == 201, answer.text
         return await self.link(email)
 
     async def link(self, email: str = NORA) -> str:
-        mail = await self.server.next_to(email)
+        mail = await self.server.next_mail_to(email)
         assert mail is not None
         (link,) = LINK.findall(text_of(mail))
         return link
 
-    async def fill_in(self, link: str, password: str = PASSWORD, **told: str) -> httpx.Response:
+    async def fill_in(self, link: str, password: str = PASSWORD, **fields: str) -> httpx.Response:
         """Send the page's form, as a browser does."""
-        return await self.client.post(link, data={"name": "", "password": password, **told})
+        return await self.client.post(link, data={"name": "", "password": password, **fields})
 
     async def signs_in(self, email: str = NORA, password: str = PASSWORD) -> httpx.Response:
         return await self.client.post("/auth/login", json={"email": email, "password": password})
 
 
 @contextlib.asynccontextmanager
-async def scene(inhabited: tuple[str, World], **settings: Any) -> AsyncGenerator[Scene]:
-    database, world = inhabited
+async def accept_page_test(
+    seeded_database: tuple[str, World], **settings: Any
+) -> AsyncGenerator[AcceptPageTest]:
+    database, world = seeded_database
     with mail_server() as server:
         changed = settings_for(database, smtp_url=server.url, **settings)
-        async with running(changed) as client:
-            yield Scene(client, server, world, database)
+        async with running_client(changed) as client:
+            yield AcceptPageTest(client, server, world, database)
 
 
-def without_id(response: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+def without_request_id(response: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     headers = [pair for pair in response.headers.items() if pair[0] != "x-request-id"]
     return response.status_code, response.content, headers
 
 
-async def test_the_whole_way(inhabited: tuple[str, World]) -> None:
-    async with scene(inhabited) as at:
-        link = await at.invited(name="Nora Nash", machine_ids=["mch_7"])
+async def test_the_whole_way(seeded_database: tuple[str, World]) -> None:
+    async with accept_page_test(seeded_database) as at:
+        link = await at.invite(name="Nora Nash", machine_ids=["mch_7"])
         assert re.fullmatch(r"http://127\.0\.0\.1:8000/vsay/accept/[\w-]{60}", link)
         first, second = await at.client.get(link), await at.client.get(link)
         assert first.status_code == second.status_code == 200
@@ -96,9 +98,9 @@ async def test_the_whole_way(inhabited: tuple[str, World]) -> None:
         assert entered.json()["data"]["user"]["name"] == "Nora van Nash"
         for page in (await at.client.get(link), await at.fill_in(link)):
             assert page.status_code == 404
-            assert DEAD in page.text
+            assert INVALID_LINK_TEXT in page.text
         path = f"/users/{entered.json()['data']['user']['id']}"
-        seen = (await at.client.get(path, headers=at.by("olga"))).json()["data"]
+        seen = (await at.client.get(path, headers=at.authorization("olga"))).json()["data"]
         assert seen["machine_access"] == [{"machine_id": "mch_7", "access_level": "full"}]
         (mail,) = at.server.mails
     bodies = [mail.get_body((kind,)) for kind in ("plain", "html")]
@@ -106,19 +108,19 @@ async def test_the_whole_way(inhabited: tuple[str, World]) -> None:
     assert links == [[link], [link]]
 
 
-async def test_the_page_leaves_no_session_behind(inhabited: tuple[str, World]) -> None:
-    async with scene(inhabited) as at:
-        await at.fill_in(await at.invited())
+async def test_the_page_leaves_no_session_behind(seeded_database: tuple[str, World]) -> None:
+    async with accept_page_test(seeded_database) as at:
+        await at.fill_in(await at.invite())
         living = f"expires_at > {time.time_ns() // 1000}"
         named = f"user_id = (SELECT id FROM users WHERE email = '{NORA}')"
         rows = await query(at.database, f"SELECT count(*) FROM tokens WHERE {named} AND {living}")
         assert rows == [(0,)]
 
 
-async def test_the_page_keeps_to_itself(inhabited: tuple[str, World]) -> None:
-    async with scene(inhabited) as at:
-        link = await at.invited()
-        taken = await at.invited("gina@example.com", by="gil")
+async def test_the_page_keeps_to_itself(seeded_database: tuple[str, World]) -> None:
+    async with accept_page_test(seeded_database) as at:
+        link = await at.invite()
+        taken = await at.invite("gina@example.com", by="gil")
         create = {"username": "gina", "email": "gina@example.com", "password": PASSWORD}
         made = await at.client.post(
             "/api/v1/users/",
@@ -160,9 +162,11 @@ async def test_the_page_keeps_to_itself(inhabited: tuple[str, World]) -> None:
         assert not re.search(r"\son\w+=|\sstyle=", page.text)
 
 
-async def test_errors_are_shown_in_words_and_use_nothing_up(inhabited: tuple[str, World]) -> None:
-    async with scene(inhabited) as at:
-        link = await at.invited(name="Nora Nash")
+async def test_errors_are_shown_in_words_and_use_nothing_up(
+    seeded_database: tuple[str, World],
+) -> None:
+    async with accept_page_test(seeded_database) as at:
+        link = await at.invite(name="Nora Nash")
         cases: list[tuple[dict[str, str], str]] = [
             ({"password": "kettle7"}, "Must have at least 8 characters"),
             ({"password": ""}, "Must not be empty"),
@@ -191,9 +195,11 @@ async def test_errors_are_shown_in_words_and_use_nothing_up(inhabited: tuple[str
 
 
 @pytest.mark.parametrize("name", ["<b>Nora</b>", '"><img src=x>', "{{ 7*7 }}", "O'Nash & Sons"])
-async def test_names_are_shown_and_nothing_else(inhabited: tuple[str, World], name: str) -> None:
-    async with scene(inhabited) as at:
-        link = await at.invited(name=name)
+async def test_names_are_shown_and_nothing_else(
+    seeded_database: tuple[str, World], name: str
+) -> None:
+    async with accept_page_test(seeded_database) as at:
+        link = await at.invite(name=name)
         pages = [await at.client.get(link), await at.fill_in(link, "short", name=name)]
         assert [page.status_code for page in pages] == [200, 400]
         for page in pages:
@@ -205,21 +211,27 @@ async def test_names_are_shown_and_nothing_else(inhabited: tuple[str, World], na
 
 
 async def test_every_link_that_opens_nothing_reads_the_same(
-    inhabited: tuple[str, World],
+    seeded_database: tuple[str, World],
 ) -> None:
-    async with scene(inhabited) as at:
-        used = await at.invited()
+    async with accept_page_test(seeded_database) as at:
+        used = await at.invite()
         await at.fill_in(used)
-        older = await at.invited("rick@example.com")
+        older = await at.invite("rick@example.com")
         path = "/users/invitations"
-        listed = (await at.client.get(path, headers=at.by("olga"))).json()["data"]["invitations"]
+        listed = (await at.client.get(path, headers=at.authorization("olga"))).json()["data"][
+            "invitations"
+        ]
         rick = listed[0]["invitation_id"]
-        await at.client.post(f"{path}/{rick}/resend", headers=at.by("olga"))
+        await at.client.post(f"{path}/{rick}/resend", headers=at.authorization("olga"))
         newer = await at.link("rick@example.com")
-        revoked = await at.invited("tess@example.com")
-        listed = (await at.client.get(path, headers=at.by("olga"))).json()["data"]["invitations"]
-        await at.client.delete(f"{path}/{listed[0]['invitation_id']}", headers=at.by("olga"))
-        dead_inviter = await at.invited("uma@example.com", by="gil")
+        revoked = await at.invite("tess@example.com")
+        listed = (await at.client.get(path, headers=at.authorization("olga"))).json()["data"][
+            "invitations"
+        ]
+        await at.client.delete(
+            f"{path}/{listed[0]['invitation_id']}", headers=at.authorization("olga")
+        )
+        dead_inviter = await at.invite("uma@example.com", by="gil")
         body = {"is_active": False}
         switch = f"/api/v1/users/{at.world.people['gil'].id}/activate/"
         by_root = {"Authorization": f"Token {at.world.people['root'].token}"}
@@ -233,21 +245,21 @@ async def test_every_link_that_opens_nothing_reads_the_same(
             f"{base}/a%0d%0ab", newer + "%00", newer + "%0A", f"{base}/{'x' * 5000}",
             f"{base}/%27%20OR%201--",
         ]  # fmt: skip
-        answers = [without_id(await at.client.get(link)) for link in dead]
-        answers += [without_id(await at.fill_in(link)) for link in dead]
-        answers += [without_id(await at.fill_in(link, "x")) for link in dead]
+        answers = [without_request_id(await at.client.get(link)) for link in dead]
+        answers += [without_request_id(await at.fill_in(link)) for link in dead]
+        answers += [without_request_id(await at.fill_in(link, "x")) for link in dead]
         assert {status for status, _, _ in answers} == {404}
         assert {body for _, body, _ in answers} == {answers[0][1]}
         assert {str(headers) for _, _, headers in answers} == {str(answers[0][2])}
-        assert DEAD in answers[0][1].decode()
+        assert INVALID_LINK_TEXT in answers[0][1].decode()
         assert (await at.fill_in(newer)).status_code == 200
 
 
 async def test_an_expired_link(
-    inhabited: tuple[str, World], monkeypatch: pytest.MonkeyPatch
+    seeded_database: tuple[str, World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with scene(inhabited) as at:
-        link = await at.invited()
+    async with accept_page_test(seeded_database) as at:
+        link = await at.invite()
         week, real = 7 * 86_400, time.time_ns
         monkeypatch.setattr(time, "time_ns", lambda: real() + (week - 60) * 10**9)
         assert (await at.client.get(link)).status_code == 200
@@ -256,9 +268,9 @@ async def test_an_expired_link(
         assert (await at.fill_in(link)).status_code == 404
 
 
-async def test_two_who_use_one_link_at_once(inhabited: tuple[str, World]) -> None:
-    async with scene(inhabited) as at:
-        link = await at.invited()
+async def test_two_who_use_one_link_at_once(seeded_database: tuple[str, World]) -> None:
+    async with accept_page_test(seeded_database) as at:
+        link = await at.invite()
         secret = link.rpartition("/")[2]
         tries = [f"violet-Kettle-{n}" for n in range(50, 54)]
         by_page = [at.fill_in(link, word) for word in tries[:2]]
@@ -273,8 +285,8 @@ async def test_two_who_use_one_link_at_once(inhabited: tuple[str, World]) -> Non
         assert (await at.signs_in(password=won)).status_code == 200
 
 
-async def test_it_is_served_behind_the_prefix_alone(inhabited: tuple[str, World]) -> None:
-    async with scene(inhabited) as at:
-        path = (await at.invited()).removeprefix("http://127.0.0.1:8000/vsay")
+async def test_it_is_served_behind_the_prefix_alone(seeded_database: tuple[str, World]) -> None:
+    async with accept_page_test(seeded_database) as at:
+        path = (await at.invite()).removeprefix("http://127.0.0.1:8000/vsay")
         assert (await at.client.get(f"/vsay{path}/")).status_code == 200
         assert (await at.client.get(path)).status_code == 404

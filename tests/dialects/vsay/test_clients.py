@@ -28,11 +28,11 @@ PASSWORD = "violet-Kettle-42"
 BASES = ("/vsay", "", "/v1", "/vsay/v1")
 
 
-class Refused(Exception):  # noqa: N818 - a fact of the wire
+class RefusedResponse(Exception):  # noqa: N818 - a fact of the wire
     """What the product's clients make of ``{"success": false}``."""
 
 
-class Terminal:
+class VsayClient:
     """A small client: signs in, renews its token when it is told to, unwraps answers."""
 
     def __init__(self, base: str) -> None:
@@ -71,11 +71,11 @@ class Terminal:
         assert answer.headers["Content-Type"] == "application/json"
         body = answer.json()
         if not body["success"]:
-            raise Refused(f"{answer.status_code} {body['error']['code']}")
+            raise RefusedResponse(f"{answer.status_code} {body['error']['code']}")
         return body
 
 
-class Site:
+class FreshSite:
     """A server in its first minutes, its mails, and the password of its first administrator."""
 
     def __init__(self, server: Server, box: Mailbox) -> None:
@@ -86,7 +86,7 @@ class Site:
 
     async def token_for(self, email: str) -> str:
         """Return the token of the invitation that was mailed last."""
-        mail = await self.box.next_to(email)
+        mail = await self.box.next_mail_to(email)
         assert mail is not None
         (link,) = re.findall(r"https?://\S+", text_of(mail))
         assert link.startswith(f"{self.url}/vsay/accept/")
@@ -97,51 +97,51 @@ class Site:
 
 
 @pytest.fixture
-def site(blank_database: str, tmp_path: Path) -> Iterator[Site]:
+def fresh_site(blank_database: str, tmp_path: Path) -> Iterator[FreshSite]:
     """A server on a database that was empty before."""
     with mailbox() as box:
         settings = {"DRAGOMAN_DATABASE": blank_database, "DRAGOMAN_SMTP_URL": box.url}
         server = Server(settings, tmp_path)
         server.start()
         try:
-            yield Site(server, box)
+            yield FreshSite(server, box)
             server.stop()
         finally:
             server.kill()
 
 
 @pytest.mark.anyio
-async def test_a_life(site: Site) -> None:
+async def test_a_life(fresh_site: FreshSite) -> None:
     """A team grows and shrinks, by every base of the paths in turn."""
     for number, base in enumerate(BASES):
-        admin = Terminal(site.url + base)
-        assert admin.login("admin@localhost", site.password)["role"] == "admin"
-        new, user = await _team(site, admin, f"newuser{number}@example.com")
+        admin = VsayClient(fresh_site.url + base)
+        assert admin.login("admin@localhost", fresh_site.password)["role"] == "admin"
+        new, user = await _team(fresh_site, admin, f"newuser{number}@example.com")
         if number == 0:
-            with pytest.raises(Refused, match="409 CONFLICT"):
+            with pytest.raises(RefusedResponse, match="409 CONFLICT"):
                 admin.delete(f"/users/{user}")  # the only admin that this organization has
             continue
         assert admin.delete(f"/users/{user}")["message"] == "User removed successfully"
-        with pytest.raises(Refused, match="401 UNAUTHORIZED"):
+        with pytest.raises(RefusedResponse, match="401 UNAUTHORIZED"):
             new.get("/users")
-        with pytest.raises(Refused, match="404 NOT_FOUND"):
+        with pytest.raises(RefusedResponse, match="404 NOT_FOUND"):
             admin.get(f"/users/{user}")
 
 
-async def _team(site: Site, admin: Terminal, email: str) -> tuple[Terminal, str]:
+async def _team(fresh_site: FreshSite, admin: VsayClient, email: str) -> tuple[VsayClient, str]:
     """Invite somebody and make an admin of it; returns its client and its id."""
     body = {"email": email, "name": "New User", "role": "member"}
     invited = admin.post("/users/invite", **body, machine_ids=["mch_123", "mch_456"])
     assert invited["message"] == "Invitation sent successfully"
     assert invited["data"]["email"] == email
-    first = await site.token_for(email)
-    with pytest.raises(Refused, match="409 CONFLICT"):
+    first = await fresh_site.token_for(email)
+    with pytest.raises(RefusedResponse, match="409 CONFLICT"):
         admin.post("/users/invite", **body)
     resent = admin.post(f"/users/invitations/{invited['data']['invitation_id']}/resend")
     assert resent == {"success": True, "message": "Invitation resent successfully"}
-    token = await site.token_for(email)
-    new = Terminal(admin.base)
-    with pytest.raises(Refused, match="404 NOT_FOUND"):
+    token = await fresh_site.token_for(email)
+    new = VsayClient(admin.base)
+    with pytest.raises(RefusedResponse, match="404 NOT_FOUND"):
         new.get(f"/users/invitations/{first}")
     assert new.get(f"/users/invitations/{token}")["email"] == email
     user = new.accept(token, password=PASSWORD)
@@ -149,24 +149,24 @@ async def _team(site: Site, admin: Terminal, email: str) -> tuple[Terminal, str]
     assert new.get("/auth/me")["id"] == user["id"]
     _as_member(new, user["id"])
     _as_admin(admin, user["id"], email)
-    with pytest.raises(Refused, match="401 UNAUTHORIZED"):
+    with pytest.raises(RefusedResponse, match="401 UNAUTHORIZED"):
         new.renew()
     assert new.login(email, PASSWORD)["role"] == "admin"
     return new, user["id"]
 
 
-def _as_member(new: Terminal, own: str) -> None:
+def _as_member(new: VsayClient, own: str) -> None:
     new.renew()
     assert "member" in {u["role"] for u in new.get("/users", limit=100)["users"]}
     assert new.get(f"/users/{own}")["machine_access"] == [
         {"machine_id": "mch_123", "access_level": "full"},
         {"machine_id": "mch_456", "access_level": "full"},
     ]
-    with pytest.raises(Refused, match="403 FORBIDDEN"):
+    with pytest.raises(RefusedResponse, match="403 FORBIDDEN"):
         new.put(f"/users/{own}", name="Somebody Else")
 
 
-def _as_admin(admin: Terminal, user: str, email: str) -> None:
+def _as_admin(admin: VsayClient, user: str, email: str) -> None:
     access = [{"machine_id": "mch_123", "access_level": "read_only"}]
     done = admin.put(f"/users/{user}/permissions", machine_access=access)
     assert done == {"success": True, "message": "Permissions updated successfully"}
@@ -180,27 +180,27 @@ def _as_admin(admin: Terminal, user: str, email: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl(site: Site) -> None:
+def test_curl(fresh_site: FreshSite) -> None:
     """The same by hand, with the headers that the document shows."""
-    body = json.dumps({"email": "admin@localhost", "password": site.password})
+    body = json.dumps({"email": "admin@localhost", "password": fresh_site.password})
     typed = ("-H", "Content-Type: application/json")
-    entered = _curl("POST", f"{site.url}/auth/login", *typed, "-d", body)
+    entered = _curl("POST", f"{fresh_site.url}/auth/login", *typed, "-d", body)
     token = ("-H", f"Authorization: Bearer {entered['data']['token']}")
-    users = f"{site.url}/users"
+    users = f"{fresh_site.url}/users"
     assert _curl("GET", users, *token)["data"]["pagination"] == {"page": 1, "limit": 20, "total": 0}
     body = '{\n  "email": "newuser@example.com",\n  "role": "viewer"\n}'
     made = _curl("POST", f"{users}/invite", *token, *typed, "-d", body)
     assert made["message"] == "Invitation sent successfully"
-    offer = f"{users}/invitations/{made['data']['invitation_id']}"
+    invitation_url = f"{users}/invitations/{made['data']['invitation_id']}"
     listed = _curl("GET", f"{users}/invitations", *token)["data"]["invitations"]
     assert [each["status"] for each in listed] == ["pending"]
-    resent = _curl("POST", f"{offer}/resend", *token)
+    resent = _curl("POST", f"{invitation_url}/resend", *token)
     assert resent == {"success": True, "message": "Invitation resent successfully"}
-    assert _curl("DELETE", offer, *token)["message"] == "Invitation revoked successfully"
-    own = _curl("GET", f"{site.url}/auth/me", *token)["data"]["id"]
+    assert _curl("DELETE", invitation_url, *token)["message"] == "Invitation revoked successfully"
+    own = _curl("GET", f"{fresh_site.url}/auth/me", *token)["data"]["id"]
     assert _curl("GET", f"{users}/{own}", *token)["data"]["status"] == "active"
     assert _curl("DELETE", f"{users}/{own}", *token)["error"]["code"] == "CONFLICT"
-    gone = _curl("POST", f"{site.url}/v1/auth/logout", *token)
+    gone = _curl("POST", f"{fresh_site.url}/v1/auth/logout", *token)
     assert gone == {"success": True, "message": "Logged out successfully"}
     assert _curl("GET", users, *token)["error"]["code"] == "UNAUTHORIZED"
 

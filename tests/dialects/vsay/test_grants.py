@@ -12,17 +12,17 @@ import pytest
 from dragoman import app
 from dragoman.actions import permissions
 from dragoman.actions.system import system_actor
-from dragoman.rules.policy import CATALOGUE
+from dragoman.rules.policy import PERMISSION_CATALOGUE
 from tests.support.databases import settings_for
-from tests.support.running import running
+from tests.support.running_app import running_client
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
 
-IDS = {code: number for number, code, _, _ in CATALOGUE}
+IDS = {code: number for number, code, _, _ in PERMISSION_CATALOGUE}
 
 
-class Member:
+class GrantedMember:
     """Mia, with some permissions, at this contract."""
 
     def __init__(self, client: httpx.AsyncClient, world: World) -> None:
@@ -41,17 +41,22 @@ class Member:
 
 
 @contextlib.asynccontextmanager
-async def granted(inhabited: tuple[str, World], *codes: str) -> AsyncGenerator[Member]:
-    database, world = inhabited
+async def granted_member(
+    seeded_database: tuple[str, World], *codes: str
+) -> AsyncGenerator[GrantedMember]:
+    database, world = seeded_database
     settings = settings_for(database)
-    async with app.opened(settings) as directory, directory.begin(system_actor("tests")) as tx:
+    async with (
+        app.open_directory(settings) as directory,
+        directory.begin(system_actor("tests")) as tx,
+    ):
         await permissions.grant(tx, world.people["mia"].id, [IDS[code] for code in codes])
-    async with running(settings) as client:
-        yield Member(client, world)
+    async with running_client(settings) as client:
+        yield GrantedMember(client, world)
 
 
-async def test_who_may_change_users(inhabited: tuple[str, World]) -> None:
-    async with granted(inhabited, "users.change") as mia:
+async def test_who_may_change_users(seeded_database: tuple[str, World]) -> None:
+    async with granted_member(seeded_database, "users.change") as mia:
         status, body = await mia.asks("PUT", mia.path("vic"), {"name": "Victor Vale"})
         assert (status, body["data"]["name"]) == (200, "Victor Vale")
         assert (await mia.asks("PUT", mia.path("mia"), {"name": "Mia"}))[0] == 200
@@ -72,16 +77,16 @@ async def test_who_may_change_users(inhabited: tuple[str, World]) -> None:
         assert (await mia.asks("POST", "/users/invite", {}))[0] == 403
 
 
-async def test_who_may_delete_users(inhabited: tuple[str, World]) -> None:
-    async with granted(inhabited, "users.delete") as mia:
+async def test_who_may_delete_users(seeded_database: tuple[str, World]) -> None:
+    async with granted_member(seeded_database, "users.delete") as mia:
         assert (await mia.asks("DELETE", mia.path("olga")))[0] == 403
         assert (await mia.asks("DELETE", mia.path("gus")))[0] == 404
         assert (await mia.asks("DELETE", mia.path("vic")))[0] == 200
         assert (await mia.asks("DELETE", mia.path("vic")))[0] == 404
 
 
-async def test_who_may_set_access(inhabited: tuple[str, World]) -> None:
-    async with granted(inhabited, "access.set") as mia:
+async def test_who_may_set_access(seeded_database: tuple[str, World]) -> None:
+    async with granted_member(seeded_database, "access.set") as mia:
         holds = [
             {"machine_id": "mch_1", "access_level": "full"},
             {"machine_id": "mch_2", "access_level": "read_only"},
@@ -109,8 +114,8 @@ async def test_who_may_set_access(inhabited: tuple[str, World]) -> None:
         assert (await mia.asks("PUT", olga, {"machine_access": []}))[0] == 403
 
 
-async def test_who_may_invite(inhabited: tuple[str, World]) -> None:
-    async with granted(inhabited, "invitations.manage") as mia:
+async def test_who_may_invite(seeded_database: tuple[str, World]) -> None:
+    async with granted_member(seeded_database, "invitations.manage") as mia:
         for role, expected in (("viewer", 201), ("member", 201), ("admin", 403)):
             body = {"email": f"{role}@example.com", "role": role}
             assert (await mia.asks("POST", "/users/invite", body))[0] == expected

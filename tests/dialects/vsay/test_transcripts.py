@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.transcript_player import ContractProfile, play
 from tests.support.world import World
-from tests.transcripts import Voice, play
 
 FILES = sorted(Path(__file__).with_name("transcripts").glob("*.http"))
 ENVELOPES = [{"success", "data"}, {"success", "message"}, {"success", "data", "message"}]
@@ -20,7 +20,7 @@ def authorize(world: World, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {world.people[person].tokens[contract or 'vsay']}"}
 
 
-def faults(response: httpx.Response) -> list[str]:
+def answer_problems(response: httpx.Response) -> list[str]:
     """Say what is wrong with any answer of this contract, whatever was asked."""
     wrong: list[str] = []
     headers = response.headers
@@ -37,13 +37,13 @@ def faults(response: httpx.Response) -> list[str]:
     if not headers.get("Content-Type", "").startswith("application/json"):
         return [*wrong, f"the answer is no JSON but {headers.get('Content-Type')}"]
     if response.content:
-        wrong += _of_body(response)
+        wrong += _body_problems(response)
     if "$argon2" in response.text:
         wrong.append("the answer shows a password's hash")
     return wrong
 
 
-def _of_body(response: httpx.Response) -> list[str]:
+def _body_problems(response: httpx.Response) -> list[str]:
     body = response.json()
     if body.get("success") is not response.is_success:
         return ["`success` does not say what the status says"]
@@ -58,14 +58,14 @@ def _of_body(response: httpx.Response) -> list[str]:
     return wrong
 
 
-VOICE = Voice(contract="vsay", authorize=authorize, faults=faults)
+PROFILE = ContractProfile(contract="vsay", authorize=authorize, answer_problems=answer_problems)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-async def test_transcript(path: Path, inhabited: tuple[str, World]) -> None:
+async def test_transcript(path: Path, seeded_database: tuple[str, World]) -> None:
     """The server answers as the contract says."""
-    database, world = inhabited
-    failures = await play(path, database, world, VOICE)
+    database, world = seeded_database
+    failures = await play(path, database, world, PROFILE)
     if failures:
         pytest.fail("\n\n".join([f"{len(failures)} deviations", *failures]), pytrace=False)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.server import Server, serving
+from tests.support.server import Server, running_server
 
 pytestmark = pytest.mark.usefixtures("real_hashes")
 
@@ -28,25 +28,25 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @pytest.fixture
-def server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
+def fresh_server(blank_database: str, tmp_path: Path) -> Iterator[Server]:
     """A server on a database that was empty before, with all contracts."""
-    with serving({"DRAGOMAN_DATABASE": blank_database}, tmp_path) as server:
+    with running_server({"DRAGOMAN_DATABASE": blank_database}, tmp_path) as server:
         yield server
 
 
 @pytest.fixture(params=["", "/wekan"], ids=["root", "prefix"])
-def base(request: pytest.FixtureRequest, server: Server) -> str:
+def base_url(request: pytest.FixtureRequest, fresh_server: Server) -> str:
     """The one thing that a client is told anew."""
-    return server.url + request.param
+    return fresh_server.url + request.param
 
 
-class Library:
+class WekanLibrary:
     """As a Python library does it: signs in by a form, sends JSON with every request."""
 
-    def __init__(self, base: str, username: str, password: str) -> None:
-        self.base = base
+    def __init__(self, base_url: str, username: str, password: str) -> None:
+        self.base = base_url
         answer = requests.post(
-            f"{base}/users/login",
+            f"{base_url}/users/login",
             data={"username": username, "password": password},
             headers={"Accept": "*/*", "Content-Type": "application/x-www-form-urlencoded"},
             timeout=WAIT_S,
@@ -67,11 +67,11 @@ class Library:
         return answer.json()
 
 
-class Script:
+class WekanScript:
     """As the product's own script does it: forms alone, and a base URL with a slash."""
 
-    def __init__(self, base: str, token: str) -> None:
-        self.base = base + "/"
+    def __init__(self, base_url: str, token: str) -> None:
+        self.base = base_url + "/"
         self.headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
 
     def get(self, path: str) -> Any:
@@ -82,16 +82,16 @@ class Script:
         return requests.post(url, data=data, headers=self.headers, timeout=WAIT_S).json()
 
 
-def register(base: str, name: str) -> dict[str, str]:
+def register(base_url: str, name: str) -> dict[str, str]:
     body = {"username": name, "email": f"{name}@example.com", "password": f"{name}-Kettle-42"}
-    answer = requests.post(f"{base}/users/register", json=body, timeout=WAIT_S)
+    answer = requests.post(f"{base_url}/users/register", json=body, timeout=WAIT_S)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def test_library(base: str) -> None:
-    first = register(base, "boss")
-    boss = Library(base, "boss", "boss-Kettle-42")
+def test_library(base_url: str) -> None:
+    first = register(base_url, "boss")
+    boss = WekanLibrary(base_url, "boss", "boss-Kettle-42")
     assert boss.user_id == first["id"]
     me = boss.fetch_json("/api/user")
     assert (me["_id"], me["username"], me["isAdmin"]) == (boss.user_id, "boss", True)
@@ -107,7 +107,7 @@ def test_library(base: str) -> None:
         {"_id": boss.user_id, "username": "boss"},
         {"_id": jane, "username": "jane doe"},
     ]
-    hers = Library(base, "jane doe", "x")
+    hers = WekanLibrary(base_url, "jane doe", "x")
     assert hers.fetch_json(f"/api/users/{jane}")["statusCode"] == 403
 
     shown = boss.fetch_json(f"/api/users/{jane}")
@@ -134,9 +134,9 @@ def test_library(base: str) -> None:
     assert boss.fetch_json("/api/user")["error"] == "Unauthorized"
 
 
-def test_script(base: str) -> None:
-    first = register(base, "boss")
-    script = Script(base, first["token"])
+def test_script(base_url: str) -> None:
+    first = register(base_url, "boss")
+    script = WekanScript(base_url, first["token"])
     made = script.post(
         "api/users",
         {"username": "tester", "email": "tester@example.com", "password": "tester"},
@@ -148,30 +148,30 @@ def test_script(base: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl(base: str) -> None:
+def test_curl(base_url: str) -> None:
     """The document's calls in its own flags."""
     form = "username=myusername&password=mypassword&email=my@email.com"
-    first = _curl(f"{base}/users/register", "-d", form)
+    first = _curl(f"{base_url}/users/register", "-d", form)
     bearer = ("-H", f"Authorization: Bearer {first['token']}")
     typed = (*bearer, "-H", "Content-type:application/json")
     new = (
         '{ "username": "tester", "password": "tester",'
         ' "email": "tester@example.com", "fromAdmin": "true" }'
     )
-    made = _curl(f"{base}/api/users", *typed, "-X", "POST", "-d", new)["_id"]
-    assert _curl(f"{base}/users/login", "-d", "username=tester&password=tester")["id"] == made
-    assert _curl(f"{base}/api/users/{made}", *bearer)["username"] == "tester"
-    everybody = _curl(f"{base}/api/users", *bearer)
+    made = _curl(f"{base_url}/api/users", *typed, "-X", "POST", "-d", new)["_id"]
+    assert _curl(f"{base_url}/users/login", "-d", "username=tester&password=tester")["id"] == made
+    assert _curl(f"{base_url}/api/users/{made}", *bearer)["username"] == "tester"
+    everybody = _curl(f"{base_url}/api/users", *bearer)
     assert [user["username"] for user in everybody] == ["myusername", "tester"]
-    one = f"{base}/api/users/{made}"
+    one = f"{base_url}/api/users/{made}"
     off = _curl(one, *typed, "-X", "PUT", "-d", '{ "action": "disableLogin" }')
     assert off["loginDisabled"] is True
-    refused = _curl(f"{base}/users/login", "-d", "username=tester&password=tester")
+    refused = _curl(f"{base_url}/users/login", "-d", "username=tester&password=tester")
     assert refused["error"] == "login-failed"
     on = _curl(one, *typed, "-X", "PUT", "-d", '{ "action": "enableLogin" }')
     assert on["username"] == "tester"
     assert _curl(one, *bearer, "-X", "DELETE") == {"_id": made}
-    assert _curl(f"{base}/api/user", *bearer)["_id"] == first["id"]
+    assert _curl(f"{base_url}/api/user", *bearer)["_id"] == first["id"]
 
 
 def _curl(url: str, *options: str) -> Any:
@@ -181,9 +181,9 @@ def _curl(url: str, *options: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_what_no_client_should_send(server: Server) -> None:
+def test_what_no_client_should_send(fresh_server: Server) -> None:
     """Paths and bodies that only the real server decodes: refusals, never failures."""
-    base = f"{server.url}/wekan"
+    base = f"{fresh_server.url}/wekan"
     token = register(base, "boss")["token"]
     headers = {"Authorization": f"Bearer {token}"}
     for name in ("%FF", "%ED%A0%80", "%C0%80", "..", "%2e%2e", "a%2Fb", "%0d%0a", "%"):

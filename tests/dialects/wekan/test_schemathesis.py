@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from schemathesis import GenerationMode
 
-from tests.support.databases import Shelf
-from tests.support.schema_checks import Aims, Document
+from tests.support.databases import DatabaseTemplates
+from tests.support.schema_checks import DocumentOptions, SchemaDocument
 from tests.support.world import PASSWORD, World
 
 
@@ -18,34 +18,36 @@ def ids(world: World) -> dict[str, list[Any]]:
     return {"id": [*reach, "mia", world.people["gus"].public_id, *reach]}
 
 
-DOCUMENT = Document(
+DOCUMENT = SchemaDocument(
     "wekan",
-    Aims(
-        paths=ids,
-        unique={"username": "new{}", "email": "new{}@fresh.test"},
-        bodies={
+    DocumentOptions(
+        path_values=ids,
+        unique_fields={"username": "new{}", "email": "new{}@fresh.test"},
+        body_overrides={
             "POST /users/login": {"username": "olga", "email": "olga", "password": PASSWORD},
             "POST /api/deletetoken": {"userId": "vic"},
         },
-        spends=frozenset({"POST /users/logout"}),
+        single_use_operations=frozenset({"POST /users/logout"}),
     ),
 )
 
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("operation", DOCUMENT.operations, ids=lambda operation: operation.label)
-def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None:
+def test_answers_are_those_of_the_document(
+    database_templates: DatabaseTemplates, operation: Any
+) -> None:
     """For every endpoint, asked by an owner."""
-    with DOCUMENT.calling(shelf, "sqlite", "olga") as caller:
+    with DOCUMENT.tester(database_templates, "sqlite", "olga") as caller:
         if operation.body:
-            DOCUMENT.try_everything(caller, operation)
+            DOCUMENT.run_all_cases(caller, operation)
         else:  # any text may be an id, so nothing can be wrong with the request
-            for number, case in enumerate(DOCUMENT.systematic(operation)):
-                caller.try_out(case, number)
+            for number, case in enumerate(DOCUMENT.boundary_cases(operation)):
+                caller.run_case(case, number)
             for number, case in enumerate(
-                DOCUMENT.at_random(operation, GenerationMode.POSITIVE, 9)
+                DOCUMENT.random_cases(operation, GenerationMode.POSITIVE, 9)
             ):
-                caller.try_out(case, number)
+                caller.run_case(case, number)
     assert caller.statuses[operation.label, 200], caller.statuses
     if operation.label != "POST /users/login":
         assert caller.statuses[operation.label, 401] <= 1, caller.statuses
@@ -53,10 +55,10 @@ def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("who", ["root", "mia", "vic", "nobody"])
-def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
+def test_answers_to_others_are_too(database_templates: DatabaseTemplates, who: str) -> None:
     """Asked by a platform administrator, a member, a viewer, and by who has no credential."""
-    with DOCUMENT.calling(shelf, "sqlite", who) as caller:
-        DOCUMENT.try_some(caller, every=7)
+    with DOCUMENT.tester(database_templates, "sqlite", who) as caller:
+        DOCUMENT.run_sample(caller, every=7)
     done = {label for label, status in caller.statuses if status < 300}
     everybody = {"POST /users/register", "POST /users/login"}
     signed_in = everybody | {
@@ -71,7 +73,9 @@ def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("who", ["olga", "mia"])
-def test_answers_are_the_same_ones_on_postgresql(shelf: Shelf, who: str) -> None:
+def test_answers_are_the_same_ones_on_postgresql(
+    database_templates: DatabaseTemplates, who: str
+) -> None:
     """Fewer of them: what differs is the store alone."""
-    with DOCUMENT.calling(shelf, "postgresql", who) as caller:
-        DOCUMENT.try_some(caller, every=9)
+    with DOCUMENT.tester(database_templates, "postgresql", who) as caller:
+        DOCUMENT.run_sample(caller, every=9)

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.transcript_player import ContractProfile, play
 from tests.support.world import World
-from tests.transcripts import Voice, play
 
 FILES = sorted(Path(__file__).with_name("transcripts").glob("*.http"))
 SHORT = {"error", "reason"}
@@ -23,7 +23,7 @@ def authorize(world: World, name: str) -> dict[str, str]:
     return {"Authorization": f"{scheme} {world.people[who].tokens[contract or 'wekan']}"}
 
 
-def faults(response: httpx.Response) -> list[str]:
+def answer_problems(response: httpx.Response) -> list[str]:
     """Say what is wrong with any answer of this contract, whatever was asked."""
     wrong: list[str] = []
     status, headers = response.status_code, response.headers
@@ -42,7 +42,7 @@ def faults(response: httpx.Response) -> list[str]:
     if headers.get("Cache-Control") != "no-store":
         wrong.append(f"may be kept by caches: Cache-Control {headers.get('Cache-Control')!r}")
     if response.content and status >= 400:
-        wrong += _refusal(response.request.url.path, status, response.json())
+        wrong += _error_body_problems(response.request.url.path, status, response.json())
     if "$argon2" in response.text or "$2" in response.text:
         wrong.append("the answer shows a password's hash")
     return wrong
@@ -52,7 +52,7 @@ def _is_ours(path: str) -> bool:
     return not path.startswith(("/api/v1/", "/wiwebb/"))
 
 
-def _refusal(path: str, status: int, body: dict[str, Any]) -> list[str]:
+def _error_body_problems(path: str, status: int, body: dict[str, Any]) -> list[str]:
     """Below /users an error and its reason; below /api Meteor's whole error."""
     if path.removeprefix("/wekan").startswith("/users/"):
         return [] if body.keys() == SHORT else ["a refusal of another form"]
@@ -68,14 +68,14 @@ def _refusal(path: str, status: int, body: dict[str, Any]) -> list[str]:
     return [] if right else ["a refusal of another form"]
 
 
-VOICE = Voice(contract="wekan", authorize=authorize, faults=faults)
+PROFILE = ContractProfile(contract="wekan", authorize=authorize, answer_problems=answer_problems)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-async def test_transcript(path: Path, inhabited: tuple[str, World]) -> None:
+async def test_transcript(path: Path, seeded_database: tuple[str, World]) -> None:
     """The server answers as the contract says."""
-    database, world = inhabited
-    failures = await play(path, database, world, VOICE)
+    database, world = seeded_database
+    failures = await play(path, database, world, PROFILE)
     if failures:
         pytest.fail("\n\n".join([f"{len(failures)} deviations", *failures]), pytrace=False)

@@ -11,11 +11,11 @@ from dragoman import app
 from dragoman.actions import tenants
 from dragoman.actions.system import system_actor
 from dragoman.rules.model import TenantChanges
-from tests.support.databases import Shelf
-from tests.support.schema_checks import Aims, Caller, Document
+from tests.support.databases import DatabaseTemplates
+from tests.support.schema_checks import DocumentOptions, SchemaDocument, SchemaTester
 from tests.support.world import PASSWORD, World
 
-NEVER_DONE = {"POST /api/v1/auth/password/reset/confirm/", "GET /api/v1/tenants/me/"}
+SKIPPED_OPERATIONS = {"POST /api/v1/auth/password/reset/confirm/", "GET /api/v1/tenants/me/"}
 """What a superadmin who gets no mail cannot do."""
 
 
@@ -24,17 +24,17 @@ def ids(world: World) -> dict[str, list[Any]]:
     return {"id": [person.id for person in world.people.values()]}
 
 
-async def vacant_tenant(caller: Caller) -> int:
+async def vacant_tenant(caller: SchemaTester) -> int:
     """Add a tenant without users: the only kind that can be deleted."""
     new = TenantChanges(name="Vacant", slug="vacant")
     async with (
-        app.opened(caller.settings) as directory,
+        app.open_directory(caller.settings) as directory,
         directory.begin(system_actor("tests")) as tx,
     ):
         return (await tenants.create(tx, new)).tenant.id
 
 
-def prepare(caller: Caller) -> None:
+def prepare(caller: SchemaTester) -> None:
     """Let the paths of tenants hold their ids."""
     there = [tenant.id for tenant in caller.world.tenants.values()]
     there.append(asyncio.run(vacant_tenant(caller)))
@@ -43,43 +43,45 @@ def prepare(caller: Caller) -> None:
             caller.at[operation.label] = {"id": there}
 
 
-DOCUMENT = Document(
+DOCUMENT = SchemaDocument(
     "wiwebb",
-    Aims(
-        paths=ids,
+    DocumentOptions(
+        path_values=ids,
         prepare=prepare,
-        unique={
+        unique_fields={
             "username": "new{}",
             "email": "new{}@fresh.test",
             "name": "New {}",
             "slug": "new-{}",
         },
-        bodies={
+        body_overrides={
             "POST /api/v1/auth/login/": {"username": "olga", "password": PASSWORD},
             "POST /api/v1/auth/password/change/": {"old_password": PASSWORD},
         },
-        spends=frozenset({"POST /api/v1/auth/logout/"}),
+        single_use_operations=frozenset({"POST /api/v1/auth/logout/"}),
     ),
 )
 
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("operation", DOCUMENT.operations, ids=lambda operation: operation.label)
-def test_answers_are_those_of_the_document(shelf: Shelf, operation: Any) -> None:
+def test_answers_are_those_of_the_document(
+    database_templates: DatabaseTemplates, operation: Any
+) -> None:
     """For every endpoint, asked by a superadmin."""
-    with DOCUMENT.calling(shelf, "sqlite", "root") as caller:
-        DOCUMENT.try_everything(caller, operation)
+    with DOCUMENT.tester(database_templates, "sqlite", "root") as caller:
+        DOCUMENT.run_all_cases(caller, operation)
     reached = {status for _, status in caller.statuses}
-    assert operation.label in NEVER_DONE or reached & {200, 201, 204}, caller.statuses
+    assert operation.label in SKIPPED_OPERATIONS or reached & {200, 201, 204}, caller.statuses
     assert caller.statuses[operation.label, 401] <= 1, caller.statuses
 
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("who", ["ada", "olga", "mia", "nobody"])
-def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
+def test_answers_to_others_are_too(database_templates: DatabaseTemplates, who: str) -> None:
     """Asked by an admin, an owner, a subscriber, and by who has no credential at all."""
-    with DOCUMENT.calling(shelf, "sqlite", who) as caller:
-        DOCUMENT.try_some(caller, every=9)
+    with DOCUMENT.tester(database_templates, "sqlite", who) as caller:
+        DOCUMENT.run_sample(caller, every=9)
     if who == "nobody":
         done = {label for label, status in caller.statuses if status < 300}
         assert done <= {
@@ -89,7 +91,9 @@ def test_answers_to_others_are_too(shelf: Shelf, who: str) -> None:
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("who", ["root", "olga"])
-def test_answers_are_the_same_ones_on_postgresql(shelf: Shelf, who: str) -> None:
+def test_answers_are_the_same_ones_on_postgresql(
+    database_templates: DatabaseTemplates, who: str
+) -> None:
     """Fewer of them: what differs is the store alone."""
-    with DOCUMENT.calling(shelf, "postgresql", who) as caller:
-        DOCUMENT.try_some(caller, every=11)
+    with DOCUMENT.tester(database_templates, "postgresql", who) as caller:
+        DOCUMENT.run_sample(caller, every=11)

@@ -8,26 +8,26 @@ import msgspec
 from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps.passwords import faults_of
+from dragoman.actions.steps.passwords import password_problems
 from dragoman.rules import crypto, fields
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Invalid, NotFound, Problem, Taken
-from dragoman.rules.fields import Alphabet
+from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser, Role, User
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import Action
 from dragoman.store import audit, login_names, tenants, users
 from dragoman.store.transaction import Tx
 
 
-async def add(
+async def insert(
     directory: Directory,
     actor: Actor,
     new: NewUser,
     password: str,
-    floor: Floor,
-    alphabet: Alphabet,
-    faults: list[Problem],
+    rules: PasswordRules,
+    charset: UsernameCharset,
+    problems: list[Problem],
     *,
     action: str = Action.CREATE_USER,
     before: Callable[[Tx, NewUser], Awaitable[None]] | None = None,
@@ -39,14 +39,14 @@ async def add(
     ``before`` and ``also`` do what belongs to the same transaction, first and last in it;
     ``verified`` says that the e-mail address has been proved.
     """
-    trim(new)
-    told = {fault.field for fault in faults}
-    faults += [p for p in fields.user_problems(new, alphabet=alphabet) if p.field not in told]
-    if password or not faults:  # an absent one was told already
-        faults += faults_of(directory, password, floor, new)
-    told = {fault.field for fault in faults}
+    trim_fields(new)
+    told = {fault.field for fault in problems}
+    problems += [p for p in fields.user_problems(new, charset=charset) if p.field not in told]
+    if password or not problems:  # an absent one was told already
+        problems += password_problems(directory, password, rules, new)
+    told = {fault.field for fault in problems}
     read = directory.read(actor)
-    faults += [
+    problems += [
         Problem(field, "taken")
         for field in await login_names.taken(read, username=new.username, email=new.email)
         if field not in told
@@ -57,21 +57,21 @@ async def add(
         and not told & {"tenant", "tenant_id"}
         and await tenants.find(read, tenant_id) is None
     ):
-        faults.append(Problem("tenant", "unknown", tenant_id))
-    if faults:
-        raise Invalid(*faults)
-    encoded = await directory.hashing.hash(password)
+        problems.append(Problem("tenant", "unknown", tenant_id))
+    if problems:
+        raise Invalid(*problems)
+    encoded = await directory.password_hasher.hash(password)
     async with directory.begin(actor) as tx:
         if before is not None:
             await before(tx, new)
         if tenant_id is not None:
-            await _stand_in(tx, tenant_id, new.role)
+            await _lock_tenant(tx, tenant_id, new.role)
         row = msgspec.structs.asdict(new)
         row.update(
-            public_id=crypto.make_public_id(),
+            public_id=crypto.generate_public_id(),
             tenant_id=tenant_id,
             role=int(new.role),
-            display_name=new.display_name or joined(new.first_name, new.last_name),
+            display_name=new.display_name or full_name(new.first_name, new.last_name),
             password_hash=encoded,
             verified=verified,
             auth_epoch=0,
@@ -96,23 +96,23 @@ async def add(
         return user
 
 
-async def _stand_in(tx: Tx, tenant_id: int, role: Role) -> None:
+async def _lock_tenant(tx: Tx, tenant_id: int, role: Role) -> None:
     try:
-        await tenants.get(tx, tenant_id, to_change=role is Role.OWNER)
+        await tenants.get(tx, tenant_id, for_update=role is Role.OWNER)
     except NotFound:
         raise Invalid(Problem("tenant", "unknown", tenant_id)) from None
     if role is Role.OWNER:
-        await tenants.note_owner(tx, tenant_id)
+        await tenants.mark_owned(tx, tenant_id)
 
 
-def trim(given: msgspec.Struct) -> None:
+def trim_fields(struct: msgspec.Struct) -> None:
     """Take the outer white space off every text that somebody gave."""
-    for name in given.__struct_fields__:
-        value = getattr(given, name)
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
         if isinstance(value, str):
-            setattr(given, name, fields.trim(value))
+            setattr(struct, name, fields.trim(value))
 
 
-def joined(first_name: str, last_name: str) -> str:
+def full_name(first_name: str, last_name: str) -> str:
     """Return the display name of a first and a last name."""
     return f"{first_name} {last_name}".strip()

@@ -7,7 +7,7 @@ from typing import Any
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys
 from dragoman.rules import crypto
-from dragoman.rules.credentials import REFRESH, Credential, Kind
+from dragoman.rules.credentials import REFRESH, Credential, CredentialFormat
 from dragoman.rules.errors import NotFound
 from dragoman.rules.model import DAY, SECOND, User
 from dragoman.store import tenants, tokens
@@ -15,7 +15,12 @@ from dragoman.store.transaction import Tx
 
 
 async def mint(
-    tx: Tx, directory: Directory, user: User, kind: Kind, *, family: int = 0
+    tx: Tx,
+    directory: Directory,
+    user: User,
+    credential_format: CredentialFormat,
+    *,
+    family: int = 0,
 ) -> Credential:
     """Make a credential for a user; its secret is nowhere else.
 
@@ -23,40 +28,64 @@ async def mint(
     ``hold_tenant``, ``sign_in`` and ``issue``.
     ``family`` is that of the refresh token which was spent for it.
     """
-    longest = directory.settings.token_max_days * DAY
-    ends = tx.now + (min(kind.lasts, longest) or longest)
-    idle = ends if kind.lasts else tx.now + directory.settings.token_idle_days * DAY
-    refresh = ""
-    if kind.refresh_lasts:
-        family = family or crypto.make_number()
-        refresh = crypto.make_urlsafe()
-        until = tx.now + min(kind.refresh_lasts, longest)
-        _insert(tx, user, kind, REFRESH, refresh, family, until, until)
-    if kind.claims is not None:
-        secret = await jwt_keys.sign(tx, directory, _claims(tx, directory, user, kind, ends))
+    max_lifetime = directory.settings.token_max_days * DAY
+    expires_at = tx.now + (min(credential_format.lifetime, max_lifetime) or max_lifetime)
+    idle_until = (
+        expires_at
+        if credential_format.lifetime
+        else tx.now + directory.settings.token_idle_days * DAY
+    )
+    refresh_token = ""
+    if credential_format.refresh_lifetime:
+        family = family or crypto.generate_number()
+        refresh_token = crypto.generate_urlsafe()
+        refresh_expires_at = tx.now + min(credential_format.refresh_lifetime, max_lifetime)
+        _insert(
+            tx,
+            user,
+            credential_format,
+            REFRESH,
+            refresh_token,
+            family,
+            refresh_expires_at,
+            refresh_expires_at,
+        )
+    if credential_format.claims is not None:
+        secret = await jwt_keys.sign(
+            tx, directory, _jwt_claims(tx, directory, user, credential_format, expires_at)
+        )
     else:
-        secret = kind.make()
-    _insert(tx, user, kind, kind.kind, secret, family, idle, ends)
-    return Credential(secret, ends, refresh)
+        secret = credential_format.generate()
+    _insert(
+        tx,
+        user,
+        credential_format,
+        credential_format.token_type,
+        secret,
+        family,
+        idle_until,
+        expires_at,
+    )
+    return Credential(secret, expires_at, refresh_token)
 
 
-async def hold_tenant(tx: Tx, user: User) -> bool:
+async def lock_active_tenant(tx: Tx, user: User) -> bool:
     """Hold the tenant of a user against any change; say whether it lets its users in."""
     if user.tenant_id is None:
         return True
     try:
-        tenant = await tenants.get(tx, user.tenant_id, to_change=False)
+        tenant = await tenants.get(tx, user.tenant_id, for_update=False)
     except NotFound:
         return False
-    own = tx.actor.is_user(user.id)
-    return tenant.active and not (own and tenant.auth_epoch != tx.actor.tenant_epoch)
+    is_self = tx.actor.is_user(user.id)
+    return tenant.active and not (is_self and tenant.auth_epoch != tx.actor.tenant_epoch)
 
 
 def _insert(
     tx: Tx,
     user: User,
-    kind: Kind,
-    word: str,
+    credential_format: CredentialFormat,
+    token_type: str,
     secret: str,
     family: int,
     idle_until: int,
@@ -66,25 +95,27 @@ def _insert(
         tx,
         user_id=user.id,
         digest=crypto.digest(secret),
-        contract=kind.contract,
-        kind=word,
+        contract=credential_format.contract,
+        kind=token_type,
         family=family,
         idle_until=idle_until,
         expires_at=expires_at,
     )
 
 
-def _claims(tx: Tx, directory: Directory, user: User, kind: Kind, ends: int) -> dict[str, Any]:
+def _jwt_claims(
+    tx: Tx, directory: Directory, user: User, credential_format: CredentialFormat, expires_at: int
+) -> dict[str, Any]:
     """Return the claims of a JWT (RFC 7519, 4.1; times in whole seconds) and the contract's own."""
-    assert kind.claims is not None
-    at = tx.now // SECOND
+    assert credential_format.claims is not None
+    issued_at = tx.now // SECOND
     return {
-        "jti": crypto.make_public_id(),
+        "jti": crypto.generate_public_id(),
         "sub": user.public_id,
-        **kind.claims(user),
+        **credential_format.claims(user),
         "iss": directory.settings.public_url,
-        "aud": kind.contract,
-        "iat": at,
-        "nbf": at,
-        "exp": at + (ends - tx.now) // SECOND,
+        "aud": credential_format.contract,
+        "iat": issued_at,
+        "nbf": issued_at,
+        "exp": issued_at + (expires_at - tx.now) // SECOND,
     }

@@ -10,66 +10,76 @@ from dragoman.rules import policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, Problem, Reason
 from dragoman.rules.model import Access, Permission
-from dragoman.rules.policy import PERMISSION_ROLE_HOLDS
+from dragoman.rules.policy import LOWEST_ROLE_WITH_ALL_PERMISSIONS
 from dragoman.store import access, grants, permissions
 from dragoman.store.transaction import Read, Tx
 
 
-async def as_of_now(tx: Tx) -> Actor:
+async def current_permissions(tx: Tx) -> Actor:
     """Return the actor with the permissions that it holds at this moment.
 
     They may have been taken from it while the transaction waited for the target's row.
     """
     actor = tx.actor
-    if actor.kind != "user" or actor.role <= policy.PERMISSION_ROLE_HOLDS:
+    if actor.kind != "user" or actor.role <= policy.LOWEST_ROLE_WITH_ALL_PERMISSIONS:
         return actor
-    codenames = await grants.codenames_of(tx, actor.user_id)
+    codenames = await grants.codenames_for_user(tx, actor.user_id)
     return msgspec.structs.replace(actor, permissions=codenames)
 
 
-async def known(tx: Tx, ids: Sequence[int], problems: Iterable[Problem] = ()) -> list[Permission]:
+async def resolve_permissions(
+    tx: Tx, permission_ids: Sequence[int], problems: Iterable[Problem] = ()
+) -> list[Permission]:
     """Return the permissions of these ids; raises Invalid with what is wrong, all of it."""
-    catalogue = {permission.id: permission for permission in await permissions.every(tx)}
-    wanted = dict.fromkeys(ids)
-    faults = list(problems)
-    faults += [Problem("permissions", "unknown", n) for n in wanted if n not in catalogue]
-    if faults:
-        raise Invalid(*faults)
-    return [catalogue[number] for number in wanted]
+    permissions_by_id = {permission.id: permission for permission in await permissions.list_all(tx)}
+    unique_ids = dict.fromkeys(permission_ids)
+    all_problems = list(problems)
+    all_problems += [
+        Problem("permissions", "unknown", permission_id)
+        for permission_id in unique_ids
+        if permission_id not in permissions_by_id
+    ]
+    if all_problems:
+        raise Invalid(*all_problems)
+    return [permissions_by_id[permission_id] for permission_id in unique_ids]
 
 
-def must_hold(actor: Actor, wanted: Iterable[Permission]) -> None:
+def require_held(actor: Actor, required: Iterable[Permission]) -> None:
     """Raise Forbidden(CONFER) where the actor does not hold one of these itself."""
-    if not all(policy.holds(actor, permission.codename) for permission in wanted):
-        raise Forbidden(Reason.CONFER)
+    if not all(policy.has_permission(actor, permission.codename) for permission in required):
+        raise Forbidden(Reason.DELEGATION)
 
 
-FULL = "full"
+FULL_LEVEL = "full"
 """The level that an accepted invitation gives: the greatest, which includes all others."""
 
 
-async def hold_all(tx: Tx, resources: Iterable[str], greatest: str) -> None:
+async def require_full_access(tx: Tx, resources: Iterable[str], full_level: str) -> None:
     """Pass if the actor can give the greatest level of each resource, else Forbidden(CONFER)."""
-    if not await holds_all(tx, tx.actor, resources, greatest):
-        raise Forbidden(Reason.CONFER)
+    if not await has_full_access(tx, tx.actor, resources, full_level):
+        raise Forbidden(Reason.DELEGATION)
 
 
-async def holds_all(at: Read | Tx, actor: Actor, resources: Iterable[str], greatest: str) -> bool:
+async def has_full_access(
+    reader: Read | Tx, actor: Actor, resources: Iterable[str], full_level: str
+) -> bool:
     """Say whether an actor, who need not be the one who asks, can give all these in full."""
-    return await can_give_access(
-        at, actor, [Access(name, greatest) for name in resources], greatest
+    return await can_grant(
+        reader, actor, [Access(name, full_level) for name in resources], full_level
     )
 
 
-async def can_give_access(
-    at: Read | Tx, actor: Actor, given: Sequence[Access], greatest: str
+async def can_grant(
+    reader: Read | Tx, actor: Actor, granted: Sequence[Access], full_level: str
 ) -> bool:
     """Say whether an actor holds what it is about to give."""
-    if not given or actor.kind == "system":
+    if not granted or actor.kind == "system":
         return True
     if actor.kind != "user":
         return False
-    if actor.role <= PERMISSION_ROLE_HOLDS:
+    if actor.role <= LOWEST_ROLE_WITH_ALL_PERMISSIONS:
         return True
-    own = {each.resource: each.level for each in await access.of(at, actor.user_id)}
-    return all(own.get(each.resource) in {each.level, greatest} for each in given)
+    held_levels = {
+        each.resource: each.level for each in await access.list_for_user(reader, actor.user_id)
+    }
+    return all(held_levels.get(each.resource) in {each.level, full_level} for each in granted)

@@ -17,15 +17,15 @@ from dragoman.rules import crypto
 from dragoman.rules.errors import Forbidden, Reason, Unavailable
 from dragoman.rules.model import HOUR
 from dragoman.store import audit, signing_keys
-from dragoman.store.signing_keys import Sealed
-from dragoman.store.transaction import LOCK_KEYS, Read, Tx
+from dragoman.store.signing_keys import SealedPrivateKey
+from dragoman.store.transaction import LOCK_SIGNING_KEYS, Read, Tx
 
-LIFE = HOUR
+MAX_JWT_LIFETIME = HOUR
 """How long a JWT may live."""
-PUBLISHED = 2 * LIFE
+RETIRED_KEY_LIFETIME = 2 * MAX_JWT_LIFETIME
 """How long a retired key is published: until the last JWT that it signed is long over."""
 ALGORITHM = "EdDSA"
-PURPOSE = "signing"
+SEAL_PURPOSE = "signing"
 PUBLIC_MEMBERS = ("kty", "crv", "x", "kid", "use", "alg")
 
 log: Any = structlog.get_logger()
@@ -40,9 +40,9 @@ async def sign(tx: Tx, directory: Directory, claims: dict[str, Any]) -> str:
     """
     key = await signing_keys.current(tx)
     if key is None:
-        await tx.lock(LOCK_KEYS)  # another worker may be making it at this moment
-        key = await signing_keys.current(tx) or await _make(tx, directory)
-    private = _unsealed(directory, key)
+        await tx.lock(LOCK_SIGNING_KEYS)  # another worker may be making it at this moment
+        key = await signing_keys.current(tx) or await _create_key(tx, directory)
+    private = _unseal(directory, key)
     if private is None:
         log.error(
             "signing_key_sealed_otherwise",
@@ -58,8 +58,8 @@ async def sign(tx: Tx, directory: Directory, claims: dict[str, Any]) -> str:
     return jwt.encode(header, claims, signer, registry=_registry())
 
 
-def _unsealed(directory: Directory, key: Sealed) -> bytes | None:
-    return crypto.unseal(directory.key, PURPOSE, key.sealed)
+def _unseal(directory: Directory, key: SealedPrivateKey) -> bytes | None:
+    return crypto.unseal(directory.server_key, SEAL_PURPOSE, key.sealed)
 
 
 @functools.cache
@@ -78,18 +78,18 @@ def _registry() -> Any:
     return registry
 
 
-async def _make(tx: Tx, directory: Directory) -> Sealed:
+async def _create_key(tx: Tx, directory: Directory) -> SealedPrivateKey:
     """Add a key, named by its thumbprint (RFC 7638), that signs from now on."""
     from joserfc.jwk import OKPKey
 
     key = OKPKey.generate_key("Ed25519")
     kid = key.thumbprint()
-    told = {"kid": kid, "use": "sig", "alg": ALGORITHM}
-    public = msgspec.json.encode({**key.as_dict(private=False), **told}).decode()
+    metadata = {"kid": kid, "use": "sig", "alg": ALGORITHM}
+    public = msgspec.json.encode({**key.as_dict(private=False), **metadata}).decode()
     private = msgspec.json.encode(key.as_dict(private=True))
-    made = Sealed(kid, crypto.seal(directory.key, PURPOSE, private))
-    await signing_keys.insert(tx, kid, public, made.sealed)
-    return made
+    sealed_key = SealedPrivateKey(kid, crypto.seal(directory.server_key, SEAL_PURPOSE, private))
+    await signing_keys.insert(tx, kid, public, sealed_key.sealed)
+    return sealed_key
 
 
 async def rotate(tx: Tx, directory: Directory) -> str:
@@ -100,30 +100,30 @@ async def rotate(tx: Tx, directory: Directory) -> str:
     """
     if tx.actor.kind != "system":
         raise Forbidden(Reason.FUNCTION)
-    await tx.lock(LOCK_KEYS)
+    await tx.lock(LOCK_SIGNING_KEYS)
     await signing_keys.retire(tx)
-    key = await _make(tx, directory)
+    key = await _create_key(tx, directory)
     audit.write(tx, "keys.rotate", target_kind="signing_key")
     return key.kid
 
 
-async def published(read: Read) -> dict[str, Any]:
+async def jwk_set(read: Read) -> dict[str, Any]:
     """Return the JWK set (RFC 7517, section 5) for whoever verifies JWTs without asking us.
 
     It holds public halves alone: of the key that signs, and of those retired for less than
     ``PUBLISHED``.
     """
-    keys = await signing_keys.verifying(read, read.now - PUBLISHED)
-    return {"keys": [_public(key.public) for key in keys]}
+    keys = await signing_keys.list_verifying(read, read.now - RETIRED_KEY_LIFETIME)
+    return {"keys": [_public_jwk(key.public) for key in keys]}
 
 
-def _public(text: str) -> dict[str, str]:
+def _public_jwk(jwk_json: str) -> dict[str, str]:
     """Return the members that may be shown; whatever else stood there stays here."""
-    jwk: dict[str, str] = msgspec.json.decode(text, type=dict[str, str])
+    jwk: dict[str, str] = msgspec.json.decode(jwk_json, type=dict[str, str])
     return {name: jwk[name] for name in PUBLIC_MEMBERS}
 
 
-async def opens(read: Read, directory: Directory) -> bool | None:
+async def can_unseal(read: Read, directory: Directory) -> bool | None:
     """Say whether the server's key opens the key that signs; None where none was made yet."""
     key = await signing_keys.current(read)
-    return None if key is None else _unsealed(directory, key) is not None
+    return None if key is None else _unseal(directory, key) is not None

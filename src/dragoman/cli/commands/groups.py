@@ -18,27 +18,27 @@ def groups() -> None:
     """
 
 
-one = click.argument("group")
-users = click.argument("names", metavar="USER...", nargs=-1, required=True)
-codenames = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
-within = click.option(
+group_argument = click.argument("group")
+users_argument = click.argument("names", metavar="USER...", nargs=-1, required=True)
+codenames_argument = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
+tenant_option = click.option(
     "--tenant", metavar="SLUG", help="The group's tenant; DRAGOMAN_TENANT where it is not given."
 )
 
 
 @groups.command(name="list")
 @click.option("--tenant", metavar="SLUG", help="Only groups of this tenant.")
-@options.output
-def listing(*, tenant: str | None, form: str) -> None:
+@options.output_option
+def list_groups(*, tenant: str | None, output_format: str) -> None:
     """List groups, by id, with what they hold and how many members they have."""
     from dragoman.cli.handlers import groups
 
-    groups.listing(form, tenant=tenant)
+    groups.list_groups(output_format, tenant_slug=tenant)
 
 
 @groups.command()
 @click.argument("name")
-@within
+@tenant_option
 @click.option(
     "--permission",
     "codenames",
@@ -46,17 +46,19 @@ def listing(*, tenant: str | None, form: str) -> None:
     metavar="CODENAME",
     help="What it holds; may be repeated.",
 )
-@options.output
-def create(name: str, *, tenant: str | None, codenames: tuple[str, ...], form: str) -> None:
+@options.output_option
+def create(
+    name: str, *, tenant: str | None, codenames: tuple[str, ...], output_format: str
+) -> None:
     """Create a group and show it."""
     from dragoman.cli.handlers import groups
 
-    groups.create(name, codenames, form, tenant=tenant)
+    groups.create(name, codenames, output_format, tenant_slug=tenant)
 
 
 @groups.command()
-@one
-@within
+@group_argument
+@tenant_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask (only a terminal is asked).")
 def delete(group: str, *, tenant: str | None, yes: bool) -> None:
     """Delete a group: its members lose what it held."""
@@ -64,14 +66,14 @@ def delete(group: str, *, tenant: str | None, yes: bool) -> None:
         click.confirm(f"Delete the group {group}?", abort=True, err=True)
     from dragoman.cli.handlers import groups
 
-    groups.delete(group, tenant=tenant)
+    groups.delete(group, tenant_slug=tenant)
 
 
 @groups.command()
-@one
-@users
-@within
-@options.by_id
+@group_argument
+@users_argument
+@tenant_option
+@options.id_option
 def add(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: bool) -> None:
     """Put users of the group's tenant into a group.
 
@@ -79,14 +81,14 @@ def add(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: bool) 
     """
     from dragoman.cli.handlers import groups
 
-    groups.add(group, names, tenant=tenant, is_id=is_id)
+    groups.add(group, names, tenant_slug=tenant, is_id=is_id)
 
 
 @groups.command()
-@one
-@users
-@within
-@options.by_id
+@group_argument
+@users_argument
+@tenant_option
+@options.id_option
 def remove(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: bool) -> None:
     """Take users out of a group.
 
@@ -94,28 +96,32 @@ def remove(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: boo
     """
     from dragoman.cli.handlers import groups
 
-    groups.remove(group, names, tenant=tenant, is_id=is_id)
+    groups.remove(group, names, tenant_slug=tenant, is_id=is_id)
 
 
 @groups.command()
-@one
-@codenames
-@within
-@options.output
-def permit(group: str, codenames: tuple[str, ...], *, tenant: str | None, form: str) -> None:
+@group_argument
+@codenames_argument
+@tenant_option
+@options.output_option
+def permit(
+    group: str, codenames: tuple[str, ...], *, tenant: str | None, output_format: str
+) -> None:
     """Let a group hold permissions, all or none, and show it."""
     from dragoman.cli.handlers import groups
 
-    groups.permit(group, codenames, form, tenant=tenant)
+    groups.permit(group, codenames, output_format, tenant_slug=tenant)
 
 
 @groups.command()
-@one
-@codenames
-@within
-@options.output
-def forbid(group: str, codenames: tuple[str, ...], *, tenant: str | None, form: str) -> None:
+@group_argument
+@codenames_argument
+@tenant_option
+@options.output_option
+def forbid(
+    group: str, codenames: tuple[str, ...], *, tenant: str | None, output_format: str
+) -> None:
     """Take permissions from a group, all or none, and show it."""
     from dragoman.cli.handlers import groups
 
-    groups.forbid(group, codenames, form, tenant=tenant)
+    groups.forbid(group, codenames, output_format, tenant_slug=tenant)

@@ -13,21 +13,21 @@ def keys() -> None:
 
 
 @keys.command()
-@options.output
-def rotate(*, form: str) -> None:
+@options.output_option
+def rotate(*, output_format: str) -> None:
     """Let a new key sign from now on and print its kid.
 
     JWTs that the earlier key signed work on; it is published for two hours more.
     """
     from dragoman.cli.handlers import keys
 
-    keys.rotate(form)
+    keys.rotate(output_format)
 
 
 @keys.command(name="list")
-@options.output
-def listing(*, form: str) -> None:
+@options.output_option
+def list_keys(*, output_format: str) -> None:
     """List the keys that are published, the newest first."""
     from dragoman.cli.handlers import keys
 
-    keys.listing(form)
+    keys.list_keys(output_format)

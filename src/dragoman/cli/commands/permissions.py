@@ -15,48 +15,48 @@ def permissions() -> None:
     """
 
 
-several = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
+codenames_argument = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
 
 
 @permissions.command(name="list")
-@options.output
-def listing(*, form: str) -> None:
+@options.output_option
+def list_permissions(*, output_format: str) -> None:
     """List every permission that there is."""
     from dragoman.cli.handlers import permissions
 
-    permissions.catalogue(form)
+    permissions.list_permissions(output_format)
 
 
 @permissions.command()
 @click.argument("user")
-@options.by_id
-@options.output
-def show(user: str, *, is_id: bool, form: str) -> None:
+@options.id_option
+@options.output_option
+def show(user: str, *, is_id: bool, output_format: str) -> None:
     """Show what a user was granted itself, not what its role or a group brings."""
     from dragoman.cli.handlers import permissions
 
-    permissions.show(user, form, is_id=is_id)
+    permissions.show(user, output_format, is_id=is_id)
 
 
 @permissions.command()
 @click.argument("user")
-@several
-@options.by_id
-@options.output
-def grant(user: str, codenames: tuple[str, ...], *, is_id: bool, form: str) -> None:
+@codenames_argument
+@options.id_option
+@options.output_option
+def grant(user: str, codenames: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
     """Grant permissions to a user, all or none; show what it was granted in all."""
     from dragoman.cli.handlers import permissions
 
-    permissions.grant(user, codenames, form, is_id=is_id)
+    permissions.grant(user, codenames, output_format, is_id=is_id)
 
 
 @permissions.command()
 @click.argument("user")
-@several
-@options.by_id
-@options.output
-def revoke(user: str, codenames: tuple[str, ...], *, is_id: bool, form: str) -> None:
+@codenames_argument
+@options.id_option
+@options.output_option
+def revoke(user: str, codenames: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
     """Take granted permissions back, all or none; show what is left."""
     from dragoman.cli.handlers import permissions
 
-    permissions.revoke(user, codenames, form, is_id=is_id)
+    permissions.revoke(user, codenames, output_format, is_id=is_id)

@@ -18,32 +18,32 @@ def tenants() -> None:
 @click.option("--email", default="")
 @click.option("--url", default="")
 @click.option("--description", default="")
-@options.output
+@options.output_option
 def create(
-    *, slug: str, name: str | None, email: str, url: str, description: str, form: str
+    *, slug: str, name: str | None, email: str, url: str, description: str, output_format: str
 ) -> None:
     """Create a tenant and show it."""
     from dragoman.cli.handlers import tenants
 
     tenants.create(
-        form, slug=slug, name=name or slug, email=email, url=url, description=description
+        output_format, slug=slug, name=name or slug, email=email, url=url, description=description
     )
 
 
 @tenants.command(name="list")
-@options.output
-def listing(*, form: str) -> None:
+@options.output_option
+def list_tenants(*, output_format: str) -> None:
     """List all tenants, by id."""
     from dragoman.cli.handlers import tenants
 
-    tenants.listing(form)
+    tenants.list_tenants(output_format)
 
 
 @tenants.command()
 @click.argument("slug")
-@options.output
-def show(slug: str, *, form: str) -> None:
+@options.output_option
+def show(slug: str, *, output_format: str) -> None:
     """Show one tenant."""
     from dragoman.cli.handlers import tenants
 
-    tenants.show(slug, form)
+    tenants.show(slug, output_format)

@@ -21,7 +21,7 @@ def users() -> None:
 @users.command()
 @click.option("--username", required=True)
 @click.option("--email", required=True)
-@click.option("--role", required=True, type=click.Choice(options.ROLES))
+@click.option("--role", required=True, type=click.Choice(options.ROLE_NAMES))
 @click.option(
     "--tenant",
     metavar="SLUG",
@@ -30,9 +30,9 @@ def users() -> None:
 @click.option("--first-name", default="")
 @click.option("--last-name", default="")
 @click.option("--inactive", is_flag=True, help="Create the user switched off.")
-@options.password_stdin
-@options.output
-def create(*, from_stdin: bool, form: str, **given: Any) -> None:
+@options.password_stdin_option
+@options.output_option
+def create(*, from_stdin: bool, output_format: str, **fields: Any) -> None:
     """Create a user and show it.
 
     DRAGOMAN_PASSWORD_POLICY says what the password must be.
@@ -40,72 +40,72 @@ def create(*, from_stdin: bool, form: str, **given: Any) -> None:
     password = options.read_password(from_stdin=from_stdin)
     from dragoman.cli.handlers import users
 
-    users.create(password, form, **given)
+    users.create(password, output_format, **fields)
 
 
 @users.command(name="list")
 @click.option("--tenant", metavar="SLUG", help="Only users of this tenant.")
 @click.option(
-    "--role", "roles", multiple=True, type=click.Choice(options.ROLES), help="May be repeated."
+    "--role", "roles", multiple=True, type=click.Choice(options.ROLE_NAMES), help="May be repeated."
 )
 @click.option("--active/--inactive", default=None, help="Only those switched on, or off.")
 @click.option(
     "--search", default="", metavar="WORDS", help="Every word occurs in a name or e-mail."
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="N users at most.")
-@options.output
-def listing(*, form: str, **wanted: Any) -> None:
+@options.output_option
+def list_users(*, output_format: str, **filters: Any) -> None:
     """List users, by id; all of them unless told otherwise."""
     from dragoman.cli.handlers import users
 
-    users.listing(form, **wanted)
+    users.list_users(output_format, **filters)
 
 
 @users.command()
 @click.argument("user")
-@options.by_id
-@options.output
-def show(user: str, *, is_id: bool, form: str) -> None:
+@options.id_option
+@options.output_option
+def show(user: str, *, is_id: bool, output_format: str) -> None:
     """Show one user."""
     from dragoman.cli.handlers import users
 
-    users.show(user, form, is_id=is_id)
+    users.show(user, output_format, is_id=is_id)
 
 
-several = click.argument("names", metavar="USER...", nargs=-1, required=True)
+users_argument = click.argument("names", metavar="USER...", nargs=-1, required=True)
 
 
 @users.command()
-@several
-@options.by_id
-@options.output
-def deactivate(names: tuple[str, ...], *, is_id: bool, form: str) -> None:
+@users_argument
+@options.id_option
+@options.output_option
+def deactivate(names: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
     """Switch users off; every session of theirs ends, at every contract.
 
     Each is a change of its own: exit code 5 says that some could not be switched off.
     """
     from dragoman.cli.handlers import users
 
-    users.set_active(names, form, active=False, is_id=is_id)
+    users.set_active(names, output_format, active=False, is_id=is_id)
 
 
 @users.command()
-@several
-@options.by_id
-@options.output
-def activate(names: tuple[str, ...], *, is_id: bool, form: str) -> None:
+@users_argument
+@options.id_option
+@options.output_option
+def activate(names: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
     """Switch users on again.
 
     Each is a change of its own: exit code 5 says that some could not be switched on.
     """
     from dragoman.cli.handlers import users
 
-    users.set_active(names, form, active=True, is_id=is_id)
+    users.set_active(names, output_format, active=True, is_id=is_id)
 
 
 @users.command()
-@several
-@options.by_id
+@users_argument
+@options.id_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask (only a terminal is asked).")
 def delete(names: tuple[str, ...], *, is_id: bool, yes: bool) -> None:
     """Delete users: their names are free again, their personal data is erased.
@@ -121,8 +121,8 @@ def delete(names: tuple[str, ...], *, is_id: bool, yes: bool) -> None:
 
 @users.command(name="set-password")
 @click.argument("user")
-@options.by_id
-@options.password_stdin
+@options.id_option
+@options.password_stdin_option
 def set_password(user: str, *, is_id: bool, from_stdin: bool) -> None:
     """Set a user's password; every session of the user ends."""
     password = options.read_password(from_stdin=from_stdin)
@@ -133,14 +133,14 @@ def set_password(user: str, *, is_id: bool, from_stdin: bool) -> None:
 
 @users.command(name="set-role")
 @click.argument("user")
-@click.argument("role", metavar="ROLE", type=click.Choice(options.ROLES))
-@options.by_id
-@options.output
-def set_role(user: str, role: str, *, is_id: bool, form: str) -> None:
+@click.argument("role", metavar="ROLE", type=click.Choice(options.ROLE_NAMES))
+@options.id_option
+@options.output_option
+def set_role(user: str, role: str, *, is_id: bool, output_format: str) -> None:
     """Give a user another role, in the same tenant; every session of the user ends.
 
     ROLE is superadmin, admin, owner, member or viewer.
     """
     from dragoman.cli.handlers import users
 
-    users.set_role(user, role, form, is_id=is_id)
+    users.set_role(user, role, output_format, is_id=is_id)

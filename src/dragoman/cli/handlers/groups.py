@@ -8,15 +8,15 @@ import msgspec
 
 from dragoman.actions import groups, tenants
 from dragoman.actions.directory import Directory
-from dragoman.actions.groups import Summary
+from dragoman.actions.groups import GroupSummary
 from dragoman.cli import render
-from dragoman.cli.errors import ERROR, NOT_FOUND, PARTLY, Told, speak, tell
-from dragoman.cli.handlers.permissions import ids_of
-from dragoman.cli.handlers.users import LARGEST_ID, named, tenant_named
-from dragoman.cli.session import command_line, run
-from dragoman.rules.errors import Failure, Invalid
+from dragoman.cli.errors import ERROR, NOT_FOUND, PARTIAL, CliError, describe, echo
+from dragoman.cli.handlers.permissions import permission_ids
+from dragoman.cli.handlers.users import MAX_ID, get_tenant, get_user
+from dragoman.cli.session import command_line_actor, run
+from dragoman.rules.errors import DirectoryError, Invalid
 from dragoman.rules.model import Group, Tenant
-from dragoman.store import groups as rows
+from dragoman.store import groups as group_store
 from dragoman.store.transaction import Read, Tx
 
 COLUMNS = ("id", "name", "tenant", "members", "permissions")
@@ -32,169 +32,199 @@ class GroupOut(msgspec.Struct, frozen=True):
     permissions: tuple[str, ...] | str
 
 
-def _shown(summary: Summary, slug: str, form: str) -> GroupOut:
-    group, held = summary.group, summary.permissions
-    told = " ".join(held) if form == "table" else held
-    return GroupOut(group.id, group.name, slug, summary.members, told)
+def _group_out(summary: GroupSummary, slug: str, output_format: str) -> GroupOut:
+    group, codenames = summary.group, summary.permissions
+    permissions = " ".join(codenames) if output_format == "table" else codenames
+    return GroupOut(group.id, group.name, slug, summary.member_count, permissions)
 
 
-async def _show(read: Read, summary: Summary, form: str) -> None:
-    slug = (await tenants.view(read, summary.group.tenant_id)).tenant.slug
-    render.one(_shown(summary, slug, form), form)
+async def _show(read: Read, summary: GroupSummary, output_format: str) -> None:
+    slug = (await tenants.get(read, summary.group.tenant_id)).tenant.slug
+    render.show_record(_group_out(summary, slug, output_format), output_format)
 
 
-async def _home(directory: Directory, slug: str | None) -> Tenant:
-    return await tenant_named(directory.read(command_line()), slug or directory.settings.tenant)
+async def _get_tenant(directory: Directory, slug: str | None) -> Tenant:
+    return await get_tenant(directory.read(command_line_actor()), slug or directory.settings.tenant)
 
 
-async def _group(directory: Directory, name: str, slug: str | None) -> Group:
+async def _get_group(directory: Directory, group_ref: str, slug: str | None) -> Group:
     """Return the group of an id, or of a name in a tenant; names are never digits alone."""
-    read = directory.read(command_line())
-    if name.isascii() and name.isdigit():
-        group = await rows.find(read, int(name)) if int(name) <= LARGEST_ID else None
+    read = directory.read(command_line_actor())
+    if group_ref.isascii() and group_ref.isdigit():
+        group = await group_store.find(read, int(group_ref)) if int(group_ref) <= MAX_ID else None
         if group is None:
-            raise Told(NOT_FOUND, f"there is no group with the id {name}")
+            raise CliError(NOT_FOUND, f"there is no group with the id {group_ref}")
         return group
-    home = await _home(directory, slug)
-    group = await rows.find_by_name(read, home.id, name)
+    tenant = await _get_tenant(directory, slug)
+    group = await group_store.find_by_name(read, tenant.id, group_ref)
     if group is None:
-        raise Told(NOT_FOUND, f"there is no group {name!r} in the tenant {home.slug}")
+        raise CliError(NOT_FOUND, f"there is no group {group_ref!r} in the tenant {tenant.slug}")
     return group
 
 
-def listing(form: str, *, tenant: str | None) -> None:
+def list_groups(output_format: str, *, tenant_slug: str | None) -> None:
     """Show the groups of a tenant, or of all."""
 
     async def work(directory: Directory) -> None:
-        read = directory.read(command_line())
-        home = await tenant_named(read, tenant) if tenant is not None else None
-        found = await groups.every(read, home.id if home else None)
+        read = directory.read(command_line_actor())
+        tenant = await get_tenant(read, tenant_slug) if tenant_slug is not None else None
+        summaries = await groups.list_all(read, tenant.id if tenant else None)
         slugs: dict[int, str] = {}
-        for number in {summary.group.tenant_id for summary in found}:
-            slugs[number] = (await tenants.view(read, number)).tenant.slug
-        lines = render.Listing(form, COLUMNS)
-        lines.add([_shown(each, slugs[each.group.tenant_id], form) for each in found])
-        lines.end()
+        for tenant_id in {summary.group.tenant_id for summary in summaries}:
+            slugs[tenant_id] = (await tenants.get(read, tenant_id)).tenant.slug
+        writer = render.ListWriter(output_format, COLUMNS)
+        writer.add(
+            [_group_out(each, slugs[each.group.tenant_id], output_format) for each in summaries]
+        )
+        writer.close()
 
     run(work)
 
 
-def create(name: str, codenames: tuple[str, ...], form: str, *, tenant: str | None) -> None:
+def create(
+    name: str, codenames: tuple[str, ...], output_format: str, *, tenant_slug: str | None
+) -> None:
     """Add a group and show it."""
 
     async def work(directory: Directory) -> None:
-        actor = command_line()
-        home = await _home(directory, tenant)
-        ids = await ids_of(directory.read(actor), codenames)
+        actor = command_line_actor()
+        tenant = await _get_tenant(directory, tenant_slug)
+        ids = await permission_ids(directory.read(actor), codenames)
         async with directory.begin(actor) as tx:
-            made = await groups.create(tx, home.id, name, ids)
-        render.one(_shown(made, home.slug, form), form)
+            created = await groups.create(tx, tenant.id, name, ids)
+        render.show_record(_group_out(created, tenant.slug, output_format), output_format)
 
     run(work)
 
 
-def delete(name: str, *, tenant: str | None) -> None:
+def delete(group_ref: str, *, tenant_slug: str | None) -> None:
     """Delete a group."""
 
     async def work(directory: Directory) -> None:
-        group = await _group(directory, name, tenant)
-        async with directory.begin(command_line()) as tx:
+        group = await _get_group(directory, group_ref, tenant_slug)
+        async with directory.begin(command_line_actor()) as tx:
             await groups.delete(tx, group.id)
-        tell([f"the group {group.name} is deleted"])
+        echo([f"the group {group.name} is deleted"])
 
     run(work)
 
 
-def add(name: str, users: tuple[str, ...], *, tenant: str | None, is_id: bool) -> None:
+def add(
+    group_ref: str, user_refs: tuple[str, ...], *, tenant_slug: str | None, is_id: bool
+) -> None:
     """Put users into a group."""
-    _each(groups.add, name, users, ("is in {} now", "is in {} already"), tenant=tenant, is_id=is_id)
-
-
-def remove(name: str, users: tuple[str, ...], *, tenant: str | None, is_id: bool) -> None:
-    """Take users out of a group."""
-    _each(
-        groups.remove, name, users, ("is out of {} now", "is not in {}"), tenant=tenant, is_id=is_id
+    _change_each_member(
+        groups.add_member,
+        group_ref,
+        user_refs,
+        ("is in {} now", "is in {} already"),
+        tenant_slug=tenant_slug,
+        is_id=is_id,
     )
 
 
-def _each(
-    verb: Callable[[Tx, int, int], Awaitable[bool]],
-    name: str,
-    users: tuple[str, ...],
-    done: tuple[str, str],
+def remove(
+    group_ref: str, user_refs: tuple[str, ...], *, tenant_slug: str | None, is_id: bool
+) -> None:
+    """Take users out of a group."""
+    _change_each_member(
+        groups.remove_member,
+        group_ref,
+        user_refs,
+        ("is out of {} now", "is not in {}"),
+        tenant_slug=tenant_slug,
+        is_id=is_id,
+    )
+
+
+def _change_each_member(
+    change: Callable[[Tx, int, int], Awaitable[bool]],
+    group_ref: str,
+    user_refs: tuple[str, ...],
+    messages: tuple[str, str],
     *,
-    tenant: str | None,
+    tenant_slug: str | None,
     is_id: bool,
 ) -> None:
     """Do it to each; raises what failed if nothing was done, Told(PARTLY) if something was."""
 
     async def work(directory: Directory) -> None:
-        group = await _group(directory, name, tenant)
-        faults: list[Exception] = []
-        for user in users:
+        group = await _get_group(directory, group_ref, tenant_slug)
+        errors: list[Exception] = []
+        for user_ref in user_refs:
             try:
-                tell([await _admit(directory, verb, group, user, done, is_id=is_id)])
-            except (Failure, Told) as fault:
-                faults.append(fault)
-                if len(users) > 1:
-                    _, lines = speak(fault) or (ERROR, [])
-                    tell(f"{user}: {line}" for line in lines)
-        if faults and len(users) == 1:
-            raise faults[0]
-        if faults:
-            code, _ = speak(faults[0]) or (ERROR, [])
-            whole = len(faults) == len(users)
-            said = f"{len(users) - len(faults)} of {len(users)} done"
-            raise Told(code if whole else PARTLY, said)
+                echo(
+                    [
+                        await _change_member(
+                            directory, change, group, user_ref, messages, is_id=is_id
+                        )
+                    ]
+                )
+            except (DirectoryError, CliError) as error:
+                errors.append(error)
+                if len(user_refs) > 1:
+                    _, lines = describe(error) or (ERROR, [])
+                    echo(f"{user_ref}: {line}" for line in lines)
+        if errors and len(user_refs) == 1:
+            raise errors[0]
+        if errors:
+            exit_code, _ = describe(errors[0]) or (ERROR, [])
+            all_failed = len(errors) == len(user_refs)
+            summary = f"{len(user_refs) - len(errors)} of {len(user_refs)} done"
+            raise CliError(exit_code if all_failed else PARTIAL, summary)
 
     run(work)
 
 
-async def _admit(
+async def _change_member(
     directory: Directory,
-    verb: Callable[[Tx, int, int], Awaitable[bool]],
+    change: Callable[[Tx, int, int], Awaitable[bool]],
     group: Group,
-    name: str,
-    done: tuple[str, str],
+    user_ref: str,
+    messages: tuple[str, str],
     *,
     is_id: bool,
 ) -> str:
     """Do it to one user; returns what to say of it."""
-    user = await named(directory.read(command_line()), name, is_id=is_id)
+    user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
     try:
-        async with directory.begin(command_line()) as tx:
-            changed = await verb(tx, group.id, user.id)
+        async with directory.begin(command_line_actor()) as tx:
+            changed = await change(tx, group.id, user.id)
     except Invalid:
-        raise Told(ERROR, f"{user.username} does not stand in the group's tenant") from None
-    said = done[0] if changed else done[1]
-    return f"{user.username} {said.format(group.name)}"
+        raise CliError(ERROR, f"{user.username} does not stand in the group's tenant") from None
+    message = messages[0] if changed else messages[1]
+    return f"{user.username} {message.format(group.name)}"
 
 
-def permit(name: str, codenames: tuple[str, ...], form: str, *, tenant: str | None) -> None:
+def permit(
+    group_ref: str, codenames: tuple[str, ...], output_format: str, *, tenant_slug: str | None
+) -> None:
     """Let a group hold permissions and show it."""
-    _change(groups.permit, name, codenames, form, tenant=tenant)
+    _change(groups.add_permissions, group_ref, codenames, output_format, tenant_slug=tenant_slug)
 
 
-def forbid(name: str, codenames: tuple[str, ...], form: str, *, tenant: str | None) -> None:
+def forbid(
+    group_ref: str, codenames: tuple[str, ...], output_format: str, *, tenant_slug: str | None
+) -> None:
     """Take permissions from a group and show it."""
-    _change(groups.forbid, name, codenames, form, tenant=tenant)
+    _change(groups.remove_permissions, group_ref, codenames, output_format, tenant_slug=tenant_slug)
 
 
 def _change(
-    verb: Callable[[Tx, int, Sequence[int]], Awaitable[Summary]],
-    name: str,
+    change: Callable[[Tx, int, Sequence[int]], Awaitable[GroupSummary]],
+    group_ref: str,
     codenames: tuple[str, ...],
-    form: str,
+    output_format: str,
     *,
-    tenant: str | None,
+    tenant_slug: str | None,
 ) -> None:
     async def work(directory: Directory) -> None:
-        actor = command_line()
+        actor = command_line_actor()
         read = directory.read(actor)
-        group = await _group(directory, name, tenant)
-        ids = await ids_of(read, codenames)
+        group = await _get_group(directory, group_ref, tenant_slug)
+        ids = await permission_ids(read, codenames)
         async with directory.begin(actor) as tx:
-            changed = await verb(tx, group.id, ids)
-        await _show(read, changed, form)
+            summary = await change(tx, group.id, ids)
+        await _show(read, summary, output_format)
 
     run(work)

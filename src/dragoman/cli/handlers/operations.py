@@ -10,17 +10,23 @@ from dragoman import app, server_key
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
-from dragoman.cli.errors import ERROR, USAGE, Told, speak, tell
-from dragoman.cli.handlers.users import named
-from dragoman.cli.session import command_line, has_key, keyed, run, stands_at
+from dragoman.cli.errors import ERROR, USAGE, CliError, describe, echo
+from dragoman.cli.handlers.users import get_user
+from dragoman.cli.session import (
+    command_line_actor,
+    database_version,
+    has_key,
+    run,
+    with_ephemeral_key,
+)
 from dragoman.jobs import doctor as checks
 from dragoman.jobs import mail_delivery
 from dragoman.jobs.doctor import FAIL, OK, WARN, Finding
-from dragoman.rules.errors import Failure
+from dragoman.rules.errors import DirectoryError
 from dragoman.settings import Settings, SettingsError, load
 from dragoman.store import migrate as migrations
-from dragoman.store import outbox as mails
-from dragoman.store.outbox import Waiting
+from dragoman.store import outbox as outbox_store
+from dragoman.store.outbox import OutboxMessage
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 MAIL_COLUMNS = ("id", "kind", "recipient", "state", "attempts", "created_at", "last_error")
@@ -30,12 +36,12 @@ def migrate() -> None:
     """Bring the database to the newest schema."""
 
     async def work(settings: Settings) -> None:
-        before = await stands_at(settings)
+        previous_version = await database_version(settings)
         await migrations.upgrade(settings.database)
-        if before == migrations.HEAD:
-            tell([f"the database stands at migration {before} already"])
+        if previous_version == migrations.HEAD_REVISION:
+            echo([f"the database stands at migration {previous_version} already"])
         else:
-            tell([f"the database stands at migration {migrations.HEAD} now"])
+            echo([f"the database stands at migration {migrations.HEAD_REVISION} now"])
 
     asyncio.run(work(load()))
 
@@ -49,25 +55,27 @@ class TokenOut(msgspec.Struct, frozen=True):
     credential: str
 
 
-def create_token(name: str, contract: str, form: str, *, is_id: bool) -> None:
+def create_token(user_ref: str, contract: str, output_format: str, *, is_id: bool) -> None:
     """Make a credential and show it."""
-    served = app.contracts_of(load())
-    if contract not in served:
-        raise Told(USAGE, f"no contract {contract!r} is served (there are: {', '.join(served)})")
-    kind = app.kind_of(contract)
-    if kind.claims is not None and not has_key(load()):
-        raise Told(ERROR, "the server's key is not here: set DRAGOMAN_SECRET_KEY")
+    contracts = app.enabled_contracts(load())
+    if contract not in contracts:
+        raise CliError(
+            USAGE, f"no contract {contract!r} is served (there are: {', '.join(contracts)})"
+        )
+    credential_format = app.credential_format(contract)
+    if credential_format.claims is not None and not has_key(load()):
+        raise CliError(ERROR, "the server's key is not here: set DRAGOMAN_SECRET_KEY")
 
     async def work(directory: Directory) -> None:
-        actor = command_line()
-        user = await named(directory.read(actor), name, is_id=is_id)
+        actor = command_line_actor()
+        user = await get_user(directory.read(actor), user_ref, is_id=is_id)
         async with directory.begin(actor) as tx:
-            secret = (await tokens.issue(tx, directory, user.id, kind)).secret
-        if form == "table":
-            render.line(secret)
-            tell([f"a credential of {user.username} at {contract}; it is not shown again"])
+            secret = (await tokens.issue(tx, directory, user.id, credential_format)).secret
+        if output_format == "table":
+            render.show_text(secret)
+            echo([f"a credential of {user.username} at {contract}; it is not shown again"])
         else:
-            render.one(TokenOut(contract, user.id, user.username, secret), form)
+            render.show_record(TokenOut(contract, user.id, user.username, secret), output_format)
 
     run(work)
 
@@ -85,89 +93,91 @@ class MailOut(msgspec.Struct, frozen=True):
     text: str | None
 
 
-def outbox(form: str, *, limit: int) -> None:
+def outbox(output_format: str, *, limit: int) -> None:
     """Show what the outbox holds."""
-    links = has_key(load())
+    show_text = has_key(load())
 
     async def work(directory: Directory) -> None:
-        held = await mails.latest(directory.read(command_line()), limit)
-        shown = [await _mail(directory, waiting, links=links) for waiting in held]
-        lines = render.Listing(form, MAIL_COLUMNS)
-        lines.add(shown)
-        lines.end()
-        if form == "table":
-            for mail in shown:
+        messages = await outbox_store.list_latest(directory.read(command_line_actor()), limit)
+        rows = [await _mail_out(directory, waiting, show_text=show_text) for waiting in messages]
+        writer = render.ListWriter(output_format, MAIL_COLUMNS)
+        writer.add(rows)
+        writer.close()
+        if output_format == "table":
+            for mail in rows:
                 if mail.text:
-                    render.line(f"\n--- {mail.id}, to {mail.recipient}\n{mail.text.rstrip()}")
-        if not links and any(mail.state == WAITING for mail in shown):
-            tell(["the server's key is not here, so no text is shown: set DRAGOMAN_SECRET_KEY"])
+                    render.show_text(f"\n--- {mail.id}, to {mail.recipient}\n{mail.text.rstrip()}")
+        if not show_text and any(mail.state == WAITING for mail in rows):
+            echo(["the server's key is not here, so no text is shown: set DRAGOMAN_SECRET_KEY"])
 
     run(work)
 
 
-async def _mail(directory: Directory, waiting: Waiting, *, links: bool) -> MailOut:
-    state = SENT if waiting.sent_at else FAILED if waiting.failed_at else WAITING
+async def _mail_out(directory: Directory, message: OutboxMessage, *, show_text: bool) -> MailOut:
+    state = SENT if message.sent_at else FAILED if message.failed_at else WAITING
     return MailOut(
-        id=waiting.id,
-        kind=waiting.kind,
-        recipient=waiting.recipient or None,
+        id=message.id,
+        kind=message.kind,
+        recipient=message.recipient or None,
         state=state,
-        attempts=waiting.attempts,
-        created_at=render.moment(waiting.created_at),
-        last_error=waiting.last_error or None,
-        text=await mail_delivery.preview(directory, waiting)
-        if links and state == WAITING
+        attempts=message.attempts,
+        created_at=render.timestamp(message.created_at),
+        last_error=message.last_error or None,
+        text=await mail_delivery.preview(directory, message)
+        if show_text and state == WAITING
         else None,
     )
 
 
-def doctor(form: str) -> None:
+def doctor(output_format: str) -> None:
     """Examine everything and show what was found; raises Told if something fails."""
-    findings = asyncio.run(_examine())
-    if form == "table":
+    findings = asyncio.run(_run_checks())
+    if output_format == "table":
         for finding in findings:
             advice = f" -> {finding.advice}" if finding.advice else ""
-            render.state(finding.state, f"{finding.check}: {finding.found}{advice}")
+            render.show_check(finding.state, f"{finding.check}: {finding.found}{advice}")
     else:
-        lines = render.Listing(form, ())
-        lines.add(findings)
-        lines.end()
+        writer = render.ListWriter(output_format, ())
+        writer.add(findings)
+        writer.close()
     failed = sum(finding.state == FAIL for finding in findings)
     warned = sum(finding.state == WARN for finding in findings)
     if failed:
-        raise Told(ERROR, f"{failed} of {len(findings)} checks fail, {warned} warn")
-    tell([f"nothing fails, {warned} of {len(findings)} checks warn"])
+        raise CliError(ERROR, f"{failed} of {len(findings)} checks fail, {warned} warn")
+    echo([f"nothing fails, {warned} of {len(findings)} checks warn"])
 
 
-async def _examine() -> list[Finding]:
+async def _run_checks() -> list[Finding]:
     try:
         settings = load()
-        app.contracts_of(settings)
-    except SettingsError as fault:
+        app.enabled_contracts(settings)
+    except SettingsError as error:
         return [
             Finding("settings", FAIL, line, "nothing starts before this is right")
-            for line in fault.lines
+            for line in error.lines
         ]
-    findings = checks.of_settings(settings, server_key.key_file(settings))
-    where = checks.place(settings.database)
+    findings = checks.check_settings(settings, server_key.server_key_path(settings))
+    location = checks.describe_database(settings.database)
     try:
-        version = await stands_at(settings)
+        version = await database_version(settings)
         path = settings.sqlite_path
-        there = path is None or path.exists()
-        findings.append(Finding("database", OK, where if there else f"{where}, not there yet"))
-        findings.append(_migrations(version))
-        if version == migrations.HEAD:
-            async with app.opened(keyed(settings)) as directory:
-                findings += await checks.of_database(directory)
-    except (Failure, Told, SettingsError) as fault:
-        _, lines = speak(fault) or (ERROR, [])
-        found = f"{where}: {'; '.join(lines)}"
-        findings.append(Finding("database", FAIL, found, "see DRAGOMAN_DATABASE"))
+        exists = path is None or path.exists()
+        findings.append(
+            Finding("database", OK, location if exists else f"{location}, not there yet")
+        )
+        findings.append(_migration_finding(version))
+        if version == migrations.HEAD_REVISION:
+            async with app.open_directory(with_ephemeral_key(settings)) as directory:
+                findings += await checks.check_database(directory)
+    except (DirectoryError, CliError, SettingsError) as error:
+        _, lines = describe(error) or (ERROR, [])
+        detail = f"{location}: {'; '.join(lines)}"
+        findings.append(Finding("database", FAIL, detail, "see DRAGOMAN_DATABASE"))
     return findings
 
 
-def _migrations(version: str) -> Finding:
-    if version == migrations.HEAD:
+def _migration_finding(version: str) -> Finding:
+    if version == migrations.HEAD_REVISION:
         return Finding("migrations", OK, version)
-    found = f"at {version or 'none'}, this program needs {migrations.HEAD}"
-    return Finding("migrations", FAIL, found, "run 'dragoman migrate'")
+    detail = f"at {version or 'none'}, this program needs {migrations.HEAD_REVISION}"
+    return Finding("migrations", FAIL, detail, "run 'dragoman migrate'")

@@ -7,77 +7,77 @@ from collections.abc import Awaitable, Callable, Sequence
 from dragoman.actions import permissions
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
-from dragoman.cli.errors import NOT_FOUND, Told
-from dragoman.cli.handlers.users import named
-from dragoman.cli.session import command_line, run
+from dragoman.cli.errors import NOT_FOUND, CliError
+from dragoman.cli.handlers.users import get_user
+from dragoman.cli.session import command_line_actor, run
 from dragoman.rules.model import Permission
-from dragoman.store import permissions as entries
+from dragoman.store import permissions as permission_store
 from dragoman.store.transaction import Read, Tx
 
 COLUMNS = ("id", "codename", "name")
 
 
-async def ids_of(read: Read, codenames: tuple[str, ...]) -> list[int]:
+async def permission_ids(read: Read, codenames: tuple[str, ...]) -> list[int]:
     """Return the ids of permissions; raises Told with every codename that is none."""
-    known = {entry.codename: entry.id for entry in await entries.every(read)}
-    missing = [name for name in codenames if name not in known]
+    ids_by_codename = {entry.codename: entry.id for entry in await permission_store.list_all(read)}
+    missing = [name for name in codenames if name not in ids_by_codename]
     if missing:
         lines = [f"there is no permission {name!r}" for name in missing]
-        raise Told(NOT_FOUND, *lines, "'dragoman permissions list' shows those that there are")
-    return [known[name] for name in codenames]
+        raise CliError(NOT_FOUND, *lines, "'dragoman permissions list' shows those that there are")
+    return [ids_by_codename[name] for name in codenames]
 
 
-def catalogue(form: str) -> None:
+def list_permissions(output_format: str) -> None:
     """Show every permission that there is."""
 
     async def work(directory: Directory) -> None:
-        _show(await entries.every(directory.read(command_line())), form)
+        _show(await permission_store.list_all(directory.read(command_line_actor())), output_format)
 
     run(work)
 
 
-def show(name: str, form: str, *, is_id: bool) -> None:
+def show(user_ref: str, output_format: str, *, is_id: bool) -> None:
     """Show what a user was granted."""
 
     async def work(directory: Directory) -> None:
-        read = directory.read(command_line())
-        user = await named(read, name, is_id=is_id)
-        _show(await permissions.view(read, user.id), form)
+        read = directory.read(command_line_actor())
+        user = await get_user(read, user_ref, is_id=is_id)
+        _show(await permissions.list_for_user(read, user.id), output_format)
 
     run(work)
 
 
-def grant(name: str, codenames: tuple[str, ...], form: str, *, is_id: bool) -> None:
+def grant(user_ref: str, codenames: tuple[str, ...], output_format: str, *, is_id: bool) -> None:
     """Grant permissions to a user and show what it was granted in all."""
-    _change(permissions.grant, name, codenames, form, is_id=is_id)
+    _change(permissions.grant, user_ref, codenames, output_format, is_id=is_id)
 
 
-def revoke(name: str, codenames: tuple[str, ...], form: str, *, is_id: bool) -> None:
+def revoke(user_ref: str, codenames: tuple[str, ...], output_format: str, *, is_id: bool) -> None:
     """Take granted permissions back and show what is left."""
-    _change(permissions.revoke, name, codenames, form, is_id=is_id)
+    _change(permissions.revoke, user_ref, codenames, output_format, is_id=is_id)
 
 
 def _change(
-    verb: Callable[[Tx, int, Sequence[int]], Awaitable[list[Permission]]],
-    name: str,
+    change: Callable[[Tx, int, Sequence[int]], Awaitable[list[Permission]]],
+    user_ref: str,
     codenames: tuple[str, ...],
-    form: str,
+    output_format: str,
     *,
     is_id: bool,
 ) -> None:
     async def work(directory: Directory) -> None:
-        actor = command_line()
+        actor = command_line_actor()
         read = directory.read(actor)
-        user = await named(read, name, is_id=is_id)
-        ids = await ids_of(read, codenames)
+        user = await get_user(read, user_ref, is_id=is_id)
+        ids = await permission_ids(read, codenames)
         async with directory.begin(actor) as tx:
-            left = await verb(tx, user.id, ids)
-        _show(left, form)
+            granted = await change(tx, user.id, ids)
+        _show(granted, output_format)
 
     run(work)
 
 
-def _show(found: list[Permission], form: str) -> None:
-    lines = render.Listing(form, COLUMNS)
-    lines.add(found)
-    lines.end()
+def _show(granted: list[Permission], output_format: str) -> None:
+    writer = render.ListWriter(output_format, COLUMNS)
+    writer.add(granted)
+    writer.close()

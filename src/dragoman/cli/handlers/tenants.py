@@ -6,13 +6,13 @@ import msgspec
 
 from dragoman.actions import tenants
 from dragoman.actions.directory import Directory
-from dragoman.actions.tenants import Counted
+from dragoman.actions.tenants import TenantWithCount
 from dragoman.cli import render
-from dragoman.cli.handlers.users import tenant_named
-from dragoman.cli.session import command_line, run
+from dragoman.cli.handlers.users import get_tenant
+from dragoman.cli.session import command_line_actor, run
 from dragoman.rules.model import TenantChanges
 
-PAGE = 1000
+PAGE_SIZE = 1000
 COLUMNS = ("id", "slug", "name", "active", "users")
 
 
@@ -31,8 +31,8 @@ class TenantOut(msgspec.Struct, frozen=True):
     created_at: str | None
 
 
-def _shown(counted: Counted) -> TenantOut:
-    tenant = counted.tenant
+def _tenant_out(tenant_with_count: TenantWithCount) -> TenantOut:
+    tenant = tenant_with_count.tenant
     return TenantOut(
         id=tenant.id,
         uuid=tenant.public_id,
@@ -42,45 +42,55 @@ def _shown(counted: Counted) -> TenantOut:
         url=tenant.url,
         description=tenant.description,
         active=tenant.active,
-        users=counted.users,
-        created_at=render.moment(tenant.created_at),
+        users=tenant_with_count.user_count,
+        created_at=render.timestamp(tenant.created_at),
     )
 
 
-def create(form: str, *, slug: str, name: str, email: str, url: str, description: str) -> None:
+def create(
+    output_format: str, *, slug: str, name: str, email: str, url: str, description: str
+) -> None:
     """Add a tenant and show it."""
 
     async def work(directory: Directory) -> None:
-        new = TenantChanges(name=name, slug=slug, email=email, url=url, description=description)
-        async with directory.begin(command_line()) as tx:
-            made = await tenants.create(tx, new)
-        render.one(_shown(made), form)
+        new_tenant = TenantChanges(
+            name=name, slug=slug, email=email, url=url, description=description
+        )
+        async with directory.begin(command_line_actor()) as tx:
+            created = await tenants.create(tx, new_tenant)
+        render.show_record(_tenant_out(created), output_format)
 
     run(work)
 
 
-def listing(form: str) -> None:
+def list_tenants(output_format: str) -> None:
     """Show all tenants, page after page."""
 
     async def work(directory: Directory) -> None:
-        read, lines, seen = directory.read(command_line()), render.Listing(form, COLUMNS), 0
+        read, writer, offset = (
+            directory.read(command_line_actor()),
+            render.ListWriter(output_format, COLUMNS),
+            0,
+        )
         while True:
-            page = await tenants.page(read, order=("id", False), limit=PAGE, offset=seen)
-            lines.add([_shown(counted) for counted in page.rows])
-            seen += len(page.rows)
-            if len(page.rows) < PAGE:
+            page = await tenants.list_page(
+                read, order=("id", False), limit=PAGE_SIZE, offset=offset
+            )
+            writer.add([_tenant_out(counted) for counted in page.rows])
+            offset += len(page.rows)
+            if len(page.rows) < PAGE_SIZE:
                 break
-        lines.end()
+        writer.close()
 
     run(work)
 
 
-def show(slug: str, form: str) -> None:
+def show(slug: str, output_format: str) -> None:
     """Show one tenant."""
 
     async def work(directory: Directory) -> None:
-        read = directory.read(command_line())
-        tenant = await tenant_named(read, slug)
-        render.one(_shown(await tenants.view(read, tenant.id)), form)
+        read = directory.read(command_line_actor())
+        tenant = await get_tenant(read, slug)
+        render.show_record(_tenant_out(await tenants.get(read, tenant.id)), output_format)
 
     run(work)

@@ -11,21 +11,21 @@ import msgspec
 from dragoman.actions import tenants, user_lists, users
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
-from dragoman.cli.errors import NOT_FOUND, PARTLY, USAGE, Told, speak, tell
-from dragoman.cli.session import command_line, run
-from dragoman.rules.errors import Failure, NotFound, Problem
-from dragoman.rules.fields import Alphabet, words_of
+from dragoman.cli.errors import NOT_FOUND, PARTIAL, USAGE, CliError, describe, echo
+from dragoman.cli.session import command_line_actor, run
+from dragoman.rules.errors import DirectoryError, NotFound, Problem
+from dragoman.rules.fields import UsernameCharset, search_words
 from dragoman.rules.model import Filter, NewUser, Order, Role, Tenant, User
-from dragoman.rules.passwords import Floor
-from dragoman.store import tenants as places
-from dragoman.store import users as people
+from dragoman.rules.passwords import PasswordRules
+from dragoman.store import tenants as tenant_store
+from dragoman.store import users as user_store
 from dragoman.store.transaction import Read
 
-FLOOR = Floor(minimum=1)
-PAGE = 1000
-BY_ID = (Order("id"),)
+PASSWORD_RULES = PasswordRules(min_length=1)
+PAGE_SIZE = 1000
+ORDER_BY_ID = (Order("id"),)
 COLUMNS = ("id", "username", "email", "role", "tenant", "active", "last_login_at")
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 
 class UserOut(msgspec.Struct, frozen=True):
@@ -44,14 +44,14 @@ class UserOut(msgspec.Struct, frozen=True):
     last_login_at: str | None
 
 
-class _Shown:
+class _UserFormatter:
     """Puts users into the terminal's form; every tenant's slug is looked up once."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
         self._slugs: dict[int, str] = {}
 
-    async def of(self, user: User) -> UserOut:
+    async def user_out(self, user: User) -> UserOut:
         return UserOut(
             id=user.id,
             public_id=user.public_id,
@@ -60,76 +60,78 @@ class _Shown:
             first_name=user.first_name,
             last_name=user.last_name,
             role=user.role.name.lower(),
-            tenant=await self._slug(user.tenant_id),
+            tenant=await self._tenant_slug(user.tenant_id),
             active=user.active,
-            created_at=render.moment(user.created_at),
-            last_login_at=render.moment(user.last_login_at),
+            created_at=render.timestamp(user.created_at),
+            last_login_at=render.timestamp(user.last_login_at),
         )
 
-    async def _slug(self, tenant_id: int | None) -> str | None:
+    async def _tenant_slug(self, tenant_id: int | None) -> str | None:
         if tenant_id is None:
             return None
         if tenant_id not in self._slugs:
-            self._slugs[tenant_id] = (await tenants.view(self._read, tenant_id)).tenant.slug
+            self._slugs[tenant_id] = (await tenants.get(self._read, tenant_id)).tenant.slug
         return self._slugs[tenant_id]
 
 
-async def _show(directory: Directory, user: User, form: str) -> None:
-    render.one(await _Shown(directory.read(command_line())).of(user), form)
+async def _show(directory: Directory, user: User, output_format: str) -> None:
+    render.show_record(
+        await _UserFormatter(directory.read(command_line_actor())).user_out(user), output_format
+    )
 
 
-async def named(read: Read, name: str, *, is_id: bool = False) -> User:
+async def get_user(read: Read, user_ref: str, *, is_id: bool = False) -> User:
     """Return the user of a username, an e-mail address or an id.
 
     Where digits are one user's id and another one's username, neither is taken: anybody may
     have registered that username. ``is_id`` says that the id is meant. Raises Told.
     """
-    holder = None if is_id else await people.find_by_name(read, name)
-    numbered: User | None = None
-    if name.isascii() and name.isdigit() and int(name) <= LARGEST_ID:
+    user_by_name = None if is_id else await user_store.find_by_login_name(read, user_ref)
+    user_by_id: User | None = None
+    if user_ref.isascii() and user_ref.isdigit() and int(user_ref) <= MAX_ID:
         with contextlib.suppress(NotFound):
-            numbered = await user_lists.view(read, int(name))
-    if holder and numbered and holder.id != numbered.id:
-        raise Told(
+            user_by_id = await user_lists.get(read, int(user_ref))
+    if user_by_name and user_by_id and user_by_name.id != user_by_id.id:
+        raise CliError(
             USAGE,
-            f"{name} is the id of one user and a name of another one: "
+            f"{user_ref} is the id of one user and a name of another one: "
             f"say --id, or give the e-mail address",
         )
-    user = holder or numbered
+    user = user_by_name or user_by_id
     if user is None:
-        raise Told(NOT_FOUND, f"there is no user {name!r}")
+        raise CliError(NOT_FOUND, f"there is no user {user_ref!r}")
     return user
 
 
-async def tenant_named(read: Read, slug: str) -> Tenant:
+async def get_tenant(read: Read, slug: str) -> Tenant:
     """Return the tenant of a slug; raises Told."""
-    tenant = await places.find_by_slug(read, slug)
+    tenant = await tenant_store.find_by_slug(read, slug)
     if tenant is None:
-        raise Told(NOT_FOUND, f"there is no tenant {slug!r}")
+        raise CliError(NOT_FOUND, f"there is no tenant {slug!r}")
     return tenant
 
 
-async def _home(directory: Directory, slug: str | None, role: Role) -> Tenant | None:
+async def _tenant_for_new_user(directory: Directory, slug: str | None, role: Role) -> Tenant | None:
     """Return where a new user stands: as told, else, if the role needs it, as the settings say."""
-    read = directory.read(command_line())
+    read = directory.read(command_line_actor())
     if slug is not None:
-        return await tenant_named(read, slug)
-    if role.of_platform:
+        return await get_tenant(read, slug)
+    if role.is_platform_role:
         return None
     slug = directory.settings.tenant
-    home = await places.find_by_slug(read, slug)
-    if home is None:
-        raise Told(
+    tenant = await tenant_store.find_by_slug(read, slug)
+    if tenant is None:
+        raise CliError(
             NOT_FOUND,
             f"there is no tenant {slug!r} (DRAGOMAN_TENANT) yet: the first 'dragoman serve' "
             f"makes it, or 'dragoman tenants create --slug {slug}'",
         )
-    return home
+    return tenant
 
 
 def create(
     password: str,
-    form: str,
+    output_format: str,
     *,
     username: str,
     email: str,
@@ -142,29 +144,35 @@ def create(
     """Add a user and show it."""
 
     async def work(directory: Directory) -> None:
-        actor = command_line()
-        home = await _home(directory, tenant, Role[role.upper()])
-        new = NewUser(
+        actor = command_line_actor()
+        found_tenant = await _tenant_for_new_user(directory, tenant, Role[role.upper()])
+        new_user = NewUser(
             username=username,
             email=email,
             role=Role[role.upper()],
-            tenant_id=home.id if home else None,
+            tenant_id=found_tenant.id if found_tenant else None,
             first_name=first_name,
             last_name=last_name,
             active=not inactive,
         )
         # An empty password is told here: beside other faults the action takes it for absent.
-        faults = [] if password else [Problem("password", "blank")]
+        problems = [] if password else [Problem("password", "blank")]
         user = await users.create(
-            directory, actor, new, password, FLOOR, alphabet=Alphabet.FREE, problems=faults
+            directory,
+            actor,
+            new_user,
+            password,
+            PASSWORD_RULES,
+            charset=UsernameCharset.PERMISSIVE,
+            problems=problems,
         )
-        await _show(directory, user, form)
+        await _show(directory, user, output_format)
 
     run(work)
 
 
-def listing(
-    form: str,
+def list_users(
+    output_format: str,
     *,
     tenant: str | None,
     roles: tuple[str, ...],
@@ -175,120 +183,131 @@ def listing(
     """Show users, page after page."""
 
     async def work(directory: Directory) -> None:
-        read = directory.read(command_line())
-        home = await tenant_named(read, tenant) if tenant is not None else None
-        wanted = Filter(
+        read = directory.read(command_line_actor())
+        found_tenant = await get_tenant(read, tenant) if tenant is not None else None
+        user_filter = Filter(
             roles=frozenset(Role[role.upper()] for role in roles) or None,
-            tenant_id=home.id if home else None,
+            tenant_id=found_tenant.id if found_tenant else None,
             active=active,
-            words=words_of(search),
+            words=search_words(search),
         )
-        shown, lines = _Shown(read), render.Listing(form, COLUMNS)
-        after, left = None, sys.maxsize if limit is None else limit
-        while left:
-            size = min(PAGE, left)
-            page = await user_lists.page(read, wanted, BY_ID, limit=size, after=after)
-            lines.add([await shown.of(user) for user in page.rows])
-            left -= len(page.rows)
+        formatter, writer = _UserFormatter(read), render.ListWriter(output_format, COLUMNS)
+        after, remaining = None, sys.maxsize if limit is None else limit
+        while remaining:
+            size = min(PAGE_SIZE, remaining)
+            page = await user_lists.list_page(
+                read, user_filter, ORDER_BY_ID, limit=size, after=after
+            )
+            writer.add([await formatter.user_out(user) for user in page.rows])
+            remaining -= len(page.rows)
             after = page.after
             if len(page.rows) < size:
                 break
-        lines.end()
+        writer.close()
 
     run(work)
 
 
-def show(name: str, form: str, *, is_id: bool) -> None:
+def show(user_ref: str, output_format: str, *, is_id: bool) -> None:
     """Show one user."""
 
     async def work(directory: Directory) -> None:
-        user = await named(directory.read(command_line()), name, is_id=is_id)
-        await _show(directory, user, form)
+        user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
+        await _show(directory, user, output_format)
 
     run(work)
 
 
-def set_active(names: tuple[str, ...], form: str, *, active: bool, is_id: bool) -> None:
+def set_active(
+    user_refs: tuple[str, ...], output_format: str, *, active: bool, is_id: bool
+) -> None:
     """Switch users on or off and show them."""
 
-    async def act(directory: Directory, user: User) -> User:
-        async with directory.begin(command_line()) as tx:
+    async def change(directory: Directory, user: User) -> User:
+        async with directory.begin(command_line_actor()) as tx:
             return await users.set_active(tx, user.id, active=active)
 
-    done = f"is switched {'on' if active else 'off'}"
-    run(lambda directory: _each(directory, names, is_id, act, done, form))
+    success_message = f"is switched {'on' if active else 'off'}"
+    run(
+        lambda directory: _change_each(
+            directory, user_refs, is_id, change, success_message, output_format
+        )
+    )
 
 
-def delete(names: tuple[str, ...], *, is_id: bool) -> None:
+def delete(user_refs: tuple[str, ...], *, is_id: bool) -> None:
     """Delete users."""
 
-    async def act(directory: Directory, user: User) -> User:
-        async with directory.begin(command_line()) as tx:
+    async def change(directory: Directory, user: User) -> User:
+        async with directory.begin(command_line_actor()) as tx:
             return await users.delete(tx, user.id, erase=True)
 
-    run(lambda directory: _each(directory, names, is_id, act, "is deleted"))
+    run(lambda directory: _change_each(directory, user_refs, is_id, change, "is deleted"))
 
 
-async def _each(
+async def _change_each(
     directory: Directory,
-    names: tuple[str, ...],
+    user_refs: tuple[str, ...],
     is_id: bool,
-    act: Callable[[Directory, User], Awaitable[User]],
-    done: str,
-    form: str | None = None,
+    change: Callable[[Directory, User], Awaitable[User]],
+    success_message: str,
+    output_format: str | None = None,
 ) -> None:
     """Do it to each; what fails for one of several does not keep the others from it.
 
     Raises what failed if nothing was done, Told(PARTLY) if something was.
     """
-    changed: list[User] = []
-    faults: list[Exception] = []
-    for name in names:
+    changed_users: list[User] = []
+    errors: list[Exception] = []
+    for user_ref in user_refs:
         try:
-            user = await named(directory.read(command_line()), name, is_id=is_id)
-            changed.append(await act(directory, user))
-            tell([f"{user.username} {done}"])
-        except (Failure, Told) as fault:
-            faults.append(fault)
-            if len(names) > 1:
-                _, lines = speak(fault) or (0, [])
-                tell(f"{name}: {line}" for line in lines)
-    if form is not None and changed:
-        shown = _Shown(directory.read(command_line()))
-        rows = [await shown.of(user) for user in changed]
-        if len(names) == 1:
-            render.one(rows[0], form)
+            user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
+            changed_users.append(await change(directory, user))
+            echo([f"{user.username} {success_message}"])
+        except (DirectoryError, CliError) as error:
+            errors.append(error)
+            if len(user_refs) > 1:
+                _, lines = describe(error) or (0, [])
+                echo(f"{user_ref}: {line}" for line in lines)
+    if output_format is not None and changed_users:
+        formatter = _UserFormatter(directory.read(command_line_actor()))
+        rows = [await formatter.user_out(user) for user in changed_users]
+        if len(user_refs) == 1:
+            render.show_record(rows[0], output_format)
         else:
-            lines = render.Listing(form, COLUMNS)
+            lines = render.ListWriter(output_format, COLUMNS)
             lines.add(rows)
-            lines.end()
-    if faults and len(names) == 1:
-        raise faults[0]
-    if faults:
-        code, _ = speak(faults[0]) or (1, [])
-        raise Told(PARTLY if changed else code, f"{len(changed)} of {len(names)} done")
+            lines.close()
+    if errors and len(user_refs) == 1:
+        raise errors[0]
+    if errors:
+        exit_code, _ = describe(errors[0]) or (1, [])
+        raise CliError(
+            PARTIAL if changed_users else exit_code,
+            f"{len(changed_users)} of {len(user_refs)} done",
+        )
 
 
-def set_password(name: str, password: str, *, is_id: bool) -> None:
+def set_password(user_ref: str, password: str, *, is_id: bool) -> None:
     """Set a user's password."""
 
     async def work(directory: Directory) -> None:
-        actor = command_line()
-        user = await named(directory.read(actor), name, is_id=is_id)
-        await users.set_password(directory, actor, user.id, password, FLOOR)
-        tell([f"the password of {user.username} is set"])
+        actor = command_line_actor()
+        user = await get_user(directory.read(actor), user_ref, is_id=is_id)
+        await users.set_password(directory, actor, user.id, password, PASSWORD_RULES)
+        echo([f"the password of {user.username} is set"])
 
     run(work)
 
 
-def set_role(name: str, role: str, form: str, *, is_id: bool) -> None:
+def set_role(user_ref: str, role: str, output_format: str, *, is_id: bool) -> None:
     """Give a user another role and show it."""
 
     async def work(directory: Directory) -> None:
-        actor = command_line()
-        user = await named(directory.read(actor), name, is_id=is_id)
+        actor = command_line_actor()
+        user = await get_user(directory.read(actor), user_ref, is_id=is_id)
         async with directory.begin(actor) as tx:
             user = await users.assign_role(tx, user.id, Role[role.upper()])
-        await _show(directory, user, form)
+        await _show(directory, user, output_format)
 
     run(work)

@@ -22,13 +22,13 @@ from pathlib import Path
 
 GRACE_S = 0.1
 """Between the last connection and the end of those that have asked for nothing."""
-FILES = Path("/proc/self/fd")
+OPEN_FILES = Path("/proc/self/fd")
 SO_ATTACH_FILTER = 26
-_TCP_FLAGS = 13
-_SYN, _SYN_OR_ACK = 0x02, 0x12
-_INSTRUCTIONS = (
-    (0x30, 0, 0, _TCP_FLAGS),  # load the byte of flags
-    (0x54, 0, 0, _SYN_OR_ACK),  # keep these two
+_TCP_FLAGS_OFFSET = 13
+_SYN, _SYN_ACK_MASK = 0x02, 0x12
+_DROP_SYN_FILTER = (
+    (0x30, 0, 0, _TCP_FLAGS_OFFSET),  # load the byte of flags
+    (0x54, 0, 0, _SYN_ACK_MASK),  # keep these two
     (0x15, 0, 1, _SYN),  # does it open a connection?
     (0x06, 0, 0, 0),  # then drop it
     (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
@@ -36,17 +36,19 @@ _INSTRUCTIONS = (
 """Classic BPF over the TCP header: code, jump if true, jump if false, operand."""
 
 
-class _Program(ctypes.Structure):
+class _SockFprog(ctypes.Structure):
     """``struct sock_fprog`` of linux/filter.h."""
 
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def turn_away(listening: socket.socket) -> None:
+def drop_new_connections(listener: socket.socket) -> None:
     """Let nobody begin a connection to a listening socket any more; raises OSError."""
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in _INSTRUCTIONS))
-    program = _Program(len(_INSTRUCTIONS), ctypes.addressof(code))
-    listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(program))
+    instructions = ctypes.create_string_buffer(
+        b"".join(struct.pack("HBBI", *i) for i in _DROP_SYN_FILTER)
+    )
+    program = _SockFprog(len(_DROP_SYN_FILTER), ctypes.addressof(instructions))
+    listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(program))
 
 
 def listening_sockets(port: int) -> Iterator[socket.socket]:
@@ -54,18 +56,20 @@ def listening_sockets(port: int) -> Iterator[socket.socket]:
 
     Not others: a filter belongs to the socket, which may be somebody else's as well.
     """
-    for entry in FILES.iterdir():
+    for entry in OPEN_FILES.iterdir():
         with contextlib.suppress(OSError):  # what is closed meanwhile is none of them
             if not stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
                 continue
-            with socket.socket(fileno=os.dup(int(entry.name))) as found:
-                stream = found.type == socket.SOCK_STREAM and found.family != socket.AF_UNIX
-                listens = stream and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                if listens and found.getsockname()[1] == port:
-                    yield found
+            with socket.socket(fileno=os.dup(int(entry.name))) as candidate:
+                is_tcp = candidate.type == socket.SOCK_STREAM and candidate.family != socket.AF_UNIX
+                is_listening = is_tcp and candidate.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+                )
+                if is_listening and candidate.getsockname()[1] == port:
+                    yield candidate
 
 
-def last_calls(port: int) -> float:
+def stop_accepting(port: int) -> float:
     """Turn new callers away at a port of this process; return how long to wait (seconds).
 
     Where the system does not let us, those who are connected have their time all the same.
@@ -73,7 +77,7 @@ def last_calls(port: int) -> float:
     if sys.platform != "linux":
         return 0.0
     with contextlib.suppress(OSError):  # no /proc, or no file to be had: it ends all the same
-        for found in listening_sockets(port):
+        for listener in listening_sockets(port):
             with contextlib.suppress(OSError):
-                turn_away(found)
+                drop_new_connections(listener)
     return GRACE_S

@@ -7,11 +7,11 @@ import socket
 import sys
 from collections.abc import Generator
 
-from dragoman.cli.errors import ERROR, Told
+from dragoman.cli.errors import ERROR, CliError
 
 
 @contextlib.contextmanager
-def claimed(host: str, port: int) -> Generator[str]:
+def reserve_port(host: str, port: int) -> Generator[str]:
     """Yield the host's IP address, which is ours for the length of a block.
 
     And our children's that are forked: nobody has it before the last of them has ended.
@@ -27,30 +27,32 @@ def claimed(host: str, port: int) -> Generator[str]:
     Raises Told if the port cannot be had there.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, socket_type, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as stack:
             if sys.platform == "linux":
-                held.enter_context(_named(f"dragoman {address[0]} {port}"))
-            with socket.socket(family, kind, protocol) as probe:
+                stack.enter_context(_bind_abstract_socket(f"dragoman {address[0]} {port}"))
+            with socket.socket(family, socket_type, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
-            claim = held.pop_all()
+            reservation = stack.pop_all()
     except UnicodeError:  # it cannot even be asked for: an empty label, or one that is too long
-        raise Told(ERROR, f"cannot listen at {host} port {port}: no host has such a name") from None
-    except OSError as fault:
-        why = fault.strerror or str(fault)
-        raise Told(ERROR, f"cannot listen at {host} port {port}: {why}") from None
-    with claim:
+        raise CliError(
+            ERROR, f"cannot listen at {host} port {port}: no host has such a name"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CliError(ERROR, f"cannot listen at {host} port {port}: {reason}") from None
+    with reservation:
         yield str(address[0])
 
 
-def _named(name: str) -> socket.socket:
-    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _bind_abstract_socket(name: str) -> socket.socket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        held.bind(f"\0{name}")
+        bound.bind(f"\0{name}")
     except OSError:
-        held.close()
+        bound.close()
         raise
-    return held
+    return bound

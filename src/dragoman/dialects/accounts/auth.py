@@ -5,39 +5,41 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from dragoman.actions import permissions, sign_in, tokens
-from dragoman.actions.permissions import NOTHING
+from dragoman.actions.permissions import NO_GRANTS
 from dragoman.dialects.accounts import schemas
-from dragoman.dialects.accounts.errors import answer
+from dragoman.dialects.accounts.errors import json_response
 from dragoman.rules import crypto
-from dragoman.rules.credentials import Kind
+from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Invalid
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 
-KIND = Kind(contract="accounts", make=crypto.make_hex)
+CREDENTIAL_FORMAT = CredentialFormat(contract="accounts", generate=crypto.generate_hex)
 
 
-async def sign_up(call: Call) -> Response:
+async def register(call: Call) -> Response:
     """POST /api/users/signup: a plain member of the settings' tenant; no token comes with it."""
-    sign_in.must_be_open(call.directory)
-    values, problems = forms.read(await bodies.fields(call.request), schemas.SIGN_UP)
+    sign_in.ensure_sign_up_allowed(call.directory)
+    values, problems = forms.parse(await bodies.read_fields(call.request), schemas.REGISTER)
     password = values.pop("password", "")
     new = schemas.new_user(values)
     user, _ = await sign_in.sign_up(
-        call.directory, call.actor, new, password, schemas.FLOOR, None, problems=problems
+        call.directory, call.actor, new, password, schemas.PASSWORD_RULES, None, problems=problems
     )
-    return answer(201, schemas.user_out(user, NOTHING))
+    return json_response(201, schemas.user_out(user, NO_GRANTS))
 
 
-async def enter(call: Call) -> Response:
+async def login(call: Call) -> Response:
     """POST /api/users/signin: by username or e-mail address; a new token each time."""
-    values, problems = forms.read(await bodies.fields(call.request), schemas.SIGN_IN)
+    values, problems = forms.parse(await bodies.read_fields(call.request), schemas.LOGIN)
     if problems:
         raise Invalid(*problems)
-    user, given = await sign_in.sign_in(
-        call.directory, call.actor, values["username"], values["password"], KIND
+    user, credential = await sign_in.sign_in(
+        call.directory, call.actor, values["username"], values["password"], CREDENTIAL_FORMAT
     )
     # What one has been granted is shown to whom it belongs, no longer to a visitor.
-    call.actor, call.user = await tokens.signed_in(call.directory, call.actor, user), user
-    held = await permissions.held(call.read(), [user])
-    return answer(200, schemas.signed_in_out(user, held[user.id], given.secret))
+    call.actor, call.user = await tokens.as_actor(call.directory, call.actor, user), user
+    grants_by_user = await permissions.grants_by_user(call.read(), [user])
+    return json_response(
+        200, schemas.signed_in_out(user, grants_by_user[user.id], credential.secret)
+    )

@@ -11,28 +11,28 @@ from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
 from dragoman.web import bodies, body_errors
 from dragoman.web.calls import Call
-from dragoman.web.errors import MethodNotAllowed, Speak, voices
+from dragoman.web.errors import ErrorRenderer, MethodNotAllowed, error_handler
 from dragoman.web.pagination import NoSuchPage
-from dragoman.web.responses import JSON
+from dragoman.web.responses import MsgspecResponse
 
-WIRE = {"current": "current_password"}
+FIELD_NAMES = {"current": "current_password"}
 """What the contract calls the directory's fields, where it differs."""
 
-SIMILAR = {
+FIELD_LABELS = {
     "email": "email address",
     "first_name": "first name",
     "last_name": "last name",
     "username": "username",
 }
-_PK = "Incorrect type. Expected pk value, received {}."
+_INCORRECT_PK_TYPE = "Incorrect type. Expected pk value, received {}."
 
-SENTENCES: dict[str, str | Callable[[Any], str]] = {
+MESSAGES: dict[str, str | Callable[[Any], str]] = {
     "required": "This field is required.",
     "blank": "This field may not be blank.",
     "null": "This field may not be null.",
     "not_string": "Not a valid string.",
     "not_boolean": "Must be a valid boolean.",
-    "not_integer": _PK.format,
+    "not_integer": _INCORRECT_PK_TYPE.format,
     "not_list": 'Expected a list of items but got type "{}".'.format,
     "too_long": lambda limit: f"Ensure this field has no more than {limit} characters.",
     "too_many_bytes": lambda limit: f"Ensure this field has no more than {limit} bytes.",
@@ -48,124 +48,132 @@ SENTENCES: dict[str, str | Callable[[Any], str]] = {
     "too_short": lambda n: f"This password is too short. It must contain at least {n} characters.",
     "common": "This password is too common.",
     "numeric": "This password is entirely numeric.",
-    "similar": lambda field: f"The password is too similar to the {SIMILAR.get(field, field)}.",
+    "similar": lambda field: (
+        f"The password is too similar to the {FIELD_LABELS.get(field, field)}."
+    ),
     "mismatch": "The two password fields didn't match.",
     "wrong": "Wrong password.",
     "fixed": "This value cannot be changed.",
     "invalid": "Invalid value",
 }
-TAKEN = {
+TAKEN_MESSAGES = {
     "username": "A user with that username already exists.",
     "email": "user with this email already exists.",
 }
-NON_FIELD = "non_field_errors"
+NON_FIELD_ERRORS_KEY = "non_field_errors"
 
 
-def sentence(problem: Problem) -> str:
+def message_for(problem: Problem) -> str:
     """Return the contract's sentence for a problem."""
     if problem.code == "taken":
-        return TAKEN.get(problem.field, "This value is taken.")
-    said = SENTENCES[problem.code]
-    return said if isinstance(said, str) else said(problem.detail)
+        return TAKEN_MESSAGES.get(problem.field, "This value is taken.")
+    template = MESSAGES[problem.code]
+    return template if isinstance(template, str) else template(problem.detail)
 
 
-def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
+def json_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    return JSON(status, body, headers)
+    return MsgspecResponse(status, body, headers)
 
 
-def _detail(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    return answer(status, {"detail": text}, headers)
+def _detail_response(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    return json_response(status, {"detail": text}, headers)
 
 
-def _invalid(_: Call, fault: errors.Invalid) -> Response:
-    told: dict[str, dict[str, None]] = {}
-    for problem in fault.problems:
-        sentences = told.setdefault(WIRE.get(problem.field, problem.field), {})
+def _invalid(_: Call, error: errors.Invalid) -> Response:
+    messages_by_field: dict[str, dict[str, None]] = {}
+    for problem in error.problems:
+        messages = messages_by_field.setdefault(FIELD_NAMES.get(problem.field, problem.field), {})
         # Of a list of ids only the first bad one is told, as the framework does it; a body of
         # nothing but unknown ones would be answered by megabytes.
-        if not (sentences and problem.code == "unknown"):
-            sentences[sentence(problem)] = None
-    return answer(400, {field: list(sentences) for field, sentences in told.items()})
+        if not (messages and problem.code == "unknown"):
+            messages[message_for(problem)] = None
+    return json_response(
+        400, {field: list(messages) for field, messages in messages_by_field.items()}
+    )
 
 
-_MALFORMED = {
+_MALFORMED_HEADER_MESSAGES = {
     "alone": "Invalid token header. No credentials provided.",
     "spaces": "Invalid token header. Token string should not contain spaces.",
     "characters": "Invalid token header. Token string should not contain invalid characters.",
 }
-_UNAUTHENTICATED = {
+_UNAUTHENTICATED_MESSAGES = {
     "missing": "Authentication credentials were not provided.",
     "inactive": "User inactive or deleted.",
 }
 
 
-def _unauthenticated(_: Call, fault: errors.Unauthenticated) -> Response:
-    known = _MALFORMED.get(fault.detail) or _UNAUTHENTICATED.get(fault.why)
-    return _detail(401, known or "Invalid token.", {"WWW-Authenticate": "Token"})
+def _unauthenticated(_: Call, error: errors.Unauthenticated) -> Response:
+    message = _MALFORMED_HEADER_MESSAGES.get(error.detail) or _UNAUTHENTICATED_MESSAGES.get(
+        error.reason
+    )
+    return _detail_response(401, message or "Invalid token.", {"WWW-Authenticate": "Token"})
 
 
-def _forbidden(_: Call, fault: errors.Forbidden) -> Response:
-    if fault.reason is Reason.CLOSED:
-        return _detail(403, "Self-registration is disabled.")
-    return _detail(403, "You do not have permission to perform this action.")
+def _forbidden(_: Call, error: errors.Forbidden) -> Response:
+    if error.reason is Reason.SIGN_UP_DISABLED:
+        return _detail_response(403, "Self-registration is disabled.")
+    return _detail_response(403, "You do not have permission to perform this action.")
 
 
-def _method(_: Call, fault: MethodNotAllowed) -> Response:
-    allow = {"Allow": ", ".join(fault.allowed)}
-    return _detail(405, f'Method "{fault.method}" not allowed.', allow)
+def _method_not_allowed(_: Call, error: MethodNotAllowed) -> Response:
+    allow = {"Allow": ", ".join(error.allowed)}
+    return _detail_response(405, f'Method "{error.method}" not allowed.', allow)
 
 
-def _unreadable(call: Call, fault: body_errors.BadRequest) -> Response:
-    kinds = {bodies.FORM: "Form", bodies.MULTIPART: "Multipart form"}
-    kind = kinds.get(bodies.media_type(call.request), "JSON")
-    return _detail(400, f"{kind} parse error - {fault.what}")
+def _bad_request(call: Call, error: body_errors.BadRequest) -> Response:
+    labels = {bodies.FORM_TYPE: "Form", bodies.MULTIPART_TYPE: "Multipart form"}
+    label = labels.get(bodies.media_type(call.request), "JSON")
+    return _detail_response(400, f"{label} parse error - {error.message}")
 
 
-def _later(status: int, text: str) -> Speak:
-    def speak(_: Call, fault: Any) -> Response:
-        seconds = fault.retry_after
-        return _detail(status, text.format(seconds), {"Retry-After": str(seconds)})
+def _with_retry_after(status: int, text: str) -> ErrorRenderer:
+    def render(_: Call, error: Any) -> Response:
+        seconds = error.retry_after
+        return _detail_response(status, text.format(seconds), {"Retry-After": str(seconds)})
 
-    return speak
-
-
-def _plain(status: int, text: str) -> Speak:
-    return lambda call, fault: _detail(status, text)
+    return render
 
 
-def _whole(text: str) -> Speak:
+def _fixed_response(status: int, text: str) -> ErrorRenderer:
+    return lambda call, error: _detail_response(status, text)
+
+
+def _non_field_error(text: str) -> ErrorRenderer:
     """Say what concerns no single field."""
-    return lambda call, fault: answer(400, {NON_FIELD: [text.format(fault)]})
+    return lambda call, error: json_response(400, {NON_FIELD_ERRORS_KEY: [text.format(error)]})
 
 
-def _field(code: str) -> Speak:
+def _field_error(code: str) -> ErrorRenderer:
     """Say what is wrong with the field that the fact names."""
-    return lambda call, fault: _invalid(call, errors.Invalid(Problem(fault.field, code)))
+    return lambda call, error: _invalid(call, errors.Invalid(Problem(error.field, code)))
 
 
-TABLE: dict[type[Exception], Speak] = {
-    errors.NotFound: _plain(404, "Not found."),
-    NoSuchPage: _plain(404, "Invalid page."),
-    errors.Taken: _field("taken"),
-    errors.Same: _field("fixed"),
-    errors.Stale: _field("invalid"),
+ERROR_RENDERERS: dict[type[Exception], ErrorRenderer] = {
+    errors.NotFound: _fixed_response(404, "Not found."),
+    NoSuchPage: _fixed_response(404, "Invalid page."),
+    errors.Taken: _field_error("taken"),
+    errors.Unchanged: _field_error("fixed"),
+    errors.InvalidLink: _field_error("invalid"),
     errors.Invalid: _invalid,
     errors.Forbidden: _forbidden,
     errors.Unauthenticated: _unauthenticated,
-    errors.BadCredentials: _whole("Unable to log in with provided credentials."),
-    errors.Limited: _later(429, "Request was throttled. Expected available in {} seconds."),
-    errors.LastOwner: _whole("At least one active owner must remain."),
-    errors.LastSuperadmin: _whole("At least one active SuperAdmin must remain."),
-    errors.Unavailable: _later(503, "Service temporarily unavailable, try again later."),
-    body_errors.BadRequest: _unreadable,
-    body_errors.TooLarge: _plain(413, "The request body is too large."),
-    body_errors.UnsupportedMedia: lambda call, fault: _detail(
-        415, f'Unsupported media type "{fault.media_type}" in request.'
+    errors.BadCredentials: _non_field_error("Unable to log in with provided credentials."),
+    errors.RateLimited: _with_retry_after(
+        429, "Request was throttled. Expected available in {} seconds."
     ),
-    body_errors.NotAnObject: _whole("Invalid data. Expected a dictionary, but got {}."),
-    MethodNotAllowed: _method,
-    errors.Failure: _plain(400, "The request cannot be served."),
-    Exception: _plain(500, "A server error occurred."),
+    errors.LastOwner: _non_field_error("At least one active owner must remain."),
+    errors.LastSuperadmin: _non_field_error("At least one active SuperAdmin must remain."),
+    errors.Unavailable: _with_retry_after(503, "Service temporarily unavailable, try again later."),
+    body_errors.BadRequest: _bad_request,
+    body_errors.TooLarge: _fixed_response(413, "The request body is too large."),
+    body_errors.UnsupportedMedia: lambda call, error: _detail_response(
+        415, f'Unsupported media type "{error.media_type}" in request.'
+    ),
+    body_errors.NotAnObject: _non_field_error("Invalid data. Expected a dictionary, but got {}."),
+    MethodNotAllowed: _method_not_allowed,
+    errors.DirectoryError: _fixed_response(400, "The request cannot be served."),
+    Exception: _fixed_response(500, "A server error occurred."),
 }
-VOICE = voices(TABLE)
+handle_error = error_handler(ERROR_RENDERERS)

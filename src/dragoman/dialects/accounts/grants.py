@@ -8,39 +8,43 @@ from starlette.responses import Response
 
 from dragoman.actions import permissions
 from dragoman.dialects.accounts import schemas
-from dragoman.dialects.accounts.errors import answer
-from dragoman.dialects.accounts.users import id_of
+from dragoman.dialects.accounts.errors import json_response
+from dragoman.dialects.accounts.users import user_id_from_path
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import Permission
 from dragoman.web import bodies
 from dragoman.web.calls import Call
 
 
-def _told(granted: Iterable[Permission]) -> Response:
-    return answer(200, [schemas.permission_out(permission) for permission in granted])
+def _permissions_response(granted: Iterable[Permission]) -> Response:
+    return json_response(200, [schemas.permission_out(permission) for permission in granted])
 
 
-async def _listed(call: Call) -> tuple[list[int], list[Problem]]:
-    lists = frozenset({schemas.PERMISSIONS})  # in a form, the key once for each
-    return schemas.permission_ids(await bodies.fields(call.request, lists=lists))
+async def _permission_ids(call: Call) -> tuple[list[int], list[Problem]]:
+    list_fields = frozenset({schemas.PERMISSIONS_KEY})  # in a form, the key once for each
+    return schemas.parse_permission_ids(
+        await bodies.read_fields(call.request, list_keys=list_fields)
+    )
 
 
-async def listing(call: Call) -> Response:
+async def list_permissions(call: Call) -> Response:
     """GET /api/users/{id}/permissions: what was granted to the user itself."""
-    return _told(await permissions.view(call.read(), id_of(call)))
+    return _permissions_response(
+        await permissions.list_for_user(call.read(), user_id_from_path(call))
+    )
 
 
-async def add(call: Call) -> Response:
+async def grant(call: Call) -> Response:
     """PUT /api/users/{id}/permissions: besides those that it has."""
-    ids, problems = await _listed(call)
+    ids, problems = await _permission_ids(call)
     async with call.begin() as tx:
-        granted = await permissions.grant(tx, id_of(call), ids, problems=problems)
-    return _told(granted)
+        granted = await permissions.grant(tx, user_id_from_path(call), ids, problems=problems)
+    return _permissions_response(granted)
 
 
-async def remove(call: Call) -> Response:
+async def revoke(call: Call) -> Response:
     """DELETE /api/users/{id}/permissions: the listed ones; without a list, none."""
-    ids, problems = await _listed(call)
+    ids, problems = await _permission_ids(call)
     async with call.begin() as tx:
-        left = await permissions.revoke(tx, id_of(call), ids, problems=problems)
-    return _told(left)
+        remaining = await permissions.revoke(tx, user_id_from_path(call), ids, problems=problems)
+    return _permissions_response(remaining)

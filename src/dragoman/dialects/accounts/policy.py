@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dragoman.rules.vocabulary import Action, Narrowing
+from dragoman.rules.vocabulary import Action, Restrictions
 
-NARROWING = Narrowing(
-    own_alone=frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.VIEW_PERMISSIONS})
+RESTRICTIONS = Restrictions(
+    refuse_other_ids=frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.VIEW_PERMISSIONS})
 )

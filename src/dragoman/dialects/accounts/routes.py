@@ -9,12 +9,12 @@ from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.accounts import auth, grants, users
-from dragoman.dialects.accounts.errors import VOICE
-from dragoman.dialects.accounts.policy import NARROWING
+from dragoman.dialects.accounts.errors import handle_error
+from dragoman.dialects.accounts.policy import RESTRICTIONS
 from dragoman.web import docs
 from dragoman.web.calls import Contract, Endpoint, Handler
-from dragoman.web.resource import Nowhere, Resource
-from dragoman.web.routing import Paths
+from dragoman.web.resource import NotFoundResource, Resource
+from dragoman.web.routing import ContractApp
 
 DOCUMENTED = re.compile(r"/api/users(/(signup|signin|[^/]+(/permissions)?))?/?\Z")
 """The paths that this contract documents, where it stands at the root or on a host of its own."""
@@ -22,32 +22,36 @@ DOCUMENTED = re.compile(r"/api/users(/(signup|signin|[^/]+(/permissions)?))?/?\Z
 OPENAPI = Path(__file__).with_name("openapi.yaml")
 
 CONTRACT = Contract(
-    name="accounts", scheme="Token", kind=auth.KIND, narrowing=NARROWING, voice=VOICE
+    name="accounts",
+    scheme="Token",
+    credential_format=auth.CREDENTIAL_FORMAT,
+    restrictions=RESTRICTIONS,
+    handle_error=handle_error,
 )
 
 
-def build(directory: Directory) -> Paths:
+def build(directory: Directory) -> ContractApp:
     """Return the contract as an ASGI application of its own."""
 
-    def at(path: str, **endpoints: Endpoint | Handler) -> Route:
+    def route(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
     routes = [
-        at("/api/users", GET=users.listing),
-        at("/api/users/signup", POST=Endpoint(auth.sign_up, public=True)),
-        at("/api/users/signin", POST=Endpoint(auth.enter, public=True)),
-        at(
+        route("/api/users", GET=users.list_users),
+        route("/api/users/signup", POST=Endpoint(auth.register, public=True)),
+        route("/api/users/signin", POST=Endpoint(auth.login, public=True)),
+        route(
             "/api/users/{id}",
-            GET=Endpoint(users.retrieve, ahead="id"),
+            GET=Endpoint(users.retrieve, prefetch_param="id"),
             PUT=users.put,
             DELETE=users.delete,
         ),
-        at(
+        route(
             "/api/users/{id}/permissions",
-            GET=Endpoint(grants.listing, ahead="id"),
-            PUT=grants.add,
-            DELETE=grants.remove,
+            GET=Endpoint(grants.list_permissions, prefetch_param="id"),
+            PUT=grants.grant,
+            DELETE=grants.revoke,
         ),
-        *docs.routes(OPENAPI, "Accounts Users API", address=directory.settings.public_url),
+        *docs.routes(OPENAPI, "Accounts Users API", base_url=directory.settings.public_url),
     ]
-    return Paths(routes, Nowhere(directory, CONTRACT))
+    return ContractApp(routes, NotFoundResource(directory, CONTRACT))

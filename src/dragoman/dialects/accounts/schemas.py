@@ -7,59 +7,59 @@ from typing import Any
 import msgspec
 
 from dragoman.rules.errors import Problem
-from dragoman.rules.model import Held, NewUser, Permission, User
-from dragoman.rules.passwords import Floor
+from dragoman.rules.model import NewUser, Permission, User, UserGrants
+from dragoman.rules.passwords import PasswordRules
 from dragoman.web import forms
 from dragoman.web.forms import Field
 
-LONGEST = 150
+MAX_LENGTH = 150
 """Characters in any text of this contract."""
 
-FLOOR = Floor(minimum=1, maximum=LONGEST)
-PERMISSIONS = "permissions"
+PASSWORD_RULES = PasswordRules(min_length=1, max_length=MAX_LENGTH)
+PERMISSIONS_KEY = "permissions"
 
-_PASSWORD = Field(to="password", kind="secret", required=True, blank=False)
-_USERNAME = Field(to="username", required=True, blank=False, limit=LONGEST)
+_PASSWORD = Field(name="password", data_type="secret", required=True, blank=False)
+_USERNAME = Field(name="username", required=True, blank=False, max_length=MAX_LENGTH)
 _PROFILE = {
-    "first_name": Field(to="first_name", limit=LONGEST),
-    "last_name": Field(to="last_name", limit=LONGEST),
-    "email": Field(to="email", limit=LONGEST),
+    "first_name": Field(name="first_name", max_length=MAX_LENGTH),
+    "last_name": Field(name="last_name", max_length=MAX_LENGTH),
+    "email": Field(name="email", max_length=MAX_LENGTH),
     "username": _USERNAME,
 }
-SIGN_UP = {**_PROFILE, "password": _PASSWORD}
-SIGN_IN = {"username": Field(to="username", required=True, blank=False), "password": _PASSWORD}
+REGISTER = {**_PROFILE, "password": _PASSWORD}
+LOGIN = {"username": Field(name="username", required=True, blank=False), "password": _PASSWORD}
 UPDATE = _PROFILE
 SET_PASSWORD = {"password": _PASSWORD}
 CHANGE_PASSWORD = {
-    "current_password": Field(to="current", kind="secret", required=True, blank=False),
+    "current_password": Field(name="current", data_type="secret", required=True, blank=False),
     **SET_PASSWORD,
 }
 
 
 def new_user(values: dict[str, Any]) -> NewUser:
     """Return what a user is made from, out of a form's values; a missing name is told elsewhere."""
-    given: dict[str, Any] = {"username": "", **values}
-    return NewUser(**given)
+    fields: dict[str, Any] = {"username": "", **values}
+    return NewUser(**fields)
 
 
-def permission_ids(body: dict[str, Any]) -> tuple[list[int], list[Problem]]:
+def parse_permission_ids(body: dict[str, Any]) -> tuple[list[int], list[Problem]]:
     """Return the ids that a body lists under ``permissions``, or what is wrong with the list.
 
     As the framework does, it stops at the first item that is none.
     """
-    if PERMISSIONS not in body:
-        return [], [Problem(PERMISSIONS, "required")]
-    given: Any = body[PERMISSIONS]
-    if given is None:
-        return [], [Problem(PERMISSIONS, "null")]
-    if not isinstance(given, list):
-        return [], [Problem(PERMISSIONS, "not_list", type(given).__name__)]
+    if PERMISSIONS_KEY not in body:
+        return [], [Problem(PERMISSIONS_KEY, "required")]
+    items: Any = body[PERMISSIONS_KEY]
+    if items is None:
+        return [], [Problem(PERMISSIONS_KEY, "null")]
+    if not isinstance(items, list):
+        return [], [Problem(PERMISSIONS_KEY, "not_list", type(items).__name__)]
     ids: list[int] = []
     item: Any
-    for item in given:
-        number = forms.integer(item)
+    for item in items:
+        number = forms.parse_integer(item)
         if number is None:
-            return [], [Problem(PERMISSIONS, "not_integer", type(item).__name__)]
+            return [], [Problem(PERMISSIONS_KEY, "not_integer", type(item).__name__)]
         ids.append(number)
     return ids, []
 
@@ -83,7 +83,7 @@ class SignedInOut(UserOut, frozen=True):
     token: str
 
 
-def _told(user: User, held: Held) -> dict[str, Any]:
+def _user_fields(user: User, grants: UserGrants) -> dict[str, Any]:
     return {
         "id": user.id,
         "first_name": user.first_name,
@@ -91,19 +91,19 @@ def _told(user: User, held: Held) -> dict[str, Any]:
         "email": user.email,
         "username": user.username,
         "person": user.id,
-        "groups": held.groups,
-        "permissions": held.permissions,
+        "groups": grants.group_ids,
+        "permissions": grants.permission_ids,
     }
 
 
-def user_out(user: User, held: Held) -> UserOut:
+def user_out(user: User, grants: UserGrants) -> UserOut:
     """Return a user as the contract shows it."""
-    return UserOut(**_told(user, held))
+    return UserOut(**_user_fields(user, grants))
 
 
-def signed_in_out(user: User, held: Held, token: str) -> SignedInOut:
+def signed_in_out(user: User, grants: UserGrants, token: str) -> SignedInOut:
     """Return a user who has just signed in, with its token."""
-    return SignedInOut(**_told(user, held), token=token)
+    return SignedInOut(**_user_fields(user, grants), token=token)
 
 
 def permission_out(permission: Permission) -> dict[str, Any]:

@@ -5,34 +5,42 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from dragoman.actions import sign_in
-from dragoman.dialects.binacle.schemas import FLOOR, claims_of, email_in, fields_of, password_in
+from dragoman.dialects.binacle.schemas import (
+    PASSWORD_RULES,
+    jwt_claims,
+    parse_email,
+    parse_fields,
+    parse_password,
+)
 from dragoman.rules import fields, passwords
-from dragoman.rules.credentials import Kind
+from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.model import HOUR, SECOND
 from dragoman.web.calls import Call
-from dragoman.web.responses import JSON
+from dragoman.web.responses import MsgspecResponse
 
-KIND = Kind(contract="binacle", kind="session", lasts=HOUR, claims=claims_of)
+CREDENTIAL_FORMAT = CredentialFormat(
+    contract="binacle", token_type="session", lifetime=HOUR, claims=jwt_claims
+)
 
 
-async def token(call: Call) -> Response:
+async def issue_token(call: Call) -> Response:
     """POST /api/auth/token: the form is judged like that of a new user, before any look-up."""
-    given = await fields_of(call.request)
+    form_fields = await parse_fields(call.request)
     problems: list[Problem] = []
-    email = email_in(given, problems)
+    email = parse_email(form_fields, problems)
     problems += fields.email_problems(email)
-    password = password_in(call, given, problems, FLOOR, "password")
+    password = parse_password(call, form_fields, problems, PASSWORD_RULES, "password")
     if password:
-        problems += passwords.problems(password, FLOOR, context={})
+        problems += passwords.password_rule_problems(password, PASSWORD_RULES, context={})
     if problems:
         raise Invalid(*problems)
     _, credential = await sign_in.sign_in(
-        call.directory, call.actor, email, password, KIND, by_email=True
+        call.directory, call.actor, email, password, CREDENTIAL_FORMAT, by_email=True
     )
     body = {
         "tokenType": "Bearer",
         "accessToken": credential.secret,
-        "expiresIn": KIND.lasts // SECOND,
+        "expiresIn": CREDENTIAL_FORMAT.lifetime // SECOND,
     }
-    return JSON(200, body)
+    return MsgspecResponse(200, body)

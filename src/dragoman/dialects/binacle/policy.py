@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dragoman.rules.vocabulary import ANY, NONE, TENANT, Action, Narrowing
+from dragoman.rules.vocabulary import ANY, NONE, TENANT, Action, Restrictions
 
-NARROWING = Narrowing(
+RESTRICTIONS = Restrictions(
     rows={
         #                     superadmin admin  owner   member  viewer
         Action.VIEW_USER:    (ANY,       ANY,   TENANT, NONE,   NONE),
@@ -15,5 +15,5 @@ NARROWING = Narrowing(
         Action.DELETE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
         Action.ASSIGN_ROLE:  (ANY,       ANY,   TENANT, NONE,   NONE),
     },
-    sets_own_password=True,
+    may_set_own_password=True,
 )  # fmt: skip

@@ -7,18 +7,18 @@ from starlette.responses import Response
 from dragoman.actions import user_lists, users
 from dragoman.actions.steps import passwords
 from dragoman.dialects.binacle.schemas import (
-    FLOOR,
-    READ_AS,
-    changes_in,
-    email_in,
-    fields_of,
-    password_in,
+    PASSWORD_RULES,
+    ROLES_SHOWN_AS,
+    parse_email,
+    parse_fields,
+    parse_password,
+    parse_role_and_status,
 )
 from dragoman.rules import policy
 from dragoman.rules.errors import Invalid, Problem
-from dragoman.rules.fields import Alphabet, email_problems, trim
+from dragoman.rules.fields import UsernameCharset, email_problems, trim
 from dragoman.rules.model import NewUser, Role
-from dragoman.rules.passwords import Floor, floor_for
+from dragoman.rules.passwords import PasswordRules, effective_rules
 from dragoman.rules.vocabulary import Action
 from dragoman.web.calls import Call
 
@@ -28,18 +28,18 @@ from dragoman.web.calls import Call
 
 async def create(call: Call) -> Response:
     """POST /api/users: a user of type User, active, whose username is the e-mail address."""
-    policy.allow(call.actor, Action.CREATE_USER)
-    given = await fields_of(call.request)
+    policy.require_reach(call.actor, Action.CREATE_USER)
+    form_fields = await parse_fields(call.request)
     problems: list[Problem] = []
-    email = email_in(given, problems)
-    password = password_in(call, given, problems, _floor(call), "password")
+    email = parse_email(form_fields, problems)
+    password = parse_password(call, form_fields, problems, _effective_rules(call), "password")
     await users.create(
         call.directory,
         call.actor,
         NewUser(username=email, email=email),
         password,
-        FLOOR,
-        alphabet=Alphabet.FREE,
+        PASSWORD_RULES,
+        charset=UsernameCharset.PERMISSIVE,
         problems=problems,
     )
     return Response(None, 201)
@@ -47,39 +47,47 @@ async def create(call: Call) -> Response:
 
 async def update(call: Call) -> Response:
     """PUT /api/users/{email}: type, status, or both at once."""
-    policy.allow(call.actor, Action.ASSIGN_ROLE)
-    given = await fields_of(call.request)
-    email, problems = _addressed(call)
-    role, active = changes_in(given, problems)
+    policy.require_reach(call.actor, Action.ASSIGN_ROLE)
+    form_fields = await parse_fields(call.request)
+    email, problems = _email_from_path(call)
+    role, active = parse_role_and_status(form_fields, problems)
     if problems:
         raise Invalid(*problems)
-    alike = READ_AS[role] if role is not None else frozenset[Role]()
+    same_role_names = ROLES_SHOWN_AS[role] if role is not None else frozenset[Role]()
     async with call.begin() as tx:
         user = await user_lists.find(tx, email=email)
-        await users.amend(tx, user.id, role=role, active=active, alike=alike)
+        await users.update_with_role(
+            tx, user.id, role=role, active=active, same_role_names=same_role_names
+        )
     return Response(None, 204)
 
 
 async def set_password(call: Call) -> Response:
     """PATCH /api/users/{email}: ``newPassword``, or ``password`` as the releases read it."""
-    policy.allow(call.actor, Action.SET_PASSWORD)
-    given = await fields_of(call.request)
-    email, problems = _addressed(call)
-    password = password_in(call, given, problems, _floor(call), "newpassword", "password")
+    policy.require_reach(call.actor, Action.SET_PASSWORD)
+    form_fields = await parse_fields(call.request)
+    email, problems = _email_from_path(call)
+    password = parse_password(
+        call, form_fields, problems, _effective_rules(call), "newpassword", "password"
+    )
     if password:
-        person = NewUser(username=email, email=email)
-        problems += passwords.faults_of(call.directory, password, FLOOR, person)
+        password_owner = NewUser(username=email, email=email)
+        problems += passwords.password_problems(
+            call.directory, password, PASSWORD_RULES, password_owner
+        )
     if problems:
         raise Invalid(*problems)
     user = await user_lists.find(call.read(), email=email)
-    await users.set_password(call.directory, call.actor, user.id, password, FLOOR, unlike=True)
+    await users.set_password(
+        call.directory, call.actor, user.id, password, PASSWORD_RULES, reject_unchanged=True
+    )
     return Response(None, 204)
 
 
 async def delete(call: Call) -> Response:
     """DELETE /api/users/{email}: invisible and unusable; the row stays, the address is free."""
-    policy.allow(call.actor, Action.DELETE_USER)
-    email, problems = _addressed(call)
+    policy.require_reach(call.actor, Action.DELETE_USER)
+    email, problems = _email_from_path(call)
     if problems:
         raise Invalid(*problems)
     async with call.begin() as tx:
@@ -88,11 +96,11 @@ async def delete(call: Call) -> Response:
     return Response(None, 204)
 
 
-def _addressed(call: Call) -> tuple[str, list[Problem]]:
+def _email_from_path(call: Call) -> tuple[str, list[Problem]]:
     """Return the path's e-mail address, and what is wrong with it."""
-    email = trim(call.params["email"])
+    email = trim(call.path_params["email"])
     return email, email_problems(email) if email else [Problem("email", "blank")]
 
 
-def _floor(call: Call) -> Floor:
-    return floor_for(call.directory.settings.password_policy, FLOOR)
+def _effective_rules(call: Call) -> PasswordRules:
+    return effective_rules(call.directory.settings.password_policy, PASSWORD_RULES)

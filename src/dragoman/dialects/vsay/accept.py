@@ -9,24 +9,26 @@ import msgspec
 from starlette.responses import Response
 
 from dragoman.actions import invitations
-from dragoman.actions.steps.open_invitations import Shown
+from dragoman.actions.steps.open_invitations import OpenInvitation
 from dragoman.dialects.vsay import schemas
-from dragoman.dialects.vsay.auth import KIND
-from dragoman.dialects.vsay.errors import by_field
+from dragoman.dialects.vsay.auth import CREDENTIAL_FORMAT
+from dragoman.dialects.vsay.errors import field_errors
 from dragoman.rules.errors import Invalid
 from dragoman.web import bodies, html_pages
 from dragoman.web.calls import Call
-from dragoman.web.html_pages import Leaf
+from dragoman.web.html_pages import HtmlPage
 
-UNUSED = msgspec.structs.replace(KIND, lasts=1, refresh_lasts=0)
+EXPIRED_CREDENTIAL_FORMAT = msgspec.structs.replace(
+    CREDENTIAL_FORMAT, lifetime=1, refresh_lifetime=0
+)
 """A page has no use for a session: the one that acceptance opens ends as it begins."""
 
-LEAF = Leaf(
+PAGE = HtmlPage(
     Path(__file__).with_name("accept.html"),
     title="Accept the invitation",
-    dead="It was used, or it is too old, or a newer one was sent, or it was taken back, or it was"
+    gone_text="It was used, or it is too old, or a newer one was sent, or it was taken back, or it was"
     " not copied to its end. Ask whoever invited you for another one.",
-    taken=(
+    conflict_text=(
         "You are a user already",
         (
             "Somebody has this e-mail address by now. Nothing was changed. If it is you, sign in as"
@@ -36,35 +38,37 @@ LEAF = Leaf(
 )
 
 
-def _form(status: int, found: Shown, **shown: Any) -> Response:
+def _render_form(status: int, open_invitation: OpenInvitation, **extra: Any) -> Response:
     """Show the form again or for the first time, with what the invitation says."""
-    made = found.invitation
-    told: dict[str, Any] = {"name": made.name, **shown}
-    return LEAF.show(
+    invitation = open_invitation.invitation
+    context: dict[str, Any] = {"name": invitation.name, **extra}
+    return PAGE.render(
         status,
-        email=made.email,
-        role=schemas.WORDS[made.role],
-        organization=found.tenant.name,
-        least=schemas.FLOOR.minimum,
-        **told,
+        email=invitation.email,
+        role=schemas.ROLE_NAMES[invitation.role],
+        organization=open_invitation.tenant.name,
+        least=schemas.PASSWORD_RULES.min_length,
+        **context,
     )
 
 
 async def show(call: Call) -> Response:
     """GET /accept/{secret}: the form, or word that the link is of no use any more."""
-    found = await invitations.show(call.directory, call.actor, call.params["secret"])
-    return _form(200, found)
+    open_invitation = await invitations.get_open(
+        call.directory, call.actor, call.path_params["secret"]
+    )
+    return _render_form(200, open_invitation)
 
 
 async def submit(call: Call) -> Response:
     """POST /accept/{secret}: become a user."""
-    secret = call.params["secret"]
-    found = await invitations.show(call.directory, call.actor, secret)
+    secret = call.path_params["secret"]
+    open_invitation = await invitations.get_open(call.directory, call.actor, secret)
     try:
-        body = await bodies.fields(call.request, html_pages.FORMS)
-    except html_pages.UNREAD as fault:
-        return _form(html_pages.status_of(fault), found, unread=True)
-    values, problems = schemas.read(body, schemas.ACCEPT)
+        body = await bodies.read_fields(call.request, html_pages.FORM_TYPES)
+    except html_pages.UNREADABLE_BODY as error:
+        return _render_form(html_pages.status_for(error), open_invitation, unread=True)
+    values, problems = schemas.parse_form(body, schemas.ACCEPT)
     name = values.get("name", "")
     try:
         user, _ = await invitations.accept(
@@ -73,10 +77,14 @@ async def submit(call: Call) -> Response:
             secret,
             values.get("password", ""),
             name,
-            schemas.FLOOR,
-            UNUSED,
+            schemas.PASSWORD_RULES,
+            EXPIRED_CREDENTIAL_FORMAT,
             problems=problems,
         )
-    except Invalid as fault:
-        return _form(400, found, problems=by_field(call, fault.problems), name=name)
-    return LEAF.show(title="Welcome", done=True, email=user.email, organization=found.tenant.name)
+    except Invalid as error:
+        return _render_form(
+            400, open_invitation, problems=field_errors(call, error.problems), name=name
+        )
+    return PAGE.render(
+        title="Welcome", done=True, email=user.email, organization=open_invitation.tenant.name
+    )

@@ -12,10 +12,10 @@ from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
 from dragoman.web import body_errors
 from dragoman.web.calls import Call
-from dragoman.web.errors import MethodNotAllowed, Speak, voices
-from dragoman.web.responses import JSON
+from dragoman.web.errors import ErrorRenderer, MethodNotAllowed, error_handler
+from dragoman.web.responses import MsgspecResponse
 
-WIRE = {
+FIELD_NAMES = {
     "display_name": "name",
     "first_name": "name",
     "last_name": "name",
@@ -24,9 +24,9 @@ WIRE = {
 }
 """What the contract calls the directory's fields, where it differs."""
 
-SIMILAR = {"username": "username", "email": "email address"}
+FIELD_LABELS = {"username": "username", "email": "email address"}
 
-SENTENCES: dict[str, str | Callable[[Any], str]] = {
+MESSAGES: dict[str, str | Callable[[Any], str]] = {
     "required": "This field is required",
     "blank": "Must not be empty",
     "null": "Must not be null",
@@ -47,7 +47,7 @@ SENTENCES: dict[str, str | Callable[[Any], str]] = {
     "taken": "Is already in use",
     "common": "Is too common",
     "numeric": "Must not consist of digits alone",
-    "similar": lambda field: f"Is too similar to the {SIMILAR.get(field, 'name')}",
+    "similar": lambda field: f"Is too similar to the {FIELD_LABELS.get(field, 'name')}",
     "mismatch": "Does not match",
     "wrong": "Is not correct",
     "tenant_required": "An organization is required",
@@ -57,121 +57,131 @@ SENTENCES: dict[str, str | Callable[[Any], str]] = {
 }
 
 
-def sentence(problem: Problem) -> str:
+def message_for(problem: Problem) -> str:
     """Return the contract's sentence for a problem."""
-    said = SENTENCES[problem.code]
-    return said if isinstance(said, str) else said(problem.detail)
+    template = MESSAGES[problem.code]
+    return template if isinstance(template, str) else template(problem.detail)
 
 
-def by_field(call: Call, problems: Iterable[Problem]) -> dict[str, list[str]]:
+def field_errors(call: Call, problems: Iterable[Problem]) -> dict[str, list[str]]:
     """Return what is wrong, in words, under the contract's names of the fields."""
-    told: dict[str, list[str]] = {}
+    messages_by_field: dict[str, list[str]] = {}
     for problem in problems:
-        field = call.names.get(problem.field) or WIRE.get(problem.field, problem.field)
-        sentences = told.setdefault(field, [])
-        if (said := sentence(problem)) not in sentences:
-            sentences.append(said)
-    return told
+        field = call.field_names.get(problem.field) or FIELD_NAMES.get(problem.field, problem.field)
+        messages = messages_by_field.setdefault(field, [])
+        if (message := message_for(problem)) not in messages:
+            messages.append(message)
+    return messages_by_field
 
 
-def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
+def json_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    return JSON(status, body, headers)
+    return MsgspecResponse(status, body, headers)
 
 
-def done(status: int, data: Any = msgspec.UNSET, message: str = "") -> Response:
+def success_response(status: int, data: Any = msgspec.UNSET, message: str = "") -> Response:
     """Return a success: ``data`` and ``message`` where the contract shows them."""
     body: dict[str, Any] = {"success": True}
     if data is not msgspec.UNSET:
         body["data"] = data
     if message:
         body["message"] = message
-    return answer(status, body)
+    return json_response(status, body)
 
 
-def refuse(
-    status: int, code: str, message: str, headers: dict[str, str] | None = None, **more: Any
+def error_response(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None, **extra: Any
 ) -> Response:
     """Return a refusal; ``more`` goes into its ``error`` object."""
-    error = {"code": code, "message": message, **more}
-    return answer(status, {"success": False, "error": error}, headers)
+    error_object = {"code": code, "message": message, **extra}
+    return json_response(status, {"success": False, "error": error_object}, headers)
 
 
-def _plain(status: int, code: str, message: str) -> Speak:
-    return lambda call, fault: refuse(status, code, message)
+def _fixed_response(status: int, code: str, message: str) -> ErrorRenderer:
+    return lambda call, error: error_response(status, code, message)
 
 
-def _invalid(call: Call, fault: errors.Invalid) -> Response:
-    details = by_field(call, fault.problems)
-    return refuse(400, "VALIDATION_ERROR", "The request is not valid", details=details)
+def _invalid(call: Call, error: errors.Invalid) -> Response:
+    details = field_errors(call, error.problems)
+    return error_response(400, "VALIDATION_ERROR", "The request is not valid", details=details)
 
 
-_TAKEN = {
+_TAKEN_MESSAGES = {
     "email": "A user with this email address already exists",
     "invitation": "An invitation for this email address is already pending",
 }
 
 
-def _taken(_: Call, fault: errors.Taken) -> Response:
-    return refuse(409, "CONFLICT", _TAKEN.get(fault.field, "This value is already in use"))
+def _taken(_: Call, error: errors.Taken) -> Response:
+    return error_response(
+        409, "CONFLICT", _TAKEN_MESSAGES.get(error.field, "This value is already in use")
+    )
 
 
-_FORBIDDEN = {
+_FORBIDDEN_MESSAGES = {
     Reason.RANK: "You cannot act on a user of higher rank",
-    Reason.ONESELF: "You cannot change your own role or status",
-    Reason.CONFER: "You cannot give what you do not have yourself",
+    Reason.OWN_ACCOUNT: "You cannot change your own role or status",
+    Reason.DELEGATION: "You cannot give what you do not have yourself",
 }
 
 
-def _forbidden(_: Call, fault: errors.Forbidden) -> Response:
-    said = _FORBIDDEN.get(fault.reason, "You do not have permission to perform this action")
-    return refuse(403, "FORBIDDEN", said)
+def _forbidden(_: Call, error: errors.Forbidden) -> Response:
+    message = _FORBIDDEN_MESSAGES.get(
+        error.reason, "You do not have permission to perform this action"
+    )
+    return error_response(403, "FORBIDDEN", message)
 
 
-def _unauthorized(message: str) -> Speak:
+def _with_challenge(message: str) -> ErrorRenderer:
     challenge = {"WWW-Authenticate": "Bearer"}
-    return lambda call, fault: refuse(401, "UNAUTHORIZED", message, challenge)
+    return lambda call, error: error_response(401, "UNAUTHORIZED", message, challenge)
 
 
-def _later(status: int, code: str, message: str) -> Speak:
-    def speak(_: Call, fault: Any) -> Response:
-        return refuse(status, code, message, {"Retry-After": str(fault.retry_after)})
+def _with_retry_after(status: int, code: str, message: str) -> ErrorRenderer:
+    def render(_: Call, error: Any) -> Response:
+        return error_response(status, code, message, {"Retry-After": str(error.retry_after)})
 
-    return speak
-
-
-def _method(_: Call, fault: MethodNotAllowed) -> Response:
-    said = f"{fault.method} is not available here"
-    return refuse(405, "METHOD_NOT_ALLOWED", said, {"Allow": ", ".join(fault.allowed)})
+    return render
 
 
-def _unreadable(_: Call, fault: body_errors.BadRequest) -> Response:
-    return refuse(400, "VALIDATION_ERROR", f"The body cannot be read: {fault.what}")
+def _method_not_allowed(_: Call, error: MethodNotAllowed) -> Response:
+    message = f"{error.method} is not available here"
+    return error_response(405, "METHOD_NOT_ALLOWED", message, {"Allow": ", ".join(error.allowed)})
 
 
-TABLE: dict[type[Exception], Speak] = {
-    errors.NotFound: _plain(404, "NOT_FOUND", "Resource not found"),
-    errors.Stale: _plain(404, "NOT_FOUND", "Resource not found"),
+def _bad_request(_: Call, error: body_errors.BadRequest) -> Response:
+    return error_response(400, "VALIDATION_ERROR", f"The body cannot be read: {error.message}")
+
+
+ERROR_RENDERERS: dict[type[Exception], ErrorRenderer] = {
+    errors.NotFound: _fixed_response(404, "NOT_FOUND", "Resource not found"),
+    errors.InvalidLink: _fixed_response(404, "NOT_FOUND", "Resource not found"),
     errors.Taken: _taken,
     errors.Invalid: _invalid,
     errors.Forbidden: _forbidden,
-    errors.Unauthenticated: _unauthorized("Invalid or expired token"),
-    errors.BadCredentials: _unauthorized("Invalid email or password"),
-    errors.Limited: _later(429, "RATE_LIMITED", "Too many requests, try again later"),
-    errors.LastOwner: _plain(409, "CONFLICT", "The last active admin must remain"),
-    errors.InUse: _plain(409, "CONFLICT", "It is still in use"),
-    errors.Same: _plain(409, "CONFLICT", "It is already so"),
-    errors.Inactive: _plain(409, "CONFLICT", "This user is suspended"),
-    errors.NoTenant: _plain(409, "CONFLICT", "This user belongs to no organization"),
-    errors.Unavailable: _later(503, "SERVICE_UNAVAILABLE", "Not available now, try again later"),
-    body_errors.BadRequest: _unreadable,
-    body_errors.NotAnObject: _plain(400, "VALIDATION_ERROR", "The body must be a JSON object"),
-    body_errors.TooLarge: _plain(413, "PAYLOAD_TOO_LARGE", "The body is too large"),
-    body_errors.UnsupportedMedia: _plain(
+    errors.Unauthenticated: _with_challenge("Invalid or expired token"),
+    errors.BadCredentials: _with_challenge("Invalid email or password"),
+    errors.RateLimited: _with_retry_after(
+        429, "RATE_LIMITED", "Too many requests, try again later"
+    ),
+    errors.LastOwner: _fixed_response(409, "CONFLICT", "The last active admin must remain"),
+    errors.InUse: _fixed_response(409, "CONFLICT", "It is still in use"),
+    errors.Unchanged: _fixed_response(409, "CONFLICT", "It is already so"),
+    errors.Inactive: _fixed_response(409, "CONFLICT", "This user is suspended"),
+    errors.NoTenant: _fixed_response(409, "CONFLICT", "This user belongs to no organization"),
+    errors.Unavailable: _with_retry_after(
+        503, "SERVICE_UNAVAILABLE", "Not available now, try again later"
+    ),
+    body_errors.BadRequest: _bad_request,
+    body_errors.NotAnObject: _fixed_response(
+        400, "VALIDATION_ERROR", "The body must be a JSON object"
+    ),
+    body_errors.TooLarge: _fixed_response(413, "PAYLOAD_TOO_LARGE", "The body is too large"),
+    body_errors.UnsupportedMedia: _fixed_response(
         415, "UNSUPPORTED_MEDIA_TYPE", "The body must be JSON or a form"
     ),
-    MethodNotAllowed: _method,
-    errors.Failure: _plain(400, "VALIDATION_ERROR", "The request cannot be served"),
-    Exception: _plain(500, "INTERNAL_ERROR", "An unexpected error occurred"),
+    MethodNotAllowed: _method_not_allowed,
+    errors.DirectoryError: _fixed_response(400, "VALIDATION_ERROR", "The request cannot be served"),
+    Exception: _fixed_response(500, "INTERNAL_ERROR", "An unexpected error occurred"),
 }
-VOICE = voices(TABLE)
+handle_error = error_handler(ERROR_RENDERERS)

@@ -6,9 +6,9 @@ from starlette.responses import Response
 
 from dragoman.actions import invitations
 from dragoman.dialects.vsay import schemas
-from dragoman.dialects.vsay.auth import KIND
-from dragoman.dialects.vsay.errors import done
-from dragoman.dialects.vsay.paging import Slice
+from dragoman.dialects.vsay.auth import CREDENTIAL_FORMAT
+from dragoman.dialects.vsay.errors import success_response
+from dragoman.dialects.vsay.paging import PageQuery
 from dragoman.rules import policy
 from dragoman.rules.errors import Invalid
 from dragoman.rules.model import Role
@@ -19,78 +19,86 @@ from dragoman.web.calls import Call
 
 async def invite(call: Call) -> Response:
     """POST /users/invite: a mail goes out."""
-    policy.allow(call.actor, Action.INVITE)
-    body = await bodies.fields(call.request)
-    values, problems = schemas.read(body, schemas.INVITE)
-    role = schemas.role_of(values, problems)
-    machines = schemas.machine_ids(body, problems)
+    policy.require_reach(call.actor, Action.INVITE)
+    body = await bodies.read_fields(call.request)
+    values, problems = schemas.parse_form(body, schemas.INVITE)
+    role = schemas.pop_role(values, problems)
+    machine_ids = schemas.parse_machine_ids(body, problems)
     async with call.begin() as tx:
-        made = await invitations.invite(
+        invitation = await invitations.invite(
             tx,
             email=values.get("email", ""),
             name=values.get("name") or "",
             role=role or Role.VIEWER,  # where there is none, a problem says so
-            resources=machines,
+            resources=machine_ids,
             problems=problems,
         )
-    return done(201, schemas.sent(made), "Invitation sent successfully")
+    return success_response(
+        201, schemas.sent_invitation_out(invitation), "Invitation sent successfully"
+    )
 
 
-async def listing(call: Call) -> Response:
+async def list_invitations(call: Call) -> Response:
     """GET /users/invitations: newest first."""
-    policy.allow(call.actor, Action.INVITE)
-    part = Slice(pagination.query_of(call))
-    if part.problems:
-        raise Invalid(*part.problems)
-    found = await invitations.page(call.read(), limit=part.limit, offset=part.offset)
-    shown = [schemas.offer(each) for each in found.rows]
-    return done(200, {"invitations": shown, "pagination": part.told(found.count)})
+    policy.require_reach(call.actor, Action.INVITE)
+    page_query = PageQuery(pagination.query_params(call))
+    if page_query.problems:
+        raise Invalid(*page_query.problems)
+    page = await invitations.list_page(
+        call.read(), limit=page_query.limit, offset=page_query.offset
+    )
+    items = [schemas.invitation_out(each) for each in page.rows]
+    return success_response(
+        200, {"invitations": items, "pagination": page_query.to_dict(page.count)}
+    )
 
 
-def _id(call: Call) -> str:
-    return schemas.public_id(call.params["invitation"], schemas.INVITATION)
+def _public_id(call: Call) -> str:
+    return schemas.public_id(call.path_params["invitation"], schemas.INVITATION_ID_PREFIX)
 
 
 async def resend(call: Call) -> Response:
     """POST /users/invitations/{invitation}/resend: another week, another link."""
     async with call.begin() as tx:
-        await invitations.resend(tx, _id(call))
-    return done(200, message="Invitation resent successfully")
+        await invitations.resend(tx, _public_id(call))
+    return success_response(200, message="Invitation resent successfully")
 
 
 async def revoke(call: Call) -> Response:
     """DELETE /users/invitations/{invitation}."""
     async with call.begin() as tx:
-        await invitations.revoke(tx, _id(call))
-    return done(200, message="Invitation revoked successfully")
+        await invitations.revoke(tx, _public_id(call))
+    return success_response(200, message="Invitation revoked successfully")
 
 
 async def show(call: Call) -> Response:
     """GET /users/invitations/{invitation}, which is a link's secret here: whom it is for."""
-    found = await invitations.show(call.directory, call.actor, call.params["invitation"])
-    made = found.invitation
+    open_invitation = await invitations.get_open(
+        call.directory, call.actor, call.path_params["invitation"]
+    )
+    invitation = open_invitation.invitation
     data = {
-        "email": made.email,
-        "name": made.name,
-        "role": schemas.WORDS[made.role],
-        "organization": schemas.organization(found.tenant),
-        "expires_at": schemas.moment(made.expires_at),
+        "email": invitation.email,
+        "name": invitation.name,
+        "role": schemas.ROLE_NAMES[invitation.role],
+        "organization": schemas.organization_out(open_invitation.tenant),
+        "expires_at": schemas.timestamp(invitation.expires_at),
     }
-    return done(200, data)
+    return success_response(200, data)
 
 
 async def accept(call: Call) -> Response:
     """POST /users/invitations/{invitation}/accept: the user, and a first session."""
-    values, problems = schemas.read(await bodies.fields(call.request), schemas.ACCEPT)
+    values, problems = schemas.parse_form(await bodies.read_fields(call.request), schemas.ACCEPT)
     user, credential = await invitations.accept(
         call.directory,
         call.actor,
-        call.params["invitation"],
+        call.path_params["invitation"],
         values.get("password", ""),
         values.get("name") or "",
-        schemas.FLOOR,
-        KIND,
+        schemas.PASSWORD_RULES,
+        CREDENTIAL_FORMAT,
         problems=problems,
     )
-    data = {**schemas.session(credential), "user": schemas.brief(user)}
-    return done(201, data, "Invitation accepted successfully")
+    data = {**schemas.session_out(credential), "user": schemas.user_summary_out(user)}
+    return success_response(201, data, "Invitation accepted successfully")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dragoman.rules.errors import Problem
-from dragoman.web.calls import number_of
+from dragoman.web.calls import parse_positive_int
 
-LIMIT, MOST = 20, 100
+DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 
-class Slice:
+class PageQuery:
     """Which part of a list is asked for: ``page`` from 1, ``limit`` to a page, from the query.
 
     What is empty counts as absent, a larger limit than ``MOST`` as that; ``problems`` tells what
@@ -17,21 +17,21 @@ class Slice:
 
     def __init__(self, query: dict[str, str]) -> None:
         self.problems: list[Problem] = []
-        self.page = self._number(query, "page", 1)
-        self.limit = min(self._number(query, "limit", LIMIT), MOST)
+        self.page = self._positive_int(query, "page", 1)
+        self.limit = min(self._positive_int(query, "limit", DEFAULT_LIMIT), MAX_LIMIT)
 
-    def _number(self, query: dict[str, str], key: str, otherwise: int) -> int:
+    def _positive_int(self, query: dict[str, str], key: str, default: int) -> int:
         text = query.get(key, "")
-        number = number_of(text) if text else otherwise
+        number = parse_positive_int(text) if text else default
         if not number:
             self.problems.append(Problem(key, "not_integer"))
-        return number or otherwise
+        return number or default
 
     @property
     def offset(self) -> int:
         """Return how many rows come before; beyond every list where it would not fit 64 bits."""
         return min((self.page - 1) * self.limit, 2**62)
 
-    def told(self, total: int) -> dict[str, int]:
+    def to_dict(self, total: int) -> dict[str, int]:
         """Return the ``pagination`` of an answer."""
         return {"page": self.page, "limit": self.limit, "total": total}

@@ -10,13 +10,13 @@ from starlette.types import Receive, Scope, Send
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.vsay import accept, auth, invitations, users
-from dragoman.dialects.vsay.errors import VOICE
-from dragoman.dialects.vsay.limits import tell
-from dragoman.dialects.vsay.policy import NARROWING
+from dragoman.dialects.vsay.errors import handle_error
+from dragoman.dialects.vsay.limits import add_rate_limit_headers
+from dragoman.dialects.vsay.policy import RESTRICTIONS
 from dragoman.web import docs
 from dragoman.web.calls import Contract, Endpoint, Handler
-from dragoman.web.resource import Nowhere, Resource
-from dragoman.web.routing import Paths
+from dragoman.web.resource import NotFoundResource, Resource
+from dragoman.web.routing import ContractApp
 
 DOCUMENTED = re.compile(
     r"(?!/users/(?:login|register|logout)/?\Z)(?:/v1)?/(?:"
@@ -29,65 +29,65 @@ Three that look like a user's are another contract's.
 """
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
-VERSION = "/v1"
+VERSION_PREFIX = "/v1"
 
 CONTRACT = Contract(
     name="vsay",
     scheme="Bearer",
-    kind=auth.KIND,
-    narrowing=NARROWING,
-    voice=VOICE,
-    finish=tell,
-    limits_users=True,
+    credential_format=auth.CREDENTIAL_FORMAT,
+    restrictions=RESTRICTIONS,
+    handle_error=handle_error,
+    finalize_response=add_rate_limit_headers,
+    rate_limit_users=True,
 )
 
 
-class Versioned(Paths):
+class VersionedContractApp(ContractApp):
     """Serves every path with and without ``/v1`` before it alike."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on without the version."""
         path: str = scope.get("path", "")
         root: str = scope.get("root_path", "")
-        if scope["type"] == "http" and path.startswith(f"{root}{VERSION}/"):
-            scope = {**scope, "path": root + path.removeprefix(root + VERSION)}
+        if scope["type"] == "http" and path.startswith(f"{root}{VERSION_PREFIX}/"):
+            scope = {**scope, "path": root + path.removeprefix(root + VERSION_PREFIX)}
         await super().__call__(scope, receive, send)
 
 
-def _public(handler: Handler) -> Endpoint:
+def _public_endpoint(handler: Handler) -> Endpoint:
     return Endpoint(handler, public=True)
 
 
-def build(directory: Directory) -> Paths:
+def build(directory: Directory) -> ContractApp:
     """Return the contract as an ASGI application of its own."""
 
-    def at(path: str, **endpoints: Endpoint | Handler) -> Route:
+    def route(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
-    page = Resource(
+    accept_page = Resource(
         directory,
-        accept.LEAF.contract(CONTRACT),
-        GET=_public(accept.show),
-        POST=_public(accept.submit),
+        accept.PAGE.with_page_errors(CONTRACT),
+        GET=_public_endpoint(accept.show),
+        POST=_public_endpoint(accept.submit),
     )
     routes = [
-        at("/users", GET=users.listing),
-        at("/users/invite", POST=invitations.invite),
-        at("/users/invitations", GET=invitations.listing),
-        at(
+        route("/users", GET=users.list_users),
+        route("/users/invite", POST=invitations.invite),
+        route("/users/invitations", GET=invitations.list_invitations),
+        route(
             "/users/invitations/{invitation}",
-            GET=_public(invitations.show),
+            GET=_public_endpoint(invitations.show),
             DELETE=invitations.revoke,
         ),
-        at("/users/invitations/{invitation}/resend", POST=invitations.resend),
-        at("/users/invitations/{invitation}/accept", POST=_public(invitations.accept)),
-        at("/users/{id}", GET=users.retrieve, PUT=users.update, DELETE=users.remove),
-        at("/users/{id}/permissions", PUT=users.set_access),
-        at("/auth/login", POST=_public(auth.login)),
-        at("/auth/refresh", POST=_public(auth.refresh)),
-        at("/auth/logout", POST=auth.logout),
-        at("/auth/me", GET=auth.me),
-        Route("/accept/{secret}", page),
-        *docs.routes(OPENAPI, "VSAY Terminal Users API", address=directory.settings.public_url),
+        route("/users/invitations/{invitation}/resend", POST=invitations.resend),
+        route("/users/invitations/{invitation}/accept", POST=_public_endpoint(invitations.accept)),
+        route("/users/{id}", GET=users.retrieve, PUT=users.update, DELETE=users.delete),
+        route("/users/{id}/permissions", PUT=users.set_access),
+        route("/auth/login", POST=_public_endpoint(auth.login)),
+        route("/auth/refresh", POST=_public_endpoint(auth.refresh)),
+        route("/auth/logout", POST=auth.logout),
+        route("/auth/me", GET=auth.me),
+        Route("/accept/{secret}", accept_page),
+        *docs.routes(OPENAPI, "VSAY Terminal Users API", base_url=directory.settings.public_url),
     ]
-    return Versioned(routes, Nowhere(directory, CONTRACT))
+    return VersionedContractApp(routes, NotFoundResource(directory, CONTRACT))

@@ -6,11 +6,11 @@ from starlette.responses import Response
 
 from dragoman.actions import access, user_lists, users
 from dragoman.dialects.vsay import schemas
-from dragoman.dialects.vsay.errors import done
-from dragoman.dialects.vsay.paging import Slice
+from dragoman.dialects.vsay.errors import success_response
+from dragoman.dialects.vsay.paging import PageQuery
 from dragoman.rules import policy
 from dragoman.rules.errors import Problem
-from dragoman.rules.fields import words_of
+from dragoman.rules.fields import search_words
 from dragoman.rules.model import Filter, Order, User
 from dragoman.rules.vocabulary import Action
 from dragoman.web import bodies, pagination
@@ -19,77 +19,87 @@ from dragoman.web.calls import Call
 NEWEST_FIRST = (Order("id", descending=True),)
 
 
-async def listing(call: Call) -> Response:
+async def list_users(call: Call) -> Response:
     """GET /users: newest first."""
-    query = pagination.query_of(call)
-    part = Slice(query)
+    query = pagination.query_params(call)
+    page_query = PageQuery(query)
     roles = None
-    if word := query.get("role", ""):
-        roles = schemas.READ_AS.get(word)
+    if role_name := query.get("role", ""):
+        roles = schemas.ROLES_SHOWN_AS.get(role_name)
         if roles is None:
-            part.problems.append(Problem("role", "choice", tuple(schemas.ROLES)))
-    wanted = Filter(roles=roles, words=words_of(query.get("search", "")))
-    found = await user_lists.page(
+            page_query.problems.append(Problem("role", "choice", tuple(schemas.ROLES_BY_NAME)))
+    user_filter = Filter(roles=roles, words=search_words(query.get("search", "")))
+    page = await user_lists.list_page(
         call.read(),
-        wanted,
+        user_filter,
         NEWEST_FIRST,
-        limit=part.limit,
-        offset=part.offset,
-        problems=part.problems,
+        limit=page_query.limit,
+        offset=page_query.offset,
+        problems=page_query.problems,
     )
-    shown = [schemas.listed(user, whole=_is_seen_whole(call, user)) for user in found.rows]
-    return done(200, {"users": shown, "pagination": part.told(found.count)})
+    items = [
+        schemas.user_list_item_out(user, with_last_login=_can_view_access(call, user))
+        for user in page.rows
+    ]
+    return success_response(200, {"users": items, "pagination": page_query.to_dict(page.count)})
 
 
-def _is_seen_whole(call: Call, user: User) -> bool:
+def _can_view_access(call: Call, user: User) -> bool:
     """Say whether the caller sees what not everybody sees of a user."""
-    return policy.covers(call.actor, policy.cell(call.actor, Action.VIEW_ACCESS), user)
+    return policy.includes(call.actor, policy.granted_reach(call.actor, Action.VIEW_ACCESS), user)
 
 
 async def retrieve(call: Call) -> Response:
     """GET /users/{id}."""
     read = call.read()
-    user = await user_lists.find(read, public_id=_id(call))
-    seen = await access.view(read, user) if _is_seen_whole(call, user) else None
-    return done(200, schemas.detailed(user, seen))
+    user = await user_lists.find(read, public_id=_public_id(call))
+    machine_access = (
+        await access.list_for_user(read, user) if _can_view_access(call, user) else None
+    )
+    return success_response(200, schemas.user_detail_out(user, machine_access))
 
 
-def _id(call: Call) -> str:
-    return schemas.public_id(call.params["id"], schemas.USER)
+def _public_id(call: Call) -> str:
+    return schemas.public_id(call.path_params["id"], schemas.USER_ID_PREFIX)
 
 
 async def update(call: Call) -> Response:
     """PUT /users/{id}: name and role, all or nothing."""
-    policy.allow(call.actor, Action.UPDATE_USER)
-    values, problems = schemas.read(await bodies.fields(call.request), schemas.UPDATE)
-    word = values.get("role", "")
-    role = schemas.role_of(values, problems)
+    policy.require_reach(call.actor, Action.UPDATE_USER)
+    values, problems = schemas.parse_form(await bodies.read_fields(call.request), schemas.UPDATE)
+    role_name = values.get("role", "")
+    role = schemas.pop_role(values, problems)
     async with call.begin() as tx:
-        user = await user_lists.find(tx, public_id=_id(call))
-        changes = schemas.changes(user, values, problems)
-        alike = schemas.READ_AS.get(word, frozenset())
-        user = await users.amend(
-            tx, user.id, changes=changes, role=role, alike=alike, problems=problems
+        user = await user_lists.find(tx, public_id=_public_id(call))
+        changes = schemas.display_name_changes(user, values, problems)
+        same_role_names = schemas.ROLES_SHOWN_AS.get(role_name, frozenset())
+        user = await users.update_with_role(
+            tx,
+            user.id,
+            changes=changes,
+            role=role,
+            same_role_names=same_role_names,
+            problems=problems,
         )
-    return done(200, schemas.updated(user), "User updated successfully")
+    return success_response(200, schemas.updated_user_out(user), "User updated successfully")
 
 
 async def set_access(call: Call) -> Response:
     """PUT /users/{id}/permissions: the whole list anew."""
-    policy.allow(call.actor, Action.SET_ACCESS)
+    policy.require_reach(call.actor, Action.SET_ACCESS)
     problems: list[Problem] = []
-    wanted = schemas.machine_access(await bodies.fields(call.request), problems)
+    machine_access = schemas.parse_machine_access(await bodies.read_fields(call.request), problems)
     async with call.begin() as tx:
-        user = await user_lists.find(tx, public_id=_id(call))
-        greatest = schemas.GREATEST
-        await access.replace(tx, user.id, wanted, greatest=greatest, problems=problems)
-    return done(200, message="Permissions updated successfully")
+        user = await user_lists.find(tx, public_id=_public_id(call))
+        full_level = schemas.FULL_LEVEL
+        await access.replace(tx, user.id, machine_access, full_level=full_level, problems=problems)
+    return success_response(200, message="Permissions updated successfully")
 
 
-async def remove(call: Call) -> Response:
+async def delete(call: Call) -> Response:
     """DELETE /users/{id}: leaves the directory; its row is kept."""
-    policy.allow(call.actor, Action.DELETE_USER)
+    policy.require_reach(call.actor, Action.DELETE_USER)
     async with call.begin() as tx:
-        user = await user_lists.find(tx, public_id=_id(call))
+        user = await user_lists.find(tx, public_id=_public_id(call))
         await users.delete(tx, user.id, erase=False)
-    return done(200, message="User removed successfully")
+    return success_response(200, message="User removed successfully")

@@ -6,69 +6,81 @@ from starlette.responses import Response
 
 from dragoman.actions import sign_in, tokens
 from dragoman.dialects.wekan import schemas
-from dragoman.dialects.wekan.errors import answer
-from dragoman.dialects.wekan.schemas import BODIES, FLOOR, moment, password_of, text_of
+from dragoman.dialects.wekan.errors import json_response
+from dragoman.dialects.wekan.schemas import (
+    MEDIA_TYPES,
+    PASSWORD_RULES,
+    parse_password,
+    parse_text,
+    timestamp,
+)
 from dragoman.rules import crypto
-from dragoman.rules.credentials import Credential, Kind
+from dragoman.rules.credentials import Credential, CredentialFormat
 from dragoman.rules.errors import Invalid, Problem
-from dragoman.rules.fields import Alphabet, trim
+from dragoman.rules.fields import UsernameCharset, trim
 from dragoman.rules.model import DAY, User
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 
-KIND = Kind(contract="wekan", make=crypto.make_urlsafe, lasts=90 * DAY)
+CREDENTIAL_FORMAT = CredentialFormat(
+    contract="wekan", generate=crypto.generate_urlsafe, lifetime=90 * DAY
+)
 
 
-def _entered(user: User, credential: Credential) -> Response:
-    shown = {
+def _login_response(user: User, credential: Credential) -> Response:
+    fields = {
         "id": user.public_id,
         "token": credential.secret,
-        "tokenExpires": moment(credential.expires_at),
+        "tokenExpires": timestamp(credential.expires_at),
     }
-    return answer(200, shown)
+    return json_response(200, fields)
 
 
 async def login(call: Call) -> Response:
     """POST /users/login: by username or e-mail address, in either field."""
-    body = await bodies.fields(call.request, BODIES)
+    body = await bodies.read_fields(call.request, MEDIA_TYPES)
     problems: list[Problem] = []
-    name = trim(text_of(body, "email", problems)) or trim(text_of(body, "username", problems))
-    password = password_of(body, problems)
-    if not name:
+    login_name = trim(parse_text(body, "email", problems)) or trim(
+        parse_text(body, "username", problems)
+    )
+    password = parse_password(body, problems)
+    if not login_name:
         problems.append(Problem("username", "blank"))
     if problems:
         raise Invalid(*problems)
-    return _entered(*await sign_in.sign_in(call.directory, call.actor, name, password, KIND))
+    return _login_response(
+        *await sign_in.sign_in(call.directory, call.actor, login_name, password, CREDENTIAL_FORMAT)
+    )
 
 
 async def register(call: Call) -> Response:
     """POST /users/register: the first to come to a tenant without owners becomes its owner."""
-    sign_in.must_be_open(call.directory)
-    body = await bodies.fields(call.request, BODIES)
+    sign_in.ensure_sign_up_allowed(call.directory)
+    body = await bodies.read_fields(call.request, MEDIA_TYPES)
     problems: list[Problem] = []
-    new = schemas.newcomer(body, problems)
-    call.names = schemas.names_of(new)
-    entered = await sign_in.sign_up(
+    new = schemas.new_user(body, problems)
+    call.field_names = schemas.form_field_names(new)
+    user_and_credential = await sign_in.sign_up(
         call.directory,
         call.actor,
         new,
-        password_of(body, problems),
-        FLOOR,
-        KIND,
-        alphabet=Alphabet.FREE,
-        first_owns=call.directory.settings.first_user_is_admin,
+        parse_password(body, problems),
+        PASSWORD_RULES,
+        CREDENTIAL_FORMAT,
+        charset=UsernameCharset.PERMISSIVE,
+        first_becomes_owner=call.directory.settings.first_user_is_admin,
         problems=problems,
     )
-    return _entered(*entered)
+    return _login_response(*user_and_credential)
 
 
 async def logout(call: Call) -> Response:
     """POST /users/logout: that token is dead, with ``all`` every one of its user's."""
-    body = await bodies.fields(call.request, BODIES)
-    given = body.get("all")
-    everywhere = False if given is None or given == "" else forms.boolean(given)
-    if everywhere is None:
+    body = await bodies.read_fields(call.request, MEDIA_TYPES)
+    all_value = body.get("all")
+    all_sessions = False if all_value is None or all_value == "" else forms.parse_boolean(all_value)
+    if all_sessions is None:
         raise Invalid(Problem("all", "not_boolean"))
     async with call.begin() as tx:
-        await tokens.sign_out(tx, everywhere=everywhere)
-    return answer(200, {"message": "You've been logged out!"})
+        await tokens.sign_out(tx, everywhere=all_sessions)
+    return json_response(200, {"message": "You've been logged out!"})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT, Action, Narrowing
+from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT, Action, Restrictions
 
-NARROWING = Narrowing(
+RESTRICTIONS = Restrictions(
     rows={
         #                     superadmin admin  owner   member  viewer
         Action.LIST_USERS:   (ANY,       ANY,   TENANT, NONE,   NONE),

@@ -9,12 +9,12 @@ from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
 from dragoman.dialects.wekan import auth, keys, users
-from dragoman.dialects.wekan.errors import VOICE
-from dragoman.dialects.wekan.policy import NARROWING
+from dragoman.dialects.wekan.errors import handle_error
+from dragoman.dialects.wekan.policy import RESTRICTIONS
 from dragoman.web import docs
 from dragoman.web.calls import Contract, Endpoint, Handler
-from dragoman.web.resource import Nowhere, Resource
-from dragoman.web.routing import Paths
+from dragoman.web.resource import NotFoundResource, Resource
+from dragoman.web.routing import ContractApp
 
 DOCUMENTED = re.compile(
     r"(/users/(login|register|logout)"
@@ -24,27 +24,33 @@ DOCUMENTED = re.compile(
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
 
-CONTRACT = Contract(name="wekan", scheme="Bearer", kind=auth.KIND, narrowing=NARROWING, voice=VOICE)
+CONTRACT = Contract(
+    name="wekan",
+    scheme="Bearer",
+    credential_format=auth.CREDENTIAL_FORMAT,
+    restrictions=RESTRICTIONS,
+    handle_error=handle_error,
+)
 
 
-def build(directory: Directory) -> Paths:
+def build(directory: Directory) -> ContractApp:
     """Return the contract as an ASGI application of its own."""
 
-    def at(path: str, **endpoints: Endpoint | Handler) -> Route:
+    def route(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
     routes = [
-        at("/api/users/{id}", GET=users.retrieve, PUT=users.switch, DELETE=users.delete),
-        at("/api/users", GET=users.listing, POST=users.create),
-        at("/api/user", GET=users.me),
-        at("/api/user/{id}", PUT=users.switch),
-        at("/users/login", POST=Endpoint(auth.login, public=True)),
-        at("/users/register", POST=Endpoint(auth.register, public=True)),
-        at("/users/logout", POST=auth.logout),
-        at("/api/createtoken/{id}", POST=keys.create),
-        at("/api/deletetoken", POST=keys.end),
-        at("/api/boards", GET=users.boards),
-        at("/api/users/{id}/boards", GET=users.boards),
-        *docs.routes(OPENAPI, "Wekan Users API", address=directory.settings.public_url),
+        route("/api/users/{id}", GET=users.retrieve, PUT=users.set_active, DELETE=users.delete),
+        route("/api/users", GET=users.list_users, POST=users.create),
+        route("/api/user", GET=users.me),
+        route("/api/user/{id}", PUT=users.set_active),
+        route("/users/login", POST=Endpoint(auth.login, public=True)),
+        route("/users/register", POST=Endpoint(auth.register, public=True)),
+        route("/users/logout", POST=auth.logout),
+        route("/api/createtoken/{id}", POST=keys.create),
+        route("/api/deletetoken", POST=keys.revoke),
+        route("/api/boards", GET=users.boards),
+        route("/api/users/{id}/boards", GET=users.boards),
+        *docs.routes(OPENAPI, "Wekan Users API", base_url=directory.settings.public_url),
     ]
-    return Paths(routes, Nowhere(directory, CONTRACT))
+    return ContractApp(routes, NotFoundResource(directory, CONTRACT))

@@ -8,14 +8,14 @@ from typing import Any
 from dragoman.rules.errors import Problem
 from dragoman.rules.fields import trim
 from dragoman.rules.model import NewUser, Role, User
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from dragoman.web import bodies
 
-FLOOR = Floor(minimum=1)
-BODIES = (bodies.JSON, bodies.FORM)
+PASSWORD_RULES = PasswordRules(min_length=1)
+MEDIA_TYPES = (bodies.JSON_TYPE, bodies.FORM_TYPE)
 """Media types that this contract reads."""
 
-ADMIN: dict[Role, bool] = {
+IS_ADMIN_BY_ROLE: dict[Role, bool] = {
     Role.SUPERADMIN: True,
     Role.ADMIN: True,
     Role.OWNER: True,
@@ -24,13 +24,13 @@ ADMIN: dict[Role, bool] = {
 }
 """How each role reads as ``isAdmin``; nothing here writes a role."""
 
-SWITCHES = {"disableLogin": False, "enableLogin": True}
+ACTIVE_BY_ACTION = {"disableLogin": False, "enableLogin": True}
 """The actions of a PUT, as the state that they lead to."""
 
 REDACTED = "[redacted]"
 
 
-def text_of(body: dict[str, Any], key: str, problems: list[Problem]) -> str:
+def parse_text(body: dict[str, Any], key: str, problems: list[Problem]) -> str:
     """Return a text of the body, empty where there is none; what is no text is a problem."""
     value = body.get(key)
     if value is None:
@@ -41,46 +41,46 @@ def text_of(body: dict[str, Any], key: str, problems: list[Problem]) -> str:
     return value
 
 
-def password_of(body: dict[str, Any], problems: list[Problem]) -> str:
+def parse_password(body: dict[str, Any], problems: list[Problem]) -> str:
     """Return the password of a body; that it is missing is a problem."""
-    password = text_of(body, "password", problems)
+    password = parse_text(body, "password", problems)
     if body.get("password") is None:
         problems.append(Problem("password", "required"))
     return password
 
 
-def newcomer(body: dict[str, Any], problems: list[Problem]) -> NewUser:
+def new_user(body: dict[str, Any], problems: list[Problem]) -> NewUser:
     """Return what a user is made from: who gives no username has its e-mail address as one."""
-    username = trim(text_of(body, "username", problems))
-    email = trim(text_of(body, "email", problems))
+    username = trim(parse_text(body, "username", problems))
+    email = trim(parse_text(body, "email", problems))
     if not (username or email or problems):
         problems.append(Problem("username", "required"))
     return NewUser(username=username or email, email=email)
 
 
-def names_of(new: NewUser) -> dict[str, str]:
+def form_field_names(new: NewUser) -> dict[str, str]:
     """Return what a form calls the directory's fields: a borrowed username is the e-mail."""
     return {"username": "email"} if new.username == new.email else {}
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def moment(microseconds: int) -> str:
+def timestamp(microseconds: int) -> str:
     """Return a time as ``2017-12-15T00:47:26.303Z``."""
-    at = _EPOCH + timedelta(microseconds=microseconds)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    instant = _UNIX_EPOCH + timedelta(microseconds=microseconds)
+    return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03d}Z"
 
 
 def user_out(user: User, services: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return a user's document, with or without its ``services``."""
     document: dict[str, Any] = {
         "_id": user.public_id,
-        "createdAt": moment(user.created_at),
-        "modifiedAt": moment(user.updated_at),
+        "createdAt": timestamp(user.created_at),
+        "modifiedAt": timestamp(user.updated_at),
         "username": user.username,
         "emails": [{"address": user.email, "verified": user.verified}] if user.email else [],
-        "isAdmin": ADMIN[user.role],
+        "isAdmin": IS_ADMIN_BY_ROLE[user.role],
         "profile": {},
     }
     if services is not None:
@@ -91,12 +91,15 @@ def user_out(user: User, services: dict[str, Any] | None = None) -> dict[str, An
     return document
 
 
-def services_out(sessions: list[int]) -> dict[str, Any]:
+def services_out(session_start_times: list[int]) -> dict[str, Any]:
     """Return the documented shape of a user's ``services``, which holds no secret.
 
     ``sessions`` are the times (microseconds) at which those of this contract began.
     """
-    tokens = [{"when": moment(began), "hashedToken": REDACTED} for began in sessions]
+    tokens = [
+        {"when": timestamp(started_at), "hashedToken": REDACTED}
+        for started_at in session_start_times
+    ]
     return {
         "password": {"bcrypt": REDACTED},
         "email": {"verificationTokens": []},

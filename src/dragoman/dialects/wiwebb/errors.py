@@ -12,21 +12,21 @@ from dragoman.rules.errors import Problem, Reason
 from dragoman.rules.model import Role
 from dragoman.web import bodies, body_errors
 from dragoman.web.calls import Call
-from dragoman.web.errors import MethodNotAllowed, Speak, voices
+from dragoman.web.errors import ErrorRenderer, MethodNotAllowed, error_handler
 from dragoman.web.pagination import NoSuchPage
-from dragoman.web.responses import JSON
+from dragoman.web.responses import MsgspecResponse
 
-WIRE = {"phone": "phone_number", "active": "is_active", "tenant_id": "tenant"}
+FIELD_NAMES = {"phone": "phone_number", "active": "is_active", "tenant_id": "tenant"}
 """What the contract calls the directory's fields, where it differs."""
 
-SIMILAR = {
+FIELD_LABELS = {
     "email": "email address",
     "first_name": "first name",
     "last_name": "last name",
     "username": "username",
 }
 
-SENTENCES: dict[str, str | Callable[[Any], str]] = {
+MESSAGES: dict[str, str | Callable[[Any], str]] = {
     "required": "This field is required.",
     "blank": "This field may not be blank.",
     "null": "This field may not be null.",
@@ -48,183 +48,191 @@ SENTENCES: dict[str, str | Callable[[Any], str]] = {
     "too_short": lambda n: f"This password is too short. It must contain at least {n} characters.",
     "common": "This password is too common.",
     "numeric": "This password is entirely numeric.",
-    "similar": lambda field: f"The password is too similar to the {SIMILAR[field]}.",
+    "similar": lambda field: f"The password is too similar to the {FIELD_LABELS[field]}.",
     "mismatch": "The two password fields didn't match.",
     "wrong": "Wrong password.",
     "fixed": "This value cannot be changed.",
     "invalid": "Invalid value",
 }
-TAKEN = {
+TAKEN_MESSAGES = {
     "username": "A user with that username already exists.",
     "email": "user with this email already exists.",
     "name": "tenant with this name already exists.",
     "slug": "tenant with this slug already exists.",
 }
-FILTERS: dict[str, Callable[[Any], str]] = {
+FILTER_MESSAGES: dict[str, Callable[[Any], str]] = {
     "choice": lambda given: f"Select a valid choice. {given} is not one of the available choices.",
     "unknown": lambda _: "Select a valid choice. That choice is not one of the available choices.",
     "not_boolean": lambda _: "Must be a valid boolean.",
 }
-NON_FIELD = "non_field_errors"
-NOBODY = "You do not have permission to perform this action."
+NON_FIELD_ERRORS_KEY = "non_field_errors"
+PERMISSION_DENIED = "You do not have permission to perform this action."
 
 
-def sentence(problem: Problem) -> str:
+def message_for(problem: Problem) -> str:
     """Return the contract's sentence for a problem."""
     if problem.code == "taken":
-        return TAKEN[problem.field]
-    said = SENTENCES[problem.code]
-    return said if isinstance(said, str) else said(problem.detail)
+        return TAKEN_MESSAGES[problem.field]
+    template = MESSAGES[problem.code]
+    return template if isinstance(template, str) else template(problem.detail)
 
 
-def answer(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
+def json_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    return JSON(status, body, headers)
+    return MsgspecResponse(status, body, headers)
 
 
-def detail(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+def detail_response(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
     """Return an answer of the form ``{"detail": …}``."""
-    return answer(status, {"detail": text}, headers)
+    return json_response(status, {"detail": text}, headers)
 
 
-def _invalid(call: Call, fault: errors.Invalid) -> Response:
-    return answer(400, _by_field(call, fault.problems, sentence))
+def _invalid(call: Call, error: errors.Invalid) -> Response:
+    return json_response(400, _field_errors(call, error.problems, message_for))
 
 
-def _by_field(
-    call: Call, problems: Iterable[Problem], say: Callable[[Problem], str]
+def _field_errors(
+    call: Call, problems: Iterable[Problem], render_message: Callable[[Problem], str]
 ) -> dict[str, list[str]]:
-    told: dict[str, list[str]] = {}
+    messages_by_field: dict[str, list[str]] = {}
     for problem in problems:
-        field = call.names.get(problem.field) or WIRE.get(problem.field, problem.field)
+        field = call.field_names.get(problem.field) or FIELD_NAMES.get(problem.field, problem.field)
         if problem.code == "foreign_tenant":
-            field = NON_FIELD
-        sentences = told.setdefault(field, [])
-        if (text := say(problem)) not in sentences:
-            sentences.append(text)
-    return told
+            field = NON_FIELD_ERRORS_KEY
+        messages = messages_by_field.setdefault(field, [])
+        if (message := render_message(problem)) not in messages:
+            messages.append(message)
+    return messages_by_field
 
 
-def filters(call: Call, fault: Exception) -> Response:
+def handle_filter_error(call: Call, error: Exception) -> Response:
     """Say what is wrong with a list's filters; the rest as everywhere."""
-    if not isinstance(fault, errors.Invalid):
-        return VOICE(call, fault)
-    return answer(400, _by_field(call, fault.problems, lambda p: FILTERS[p.code](p.detail)))
+    if not isinstance(error, errors.Invalid):
+        return handle_error(call, error)
+    return json_response(
+        400, _field_errors(call, error.problems, lambda p: FILTER_MESSAGES[p.code](p.detail))
+    )
 
 
-_MALFORMED = {
+_MALFORMED_HEADER_MESSAGES = {
     "alone": "Invalid token header. No credentials provided.",
     "spaces": "Invalid token header. Token string should not contain spaces.",
     "characters": "Invalid token header. Token string should not contain invalid characters.",
 }
-_UNAUTHENTICATED = {
+_UNAUTHENTICATED_MESSAGES = {
     "missing": "Authentication credentials were not provided.",
     "unknown": "Invalid token.",
     "inactive": "User inactive or deleted.",
 }
 
 
-def _unauthenticated(_: Call, fault: errors.Unauthenticated) -> Response:
-    said = _MALFORMED.get(fault.detail) if fault.why == "malformed" else _UNAUTHENTICATED[fault.why]
-    return detail(401, said or "Invalid token.", {"WWW-Authenticate": "Token"})
+def _unauthenticated(_: Call, error: errors.Unauthenticated) -> Response:
+    message = (
+        _MALFORMED_HEADER_MESSAGES.get(error.detail)
+        if error.reason == "malformed"
+        else _UNAUTHENTICATED_MESSAGES[error.reason]
+    )
+    return detail_response(401, message or "Invalid token.", {"WWW-Authenticate": "Token"})
 
 
-def _forbidden(call: Call, fault: errors.Forbidden) -> Response:
-    if fault.reason is Reason.CLOSED:
-        return detail(403, "Self-registration is disabled.")
-    if fault.reason is Reason.CONFER:
-        return detail(403, f"{_beyond(call)}.")
-    return detail(403, NOBODY)
+def _forbidden(call: Call, error: errors.Forbidden) -> Response:
+    if error.reason is Reason.SIGN_UP_DISABLED:
+        return detail_response(403, "Self-registration is disabled.")
+    if error.reason is Reason.DELEGATION:
+        return detail_response(403, f"{_unassignable_role_message(call)}.")
+    return detail_response(403, PERMISSION_DENIED)
 
 
-def _beyond(call: Call) -> str:
+def _unassignable_role_message(call: Call) -> str:
     if call.actor.role is Role.OWNER:
         return "Can only assign Subscriber role"
     return "Cannot assign SuperAdmin role"
 
 
-def assigning(call: Call, fault: Exception) -> Response:
+def handle_assign_role_error(call: Call, error: Exception) -> Response:
     """Say why a role was not assigned, in that endpoint's own form; the rest as everywhere."""
-    if isinstance(fault, errors.Invalid):
-        return answer(400, {"error": "Invalid role"})
-    if isinstance(fault, errors.NotFound) and call.actor.role is Role.OWNER:
-        return answer(403, {"error": "Cannot modify users from other tenants"})
-    if isinstance(fault, errors.NoTenant):
-        return answer(400, {"error": "User has no tenant"})
-    if isinstance(fault, errors.LastSuperadmin):
-        return answer(400, {"error": "At least one active SuperAdmin must remain."})
-    if not isinstance(fault, errors.Forbidden):
-        return VOICE(call, fault)
-    said = {
+    if isinstance(error, errors.Invalid):
+        return json_response(400, {"error": "Invalid role"})
+    if isinstance(error, errors.NotFound) and call.actor.role is Role.OWNER:
+        return json_response(403, {"error": "Cannot modify users from other tenants"})
+    if isinstance(error, errors.NoTenant):
+        return json_response(400, {"error": "User has no tenant"})
+    if isinstance(error, errors.LastSuperadmin):
+        return json_response(400, {"error": "At least one active SuperAdmin must remain."})
+    if not isinstance(error, errors.Forbidden):
+        return handle_error(call, error)
+    messages = {
         Reason.FUNCTION: "Insufficient permissions",
-        Reason.CONFER: _beyond(call),
-        Reason.ONESELF: "Cannot change your own role",
+        Reason.DELEGATION: _unassignable_role_message(call),
+        Reason.OWN_ACCOUNT: "Cannot change your own role",
         Reason.RANK: (
             "Cannot modify a SuperAdmin"
             if call.actor.role is Role.ADMIN
             else "Insufficient permissions"
         ),
     }
-    return answer(403, {"error": said.get(fault.reason, "Insufficient permissions")})
+    return json_response(403, {"error": messages.get(error.reason, "Insufficient permissions")})
 
 
-def _method(call: Call, fault: MethodNotAllowed) -> Response:
-    allow = {"Allow": ", ".join(fault.allowed)}
-    return detail(405, f'Method "{fault.method}" not allowed.', allow)
+def _method_not_allowed(call: Call, error: MethodNotAllowed) -> Response:
+    allow = {"Allow": ", ".join(error.allowed)}
+    return detail_response(405, f'Method "{error.method}" not allowed.', allow)
 
 
-def _later(status: int, text: str) -> Callable[[Call, Any], Response]:
-    def speak(_: Call, fault: Any) -> Response:
-        seconds = fault.retry_after
-        return detail(status, text.format(seconds), {"Retry-After": str(seconds)})
+def _with_retry_after(status: int, text: str) -> Callable[[Call, Any], Response]:
+    def render(_: Call, error: Any) -> Response:
+        seconds = error.retry_after
+        return detail_response(status, text.format(seconds), {"Retry-After": str(seconds)})
 
-    return speak
-
-
-def _last(text: str) -> Callable[[Call, Any], Response]:
-    return lambda call, fault: answer(400, {NON_FIELD: [text]})
+    return render
 
 
-def _plain(status: int, text: str) -> Callable[[Call, Any], Response]:
-    return lambda call, fault: detail(status, text)
+def _non_field_error(text: str) -> Callable[[Call, Any], Response]:
+    return lambda call, error: json_response(400, {NON_FIELD_ERRORS_KEY: [text]})
 
 
-def _unreadable(call: Call, fault: body_errors.BadRequest) -> Response:
-    kinds = {bodies.FORM: "Form", bodies.MULTIPART: "Multipart form"}
-    kind = kinds.get(bodies.media_type(call.request), "JSON")
-    return detail(400, f"{kind} parse error - {fault.what}")
+def _fixed_response(status: int, text: str) -> Callable[[Call, Any], Response]:
+    return lambda call, error: detail_response(status, text)
 
 
-def _not_an_object(_: Call, fault: body_errors.NotAnObject) -> Response:
-    said = f"Invalid data. Expected a dictionary, but got {fault.kind}."
-    return answer(400, {NON_FIELD: [said]})
+def _bad_request(call: Call, error: body_errors.BadRequest) -> Response:
+    labels = {bodies.FORM_TYPE: "Form", bodies.MULTIPART_TYPE: "Multipart form"}
+    label = labels.get(bodies.media_type(call.request), "JSON")
+    return detail_response(400, f"{label} parse error - {error.message}")
 
 
-TABLE: dict[type[Exception], Speak] = {
-    errors.NotFound: _plain(404, "Not found."),
-    NoSuchPage: _plain(404, "Invalid page."),
-    errors.Taken: lambda call, fault: _invalid(call, errors.Invalid(Problem(fault.field, "taken"))),
+def _not_an_object(_: Call, error: body_errors.NotAnObject) -> Response:
+    message = f"Invalid data. Expected a dictionary, but got {error.type_name}."
+    return json_response(400, {NON_FIELD_ERRORS_KEY: [message]})
+
+
+ERROR_RENDERERS: dict[type[Exception], ErrorRenderer] = {
+    errors.NotFound: _fixed_response(404, "Not found."),
+    NoSuchPage: _fixed_response(404, "Invalid page."),
+    errors.Taken: lambda call, error: _invalid(call, errors.Invalid(Problem(error.field, "taken"))),
     errors.Invalid: _invalid,
     errors.Forbidden: _forbidden,
     errors.Unauthenticated: _unauthenticated,
-    errors.BadCredentials: lambda call, fault: answer(
-        400, {NON_FIELD: ["Unable to log in with provided credentials."]}
+    errors.BadCredentials: lambda call, error: json_response(
+        400, {NON_FIELD_ERRORS_KEY: ["Unable to log in with provided credentials."]}
     ),
-    errors.Stale: lambda call, fault: answer(400, {fault.field: ["Invalid value"]}),
-    errors.Limited: _later(429, "Request was throttled. Expected available in {} seconds."),
-    errors.LastOwner: _last("At least one active owner must remain."),
-    errors.LastSuperadmin: _last("At least one active SuperAdmin must remain."),
-    errors.InUse: _plain(400, "Cannot delete tenant with existing users."),
-    errors.NoTenant: _plain(404, "No tenant assigned"),
-    errors.Unavailable: _later(503, "Service temporarily unavailable, try again later."),
-    body_errors.BadRequest: _unreadable,
-    body_errors.TooLarge: _plain(413, "The request body is too large."),
-    body_errors.UnsupportedMedia: lambda call, fault: detail(
-        415, f'Unsupported media type "{fault.media_type}" in request.'
+    errors.InvalidLink: lambda call, error: json_response(400, {error.field: ["Invalid value"]}),
+    errors.RateLimited: _with_retry_after(
+        429, "Request was throttled. Expected available in {} seconds."
+    ),
+    errors.LastOwner: _non_field_error("At least one active owner must remain."),
+    errors.LastSuperadmin: _non_field_error("At least one active SuperAdmin must remain."),
+    errors.InUse: _fixed_response(400, "Cannot delete tenant with existing users."),
+    errors.NoTenant: _fixed_response(404, "No tenant assigned"),
+    errors.Unavailable: _with_retry_after(503, "Service temporarily unavailable, try again later."),
+    body_errors.BadRequest: _bad_request,
+    body_errors.TooLarge: _fixed_response(413, "The request body is too large."),
+    body_errors.UnsupportedMedia: lambda call, error: detail_response(
+        415, f'Unsupported media type "{error.media_type}" in request.'
     ),
     body_errors.NotAnObject: _not_an_object,
-    MethodNotAllowed: _method,
-    errors.Failure: _plain(400, "The request cannot be served."),
-    Exception: _plain(500, "A server error occurred."),
+    MethodNotAllowed: _method_not_allowed,
+    errors.DirectoryError: _fixed_response(400, "The request cannot be served."),
+    Exception: _fixed_response(500, "A server error occurred."),
 }
-VOICE = voices(TABLE)
+handle_error = error_handler(ERROR_RENDERERS)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dragoman.rules.model import Role
-from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT, Action, Narrowing
+from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT, Action, Restrictions
 
-NARROWING = Narrowing(
+RESTRICTIONS = Restrictions(
     rows={
         #                     superadmin admin  owner   member  viewer
         Action.LIST_USERS:   (ANY,       ANY,   TENANT, NONE,   NONE),
@@ -17,6 +17,6 @@ NARROWING = Narrowing(
         Action.DELETE_USER:  (ANY,       ANY,   TENANT, NONE,   NONE),
         Action.ASSIGN_ROLE:  (ANY,       ANY,   TENANT, NONE,   NONE),
     },
-    may_assign={Role.OWNER: frozenset({Role.MEMBER, Role.VIEWER})},
-    whole_platform=True,
+    assignable_roles={Role.OWNER: frozenset({Role.MEMBER, Role.VIEWER})},
+    platform_roles_apply=True,
 )  # fmt: skip

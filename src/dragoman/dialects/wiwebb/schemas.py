@@ -7,99 +7,104 @@ from typing import Any
 
 import msgspec
 
-from dragoman.actions.tenants import Counted
+from dragoman.actions.tenants import TenantWithCount
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import NewUser, Role, User
-from dragoman.rules.passwords import Floor
+from dragoman.rules.passwords import PasswordRules
 from dragoman.web.forms import Field
 
-FLOOR = Floor(minimum=8, common=True, numeric=True, similar=True)
+PASSWORD_RULES = PasswordRules(
+    min_length=8, reject_common=True, reject_numeric=True, reject_similar=True
+)
 
-WORDS: dict[Role, str] = {
+ROLE_NAMES: dict[Role, str] = {
     Role.SUPERADMIN: "superadmin",
     Role.ADMIN: "admin",
     Role.OWNER: "tenant_owner",
     Role.MEMBER: "subscriber",
     Role.VIEWER: "subscriber",
 }
-ROLES: dict[str, Role] = {
+ROLES_BY_NAME: dict[str, Role] = {
     "superadmin": Role.SUPERADMIN,
     "admin": Role.ADMIN,
     "tenant_owner": Role.OWNER,
     "subscriber": Role.MEMBER,
 }
-READ_AS: dict[str, frozenset[Role]] = {
-    word: frozenset(role for role, read in WORDS.items() if read == word) for word in ROLES
+ROLES_SHOWN_AS: dict[str, frozenset[Role]] = {
+    word: frozenset(role for role, read in ROLE_NAMES.items() if read == word)
+    for word in ROLES_BY_NAME
 }
-RANKS: tuple[int, ...] = tuple(sorted(ROLES).index(WORDS[role]) for role in Role)
+ROLE_SORT_KEYS: tuple[int, ...] = tuple(
+    sorted(ROLES_BY_NAME).index(ROLE_NAMES[role]) for role in Role
+)
 """Roles are ordered by their words, as this contract's clients know it."""
 
 _PROFILE = {
-    "first_name": Field(to="first_name"),
-    "last_name": Field(to="last_name"),
-    "phone_number": Field(to="phone"),
-    "bio": Field(to="bio"),
-    "url": Field(to="url"),
-    "company": Field(to="company"),
-    "location": Field(to="location"),
+    "first_name": Field(name="first_name"),
+    "last_name": Field(name="last_name"),
+    "phone_number": Field(name="phone"),
+    "bio": Field(name="bio"),
+    "url": Field(name="url"),
+    "company": Field(name="company"),
+    "location": Field(name="location"),
 }
-_EMAIL = Field(to="email", required=True, blank=False)
-_USERNAME = Field(to="username", required=True, blank=False)
-_NEW_PASSWORD = Field(to="password", kind="secret", required=True, blank=False)
-_AGAIN = Field(to="password2", kind="secret", required=True, blank=False)
-_ACTIVE = Field(to="active", kind="boolean")
+_EMAIL = Field(name="email", required=True, blank=False)
+_USERNAME = Field(name="username", required=True, blank=False)
+_NEW_PASSWORD = Field(name="password", data_type="secret", required=True, blank=False)
+_REPEATED_PASSWORD = Field(name="password2", data_type="secret", required=True, blank=False)
+_ACTIVE = Field(name="active", data_type="boolean")
 
 CREATE = {
     "username": _USERNAME,
     "email": _EMAIL,
     "password": _NEW_PASSWORD,
     **_PROFILE,
-    "role": Field(to="role", required=True),
-    "tenant": Field(to="tenant_id", kind="integer", null=True),
+    "role": Field(name="role", required=True),
+    "tenant": Field(name="tenant_id", data_type="integer", null=True),
     "is_active": _ACTIVE,
 }
 UPDATE = {"email": _EMAIL, **_PROFILE, "is_active": _ACTIVE}
-ACTIVATE = {"is_active": Field(to="active", kind="boolean", required=True)}
+ACTIVATE = {"is_active": Field(name="active", data_type="boolean", required=True)}
 SET_PASSWORD = {"password": _NEW_PASSWORD}
 SET_PASSWORD_TWICE = {
-    "new_password1": Field(to="password1", kind="secret", required=True, blank=False),
-    "new_password2": _AGAIN,
+    "new_password1": Field(name="password1", data_type="secret", required=True, blank=False),
+    "new_password2": _REPEATED_PASSWORD,
 }
 REGISTER = {
     "username": _USERNAME,
     "email": _EMAIL,
-    "password1": Field(to="password1", kind="secret", required=True, blank=False),
-    "password2": _AGAIN,
-    "first_name": Field(to="first_name"),
-    "last_name": Field(to="last_name"),
+    "password1": Field(name="password1", data_type="secret", required=True, blank=False),
+    "password2": _REPEATED_PASSWORD,
+    "first_name": Field(name="first_name"),
+    "last_name": Field(name="last_name"),
 }
-PAIR = {
+PASSWORD_PAIR_NAMES = {
     "password": "new_password2",
     "password1": "new_password1",
     "password2": "new_password2",
     "current": "old_password",
 }
 """What the forms with a pair of new passwords call the directory's fields."""
-CHANGE = {
-    "old_password": Field(to="current", kind="secret", required=True, blank=False),
+CHANGE_PASSWORD = {
+    "old_password": Field(name="current", data_type="secret", required=True, blank=False),
     **SET_PASSWORD_TWICE,
 }
-RESET = {"email": _EMAIL}
-CONFIRM = {
-    "uid": Field(to="uid", required=True, blank=False),
-    "token": Field(to="token", required=True, blank=False),
+REQUEST_RESET = {"email": _EMAIL}
+CONFIRM_RESET = {
+    "uid": Field(name="uid", required=True, blank=False),
+    "token": Field(name="token", required=True, blank=False),
     **SET_PASSWORD_TWICE,
 }
 TENANT = {
-    "name": Field(to="name", required=True, blank=False),
-    "slug": Field(to="slug", required=True, blank=False),
-    "email": Field(to="email"),
-    "url": Field(to="url"),
-    "description": Field(to="description"),
+    "name": Field(name="name", required=True, blank=False),
+    "slug": Field(name="slug", required=True, blank=False),
+    "email": Field(name="email"),
+    "url": Field(name="url"),
+    "description": Field(name="description"),
     "is_active": _ACTIVE,
 }
 
-ORDERS = {
+ORDERING_FIELDS = {
     "id": "id",
     "username": "username",
     "email": "email",
@@ -110,7 +115,7 @@ ORDERS = {
     "last_login": "last_login_at",
     "is_active": "active",
 }
-TENANT_ORDERS = {
+TENANT_ORDERING_FIELDS = {
     "id": "id",
     "name": "name",
     "slug": "slug",
@@ -119,7 +124,7 @@ TENANT_ORDERS = {
 }
 
 
-def both(values: dict[str, Any], problems: list[Problem]) -> str:
+def matching_passwords(values: dict[str, Any], problems: list[Problem]) -> str:
     """Take a pair of passwords out of a form's values; return the one that stands in both.
 
     It is empty, with a problem that says why, if none does.
@@ -135,16 +140,16 @@ def both(values: dict[str, Any], problems: list[Problem]) -> str:
 
 def new_user(values: dict[str, Any], role: Role = Role.MEMBER) -> NewUser:
     """Return what a user is made from, out of a form's values; a missing name is told elsewhere."""
-    given: dict[str, Any] = {"username": "", **values, "role": role}
-    return NewUser(**given)
+    fields: dict[str, Any] = {"username": "", **values, "role": role}
+    return NewUser(**fields)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def moment(microseconds: int) -> datetime | None:
+def timestamp(microseconds: int) -> datetime | None:
     """Return a time, which is written as ``2025-11-30T16:00:00Z``; None for "never"."""
-    return _EPOCH + timedelta(microseconds=microseconds) if microseconds else None
+    return _UNIX_EPOCH + timedelta(microseconds=microseconds) if microseconds else None
 
 
 class UserOut(msgspec.Struct, frozen=True):
@@ -176,7 +181,7 @@ def user_out(user: User) -> UserOut:
         user.email,
         user.first_name,
         user.last_name,
-        WORDS[user.role],
+        ROLE_NAMES[user.role],
         user.tenant_id,
         user.tenant_name,
         user.active,
@@ -185,20 +190,20 @@ def user_out(user: User) -> UserOut:
         user.url,
         user.company,
         user.location,
-        moment(user.created_at),
-        moment(user.last_login_at),
+        timestamp(user.created_at),
+        timestamp(user.last_login_at),
     )
 
 
-def part_of(user: User, *names: str) -> dict[str, Any]:
+def pick(user: User, *names: str) -> dict[str, Any]:
     """Return some of a user's sixteen fields, in the order of ``names``."""
     out = user_out(user)
     return {name: getattr(out, name) for name in names}
 
 
-def tenant_out(counted: Counted) -> dict[str, Any]:
+def tenant_out(tenant_with_count: TenantWithCount) -> dict[str, Any]:
     """Return a tenant as the contract shows it."""
-    tenant = counted.tenant
+    tenant = tenant_with_count.tenant
     return {
         "id": tenant.id,
         "uuid": tenant.public_id,
@@ -208,7 +213,7 @@ def tenant_out(counted: Counted) -> dict[str, Any]:
         "url": tenant.url,
         "description": tenant.description,
         "is_active": tenant.active,
-        "user_count": counted.users,
-        "created_at": moment(tenant.created_at),
-        "updated_at": moment(tenant.updated_at),
+        "user_count": tenant_with_count.user_count,
+        "created_at": timestamp(tenant.created_at),
+        "updated_at": timestamp(tenant.updated_at),
     }

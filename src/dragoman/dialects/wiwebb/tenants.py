@@ -8,49 +8,49 @@ from starlette.responses import Response
 
 from dragoman.actions import tenants
 from dragoman.dialects.wiwebb import schemas
-from dragoman.dialects.wiwebb.errors import answer, filters
+from dragoman.dialects.wiwebb.errors import handle_filter_error, json_response
 from dragoman.dialects.wiwebb.schemas import tenant_out
-from dragoman.dialects.wiwebb.users import envelope, page_size, turn_to
+from dragoman.dialects.wiwebb.users import envelope, get_requested_page, page_size
 from dragoman.rules.errors import Problem
-from dragoman.rules.fields import words_of
+from dragoman.rules.fields import search_words
 from dragoman.rules.model import Page, TenantChanges
 from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call
 
 
-async def listing(call: Call) -> Response:
+async def list_tenants(call: Call) -> Response:
     """GET /tenants/: one page."""
-    call.voice = filters
-    query = pagination.query_of(call)
+    call.handle_error = handle_filter_error
+    query = pagination.query_params(call)
     size = page_size(query)
     problems: list[Problem] = []
     active = None
-    if switch := query.get("is_active", "").strip():
-        active = forms.boolean(switch)
+    if is_active := query.get("is_active", "").strip():
+        active = forms.parse_boolean(is_active)
         if active is None:
             problems.append(Problem("active", "not_boolean"))
 
-    async def page(number: int) -> Page[tenants.Counted]:
-        return await tenants.page(
+    async def fetch_page(number: int) -> Page[tenants.TenantWithCount]:
+        return await tenants.list_page(
             call.read(),
-            words=words_of(query.get("search", "")),
+            words=search_words(query.get("search", "")),
             active=active,
-            order=_order(query.get("ordering", "")),
+            order=_parse_ordering(query.get("ordering", "")),
             limit=size,
             offset=(number - 1) * size,
             problems=problems,
         )
 
-    number, found = await turn_to(query, size, page)
-    body: dict[str, Any] = envelope(call, query, number, size, found.count)
-    body["results"] = [tenant_out(counted) for counted in found.rows]
-    return answer(200, body)
+    number, page = await get_requested_page(query, size, fetch_page)
+    body: dict[str, Any] = envelope(call, query, number, size, page.count)
+    body["results"] = [tenant_out(counted) for counted in page.rows]
+    return json_response(200, body)
 
 
-def _order(text: str) -> tuple[str, bool]:
+def _parse_ordering(text: str) -> tuple[str, bool]:
     for term in text.split(","):
         name = term.strip()
-        key = schemas.TENANT_ORDERS.get(name.removeprefix("-"))
+        key = schemas.TENANT_ORDERING_FIELDS.get(name.removeprefix("-"))
         if key is not None:
             return key, name.startswith("-")
     return "name", False
@@ -58,20 +58,20 @@ def _order(text: str) -> tuple[str, bool]:
 
 async def create(call: Call) -> Response:
     """POST /tenants/."""
-    values, problems = forms.read(await bodies.fields(call.request), schemas.TENANT)
+    values, problems = forms.parse(await bodies.read_fields(call.request), schemas.TENANT)
     async with call.begin() as tx:
-        made = await tenants.create(tx, TenantChanges(**values), problems=problems)
-    return answer(201, tenant_out(made))
+        created = await tenants.create(tx, TenantChanges(**values), problems=problems)
+    return json_response(201, tenant_out(created))
 
 
 async def retrieve(call: Call) -> Response:
     """GET /tenants/{id}/."""
-    return answer(200, tenant_out(await tenants.view(call.read(), _id(call))))
+    return json_response(200, tenant_out(await tenants.get(call.read(), _tenant_id(call))))
 
 
-async def own(call: Call) -> Response:
+async def retrieve_own(call: Call) -> Response:
     """GET /tenants/me/."""
-    return answer(200, tenant_out(await tenants.view_own(call.read())))
+    return json_response(200, tenant_out(await tenants.get_own(call.read())))
 
 
 async def put(call: Call) -> Response:
@@ -85,21 +85,23 @@ async def patch(call: Call) -> Response:
 
 
 async def _update(call: Call, *, partial: bool) -> Response:
-    body = await bodies.fields(call.request)
-    values, problems = forms.read(body, schemas.TENANT, partial=partial)
+    body = await bodies.read_fields(call.request)
+    values, problems = forms.parse(body, schemas.TENANT, partial=partial)
     async with call.begin() as tx:
         changes = TenantChanges(**values)
-        home = call.directory.settings.tenant
-        changed = await tenants.update(tx, _id(call), changes, home=home, problems=problems)
-    return answer(200, tenant_out(changed))
+        default_tenant = call.directory.settings.tenant
+        updated = await tenants.update(
+            tx, _tenant_id(call), changes, home_slug=default_tenant, problems=problems
+        )
+    return json_response(200, tenant_out(updated))
 
 
 async def delete(call: Call) -> Response:
     """DELETE /tenants/{id}/."""
     async with call.begin() as tx:
-        await tenants.delete(tx, _id(call), home=call.directory.settings.tenant)
+        await tenants.delete(tx, _tenant_id(call), home_slug=call.directory.settings.tenant)
     return Response(None, 204)
 
 
-def _id(call: Call) -> int:
-    return call.number("id")
+def _tenant_id(call: Call) -> int:
+    return call.id_param("id")

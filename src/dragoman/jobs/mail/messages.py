@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dragoman.rules import fields
-from dragoman.rules.unicode_safety import hides
+from dragoman.rules.unicode_safety import has_invisible_characters
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-LINE = 998
+MAX_LINE_LENGTH = 998
 """The longest line that SMTP carries (RFC 5321, 4.5.3.1.6), without its end."""
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class Email(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody is told. ``template`` names a pair of files beside this one.
 
     ``facts`` never holds what a person has chosen, like a name, unless ``harmless`` let it
@@ -31,36 +31,43 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     template: str
     recipient: str
     subject: str
-    facts: dict[str, Any]
+    context: dict[str, Any]
 
 
-_KINDS_OF_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
-_SIGNS = frozenset(" .,-–'’&+()")
-_JOINING_DOT = re.compile(r"\.(?![ ,)]|$)")
-NAME = 80
+_NAME_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
+_NAME_PUNCTUATION = frozenset(" .,-–'’&+()")
+_LINKIFIED_DOT = re.compile(r"\.(?![ ,)]|$)")
+MAX_NAME_LENGTH = 80
 """The longest name, in characters, that a letter repeats."""
 
 
-def harmless(name: str) -> str:
+def safe_name(name: str) -> str:
     """Return a name that a letter may repeat, or nothing: it holds no link, header or markup.
 
     It is made of letters, marks, digits, spaces and a few signs, at most 80 in all; no dot joins
     what follows, since mail programs make links of whatever looks like a host. Its compatibility
     form (NFKC) has to pass as well, because other characters stand for a dot or a slash.
     """
-    for form in (name, unicodedata.normalize("NFKC", name)):
-        plain = all(c in _SIGNS or unicodedata.category(c) in _KINDS_OF_LETTERS for c in form)
-        if not plain or len(form) > NAME or hides(form) or _JOINING_DOT.search(form):
+    for variant in (name, unicodedata.normalize("NFKC", name)):
+        is_allowed = all(
+            c in _NAME_PUNCTUATION or unicodedata.category(c) in _NAME_CATEGORIES for c in variant
+        )
+        if (
+            not is_allowed
+            or len(variant) > MAX_NAME_LENGTH
+            or has_invisible_characters(variant)
+            or _LINKIFIED_DOT.search(variant)
+        ):
             return ""
     return name
 
 
-def text(letter: Letter) -> str:
+def render_text(email: Email) -> str:
     """Return the letter as plain text."""
-    return _render(f"{letter.template}.txt", letter.facts)
+    return _render(f"{email.template}.txt", email.context)
 
 
-def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMessage:
+def compose(email: Email, *, sender: str, message_id: str, sent_at: int) -> EmailMessage:
     """Return the letter as a message: text and HTML, one link in each.
 
     Args:
@@ -79,21 +86,21 @@ def compose(letter: Letter, *, sender: str, message_id: str, at: int) -> EmailMe
 
     message = EmailMessage(policy=SMTP)
     message["From"] = sender  # it may have a name beside the address
-    known = message["From"].addresses[0]
-    local, domain = wire(known.addr_spec)
-    message.replace_header("From", Address(known.display_name, local, domain))
-    message["To"] = Address("", *wire(letter.recipient))
-    message["Subject"] = letter.subject
-    message["Date"] = datetime.fromtimestamp(at // 1_000_000, UTC)
+    from_address = message["From"].addresses[0]
+    local, domain = idna_address(from_address.addr_spec)
+    message.replace_header("From", Address(from_address.display_name, local, domain))
+    message["To"] = Address("", *idna_address(email.recipient))
+    message["Subject"] = email.subject
+    message["Date"] = datetime.fromtimestamp(sent_at // 1_000_000, UTC)
     message["Message-ID"] = f"<{message_id}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes in return
-    plain, rich = text(letter), _render(f"{letter.template}.html", letter.facts)
-    message.set_content(plain, **_encoding(plain))
-    message.add_alternative(rich, subtype="html", **_encoding(rich))
+    text_body, html_body = render_text(email), _render(f"{email.template}.html", email.context)
+    message.set_content(text_body, **_transfer_encoding(text_body))
+    message.add_alternative(html_body, subtype="html", **_transfer_encoding(html_body))
     return message
 
 
-def wire(address: str) -> tuple[str, str]:
+def idna_address(address: str) -> tuple[str, str]:
     """Return an address as it travels: the local part as it is, the domain in ASCII (RFC 5890).
 
     Raises ValueError for what is no address by our own rules.
@@ -104,19 +111,19 @@ def wire(address: str) -> tuple[str, str]:
     if not domain.isascii():
         from email_validator import validate_email
 
-        found = validate_email(address, check_deliverability=False, globally_deliverable=False)
-        domain = found.ascii_domain
+        validated = validate_email(address, check_deliverability=False, globally_deliverable=False)
+        domain = validated.ascii_domain
     return local, domain
 
 
-def _encoding(body: str) -> dict[str, Any]:
+def _transfer_encoding(body: str) -> dict[str, Any]:
     """Leave plain lines as they are: a link that is broken into lines is easily lost."""
-    plain = body.isascii() and all(len(line) <= LINE for line in body.splitlines())
-    return {"cte": "7bit"} if plain else {}
+    is_7bit = body.isascii() and all(len(line) <= MAX_LINE_LENGTH for line in body.splitlines())
+    return {"cte": "7bit"} if is_7bit else {}
 
 
 @lru_cache(maxsize=1)
-def _templates() -> Any:
+def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     return Environment(
@@ -127,5 +134,5 @@ def _templates() -> Any:
     )
 
 
-def _render(name: str, facts: dict[str, Any]) -> str:
-    return _templates().get_template(name).render(facts)
+def _render(name: str, context: dict[str, Any]) -> str:
+    return _environment().get_template(name).render(context)

@@ -8,16 +8,16 @@ from typing import Any
 
 import asyncpg
 
-from dragoman.rules.dsn import apart
+from dragoman.rules.dsn import split_hosts
 
-HEAD_START_S = 0.25
+CONNECTION_ATTEMPT_DELAY_S = 0.25
 """So long a host is asked alone, before the next one is asked as well."""
 
 
-class Linked(asyncpg.Connection):
+class HostConnection(asyncpg.Connection):
     """A connection that knows where it leads: ``place`` is a DSN of that host alone."""
 
-    place = ""
+    dsn = ""
 
 
 class Hosts:
@@ -30,61 +30,63 @@ class Hosts:
     """
 
     def __init__(self, dsn: str) -> None:
-        self._places = apart(dsn)
-        said = "target_session_attrs=" in dsn or "PGTARGETSESSIONATTRS" in os.environ
-        several = len(self._places) > 1
-        self._wanted = {"target_session_attrs": "read-write"} if several and not said else {}
+        self._dsns = split_hosts(dsn)
+        attrs_given = "target_session_attrs=" in dsn or "PGTARGETSESSIONATTRS" in os.environ
+        has_several_hosts = len(self._dsns) > 1
+        self._default_options = (
+            {"target_session_attrs": "read-write"} if has_several_hosts and not attrs_given else {}
+        )
 
     async def connect(self, *, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109 - as the driver
         """Connect to the first host that takes us within ``timeout`` seconds.
 
         Raises what the last one to refuse said, or TimeoutError.
         """
-        waiting = list(self._places)
-        options = {**self._wanted, **options}
-        trying: set[asyncio.Task[Linked]] = set()
-        fault: BaseException = TimeoutError()
+        untried = list(self._dsns)
+        options = {**self._default_options, **options}
+        attempts: set[asyncio.Task[HostConnection]] = set()
+        last_error: BaseException = TimeoutError()
         try:
             async with asyncio.timeout(timeout):
-                while waiting or trying:
-                    if waiting:
-                        asked = _connect(waiting.pop(0), timeout=timeout, **options)
-                        trying.add(asyncio.create_task(asked))
-                    done, trying = await asyncio.wait(
-                        trying,
-                        timeout=HEAD_START_S if waiting else None,
+                while untried or attempts:
+                    if untried:
+                        attempt = _connect(untried.pop(0), timeout=timeout, **options)
+                        attempts.add(asyncio.create_task(attempt))
+                    done, attempts = await asyncio.wait(
+                        attempts,
+                        timeout=CONNECTION_ATTEMPT_DELAY_S if untried else None,
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                     for task in done:
-                        fault = task.exception() or fault
+                        last_error = task.exception() or last_error
                         if task.exception() is None:
-                            trying |= done - {task}
-                            return self._chosen(task.result())
+                            attempts |= done - {task}
+                            return self._prefer(task.result())
         finally:
-            for task in trying:
-                task.add_done_callback(_hang_up)
+            for task in attempts:
+                task.add_done_callback(_terminate_late)
                 task.cancel()
-        raise fault
+        raise last_error
 
-    def _chosen(self, connection: Linked) -> Linked:
-        place = connection.place
-        self._places = [place, *(other for other in self._places if other != place)]
+    def _prefer(self, connection: HostConnection) -> HostConnection:
+        dsn = connection.dsn
+        self._dsns = [dsn, *(other for other in self._dsns if other != dsn)]
         return connection
 
 
-async def answers(connection: Any, *, timeout: float) -> None:  # noqa: ASYNC109 - as the driver
+async def ping(connection: Any, *, timeout: float) -> None:  # noqa: ASYNC109 - as the driver
     """Ask the host of a connection for another one, which nobody needs; raises what that raises."""
     options: dict[str, Any] = {"timeout": timeout, "target_session_attrs": "any"}
-    other: Any = await asyncpg.connect(connection.place, **options)
-    other.terminate()
+    connection_to_same_host: Any = await asyncpg.connect(connection.dsn, **options)
+    connection_to_same_host.terminate()
 
 
-async def _connect(place: str, **options: Any) -> Linked:
-    connection: Any = await asyncpg.connect(place, connection_class=Linked, **options)
-    connection.place = place
+async def _connect(dsn: str, **options: Any) -> HostConnection:
+    connection: Any = await asyncpg.connect(dsn, connection_class=HostConnection, **options)
+    connection.dsn = dsn
     return connection
 
 
-def _hang_up(task: asyncio.Task[Linked]) -> None:
+def _terminate_late(task: asyncio.Task[HostConnection]) -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().terminate()

@@ -11,16 +11,16 @@ from typing import Any
 
 import asyncpg
 
-from dragoman.load_shedding import Gate
+from dragoman.load_shedding import LoadShedder
 from dragoman.rules.errors import Unavailable
-from dragoman.store.drivers.hosts import Hosts, answers
+from dragoman.store.drivers.hosts import Hosts, ping
 
-WAIT_S = 2.0
-COMMAND_S = 30.0
-DOUBT_S = 0.8
+MAX_WAIT_S = 2.0
+COMMAND_TIMEOUT_S = 30.0
+PROBE_INTERVAL_S = 0.8
 """After so long without an answer, a server is asked whether it is still there."""
 
-GONE = (
+UNAVAILABLE_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -34,7 +34,7 @@ GONE = (
     asyncpg.InternalClientError,
 )
 """What is raised where the database cannot serve now, and nobody has made a mistake."""
-_NO_ANSWER = (
+_UNREACHABLE_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
@@ -44,19 +44,19 @@ _NO_ANSWER = (
     asyncpg.ClientCannotConnectError,
 )
 
-_ALWAYS = {
+_SERVER_SETTINGS = {
     "application_name": "dragoman",
     "jit": "off",
-    "lock_timeout": f"{WAIT_S * 1000:.0f}",  # else one lock takes all connections, for as long as it is held
+    "lock_timeout": f"{MAX_WAIT_S * 1000:.0f}",  # else one lock takes all connections, for as long as it is held
 }
 
 
 def connection_options(**server_settings: str) -> dict[str, Any]:
     """Return what every connection of ours asks for, and these settings of the server."""
     return {
-        "timeout": WAIT_S,
-        "command_timeout": COMMAND_S,
-        "server_settings": {**_ALWAYS, **server_settings},
+        "timeout": MAX_WAIT_S,
+        "command_timeout": COMMAND_TIMEOUT_S,
+        "server_settings": {**_SERVER_SETTINGS, **server_settings},
     }
 
 
@@ -67,79 +67,81 @@ class Pool:
         self._hosts = Hosts(dsn)
         self._options = connection_options(**server_settings)
         self._idle: list[Any] = []
-        self._room = size
-        self._gate = Gate("database", size, longest_s=WAIT_S, cost_s=0.002)
-        self._queue: deque[asyncio.Future[Any]] = deque()
+        self._free_slots = size
+        self._load_shedder = LoadShedder(
+            "database", size, max_wait_s=MAX_WAIT_S, service_time_s=0.002
+        )
+        self._waiters: deque[asyncio.Future[Any]] = deque()
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Any]:
         """Have a connection for the length of a block; raises Unavailable if none is to be had."""
-        with self._gate.entered():
+        with self._load_shedder.slot():
             try:
-                connection = await self._take(time.monotonic() + WAIT_S)
-            except GONE as fault:
-                raise Unavailable("database") from fault
-            watch, began = _Watch(connection), time.monotonic()
+                connection = await self._acquire(time.monotonic() + MAX_WAIT_S)
+            except UNAVAILABLE_ERRORS as error:
+                raise Unavailable("database") from error
+            watchdog, started = _Watchdog(connection), time.monotonic()
             try:
                 yield connection
-            except GONE as fault:
-                if isinstance(fault, asyncpg.ReadOnlySQLTransactionError):
+            except UNAVAILABLE_ERRORS as error:
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                     connection.terminate()  # the next one leads to whoever takes writes now
-                raise Unavailable("database") from fault
+                raise Unavailable("database") from error
             finally:
-                watch.end()
-                self._give(connection)
-                self._gate.took(time.monotonic() - began)
+                watchdog.stop()
+                self._release(connection)
+                self._load_shedder.record_duration(time.monotonic() - started)
 
-    async def _take(self, deadline: float) -> Any:
-        left_s = max(deadline - time.monotonic(), 0.05)
+    async def _acquire(self, deadline: float) -> Any:
+        remaining_s = max(deadline - time.monotonic(), 0.05)
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-            self._room += 1
-        if self._room:
-            self._room -= 1
+            self._free_slots += 1
+        if self._free_slots:
+            self._free_slots -= 1
             try:
-                options: dict[str, Any] = {**self._options, "timeout": left_s}
+                options: dict[str, Any] = {**self._options, "timeout": remaining_s}
                 return await self._hosts.connect(**options)
-            except asyncpg.PostgresError as fault:
-                self._room += 1
-                self._wake()
-                raise Unavailable("database") from fault  # it lets nobody in
+            except asyncpg.PostgresError as error:
+                self._free_slots += 1
+                self._wake_next()
+                raise Unavailable("database") from error  # it lets nobody in
             except BaseException:
-                self._room += 1
-                self._wake()
+                self._free_slots += 1
+                self._wake_next()
                 raise
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(future)
+        self._waiters.append(future)
         try:
-            async with asyncio.timeout(left_s):  # wait_for may swallow a cancellation (3.11)
-                given = await future
+            async with asyncio.timeout(remaining_s):  # wait_for may swallow a cancellation (3.11)
+                handed_over = await future
         except BaseException:
             if future.done() and not future.cancelled():
-                given = future.result()
-                self._wake() if given is None else self._give(given)
+                handed_over = future.result()
+                self._wake_next() if handed_over is None else self._release(handed_over)
             raise
-        return given if given is not None else await self._take(deadline)
+        return handed_over if handed_over is not None else await self._acquire(deadline)
 
-    def _give(self, connection: Any) -> None:
+    def _release(self, connection: Any) -> None:
         if connection.is_closed() or connection.is_in_transaction():
             connection.terminate()
-            self._room += 1
-            self._wake()
+            self._free_slots += 1
+            self._wake_next()
             return
-        while self._queue:
-            future = self._queue.popleft()
+        while self._waiters:
+            future = self._waiters.popleft()
             if not future.done():
                 future.set_result(connection)
                 return
         self._idle.append(connection)
 
-    def _wake(self) -> None:
+    def _wake_next(self) -> None:
         """Let one who waits try to connect itself."""
-        while self._queue:
-            future = self._queue.popleft()
+        while self._waiters:
+            future = self._waiters.popleft()
             if not future.done():
                 future.set_result(None)
                 return
@@ -148,13 +150,13 @@ class Pool:
         """Let go of those that nobody uses."""
         for connection in self._idle:
             try:
-                await connection.close(timeout=WAIT_S)
-            except GONE:
+                await connection.close(timeout=MAX_WAIT_S)
+            except UNAVAILABLE_ERRORS:
                 connection.terminate()
         self._idle.clear()
 
 
-class _Watch:
+class _Watchdog:
     """Doubts a server that is silent for long; if it does not answer a new caller, hangs up.
 
     A slow statement is waited for as long as the server answers at all.
@@ -163,23 +165,23 @@ class _Watch:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(DOUBT_S, self._doubt)
+        self._timer = self._loop.call_later(PROBE_INTERVAL_S, self._suspect)
         self._task: asyncio.Task[None] | None = None
 
-    def _doubt(self) -> None:
-        self._task = self._loop.create_task(self._ask())
+    def _suspect(self) -> None:
+        self._task = self._loop.create_task(self._probe())
 
-    async def _ask(self) -> None:
+    async def _probe(self) -> None:
         try:
-            await answers(self._connection, timeout=DOUBT_S)
-        except _NO_ANSWER:
+            await ping(self._connection, timeout=PROBE_INTERVAL_S)
+        except _UNREACHABLE_ERRORS:
             self._connection.terminate()
             return
         except asyncpg.PostgresError:
             pass  # a refusal is one
-        self._timer = self._loop.call_later(DOUBT_S, self._doubt)
+        self._timer = self._loop.call_later(PROBE_INTERVAL_S, self._suspect)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Stop watching."""
         self._timer.cancel()
         if self._task is not None:

@@ -12,18 +12,18 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from dragoman.store.drivers.batching import Gatherer
-from dragoman.store.drivers.pool import GONE, WAIT_S, Pool
-from dragoman.store.query import PointRead, Query
-from dragoman.store.transaction import Lock
-from dragoman.store.user_lists.page_cache import Bookmarks
+from dragoman.store.drivers.batching import BatchLoader
+from dragoman.store.drivers.pool import MAX_WAIT_S, UNAVAILABLE_ERRORS, Pool
+from dragoman.store.query import LookupQuery, Query
+from dragoman.store.transaction import AdvisoryLock
+from dragoman.store.user_lists.page_cache import PageCache
 
 T = TypeVar("T")
 
 LONG_LOCK_MS = 30_000
 """Chores and the command line wait so long for a lock; requests only as long as for anything."""
-SHARDS = 8
-_PLACE = re.compile(r"\$(\d+)")
+COUNTER_SHARDS = 8
+_PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
 class _Session:
@@ -31,143 +31,149 @@ class _Session:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self.shard = os.getpid() % SHARDS
+        self.shard = os.getpid() % COUNTER_SHARDS
 
-    async def all(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        text = query.postgres
-        rows = await self._connection.fetch(text.sql, *text.values(params))
-        return [query.into(row) for row in rows]
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        compiled = query.postgres
+        rows = await self._connection.fetch(compiled.sql, *compiled.values(params))
+        return [query.row_factory(row) for row in rows]
 
     async def run(self, query: Query[Any], params: Mapping[str, Any]) -> int:
-        text = query.postgres
-        status: str = await self._connection.execute(text.sql, *text.values(params))
+        compiled = query.postgres
+        status: str = await self._connection.execute(compiled.sql, *compiled.values(params))
         return int(status.rpartition(" ")[2])
 
-    async def together(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
+    async def run_batch(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
         values = [v for query, params in statements for v in query.postgres.values(params)]
-        await self._connection.execute(_merged(tuple(query for query, _ in statements)), *values)
+        await self._connection.execute(
+            _merge_statements(tuple(query for query, _ in statements)), *values
+        )
 
-    async def lock(self, name: int, key: int) -> None:
-        await self._connection.execute(_lock((name, key)))
+    async def lock(self, lock_id: int, key: int) -> None:
+        await self._connection.execute(_lock_sql((lock_id, key)))
 
 
 @cache
-def _merged(queries: tuple[Query[Any], ...]) -> str:
+def _merge_statements(queries: tuple[Query[Any], ...]) -> str:
     """Return one text for several changes (data-modifying statements in WITH), each run once."""
     parts: list[str] = []
-    before = 0  # so many parameters have the statements before
+    param_offset = 0  # so many parameters have the statements before
     for query in queries:
-        text = query.postgres
-        parts.append(_PLACE.sub(partial(_moved, by=before), text.sql))
-        before += text.count
+        compiled = query.postgres
+        parts.append(
+            _PLACEHOLDER.sub(partial(_shift_placeholder, offset=param_offset), compiled.sql)
+        )
+        param_offset += compiled.param_count
     if len(parts) == 1:
         return parts[0]
-    named = ", ".join(f"w{n} AS ({part})" for n, part in enumerate(parts))
-    return f"WITH {named} SELECT 1"
+    ctes = ", ".join(f"w{n} AS ({part})" for n, part in enumerate(parts))
+    return f"WITH {ctes} SELECT 1"
 
 
-def _moved(place: re.Match[str], by: int) -> str:
-    return f"${int(place[1]) + by}"
+def _shift_placeholder(match: re.Match[str], offset: int) -> str:
+    return f"${int(match[1]) + offset}"
 
 
-def _lock(lock: Lock) -> str:
+def _lock_sql(lock: AdvisoryLock) -> str:
     # The one-key form is not for us: the two-key one keeps names and keys apart.
-    name, key = lock
-    return f"SELECT pg_advisory_xact_lock({name:d}, {key % 2**31:d})"
+    lock_id, key = lock
+    return f"SELECT pg_advisory_xact_lock({lock_id:d}, {key % 2**31:d})"
 
 
-def _begin(patience: str, holding: Lock | None) -> str:
+def _begin_sql(lock_timeout_sql: str, lock: AdvisoryLock | None) -> str:
     """Return how a transaction begins; statements without parameters travel together."""
     return "; ".join(
-        part for part in ("BEGIN", patience, _lock(holding) if holding else "") if part
+        part for part in ("BEGIN", lock_timeout_sql, _lock_sql(lock) if lock else "") if part
     )
 
 
-async def _roll_back(connection: Any) -> None:
+async def _rollback(connection: Any) -> None:
     """End a transaction that failed, or else its connection.
 
     A server that is asked to cancel a statement before it has begun it forgets that, and goes on.
     """
     try:
-        await connection.execute("ROLLBACK", timeout=WAIT_S)
-    except GONE:
+        await connection.execute("ROLLBACK", timeout=MAX_WAIT_S)
+    except UNAVAILABLE_ERRORS:
         connection.terminate()
 
 
-def _patience(waited_s: float, *, long: bool) -> str:
+def _lock_timeout_sql(waited_s: float, *, long_running: bool) -> str:
     """Return how long a transaction may wait for a lock, where that is not as long as usual.
 
     Whoever has waited for a connection has as much less left.
     """
-    if long:
+    if long_running:
         return f"SET LOCAL lock_timeout = {LONG_LOCK_MS}"
-    if waited_s < WAIT_S / 20:
+    if waited_s < MAX_WAIT_S / 20:
         return ""
-    return f"SET LOCAL lock_timeout = {max(WAIT_S - waited_s, 0.1) * 1000:.0f}"
+    return f"SET LOCAL lock_timeout = {max(MAX_WAIT_S - waited_s, 0.1) * 1000:.0f}"
 
 
 class PostgresDriver:
     """One database, perhaps behind several hosts; `reads` carry the gathered point reads."""
 
-    def __init__(self, dsn: str, *, reads: int = 2, work: int = 6) -> None:
+    def __init__(self, dsn: str, *, lookup_connections: int = 2, pool_size: int = 6) -> None:
         # Planning a point read costs ten times its execution, and its plan never changes.
-        self._reads = Pool(dsn, reads, plan_cache_mode="force_generic_plan")
-        self._work = Pool(dsn, work)
-        self._flights = reads
-        self.bookmarks = Bookmarks()
-        self._gatherers: dict[PointRead[Any], Gatherer] = {}
+        self._lookup_pool = Pool(dsn, lookup_connections, plan_cache_mode="force_generic_plan")
+        self._pool = Pool(dsn, pool_size)
+        self._max_in_flight = lookup_connections
+        self.page_cache = PageCache()
+        self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
 
     async def open(self) -> None:
-        await self.alive()
+        await self.current_revision()
 
     async def close(self) -> None:
-        await self._reads.close()
-        await self._work.close()
+        await self._lookup_pool.close()
+        await self._pool.close()
 
     @asynccontextmanager
     async def session(
-        self, *, long: bool = False, holding: Lock | None = None
+        self, *, long_running: bool = False, lock: AdvisoryLock | None = None
     ) -> AsyncGenerator[_Session]:
-        began = time.monotonic()
-        async with self._work.connection() as connection:
-            patience = _patience(time.monotonic() - began, long=long)
+        started = time.monotonic()
+        async with self._pool.connection() as connection:
+            lock_timeout_sql = _lock_timeout_sql(
+                time.monotonic() - started, long_running=long_running
+            )
             try:
-                await connection.execute(_begin(patience, holding))
+                await connection.execute(_begin_sql(lock_timeout_sql, lock))
                 yield _Session(connection)
             except BaseException:
                 if not connection.is_closed():
-                    await _roll_back(connection)
+                    await _rollback(connection)
                 raise
             await connection.execute("COMMIT")
 
     async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        text = query.postgres
-        async with self._work.connection() as connection:
-            rows = await connection.fetch(text.sql, *text.values(params))
-        return [query.into(row) for row in rows]
+        compiled = query.postgres
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(compiled.sql, *compiled.values(params))
+        return [query.row_factory(row) for row in rows]
 
     async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         return await self.scan(query, params)
 
-    def point(self, read: PointRead[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
-        gatherer = self._gatherers.get(read)
-        if gatherer is None:
-            gatherer = Gatherer(read, self._gathered, flights=self._flights)
-            self._gatherers[read] = gatherer
-        return gatherer.get(key)
+    def look_up(self, lookup: LookupQuery[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
+        loader = self._loaders.get(lookup)
+        if loader is None:
+            loader = BatchLoader(lookup, self._fetch_batch, max_in_flight=self._max_in_flight)
+            self._loaders[lookup] = loader
+        return loader.load(key)
 
-    async def _gathered(
-        self, read: PointRead[Any], keys: list[tuple[Any, ...]]
+    async def _fetch_batch(
+        self, lookup: LookupQuery[Any], keys: list[tuple[Any, ...]]
     ) -> list[tuple[int, Any]]:
-        text = read.query.postgres
-        async with self._reads.connection() as connection:
-            rows = await connection.fetch(text.sql, *text.values(read.columns(keys)))
-        return [read.query.into(row) for row in rows]
+        compiled = lookup.batch.postgres
+        async with self._lookup_pool.connection() as connection:
+            rows = await connection.fetch(compiled.sql, *compiled.values(lookup.array_params(keys)))
+        return [lookup.batch.row_factory(row) for row in rows]
 
-    async def alive(self) -> str:
-        async with self._work.connection() as connection:
+    async def current_revision(self) -> str:
+        async with self._pool.connection() as connection:
             try:
-                version = await connection.fetchval("SELECT version_num FROM alembic_version")
+                revision = await connection.fetchval("SELECT version_num FROM alembic_version")
             except asyncpg.UndefinedTableError:
                 return ""
-        return str(version or "")
+        return str(revision or "")

@@ -15,71 +15,71 @@ from typing import Any, TypeVar
 
 from pysqlite3 import dbapi2 as sqlite3
 
-from dragoman.load_shedding import Gate
+from dragoman.load_shedding import LoadShedder
 from dragoman.rules.errors import Unavailable
-from dragoman.store.drivers.batching import Gatherer
-from dragoman.store.query import TOGETHER, PointRead, Query, Text
-from dragoman.store.transaction import Lock
-from dragoman.store.user_lists.page_cache import Bookmarks
+from dragoman.store.drivers.batching import BatchLoader
+from dragoman.store.query import MAX_KEYS, CompiledStatement, LookupQuery, Query
+from dragoman.store.transaction import AdvisoryLock
+from dragoman.store.user_lists.page_cache import PageCache
 
 T = TypeVar("T")
 
-BUSY_MS = 2000
-TURN_MS = 10
+BUSY_TIMEOUT_MS = 2000
+WRITER_BUSY_TIMEOUT_MS = 10
 """So long SQLite itself waits for another process's turn to end, looking ever more seldom.
 
 Then it begins anew to look: somebody who writes without a pause would be missed for seconds.
 """
-WAIT_S = 2.0
+MAX_WAIT_S = 2.0
 """How long a writer waits, in all: for its turn in this process, then for other processes."""
-SHORTEST_S = 0.1
+MIN_BUSY_WAIT_S = 0.1
 """So long it waits for other processes in any case."""
 
 
-MAPPED = 48 * 2**20
+MMAP_SIZE = 48 * 2**20
 """So much of the file is read where the system keeps it, by the one that reads most often (bytes).
 
 It counts as this process's memory, though it is everybody's."""
 
 
-def connect(path: Path, *, mapped: int = 0, create: bool = True) -> Any:
+def connect(path: Path, *, mmap_size: int = 0, create: bool = True) -> Any:
     """Open a connection as the directory needs it: WAL, synchronous=FULL, foreign keys.
 
     ``mapped`` bytes of the file are mapped into memory; it is made where it is not there, unless
     ``create`` is False. Raises sqlite3.Error.
     """
-    where = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
-    connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA cache_size = -6000")
-    connection.execute(f"PRAGMA mmap_size = {mapped}")
+    connection.execute(f"PRAGMA mmap_size = {mmap_size}")
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 
-def _values(text: Text, params: Mapping[str, Any]) -> list[Any]:
-    return [json.dumps(v) if isinstance(v, list) else v for v in text.values(params)]
+def _bind_values(compiled: CompiledStatement, params: Mapping[str, Any]) -> list[Any]:
+    return [json.dumps(v) if isinstance(v, list) else v for v in compiled.values(params)]
 
 
 def _fetch(connection: Any, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-    into = query.into
-    cursor = connection.execute(query.sqlite.sql, _values(query.sqlite, params))
-    return [into(row) for row in cursor.fetchall()]
+    row_factory = query.row_factory
+    cursor = connection.execute(query.sqlite.sql, _bind_values(query.sqlite, params))
+    return [row_factory(row) for row in cursor.fetchall()]
 
 
-def translate(fault: BaseException) -> BaseException:
+def translate_error(error: BaseException) -> BaseException:
     """Turn what the driver raises when it cannot serve into Unavailable."""
-    if isinstance(fault, sqlite3.OperationalError | sqlite3.InterfaceError):
-        words = str(fault)
+    if isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError):
+        message = str(error)
         if any(
-            w in words
+            w in message
             for w in ("locked", "busy", "full", "disk", "unable to open", "I/O", "readonly")
         ):
             return Unavailable("database")
-    return fault
+    return error
 
 
 class _Session:
@@ -90,167 +90,177 @@ class _Session:
 
     shard = 0  # one writer at a time: a counter needs no shards
 
-    def __init__(self, driver: SqliteDriver, *, long: bool) -> None:
-        self._work = driver.in_writer if long else driver.on_writer
+    def __init__(self, driver: SqliteDriver, *, long_running: bool) -> None:
+        self._on_writer = driver.run_in_writer_thread if long_running else driver.run_on_writer
 
-    async def all(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        return await self._work(lambda c: _fetch(c, query, params))
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        return await self._on_writer(lambda c: _fetch(c, query, params))
 
     async def run(self, query: Query[Any], params: Mapping[str, Any]) -> int:
-        values = _values(query.sqlite, params)
-        return await self._work(lambda c: c.execute(query.sqlite.sql, values).rowcount)
+        values = _bind_values(query.sqlite, params)
+        return await self._on_writer(lambda c: c.execute(query.sqlite.sql, values).rowcount)
 
-    async def together(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
+    async def run_batch(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
         for query, params in statements:
             await self.run(query, params)
 
-    async def lock(self, name: int, key: int) -> None:
+    async def lock(self, lock_id: int, key: int) -> None:
         """BEGIN IMMEDIATE holds everything already."""
 
 
 class SqliteDriver:
     """One file; decision 16 says what runs where, and why."""
 
-    def __init__(self, path: Path, *, scanners: int = 2) -> None:
+    def __init__(self, path: Path, *, scan_threads: int = 2) -> None:
         self.path = path
-        self.bookmarks = Bookmarks()
+        self.page_cache = PageCache()
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
-        self._scan_threads = ThreadPoolExecutor(scanners, thread_name_prefix="sqlite-scan")
-        self._scans = Gate("database", scanners, longest_s=WAIT_S, cost_s=0.002)
-        self._writes = Gate("database", 1, longest_s=WAIT_S, cost_s=0.005)
+        self._scan_threads = ThreadPoolExecutor(scan_threads, thread_name_prefix="sqlite-scan")
+        self._scan_shedder = LoadShedder(
+            "database", scan_threads, max_wait_s=MAX_WAIT_S, service_time_s=0.002
+        )
+        self._write_shedder = LoadShedder(
+            "database", 1, max_wait_s=MAX_WAIT_S, service_time_s=0.005
+        )
         self._local = threading.local()
-        self._opened: list[Any] = []
-        self._turn = asyncio.Lock()
-        self._gatherers: dict[PointRead[Any], Gatherer] = {}
+        self._connections: list[Any] = []
+        self._write_lock = asyncio.Lock()
+        self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
 
     # Both are opened when they are first asked for, and until it succeeds: a file that is away for
     # a while does not have to be there at the start.
 
     @cached_property
     def _reader(self) -> Any:
-        return self._connect(mapped=MAPPED)
+        return self._connect(mmap_size=MMAP_SIZE)
 
     @cached_property
     def _writer(self) -> Any:
         connection = self._connect()
-        connection.execute(f"PRAGMA busy_timeout = {TURN_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {WRITER_BUSY_TIMEOUT_MS}")
         return connection
 
     async def open(self) -> None:
         try:
             _ = self._reader, self._writer
-        except sqlite3.Error as fault:
-            raise Unavailable("database") from fault
+        except sqlite3.Error as error:
+            raise Unavailable("database") from error
 
     async def close(self) -> None:
         self._scan_threads.shutdown(wait=True)
         self._writer_thread.shutdown(wait=True)
-        for connection in self._opened:
+        for connection in self._connections:
             connection.close()
-        self._opened.clear()
+        self._connections.clear()
 
-    def _connect(self, *, mapped: int = 0) -> Any:
-        connection = connect(self.path, mapped=mapped, create=False)  # migrations have made it
-        self._opened.append(connection)
+    def _connect(self, *, mmap_size: int = 0) -> Any:
+        connection = connect(
+            self.path, mmap_size=mmap_size, create=False
+        )  # migrations have made it
+        self._connections.append(connection)
         return connection
 
-    async def in_writer(self, work: Callable[[Any], T]) -> T:
+    async def run_in_writer_thread(self, operation: Callable[[Any], T]) -> T:
         """Run something on the writer connection, in its thread."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._writer_thread, work, self._writer)
-        except sqlite3.Error as fault:
-            raise translate(fault) from fault
+            return await loop.run_in_executor(self._writer_thread, operation, self._writer)
+        except sqlite3.Error as error:
+            raise translate_error(error) from error
 
-    async def on_writer(self, work: Callable[[Any], T]) -> T:
+    async def run_on_writer(self, operation: Callable[[Any], T]) -> T:
         """Run something short on the writer connection, here and now."""
         try:
-            return work(self._writer)
-        except sqlite3.Error as fault:
-            raise translate(fault) from fault
+            return operation(self._writer)
+        except sqlite3.Error as error:
+            raise translate_error(error) from error
 
     @asynccontextmanager
     async def session(
-        self, *, long: bool = False, holding: Lock | None = None
+        self, *, long_running: bool = False, lock: AdvisoryLock | None = None
     ) -> AsyncGenerator[_Session]:
-        with self._writes.entered():
-            deadline = time.monotonic() + WAIT_S
+        with self._write_shedder.slot():
+            deadline = time.monotonic() + MAX_WAIT_S
             try:
-                async with asyncio.timeout(WAIT_S):  # wait_for may swallow a cancellation (3.11)
-                    await self._turn.acquire()
+                async with asyncio.timeout(
+                    MAX_WAIT_S
+                ):  # wait_for may swallow a cancellation (3.11)
+                    await self._write_lock.acquire()
             except TimeoutError:
                 raise Unavailable("database") from None
-            began = time.monotonic()
+            started = time.monotonic()
             try:
-                until = max(deadline, began + SHORTEST_S)
-                await self.in_writer(lambda c: _begin(c, until))
-                yield _Session(self, long=long)
-                await self.in_writer(lambda c: c.execute("COMMIT"))
+                busy_deadline = max(deadline, started + MIN_BUSY_WAIT_S)
+                await self.run_in_writer_thread(lambda c: _begin(c, busy_deadline))
+                yield _Session(self, long_running=long_running)
+                await self.run_in_writer_thread(lambda c: c.execute("COMMIT"))
             except BaseException:
-                await asyncio.shield(self.in_writer(_roll_back))
+                await asyncio.shield(self.run_in_writer_thread(_rollback))
                 raise
             finally:
-                self._turn.release()
-                self._writes.took(time.monotonic() - began)
+                self._write_lock.release()
+                self._write_shedder.record_duration(time.monotonic() - started)
 
     async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         loop = asyncio.get_running_loop()
-        with self._scans.entered():
+        with self._scan_shedder.slot():
             try:
-                return await loop.run_in_executor(self._scan_threads, self._scan, query, params)
-            except sqlite3.Error as fault:
-                raise translate(fault) from fault
+                return await loop.run_in_executor(
+                    self._scan_threads, self._scan_in_thread, query, params
+                )
+            except sqlite3.Error as error:
+                raise translate_error(error) from error
 
-    def _scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+    def _scan_in_thread(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             return _fetch(connection, query, params)
         finally:
-            self._scans.took(time.monotonic() - began)
+            self._scan_shedder.record_duration(time.monotonic() - started)
 
     async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         try:
             return _fetch(self._reader, query, params)
-        except sqlite3.Error as fault:
-            raise translate(fault) from fault
+        except sqlite3.Error as error:
+            raise translate_error(error) from error
 
-    def point(self, read: PointRead[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
-        gatherer = self._gatherers.get(read)
-        if gatherer is None:
-            gatherer = Gatherer(read, self._gathered, flights=1, most=TOGETHER)
-            self._gatherers[read] = gatherer
-        return gatherer.get(key)
+    def look_up(self, lookup: LookupQuery[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
+        loader = self._loaders.get(lookup)
+        if loader is None:
+            loader = BatchLoader(lookup, self._fetch_batch, max_in_flight=1, max_batch=MAX_KEYS)
+            self._loaders[lookup] = loader
+        return loader.load(key)
 
-    async def _gathered(
-        self, read: PointRead[Any], keys: list[tuple[Any, ...]]
+    async def _fetch_batch(
+        self, lookup: LookupQuery[Any], keys: list[tuple[Any, ...]]
     ) -> list[tuple[int, Any]]:
         # Each step of a statement lets go of the interpreter, and whoever feeds the event loop
         # takes it: sixteen reads in one statement stop for that as often as two apart.
-        query, count = (read.alone, 1) if len(keys) == 1 else (read.query, TOGETHER)
-        return await self.quick(query, read.named(keys, count))
+        query, count = (lookup.single, 1) if len(keys) == 1 else (lookup.batch, MAX_KEYS)
+        return await self.quick(query, lookup.numbered_params(keys, count))
 
-    async def alive(self) -> str:
+    async def current_revision(self) -> str:
         try:
             row = self._reader.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.Error as fault:
-            raise Unavailable("database") from fault
+        except sqlite3.Error as error:
+            raise Unavailable("database") from error
         return str(row[0]) if row else ""
 
 
-def _begin(connection: Any, until: float) -> None:
+def _begin(connection: Any, deadline: float) -> None:
     while True:
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as fault:
-            if "locked" not in str(fault) or time.monotonic() > until:
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
         else:
             return
 
 
-def _roll_back(connection: Any) -> None:
+def _rollback(connection: Any) -> None:
     if connection.in_transaction:
         connection.execute("ROLLBACK")

@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.hosts import Hosts
-from dragoman.store.drivers.pool import GONE
+from dragoman.store.drivers.pool import UNAVAILABLE_ERRORS
 from dragoman.store.drivers.postgres import LONG_LOCK_MS
-from dragoman.store.migrate import LOCK
+from dragoman.store.migrate import ADVISORY_LOCK_KEY
 from dragoman.store.schema import metadata
 
 
@@ -22,22 +22,22 @@ def _migrate(connection: sa.Connection) -> None:
     context.configure(connection=connection, target_metadata=metadata)
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
-            _wait_for_the_others(connection)
+            _acquire_migration_lock(connection)
         context.run_migrations()
 
 
-def _wait_for_the_others(connection: sa.Connection) -> None:
+def _acquire_migration_lock(connection: sa.Connection) -> None:
     # What the role or the database says of time is meant for requests. Another node's migration
     # takes as long as it takes, and so may ours: who gives up would not start.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK_KEY})
     # A table that somebody reads is another matter: behind who waits to change it everybody queues.
     # Still, a chore's patience, and not a request's: a short one would fail beside any long read.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LONG_LOCK_MS}")
 
 
-def _sqlite(path: str) -> None:
+def _migrate_sqlite(path: str) -> None:
     from pysqlite3 import dbapi2
 
     from dragoman.store.drivers.sqlite import connect
@@ -58,7 +58,7 @@ def _sqlite(path: str) -> None:
             raise
 
 
-async def _postgres(url: str) -> None:
+async def _migrate_postgres(url: str) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
 
     async def connect() -> Any:
@@ -70,17 +70,17 @@ async def _postgres(url: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_migrate)
-    except DBAPIError as fault:
-        cause = fault.orig.__cause__ if fault.orig else None
-        if isinstance(cause, GONE):
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        if isinstance(cause, UNAVAILABLE_ERRORS):
             raise Unavailable("database") from cause
         raise
     finally:
         await engine.dispose()
 
 
-_database: str = context.config.attributes["database"]
-if _database.startswith("sqlite:///"):
-    _sqlite(_database.removeprefix("sqlite:///"))
+_database_url: str = context.config.attributes["database"]
+if _database_url.startswith("sqlite:///"):
+    _migrate_sqlite(_database_url.removeprefix("sqlite:///"))
 else:
-    asyncio.run(_postgres(_database))
+    asyncio.run(_migrate_postgres(_database_url))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dragoman.rules.model import Order
 from dragoman.store.schema import users
 
-KEYS: dict[str, Any] = {
+SORT_COLUMNS: dict[str, Any] = {
     "id": users.c.id,
     "username": users.c.username_key,
     "email": users.c.email_key,
@@ -21,51 +21,51 @@ KEYS: dict[str, Any] = {
     "last_login_at": users.c.last_login_at,
     "active": users.c.active,
 }
-UNIQUE = frozenset({"id", "username"})
+UNIQUE_KEYS = frozenset({"id", "username"})
 """Orders that need no second key."""
 
 
-def columns(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
+def sort_keys(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
     """Return the sort keys, with whether each descends; the last one is unique."""
-    found: list[tuple[Any, bool]] = []
+    keys: list[tuple[Any, bool]] = []
     for order in orders:
-        column = KEYS[order.key]
-        if order.ranks:
-            column = sa.case(dict(enumerate(order.ranks)), value=users.c.role)
-        found.append((column, order.descending))
-        if order.key in UNIQUE:
-            return found
-    found.append((users.c.id, bool(orders) and orders[-1].descending))
-    return found
+        column = SORT_COLUMNS[order.key]
+        if order.role_sort_keys:
+            column = sa.case(dict(enumerate(order.role_sort_keys)), value=users.c.role)
+        keys.append((column, order.descending))
+        if order.key in UNIQUE_KEYS:
+            return keys
+    keys.append((users.c.id, bool(orders) and orders[-1].descending))
+    return keys
 
 
-def turned(orders: tuple[Order, ...]) -> tuple[Order, ...]:
+def reversed_(orders: tuple[Order, ...]) -> tuple[Order, ...]:
     """Return the same order from its other end."""
     return tuple(msgspec.structs.replace(each, descending=not each.descending) for each in orders)
 
 
-def continues(orders: tuple[Order, ...]) -> bool:
+def supports_keyset(orders: tuple[Order, ...]) -> bool:
     """Say whether a list in this order can be continued from a position (one plain key)."""
-    return len(orders) == 1 and not orders[0].ranks
+    return len(orders) == 1 and not orders[0].role_sort_keys
 
 
-def is_stable(orders: tuple[Order, ...]) -> bool:
+def is_covered_by_version(orders: tuple[Order, ...]) -> bool:
     """Say whether nothing moves a user in this order but what moves a counter as well."""
-    return len(orders) == 1 and orders[0].key in UNIQUE
+    return len(orders) == 1 and orders[0].key in UNIQUE_KEYS
 
 
-def after(orders: tuple[Order, ...]) -> Any:
+def after_cursor(orders: tuple[Order, ...]) -> Any:
     """Return the condition of what stands behind ``after_key`` and ``after_id``."""
     order = orders[0]
-    column = KEYS[order.key]
-    edge = sa.bindparam("after_key", type_=column.type)
-    if order.key in UNIQUE:
-        return column < edge if order.descending else column > edge
-    here = sa.tuple_(column, users.c.id)
-    there = sa.tuple_(edge, sa.bindparam("after_id", type_=sa.BigInteger()))
-    return here < there if order.descending else here > there
+    column = SORT_COLUMNS[order.key]
+    cursor_value = sa.bindparam("after_key", type_=column.type)
+    if order.key in UNIQUE_KEYS:
+        return column < cursor_value if order.descending else column > cursor_value
+    row_position = sa.tuple_(column, users.c.id)
+    cursor_position = sa.tuple_(cursor_value, sa.bindparam("after_id", type_=sa.BigInteger()))
+    return row_position < cursor_position if order.descending else row_position > cursor_position
 
 
-def position_column(orders: tuple[Order, ...]) -> Any:
+def cursor_column(orders: tuple[Order, ...]) -> Any:
     """Return the column whose value in the last row is the position to continue from."""
-    return KEYS[orders[0].key] if continues(orders) else sa.null()
+    return SORT_COLUMNS[orders[0].key] if supports_keyset(orders) else sa.null()

@@ -10,39 +10,39 @@ from typing import Any
 from dragoman.rules.model import Filter, Order
 from dragoman.store.user_lists.filters import Scope
 
-LISTS, PLACES = 32, 256
+MAX_LISTS, MAX_CURSORS = 32, 256
 """So many lists, and so many places in each of them, are remembered."""
-GOOD_S = 60.0
+TTL_S = 60.0
 """So long a place is believed: nodes of an older schema change lists without saying so."""
 
-Name = tuple[Scope, Filter, tuple[Order, ...]]
+ListKey = tuple[Scope, Filter, tuple[Order, ...]]
 """What a list shows, and in which order."""
-Place = tuple[Any, int]
+Cursor = tuple[Any, int]
 """The position after which a row stands: see ``ordering.after``."""
 
 
-class _List:
+class _CachedList:
     """The places of one list, as it stood at a version."""
 
     def __init__(self, version: tuple[int, int]) -> None:
         self.version = version
-        self.made = time.monotonic()
+        self.created_at = time.monotonic()
         self.count: int | None = None
         self.offsets: list[int] = []
-        self.places: dict[int, Place] = {}
+        self.cursors: dict[int, Cursor] = {}
 
-    def put(self, offset: int, place: Place) -> None:
-        if offset in self.places:
+    def put(self, offset: int, cursor: Cursor) -> None:
+        if offset in self.cursors:
             return
-        if len(self.places) == PLACES:
-            earliest = next(iter(self.places))
-            del self.places[earliest]
-            self.offsets.remove(earliest)
-        self.places[offset] = place
+        if len(self.cursors) == MAX_CURSORS:
+            oldest = next(iter(self.cursors))
+            del self.cursors[oldest]
+            self.offsets.remove(oldest)
+        self.cursors[offset] = cursor
         bisect.insort(self.offsets, offset)
 
 
-class Bookmarks:
+class PageCache:
     """Places in the lists that were asked for last, and their lengths; of one database.
 
     So who turns the pages of a list by number, or those of a search that has many hits, pays for
@@ -51,40 +51,44 @@ class Bookmarks:
     """
 
     def __init__(self) -> None:
-        self._lists: OrderedDict[Name, _List] = OrderedDict()
+        self._lists: OrderedDict[ListKey, _CachedList] = OrderedDict()
 
-    def before(self, name: Name, version: tuple[int, int], offset: int) -> tuple[int, Place] | None:
+    def nearest(
+        self, list_key: ListKey, version: tuple[int, int], offset: int
+    ) -> tuple[int, Cursor] | None:
         """Return the last known place at or before an offset, and its offset."""
-        found = self._known(name, version)
-        at = bisect.bisect_right(found.offsets, offset) if found else 0
-        if not found or not at:
+        cached = self._get(list_key, version)
+        index = bisect.bisect_right(cached.offsets, offset) if cached else 0
+        if not cached or not index:
             return None
-        return found.offsets[at - 1], found.places[found.offsets[at - 1]]
+        return cached.offsets[index - 1], cached.cursors[cached.offsets[index - 1]]
 
-    def put(self, name: Name, version: tuple[int, int], offset: int, place: Place) -> None:
+    def put_cursor(
+        self, list_key: ListKey, version: tuple[int, int], offset: int, cursor: Cursor
+    ) -> None:
         """Remember that the row at an offset (counted from 0) stands right after a place."""
-        self._noted(name, version).put(offset, place)
+        self._get_or_create(list_key, version).put(offset, cursor)
 
-    def count(self, name: Name, version: tuple[int, int]) -> int | None:
+    def get_count(self, list_key: ListKey, version: tuple[int, int]) -> int | None:
         """Return how many rows a list has, where that was noted."""
-        found = self._known(name, version)
-        return found.count if found else None
+        cached = self._get(list_key, version)
+        return cached.count if cached else None
 
-    def put_count(self, name: Name, version: tuple[int, int], count: int) -> None:
+    def put_count(self, list_key: ListKey, version: tuple[int, int], count: int) -> None:
         """Remember how many rows a list has."""
-        self._noted(name, version).count = count
+        self._get_or_create(list_key, version).count = count
 
-    def _noted(self, name: Name, version: tuple[int, int]) -> _List:
-        known = self._known(name, version)
-        if known is None:
-            known = self._lists[name] = _List(version)
-            if len(self._lists) > LISTS:
+    def _get_or_create(self, list_key: ListKey, version: tuple[int, int]) -> _CachedList:
+        cached = self._get(list_key, version)
+        if cached is None:
+            cached = self._lists[list_key] = _CachedList(version)
+            if len(self._lists) > MAX_LISTS:
                 self._lists.popitem(last=False)
-        self._lists.move_to_end(name)
-        return known
+        self._lists.move_to_end(list_key)
+        return cached
 
-    def _known(self, name: Name, version: tuple[int, int]) -> _List | None:
-        found = self._lists.get(name)
-        if found and found.version == version and time.monotonic() - found.made < GOOD_S:
-            return found
+    def _get(self, list_key: ListKey, version: tuple[int, int]) -> _CachedList | None:
+        cached = self._lists.get(list_key)
+        if cached and cached.version == version and time.monotonic() - cached.created_at < TTL_S:
+            return cached
         return None

@@ -10,26 +10,26 @@ from dragoman.rules.model import Filter, Order, Page, User
 from dragoman.rules.vocabulary import Reach
 from dragoman.store.transaction import Read
 from dragoman.store.user_lists import counters, filters, ordering
-from dragoman.store.user_lists.counters import Counted
+from dragoman.store.user_lists.counters import ListCount
 from dragoman.store.user_lists.filters import Scope
-from dragoman.store.user_lists.page_cache import Name, Place
-from dragoman.store.users import COLUMNS, load
+from dragoman.store.user_lists.page_cache import Cursor, ListKey
+from dragoman.store.users import COLUMNS, from_row
 
-CANDIDATES = 2000
+SORT_THRESHOLD = 2000
 """A search with at most so many hits sorts them; with more, it walks the order instead."""
-FEW = 2000
+SCAN_THRESHOLD = 2000
 """Among at most so many users, a search reads every one of them: the index knows everybody's."""
 
 
 async def page(
-    read: Read,
+    reader: Read,
     scope: Scope,
-    wanted: Filter,
+    user_filter: Filter,
     orders: tuple[Order, ...],
     *,
     limit: int,
     offset: int = 0,
-    after: tuple[Any, int] | None = None,
+    cursor: tuple[Any, int] | None = None,
 ) -> Page[User]:
     """Return users of a scope, the exact count of all, and the position behind the last.
 
@@ -42,98 +42,129 @@ async def page(
         offset: rows to skip; ignored where ``after`` is given.
         after: the position to continue from (only where ``ordering.continues(orders)``).
     """
-    values: dict[str, Any] = filters.values_of(scope, wanted)
-    shape = filters.shape_of(scope, wanted)
-    counted, hits = await _count(read, scope, wanted, shape, values)
-    count = counted.n
-    if hits is not None:
-        shape = msgspec.structs.replace(shape, among=True, grams=0, words=False)
-        values["among"] = hits
-    elif wanted.words:
-        shape = msgspec.structs.replace(shape, common=True)
-    if after is not None:
+    params: dict[str, Any] = filters.list_params(scope, user_filter)
+    shape = filters.list_shape(scope, user_filter)
+    total, hit_ids = await _count_matches(reader, scope, user_filter, shape, params)
+    count = total.count
+    if hit_ids is not None:
+        shape = msgspec.structs.replace(
+            shape, by_ids=True, indexed_words=0, has_unindexed_words=False
+        )
+        params["among"] = hit_ids
+    elif user_filter.words:
+        shape = msgspec.structs.replace(shape, many_hits=True)
+    if cursor is not None:
         offset = 0
-    kept = min(limit, max(0, count - offset)) if offset else limit
-    backwards = 2 * offset > count
-    if backwards:  # a late page is counted from the end: the last costs what the first costs
+    page_size = min(limit, max(0, count - offset)) if offset else limit
+    from_end = 2 * offset > count
+    if from_end:  # a late page is counted from the end: the last costs what the first costs
         offset = max(0, count - offset - limit)
-    ordered = ordering.turned(orders) if backwards else orders
-    part = _Part(msgspec.structs.replace(shape, orders=ordered), values, offset, limit, after)
-    if not kept:
-        found = []
-    elif offset > filters.NEAR and ordering.is_stable(ordered) and not wanted.words:
-        found = await _deep(read, (scope, wanted, ordered), counted.version, part)
+    effective_orders = ordering.reversed_(orders) if from_end else orders
+    window = _Window(
+        msgspec.structs.replace(shape, orders=effective_orders), params, offset, limit, cursor
+    )
+    if not page_size:
+        keyed_rows = []
+    elif (
+        offset > filters.SHALLOW_OFFSET
+        and ordering.is_covered_by_version(effective_orders)
+        and not user_filter.words
+    ):
+        keyed_rows = await _deep_page(
+            reader, (scope, user_filter, effective_orders), total.version, window
+        )
     else:
-        found = await _rows(read, part)
-    found = found[:kept][::-1] if backwards else found
-    rows = [user for user, _ in found]
-    position = (found[-1][1], rows[-1].id) if found and ordering.continues(orders) else None
-    return Page(rows, count, position)
+        keyed_rows = await _fetch_rows(reader, window)
+    keyed_rows = keyed_rows[:page_size][::-1] if from_end else keyed_rows
+    rows = [user for user, _ in keyed_rows]
+    next_cursor = (
+        (keyed_rows[-1][1], rows[-1].id)
+        if keyed_rows and ordering.supports_keyset(orders)
+        else None
+    )
+    return Page(rows, count, next_cursor)
 
 
-class _Part(msgspec.Struct, frozen=True):
+class _Window(msgspec.Struct, frozen=True):
     """A piece of a list: what it shows, how many rows are passed over, and after which position."""
 
-    shape: filters.Shape
-    values: dict[str, Any]
+    shape: filters.ListShape
+    params: dict[str, Any]
     offset: int
     limit: int
-    after: Place | None
+    cursor: Cursor | None
 
 
-async def _rows(read: Read, part: _Part) -> list[tuple[User, Any]]:
+async def _fetch_rows(reader: Read, window: _Window) -> list[tuple[User, Any]]:
     """Return the users of a piece, each with its sort key."""
-    values = part.values
-    if part.after is not None:
-        values = {**values, "after_key": part.after[0], "after_id": part.after[1]}
+    params = window.params
+    if window.cursor is not None:
+        params = {**params, "after_key": window.cursor[0], "after_id": window.cursor[1]}
     shape = msgspec.structs.replace(
-        part.shape, after=part.after is not None, limit=part.limit, skips=part.offset > 0
+        window.shape,
+        has_cursor=window.cursor is not None,
+        limit=window.limit,
+        has_offset=window.offset > 0,
     )
-    query = filters.page_query(shape, COLUMNS, load)
-    fetch = read.quick if filters.is_near(shape, part.offset) else read.all
-    return await fetch(query, **values, offset=part.offset)
+    query = filters.page_query(shape, COLUMNS, from_row)
+    fetch = reader.quick if filters.is_shallow(shape, window.offset) else reader.fetch
+    return await fetch(query, **params, offset=window.offset)
 
 
-async def _deep(
-    read: Read, name: Name, version: tuple[int, int], part: _Part
+async def _deep_page(
+    reader: Read, list_key: ListKey, version: tuple[int, int], window: _Window
 ) -> list[tuple[User, Any]]:
     """Return the users of a piece far from both ends, counted from the nearest known place.
 
     The row before it is read as well: what comes after that is the piece, the next time.
     """
-    marks = read.driver.bookmarks
-    at, place = marks.before(name, version, part.offset) or (0, None)
-    if at == part.offset:
-        found = await _rows(read, msgspec.structs.replace(part, offset=0, after=place))
+    page_cache = reader.driver.page_cache
+    nearest_offset, cursor = page_cache.nearest(list_key, version, window.offset) or (0, None)
+    if nearest_offset == window.offset:
+        keyed_rows = await _fetch_rows(
+            reader, msgspec.structs.replace(window, offset=0, cursor=cursor)
+        )
     else:
-        skipped = part.offset - at - 1
-        wider = msgspec.structs.replace(part, offset=skipped, limit=part.limit + 1, after=place)
-        rows = await _rows(read, wider)
+        remaining_offset = window.offset - nearest_offset - 1
+        extended = msgspec.structs.replace(
+            window, offset=remaining_offset, limit=window.limit + 1, cursor=cursor
+        )
+        rows = await _fetch_rows(reader, extended)
         for user, key in rows[:1]:
-            marks.put(name, version, part.offset, (key, user.id))
-        found = rows[1:]
-    if found:
-        last, key = found[-1]
-        marks.put(name, version, part.offset + len(found), (key, last.id))
-    return found
+            page_cache.put_cursor(list_key, version, window.offset, (key, user.id))
+        keyed_rows = rows[1:]
+    if keyed_rows:
+        last, key = keyed_rows[-1]
+        page_cache.put_cursor(list_key, version, window.offset + len(keyed_rows), (key, last.id))
+    return keyed_rows
 
 
-async def _count(
-    read: Read, scope: Scope, wanted: Filter, shape: filters.Shape, values: dict[str, Any]
-) -> tuple[Counted, list[int] | None]:
+async def _count_matches(
+    reader: Read,
+    scope: Scope,
+    user_filter: Filter,
+    shape: filters.ListShape,
+    params: dict[str, Any],
+) -> tuple[ListCount, list[int] | None]:
     """Return how many users match, and their ids where a search found few."""
-    among = Counted(1) if scope.reach is Reach.SELF else await counters.of(read, scope, wanted)
-    if not wanted.words and scope.reach is not Reach.SELF:
-        return among, None
-    marks, name = read.driver.bookmarks, (scope, wanted, ())
-    if wanted.words:
-        if (known := marks.count(name, among.version)) is not None:
-            return Counted(known), None
-        searched = msgspec.structs.replace(shape, common=among.n <= FEW)
-        hits = await read.all(filters.ids_query(searched), **values, limit=CANDIDATES + 1)
-        if len(hits) <= CANDIDATES:
-            return Counted(len(hits)), hits
-    found = await read.total(filters.count_query(shape), **values) or 0
+    unsearched = (
+        ListCount(1)
+        if scope.reach is Reach.SELF
+        else await counters.count_list(reader, scope, user_filter)
+    )
+    if not user_filter.words and scope.reach is not Reach.SELF:
+        return unsearched, None
+    page_cache, list_key = reader.driver.page_cache, (scope, user_filter, ())
+    if user_filter.words:
+        if (cached := page_cache.get_count(list_key, unsearched.version)) is not None:
+            return ListCount(cached), None
+        search_shape = msgspec.structs.replace(shape, many_hits=unsearched.count <= SCAN_THRESHOLD)
+        hit_ids = await reader.fetch(
+            filters.ids_query(search_shape), **params, limit=SORT_THRESHOLD + 1
+        )
+        if len(hit_ids) <= SORT_THRESHOLD:
+            return ListCount(len(hit_ids)), hit_ids
+    total = await reader.total(filters.count_query(shape), **params) or 0
     if scope.reach is not Reach.SELF:
-        marks.put_count(name, among.version, found)
-    return Counted(found), None
+        page_cache.put_count(list_key, unsearched.version, total)
+    return ListCount(total), None

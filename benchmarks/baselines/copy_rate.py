@@ -1,0 +1,31 @@
+"""A bare COPY: all rows of the users' table into one of the same columns without any index."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+
+
+def rate(url: str) -> float:
+    """Return rows a second of a COPY into an empty table of the same columns, with its commit."""
+    return asyncio.run(_rate(url))
+
+
+async def _rate(url: str) -> float:
+    connection: Any = await asyncpg.connect(url)
+    try:
+        with tempfile.TemporaryFile() as rows:
+            await connection.copy_from_table("users", output=rows, format="binary")
+            rows.seek(0)
+            await connection.execute("CREATE TABLE bare_copy (LIKE users)")
+            began = perf_counter()
+            copied = await connection.copy_to_table("bare_copy", source=rows, format="binary")
+            took = perf_counter() - began
+            await connection.execute("DROP TABLE bare_copy")
+    finally:
+        await connection.close()
+    return round(int(copied.rpartition(" ")[2]) / took, 1)

@@ -1,0 +1,190 @@
+"""The installed command itself: streams, exit codes, help, the password that nobody sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dragoman import __version__
+from dragoman.cli import options
+from dragoman.cli.main import main
+from dragoman.rules.model import Role
+from tests.support.server import dragoman_command, environment
+from tests.support.terminal import Terminal
+
+COMMANDS = [
+    "serve", "migrate", "users create", "users list", "users show", "users deactivate",
+    "users activate", "users set-password", "users set-role", "users delete", "tenants create",
+    "tenants list", "tenants show", "tokens create", "outbox", "doctor", "completion",
+    "permissions list", "permissions show", "permissions grant", "permissions revoke",
+    "groups list", "groups create", "groups delete", "groups add", "groups remove",
+    "groups permit", "groups forbid", "keys rotate", "keys list",
+]  # fmt: skip
+
+
+def test_a_fresh_directory_from_the_shell(tmp_path: Path) -> None:
+    """Every way to end but one (5, in test_users), by the installed command."""
+    shell = Terminal("sqlite:///dragoman.db", tmp_path, DRAGOMAN_SECRET_KEY="")
+    shell.spawn("users", "list").assert_refused(1, "there is no database at dragoman.db")
+    assert list(tmp_path.iterdir()) == []
+    assert shell.spawn("migrate").exit_code == 0
+    assert (tmp_path / "dragoman.db").stat().st_mode & 0o777 == 0o600
+    words = ["users", "create", "--username", "ada", "--email", "ada@acme.test", "--role", "admin"]
+    made = shell.spawn(*words, "--password-stdin", "-o", "json", stdin="violet-Kettle-42\n")
+    assert made.json()["username"] == "ada"
+    assert made.stderr == ""
+    assert not (tmp_path / "dragoman.key").exists(), "only a server makes a key"
+    shell.spawn(*words, "--password-stdin", stdin="violet-Kettle-42\n").assert_refused(
+        4, "is taken"
+    )
+    shell.spawn(*words).assert_refused(2, "--password-stdin")
+    shell.spawn("users", "show", "nix").assert_refused(3, "there is no user 'nix'")
+    assert shell.spawn("users", "show", "ada", "-o", "ndjson").lines() == [made.json()]
+
+
+def test_all_faults_of_the_settings_at_once(sqlite_terminal: Terminal) -> None:
+    wrong = {"DRAGOMAN_PUBLIC_URL": "nowhere", "DRAGOMAN_NONSENSE": "1", "DRAGOMAN_TENANT": ""}
+    for words in (["users", "list"], ["serve"], ["migrate"]):
+        said = sqlite_terminal.run(*words, **wrong)
+        said.assert_refused(1, *wrong)
+        assert len(said.stderr.splitlines()) == 3
+
+
+def test_version() -> None:
+    done = subprocess.run(
+        [*dragoman_command(), "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"dragoman {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["", "users", "tenants", "tokens", "permissions", "groups", "keys", *COMMANDS]
+)
+def test_help(sqlite_terminal: Terminal, command: str) -> None:
+    said = sqlite_terminal.run(*command.split(), "--help")
+    assert said.exit_code == 0
+    assert "Usage: dragoman" in said.stdout
+
+
+def test_help_needs_nothing_heavy() -> None:
+    """What makes ``dragoman --help`` slow is imported by the commands alone."""
+    code = (
+        "import sys; from dragoman.cli.main import main; main(['users', 'create', '--help'],"
+        " standalone_mode=False); heavy = {'sqlalchemy', 'asyncpg', 'starlette', 'granian', 'msgspec'};"
+        " sys.exit(', '.join(heavy & sys.modules.keys()) or None)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_usage(sqlite_terminal: Terminal) -> None:
+    sqlite_terminal.run("nonsense").assert_refused(2, "nonsense")
+    sqlite_terminal.run("users", "list", "-o", "yaml").assert_refused(2, "yaml")
+    sqlite_terminal.run("users", "show", "x\udcff").assert_refused(2, "not UTF-8")
+    sqlite_terminal.run("serve", "--port", "70000").assert_refused(2, "70000")
+
+
+def test_the_roles_are_those_of_the_rules() -> None:
+    assert tuple(role.name.lower() for role in Role) == options.ROLE_NAMES
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_completion(sqlite_terminal: Terminal, name: str) -> None:
+    said = sqlite_terminal.run("completion", name)
+    assert said.exit_code == 0
+    assert "_DRAGOMAN_COMPLETE" in said.stdout
+    sqlite_terminal.run("completion", "tcsh").assert_refused(2)
+
+
+def test_completion_completes() -> None:
+    asked = {"_DRAGOMAN_COMPLETE": "bash_complete", "COMP_WORDS": "dragoman users se"}
+    done = subprocess.run(
+        dragoman_command(),
+        env=environment({**asked, "COMP_CWORD": "2"}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["plain,set-password", "plain,set-role"]
+
+
+def test_a_reader_that_goes_away(sqlite_terminal: Terminal) -> None:
+    """``dragoman users list | head -1`` says nothing about it."""
+    for name in ("ann", "ben"):
+        sqlite_terminal.create(name)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*dragoman_command(), "users", "list", "-o", "ndjson"],
+        env=environment(sqlite_terminal.settings),
+        check=False,
+        stdout=write,
+        stderr=subprocess.PIPE,
+    )
+    os.close(write)
+    assert done.stderr == b""
+
+
+def test_a_terminal_asks_twice_and_shows_nothing(sqlite_terminal: Terminal) -> None:
+    words = ["users", "create", "--username", "ada", "--email", "a@acme.test", "--role", "admin"]
+    status, shown = run_on_tty(sqlite_terminal, words, "other-Kettle-43\n", "other-Kettle-43\n")
+    assert status == 0, shown
+    assert "Password:" in shown
+    assert "Kettle" not in shown
+    assert sqlite_terminal.sign_in("ada", "other-Kettle-43") == 200
+
+
+def test_a_terminal_is_asked_before_somebody_is_deleted(sqlite_terminal: Terminal) -> None:
+    sqlite_terminal.create("olga")
+    status, shown = run_on_tty(sqlite_terminal, ["users", "delete", "olga"], "n\n")
+    assert status == 1, shown
+    assert "Delete olga" in shown
+    assert sqlite_terminal.run("users", "show", "olga").exit_code == 0
+    assert sqlite_terminal.run("users", "delete", "olga", "--yes").exit_code == 0
+
+
+def run_on_tty(sqlite_terminal: Terminal, words: list[str], *typed: str) -> tuple[int, str]:
+    """Run the command on a terminal of its own; type each text when it asks for something."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [*dragoman_command(), *words],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        env=environment({**sqlite_terminal.settings, "TERM": "dumb"}),
+        start_new_session=True,
+    )
+    os.close(child)
+    shown, left = "", list(typed)
+    while True:
+        try:
+            said = os.read(parent, 4096)
+        except OSError:  # Linux's way to say that nobody has it open any more
+            break
+        if not said:
+            break
+        shown += said.decode()
+        if left and shown.rstrip(" ").endswith(":"):
+            os.write(parent, left.pop(0).encode())
+    os.close(parent)
+    return process.wait(30), shown
+
+
+def test_json_is_utf8_whatever_the_locale(sqlite_terminal: Terminal) -> None:
+    sqlite_terminal.create("olga", "member", "--first-name", "Ольга")
+    said = sqlite_terminal.spawn("users", "show", "olga", "-o", "json", LC_ALL="C", PYTHONUTF8="0")
+    assert json.loads(said.stdout)["first_name"] == "Ольга"
+
+
+def test_every_command_stands_in_this_list() -> None:
+    there = [
+        f"{name} {sub}" if sub else name
+        for name, command in main.commands.items()
+        for sub in (getattr(command, "commands", None) or {"": None})
+    ]
+    assert sorted(there) == sorted(COMMANDS)

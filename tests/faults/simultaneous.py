@@ -1,0 +1,237 @@
+"""Many requests at the same moment, and what may come of them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import socket
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from dragoman.rules import fields
+from dragoman.rules.fields import canonical
+from tests.faults.contract_requests import headers_of, url_of
+
+PATIENCE_S = 60
+PASSWORD = "violet-Kettle-42"
+
+
+class RaceRequest(msgspec.Struct, frozen=True):
+    """One request of a volley, without its contract's prefix in the path."""
+
+    contract: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    credential: str = ""
+    form: bool = False
+
+    def encode(self) -> bytes:
+        """Return its bytes."""
+        headers = {"Host": "127.0.0.1", "Connection": "close"}
+        headers |= headers_of(self.contract, self.credential)
+        body = b""
+        if self.body is not None and self.form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            body = urlencode(self.body).encode()
+        elif self.body is not None:
+            headers["Content-Type"] = "application/json"
+            body = msgspec.json.encode(self.body)
+        headers["Content-Length"] = str(len(body))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        first = f"{self.method} {url_of(self.contract, self.path)} HTTP/1.1\r\n"
+        return f"{first}{lines}\r\n".encode() + body
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back to a shot."""
+
+    request: RaceRequest
+    status: int
+    body: bytes = b""
+    retry_after: str = ""
+    """After so many seconds one may come back."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it did what was asked."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Return its JSON; None where there is no body."""
+        return msgspec.json.decode(self.body) if self.body else None
+
+    def __str__(self) -> str:
+        shot = self.request
+        body = self.body.decode(errors="replace")[:200]
+        return f"{shot.contract} {shot.method} {shot.path} {shot.body}: {self.status} {body}"
+
+
+def send_simultaneously(port: int, requests: Sequence[RaceRequest]) -> list[Answer]:
+    """Send requests, each on a connection of its own, all at the same moment.
+
+    Everything but its last byte is there before: the server gets the last ones in one burst.
+    """
+    texts = [shot.encode() for shot in requests]
+    with contextlib.ExitStack() as stack:
+        lines: list[socket.socket] = []
+        for text in texts:
+            line = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+            lines.append(stack.enter_context(line))
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            line.sendall(text[:-1])
+        for line, text in zip(lines, texts, strict=True):
+            line.sendall(text[-1:])
+        return [_answer(shot, line) for shot, line in zip(requests, lines, strict=True)]
+
+
+def _answer(shot: RaceRequest, line: socket.socket) -> Answer:
+    response = http.client.HTTPResponse(line, method=shot.method)
+    response.begin()
+    body = response.read()
+    return Answer(shot, response.status, body, response.getheader("Retry-After", ""))
+
+
+# --------------------------------------------------------------------------- one name, many spellings
+
+
+def _wide(text: str) -> str:
+    """Return the text in the full-width forms of its ASCII letters and digits."""
+    return "".join(chr(ord(c) + 0xFEE0) if c.isascii() and c.isalnum() else c for c in text)
+
+
+def _mixed(text: str) -> str:
+    return "".join(c.upper() if at % 2 else c for at, c in enumerate(text))
+
+
+CASES = (str, str.upper, str.title, _mixed)
+WIDTHS = (str, _wide)
+COMPOSITIONS = ("NFC", "NFD")
+
+
+def spellings(name: str) -> list[str]:
+    """Return a username or address in every case, width and composition that may be given.
+
+    Of an address only the part before the @ is spelled; all are one name to the directory.
+    """
+    local, at, domain = name.partition("@")
+    found: dict[str, None] = {}
+    for case, wide, form in itertools.product(CASES, WIDTHS, COMPOSITIONS):
+        spelled = unicodedata.normalize(form, wide(case(local))) + at + domain
+        problems = fields.email_problems if at else fields.username_problems
+        if not problems(spelled):
+            found[spelled] = None
+    assert {canonical(each) for each in found} == {canonical(name)}
+    return list(found)
+
+
+# --------------------------------------------------------------------------- who may come in
+
+
+class UserCreators(msgspec.Struct, frozen=True):
+    """The ways in which users are made, with the credentials that some of them need."""
+
+    wiwebb: str
+    binacle: str
+    wekan: str
+    tenant: int
+
+    def create(self, route: str, name: str, *, field: str, number: str) -> RaceRequest:
+        """Return the request that makes a user by a way.
+
+        Args:
+            way: one of ``NAMED`` or ``ADDRESSED``.
+            name: what the others want too.
+            by: whether that is the ``username`` or the ``email``.
+            number: makes the other one differ from everybody else's.
+        """
+        person = {"username": f"n{number}", "email": f"n{number}@race.test", field: name}
+        body = {**person, "password": PASSWORD}
+        match route:
+            case "wiwebb":
+                body |= {"role": "subscriber", "tenant": self.tenant}
+                return RaceRequest("wiwebb", "POST", "/api/v1/users/", body, self.wiwebb)
+            case "registration":
+                body = {**person, "password1": PASSWORD, "password2": PASSWORD}
+                return RaceRequest("wiwebb", "POST", "/api/v1/auth/registration/", body)
+            case "accounts":
+                body |= {"first_name": "Nora", "last_name": "Nash"}
+                return RaceRequest("accounts", "POST", "/api/users/signup", body)
+            case "wekan":
+                return RaceRequest("wekan", "POST", "/api/users", body, self.wekan)
+            case "register":
+                return RaceRequest("wekan", "POST", "/users/register", body)
+            case _:
+                body = {"email": name, "password": PASSWORD}
+                return RaceRequest("binacle", "POST", "/api/users", body, self.binacle)
+
+
+ROUTES_BY_USERNAME = ("wiwebb", "registration", "accounts", "wekan", "register")
+ROUTES_BY_EMAIL = (*ROUTES_BY_USERNAME, "binacle")
+
+
+def acceptance(secret: str, *, page: bool = False) -> RaceRequest:
+    """Return the request that accepts an invitation: at vsay, or on the page of its mail."""
+    body = {"password": PASSWORD}
+    if page:
+        return RaceRequest("vsay", "POST", f"/accept/{secret}", body, form=True)
+    return RaceRequest("vsay", "POST", f"/users/invitations/{secret}/accept", body)
+
+
+USERNAME = "A user with that username already exists."
+EMAIL = "user with this email already exists."
+
+
+def is_taken_error(answer: Answer) -> bool:
+    """Say whether an answer is the contract's own word for a name that somebody has."""
+    match answer.request.contract:
+        case "wiwebb" | "accounts":
+            words = [{"username": [USERNAME]}, {"email": [EMAIL]}]
+            return answer.status == 400 and answer.json() in words
+        case "binacle":
+            return (answer.status, answer.body) == (409, b"")
+        case "wekan":
+            body = answer.json() or {}
+            reasons = {"Username already exists.", "Email already exists."}
+            return (answer.status, body.get("error")) == (400, 403) and body["reason"] in reasons
+        case _:
+            body = answer.json() or {}
+            return answer.status == 409 and body["error"]["code"] == "CONFLICT"
+
+
+def is_invalid_invitation_error(answer: Answer) -> bool:
+    """Say whether an answer is vsay's word for an invitation that opens nothing (any more)."""
+    if answer.request.form:
+        return answer.status == 404 and b"/accept/" not in answer.body
+    return answer.status == 404 and answer.json()["error"]["code"] == "NOT_FOUND"
+
+
+def single_success_problems(answers: Iterable[Answer], *words: Any) -> list[str]:
+    """Return what is wrong where one alone may succeed.
+
+    ``words`` say of an answer whether it refuses as it should.
+    """
+    given = list(answers)
+    winners = [answer for answer in given if answer.succeeded]
+    problems = [f"refused in other words: {each}" for each in given
+              if not each.succeeded and not any(word(each) for word in words)]  # fmt: skip
+    if len(winners) != 1:
+        problems.append(f"{len(winners)} of {len(given)} succeeded: {list(map(str, winners))}")
+    return problems
+
+
+def is_invalid_credential_error(answer: Answer) -> bool:
+    """Say whether an answer is vsay's word for a credential that is none."""
+    return answer.status == 401 and answer.json()["error"]["code"] == "UNAUTHORIZED"
+
+
+def is_used_link_error(answer: Answer) -> bool:
+    """Say whether an answer is wiwebb's word for a link that was used."""
+    if answer.request.form:
+        return answer.status == 404 and b"new_password" not in answer.body
+    return (answer.status, answer.json()) == (400, {"token": ["Invalid value"]})

@@ -1,0 +1,273 @@
+"""SQLite: what a commit promises, and what is said when the file is locked or the disk is full."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dragoman import app
+from dragoman.actions import users
+from dragoman.actions.directory import Directory
+from dragoman.rules.errors import Unavailable
+from dragoman.rules.model import Filter, Order, Role, UserChanges
+from dragoman.rules.vocabulary import Reach
+from dragoman.settings import Settings
+from dragoman.store import users as rows
+from dragoman.store.drivers.sqlite import SqliteDriver
+from dragoman.store.user_lists import counters, pages
+from dragoman.store.user_lists.filters import Scope
+from tests.support.databases import query
+from tests.support.people import SYSTEM_ACTOR, UserRow, insert_users, transaction
+
+pytestmark = pytest.mark.anyio
+
+BY_NAME = (Order("username"),)
+EVERYBODY = Scope(Reach.ANY, None, 0)
+
+BUSY = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+while True:
+    connection.execute("BEGIN IMMEDIATE")
+    print("held", flush=True)
+    time.sleep(0.03)
+    connection.execute("COMMIT")
+    time.sleep(0.002)
+"""
+LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.sqlite)])
+def backend(request: pytest.FixtureRequest) -> str:
+    """This database alone."""
+    return request.param
+
+
+@pytest.fixture
+def driver(directory: Directory) -> SqliteDriver:
+    driver = directory.driver
+    assert isinstance(driver, SqliteDriver)
+    return driver
+
+
+@contextmanager
+def hold_write_lock(database: str, how: str = LOCK) -> Iterator[None]:
+    """Let another process hold the write lock for the length of a block."""
+    path = database.removeprefix("sqlite:///")
+    with subprocess.Popen(
+        [sys.executable, "-c", how, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        try:
+            yield
+        finally:
+            other.kill()
+
+
+async def pragma(driver: SqliteDriver, name: str) -> object:
+    return (await driver.run_in_writer_thread(lambda c: c.execute(f"PRAGMA {name}").fetchone()))[0]
+
+
+class TestDurability:
+    async def test_a_commit_is_on_the_disk(self, driver: SqliteDriver):
+        assert await pragma(driver, "journal_mode") == "wal"
+        assert await pragma(driver, "synchronous") == 2  # FULL
+        assert await pragma(driver, "foreign_keys") == 1
+        assert await pragma(driver, "trusted_schema") == 0
+        assert 0 < int(str(await pragma(driver, "busy_timeout"))) <= 5000
+
+    async def test_the_library_has_no_wal_reset_fault(self, driver: SqliteDriver):
+        version = await driver.run_in_writer_thread(
+            lambda c: c.execute("SELECT sqlite_version()").fetchone()
+        )
+        assert tuple(int(part) for part in version[0].split(".")) >= (3, 51, 3)
+
+    async def test_a_row_that_others_point_to_stays(
+        self, directory: Directory, driver: SqliteDriver
+    ):
+        from pysqlite3 import dbapi2
+
+        with pytest.raises(dbapi2.IntegrityError):
+            await driver.run_in_writer_thread(lambda c: c.execute("DELETE FROM users WHERE id = 1"))
+
+    async def test_a_change_is_all_or_nothing_even_when_nobody_waits_for_it(
+        self, directory: Directory, database: str
+    ):
+        entered = asyncio.Event()
+
+        async def change() -> None:
+            async with transaction(directory) as tx:
+                await insert_users(tx, [UserRow(username="half")])
+                entered.set()
+                await asyncio.sleep(30)
+
+        task = asyncio.create_task(change())
+        await entered.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await query(database, "SELECT 1 FROM users WHERE username = 'half'") == []
+        async with transaction(directory) as tx:
+            await insert_users(tx, [UserRow(username="whole")])
+        assert await query(database, "SELECT 1 FROM users WHERE username = 'whole'") == [(1,)]
+
+
+class TestLocked:
+    async def test_a_writer_is_told_soon_and_readers_notice_nothing(
+        self, directory: Directory, database: str
+    ):
+        slowest = 0.0
+
+        async def write() -> None:
+            async with transaction(directory) as tx:
+                await users.update(tx, 1, UserChanges(first_name="In vain"))
+
+        with hold_write_lock(database):
+            began = time.monotonic()
+            writing = asyncio.create_task(write())
+            read = directory.read(SYSTEM_ACTOR)
+            while not writing.done():
+                asked = time.monotonic()
+                assert await rows.find(read, 1) is not None
+                page = await pages.page(read, EVERYBODY, Filter(), BY_NAME, limit=1)
+                assert page.count == 1
+                slowest = max(slowest, time.monotonic() - asked)
+                await asyncio.sleep(0.05)
+            with pytest.raises(Unavailable) as told:
+                await writing
+            assert time.monotonic() - began < 3.5
+            assert told.value.retry_after > 0
+            assert slowest < 1
+        await write()
+        (row,) = await query(database, "SELECT first_name FROM users WHERE id = 1")
+        assert row == ("In vain",)
+
+    async def test_a_crowd_of_writers_is_told_soon(self, directory: Directory, database: str):
+        async def write(n: int) -> float:
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                async with transaction(directory) as tx:
+                    await insert_users(tx, [UserRow(username=f"u{n}")])
+            return time.monotonic() - began
+
+        with hold_write_lock(database):
+            took = await asyncio.gather(*(write(n) for n in range(5)))
+        assert max(took) < 5.5, [round(seconds, 1) for seconds in took]
+        assert await query(database, "SELECT 1 FROM users WHERE username LIKE 'u%'") == []
+
+    async def test_a_short_lock_is_waited_for(self, directory: Directory, database: str):
+        with hold_write_lock(database):
+            task = asyncio.create_task(insert_one(directory))
+            await asyncio.sleep(0.3)
+            assert not task.done()
+        await asyncio.wait_for(task, 5)
+
+    async def test_who_writes_without_a_pause_is_no_reason_to_fail(
+        self, directory: Directory, database: str
+    ):
+        """Whoever looks seldom for the end of the other one's turn misses it, for seconds."""
+        with hold_write_lock(database, BUSY):
+            for _ in range(12):
+                async with transaction(directory):
+                    pass
+
+
+async def insert_one(directory: Directory) -> None:
+    async with transaction(directory) as tx:
+        await insert_users(tx, [UserRow(username="patient")])
+
+
+class TestDisk:
+    async def test_a_full_disk_is_unavailable_and_leaves_no_half_write(
+        self, directory: Directory, driver: SqliteDriver, database: str
+    ):
+        pages = await pragma(driver, "page_count")
+        await driver.run_in_writer_thread(
+            lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+        )
+        before = await query(database, "SELECT count(*) FROM users")
+        history = await query(database, "SELECT count(*) FROM audit")
+        with pytest.raises(Unavailable):
+            async with transaction(directory) as tx:
+                await insert_users(tx, (UserRow(username=f"user{n}" * 9) for n in range(500)))
+        with pytest.raises(Unavailable):
+            async with transaction(directory) as tx:
+                await users.update(tx, 1, UserChanges(bio="x" * 10_000))
+        assert await query(database, "SELECT count(*) FROM users") == before
+        assert await counters.differences(directory.read(SYSTEM_ACTOR)) == {}
+        assert await query(database, "SELECT count(*) FROM audit") == history
+
+        await driver.run_in_writer_thread(
+            lambda c: c.execute("PRAGMA max_page_count = 1000000").fetchone()
+        )
+        async with transaction(directory) as tx:
+            await users.update(tx, 1, UserChanges(bio="x" * 10_000))
+        assert await query(database, "SELECT length(bio) FROM users WHERE id = 1") == [(10_000,)]
+
+    async def test_a_file_that_cannot_be_written_is_unavailable(
+        self, directory: Directory, driver: SqliteDriver
+    ):
+        """As on a disk that the kernel has made read-only after an error."""
+        await driver.run_in_writer_thread(lambda c: c.execute("PRAGMA query_only = ON"))
+        with pytest.raises(Unavailable):
+            await insert_one(directory)
+
+    async def test_a_folder_that_is_not_there_is_unavailable(self, tmp_path: Path):
+        driver = SqliteDriver(tmp_path / "nowhere" / "dragoman.db")
+        try:
+            with pytest.raises(Unavailable):
+                await driver.open()
+        finally:
+            await driver.close()
+
+
+class TestTwoProcesses:
+    @pytest.fixture
+    async def second_directory(self, settings: Settings) -> AsyncIterator[Directory]:
+        """Another directory on the same file, as the command line opens one."""
+        async with app.open_directory(settings) as directory:
+            yield directory
+
+    async def test_what_one_commits_the_other_reads(
+        self, directory: Directory, second_directory: Directory
+    ):
+        for turn in range(3):
+            here, there = (
+                (directory, second_directory) if turn % 2 else (second_directory, directory)
+            )
+            async with transaction(here) as tx:
+                (user_id,) = await insert_users(
+                    tx, [UserRow(username=f"turn{turn}", role=Role.ADMIN)]
+                )
+            found = await rows.find(there.read(SYSTEM_ACTOR), user_id)
+            assert found is not None
+            assert found.username == f"turn{turn}"
+
+    async def test_both_write_at_once(
+        self, directory: Directory, second_directory: Directory, database: str
+    ):
+        async def write(n: int) -> None:
+            async with transaction(directory if n % 2 else second_directory) as tx:
+                await users.update(tx, 1, UserChanges(first_name=f"n{n}"))  # reads first
+                await asyncio.sleep(0.001)
+                await insert_users(tx, [UserRow(username=f"u{n}")])
+
+        await asyncio.gather(*(write(n) for n in range(20)))
+        assert await query(database, "SELECT count(*) FROM users") == [(21,)]
+        assert await counters.differences(directory.read(SYSTEM_ACTOR)) == {}

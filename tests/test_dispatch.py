@@ -1,0 +1,211 @@
+"""The door: which contract answers, by prefix, by host, and at the root."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dragoman import app
+from dragoman.settings import PARSERS
+from dragoman.web.responses import SECURITY_HEADERS
+from tests.support.databases import settings_for
+from tests.support.running_app import BASE, client_for, lifespan
+
+pytestmark = pytest.mark.anyio
+
+HOST = {"Host": "users.example.com"}
+UNKNOWN = {"detail": "Not found."}
+ANONYMOUS = {"detail": "Authentication credentials were not provided."}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def dispatcher_app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
+    """A running application with a host of its own for wiwebb."""
+    path = tmp_path_factory.mktemp("door") / "dragoman.db"
+    given = settings_for(
+        f"sqlite:///{path}", hosts=PARSERS["hosts"]("users.example.com=wiwebb,[::1]=wiwebb")
+    )
+    await app.migrate_and_bootstrap(given)
+    application: Any = app.create(given)
+    async with lifespan(application):
+        yield application
+
+
+@pytest.fixture
+async def client(dispatcher_app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_for(dispatcher_app) as client:
+        yield client
+
+
+async def answer_text(client: httpx.AsyncClient, method: str, path: str, **headers: str) -> Any:
+    answer = await client.request(method, path, headers=headers)
+    return answer.status_code, answer.json() if answer.content else None
+
+
+async def metrics(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
+    """Return what /metrics tells, by the sample's name and the values of its labels."""
+    told = text_string_to_metric_families((await client.get("/metrics")).text)
+    return {(s.name, *s.labels.values()): s.value for family in told for s in family.samples}
+
+
+async def test_a_message_that_says_two_things_is_refused_like_everything_else(dispatcher_app: Any):
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    twice = [(b"host", b"a.test"), (b"host", b"b.test")]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": twice}
+    await dispatcher_app(scope, None, send)
+    headers = sent[0]["headers"]
+    assert sent[0]["status"] == 400
+    assert (b"connection", b"close") in headers
+    assert set(SECURITY_HEADERS) <= set(headers)
+
+
+class TestPrefix:
+    @pytest.mark.parametrize("path", ["/wiwebb/api/v1/users/", "/wiwebb/api/v1/users"])
+    async def test_in_front_of_each_documented_path(self, client: httpx.AsyncClient, path: str):
+        assert await answer_text(client, "GET", path) == (401, ANONYMOUS)
+
+    async def test_links_keep_it(self, client: httpx.AsyncClient):
+        login = {"username": "admin", "password": "violet-Kettle-42"}
+        for prefix in ("/wiwebb", ""):
+            answer = await client.post(f"{prefix}/api/v1/auth/login/", json=login)
+            mine = {"Authorization": f"Token {answer.json()['key']}"}
+            for n in range(2):
+                new = {"username": f"u{prefix[1:]}{n}", "email": f"{prefix[1:]}{n}@x.test"}
+                more = {"password": "violet-Kettle-42", "role": "admin"}
+                made = await client.post(
+                    f"{prefix}/api/v1/users/", json={**new, **more}, headers=mine
+                )
+                assert made.status_code == 201, made.text
+            page = await client.get(f"{prefix}/api/v1/users/?page_size=1", headers=mine)
+            assert page.json()["next"].startswith(f"http://127.0.0.1:8000{prefix}/api/v1/users/?")
+
+    @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PROPFIND"])
+    async def test_what_the_contract_does_not_document_is_its_own_404(
+        self, client: httpx.AsyncClient, method: str
+    ):
+        for path in ("/wiwebb/nope", "/wiwebb/api/v2/users/", "/wiwebb/api", "/wiwebb/healthz"):
+            assert await answer_text(client, method, path) == (404, UNKNOWN), path
+
+    @pytest.mark.parametrize("path", ["/wiwebb", "/wiwebb/"])
+    async def test_the_prefix_alone_leads_to_its_page(self, client: httpx.AsyncClient, path: str):
+        answer = await client.get(path, headers={"Host": "evil.example"}, follow_redirects=False)
+        assert answer.status_code in {307, 302, 303}
+        assert answer.headers["Location"] == "/wiwebb/docs"
+        page = await client.get(path, follow_redirects=True)
+        assert page.status_code == 200
+        assert "text/html" in page.headers["Content-Type"]
+
+    @pytest.mark.parametrize(
+        "path", ["/WiWebb/api/v1/users/", "//wiwebb/api/v1/users/", "/wiwebbb/", "/nobody/api/v1/"]
+    )
+    async def test_what_is_no_prefix(self, client: httpx.AsyncClient, path: str):
+        assert (await answer_text(client, "GET", f"{BASE}{path}"))[0] == 404
+
+
+class TestRoot:
+    async def test_a_documented_path_is_its_contract_s(self, client: httpx.AsyncClient):
+        assert await answer_text(client, "GET", "/api/v1/users/") == (401, ANONYMOUS)
+        assert await answer_text(client, "GET", "/api/v1/nope/") == (404, UNKNOWN)
+
+    async def test_the_root_says_what_there_is(self, client: httpx.AsyncClient):
+        status, body = await answer_text(client, "GET", "/")
+        assert status == 200
+        assert body["contracts"]["wiwebb"] == "http://127.0.0.1:8000/wiwebb/"
+
+    async def test_what_nobody_documents(self, client: httpx.AsyncClient):
+        wrong: list[str] = []
+        for path in ("/nope", "/api/v2/users/", "/api/v11/", "/reset/x/y", "/docs", "/healthz/"):
+            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"):
+                answer = await client.request(method, path)
+                kind = answer.headers.get("Content-Type", "")
+                if answer.status_code != 404 or "json" not in kind:
+                    wrong.append(f"{method} {path}: {answer.status_code} {kind}")
+        assert wrong == []
+
+    async def test_health_and_figures(self, client: httpx.AsyncClient):
+        assert await answer_text(client, "GET", "/healthz") == (200, {"status": "ok"})
+        assert await answer_text(client, "GET", "/readyz") == (200, {"status": "ready"})
+        assert "dragoman_requests" in (await client.get("/metrics")).text
+
+    async def test_every_answer_is_counted_once_and_timed(self, client: httpx.AsyncClient):
+        before = await metrics(client)
+        asked = [("GET", "/vsay/v1/users"), ("GET", "/vsay/nope"), ("BREW", "/vsay/nope")]
+        for method, path in asked:
+            await client.request(method, path)
+        after = await metrics(client)
+        told = {key: n - before.get(key, 0.0) for key, n in after.items()}
+        counted = {
+            key[1:]: n for key, n in told.items() if key[0] == "dragoman_requests_total" and n
+        }
+        assert counted == {
+            ("vsay", "GET", "401"): 1.0,
+            ("vsay", "GET", "404"): 1.0,
+            ("vsay", "other", "404"): 1.0,
+        }
+        assert told["dragoman_request_seconds_count", "vsay"] == 3.0
+        assert told["dragoman_request_seconds_bucket", "vsay", "+Inf"] == 3.0
+        assert told["dragoman_request_seconds_bucket", "vsay", "0.001"] <= 3.0
+        assert 0.0 < told["dragoman_request_seconds_sum", "vsay"] < 30.0
+
+
+class TestHost:
+    async def test_it_serves_the_contract_at_its_documented_paths(self, client: httpx.AsyncClient):
+        assert await answer_text(client, "GET", "/api/v1/users/", **HOST) == (401, ANONYMOUS)
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "users.example.com",
+            "users.example.com:8000",
+            "USERS.Example.COM:443",
+            "users.example.com.",
+        ],
+    )
+    async def test_however_it_is_written(self, client: httpx.AsyncClient, host: str):
+        assert await answer_text(client, "GET", "/metrics", Host=host) == (404, UNKNOWN)
+
+    @pytest.mark.parametrize("host", ["[::1]", "[::1]:8000"])
+    async def test_a_number_in_brackets_too(self, client: httpx.AsyncClient, host: str):
+        assert await answer_text(client, "GET", "/metrics", Host=host) == (404, UNKNOWN)
+
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+    async def test_besides_it_is_healthy_and_ready(self, client: httpx.AsyncClient, path: str):
+        assert (await answer_text(client, "GET", path, **HOST))[0] == 200
+
+    async def test_anything_else_is_that_contract_s_404(self, client: httpx.AsyncClient):
+        paths = (
+            "/", "/metrics", "/docs", "/openapi.json", "/nope", "/wiwebb/api/v1/users/", "/wiwebb",
+            "/healthz/", "/api/v1x", "/api/v2/users/", "/reset/a/b", "//", "/:",
+        )  # fmt: skip
+        for path in paths:
+            for method in ("GET", "POST", "DELETE"):
+                answer = await answer_text(client, method, f"{BASE}{path}", **HOST)
+                assert answer == (404, UNKNOWN), (method, path)
+
+    @pytest.mark.parametrize(
+        "host", ["example.com", "users.example.com.evil.example", "xusers.example.com", "", "["]
+    )
+    async def test_other_hosts_get_everything(self, client: httpx.AsyncClient, host: str):
+        assert (await answer_text(client, "GET", "/wiwebb/api/v1/users/", Host=host))[0] == 401
+        assert (await client.get("/metrics", headers={"Host": host})).status_code == 200
+
+
+def test_a_contract_that_is_not_there_is_no_application(tmp_path: Path):
+    from dragoman.settings import SettingsError
+
+    with pytest.raises(SettingsError):
+        app.create(settings_for(f"sqlite:///{tmp_path}/x.db", contracts=("nope",)))
