@@ -3,7 +3,6 @@
 # FastAPI and fastapi-users live in an environment of their own.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportCallIssue=false
-# ruff: noqa: B008 - defaults that are calls are how FastAPI is written
 
 from __future__ import annotations
 

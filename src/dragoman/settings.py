@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     self_registration: bool = True
     first_user_is_admin: bool = True
     wekan_errors_as_200: bool = False
-    password_policy: str = "documented"  # noqa: S105 - the name of a policy
+    password_policy: str = "documented"
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     token_idle_days: int = 30
     token_max_days: int = 365
@@ -135,7 +135,7 @@ def _read_sources(environ: Mapping[str, str], errors: list[str]) -> dict[str, An
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be a text")  # noqa: TRY004 - every fault is a ValueError here
+        raise ValueError("must be a text")
     return value.strip()
 
 

@@ -35,7 +35,7 @@ CALLS = {
 """The numbers of the calls that are told: fsync and fdatasync are ``sync``."""
 
 
-class TracingForbidden(Exception):  # noqa: N818 - a fact of the system
+class TracingForbidden(Exception):
     """This system lets nobody watch."""
 
 

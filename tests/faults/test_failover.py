@@ -65,7 +65,7 @@ def test_a_standby_takes_over_in_a_storm(pair: ReplicationPair, tmp_path: Path, 
                 assert wait_for(lambda: not caller.unexpected_answers(WRITES[0]), BACK_S), (
                     "no write"
                 )
-                assert wait_for(lambda: _done(journal) >= goal, BACK_S), dict(journal.statuses)  # noqa: B023
+                assert wait_for(lambda: _done(journal) >= goal, BACK_S), dict(journal.statuses)
                 assert time.monotonic() - began < BACK_S
             assert caller.unexpected_answers(*READS, *WRITES, SIGN_IN, MISSING_USER) == []
             dead.kill()  # a primary that wakes up beside its successor has to be fenced off

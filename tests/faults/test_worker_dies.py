@@ -22,8 +22,7 @@ from tests.faults.probe_client import checked_server
 from tests.faults.write_load import API
 from tests.support.databases import ADMIN_PASSWORD
 from tests.support.processes import wait_for, workers
-from tests.support.server import Server
-from tests.support.server import running_server as running_server
+from tests.support.server import Server, running_server
 
 CALLS = 24
 """On connections of their own: each of two workers answers some of them."""

@@ -54,7 +54,7 @@ HASHING = frozenset({CREATE, SIGN_UP, PASSWORD, SIGN_IN})
 INVITE, ACCEPT = "invite", "accept_invitation"
 
 
-class RequestNotSent(Exception):  # noqa: N818 - a fact of the wire
+class RequestNotSent(Exception):
     """Nobody listens: the request was not sent."""
 
 

@@ -42,7 +42,7 @@ class ShownUser(msgspec.Struct, frozen=True):
     owner: bool | None = None
 
 
-class RefusedResponse(Exception):  # noqa: N818 - a fact of the wire
+class RefusedResponse(Exception):
     """An answer that is no success."""
 
     def __init__(self, answer: httpx.Response) -> None:

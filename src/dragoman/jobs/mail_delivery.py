@@ -125,7 +125,7 @@ async def _deliver(
     except NotSent as error:
         await _postpone(directory, outbox_message, error.summary, give_up=error.permanent)
         return _Outcome.OUTAGE if error.outage else _Outcome.FAILED
-    except Exception as error:  # noqa: BLE001 - a bug in one mail is not the end of all mails
+    except Exception as error:
         await _postpone(directory, outbox_message, type(error).__name__, at=_source_location(error))
         return _Outcome.FAILED
     async with directory.begin(MAIL_ACTOR) as tx:
@@ -149,7 +149,7 @@ async def _postpone(
 ) -> None:
     """Postpone a mail, or give it up; ``error`` and the log never hold what it says."""
     delay_s = RETRY_DELAYS_S[min(outbox_message.attempts, len(RETRY_DELAYS_S)) - 1]
-    jitter = random.uniform(0.8, 1.2)  # noqa: S311 - servers that fail together come back apart
+    jitter = random.uniform(0.8, 1.2)
     async with directory.begin(MAIL_ACTOR) as tx:
         give_up = give_up or tx.now - outbox_message.created_at > GIVE_UP_AFTER
         due_at = tx.now + round(delay_s * jitter * SECOND)

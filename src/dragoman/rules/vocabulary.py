@@ -27,8 +27,8 @@ class Action(StrEnum):
     CREATE_USER = "users.create"
     UPDATE_USER = "users.update"
     SET_ACTIVE = "users.set_active"
-    SET_PASSWORD = "users.set_password"  # noqa: S105 - the name of an action
-    CHANGE_PASSWORD = "users.change_password"  # noqa: S105 - the own one, asks for the current one
+    SET_PASSWORD = "users.set_password"
+    CHANGE_PASSWORD = "users.change_password"
     DELETE_USER = "users.delete"
     ASSIGN_ROLE = "users.assign_role"
     VIEW_PERMISSIONS = "permissions.view"
@@ -36,8 +36,8 @@ class Action(StrEnum):
     VIEW_ACCESS = "access.view"
     SET_ACCESS = "access.set"
     INVITE = "invitations.manage"
-    ISSUE_TOKEN = "tokens.issue"  # noqa: S105 - the name of an action
-    REVOKE_TOKEN = "tokens.revoke"  # noqa: S105 - the name of an action
+    ISSUE_TOKEN = "tokens.issue"
+    REVOKE_TOKEN = "tokens.revoke"
     LIST_TENANTS = "tenants.list"
     VIEW_TENANT = "tenants.view"
     VIEW_OWN_TENANT = "tenants.view_own"

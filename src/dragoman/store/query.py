@@ -22,7 +22,7 @@ _POSTGRES = postgresql.asyncpg.dialect()
 _SQLITE = sqlite.dialect(paramstyle="qmark")
 
 
-class in_list(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+class in_list(sa.ColumnElement[bool]):
     """``column in (a list given as one parameter)``, so that one text serves every length."""
 
     inherit_cache = False
@@ -46,10 +46,10 @@ def _in_list_sqlite(element: in_list, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     json_param = sa.bindparam(element.parameter.key, type_=sa.Text())
     values = compiler.process(json_param, **options)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - our own names
+    return f"{column} IN (SELECT value FROM json_each({values}))"
 
 
-class contains_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+class contains_all(sa.ColumnElement[bool]):
     """Every word of a list, given as one parameter, stands somewhere in the column."""
 
     inherit_cache = False
@@ -64,7 +64,7 @@ class contains_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a functio
 def _contains_all_postgresql(element: contains_all, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     words = compiler.process(element.parameter, **options)
-    return f"NOT EXISTS (SELECT 1 FROM unnest({words}) AS w WHERE strpos({column}, w) = 0)"  # noqa: S608 - our own names
+    return f"NOT EXISTS (SELECT 1 FROM unnest({words}) AS w WHERE strpos({column}, w) = 0)"
 
 
 @compiles(contains_all, "sqlite")
@@ -72,10 +72,10 @@ def _contains_all_sqlite(element: contains_all, compiler: Any, **options: Any) -
     column = compiler.process(element.column, **options)
     json_param = sa.bindparam(element.parameter.key, type_=sa.Text())
     words = compiler.process(json_param, **options)
-    return f"NOT EXISTS (SELECT 1 FROM json_each({words}) AS w WHERE instr({column}, w.value) = 0)"  # noqa: S608 - our own names
+    return f"NOT EXISTS (SELECT 1 FROM json_each({words}) AS w WHERE instr({column}, w.value) = 0)"
 
 
-class joined_words(FunctionElement[str]):  # noqa: N801 - reads like a function in a statement
+class joined_words(FunctionElement[str]):
     """The texts of a group in one, with a space between them."""
 
     inherit_cache = True

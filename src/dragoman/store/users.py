@@ -10,7 +10,7 @@ from dragoman.rules.actor import Actor
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Role, User
-from dragoman.store import login_names as login_names
+from dragoman.store import login_names
 from dragoman.store.query import LookupQuery, Query, Row, bind
 from dragoman.store.schema import LIVING, names, tenants, users
 from dragoman.store.transaction import Read, Tx

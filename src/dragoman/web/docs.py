@@ -114,7 +114,7 @@ def _load(path: Path) -> Node:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where it is there
-    document = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are safe ones
+    document = yaml.load(path.read_bytes(), Loader=loader)
     return msgspec.to_builtins(
         document, str_keys=True
     )  # YAML has dates, and keys that are no texts
@@ -135,8 +135,8 @@ def render(document: Node, title: str, *, prefix: str, base_url: str) -> str:
     )
     filters = cast("dict[str, Any]", environment.filters)
     filters |= {
-        "prose": lambda text: Markup(markdown.render(text)),  # noqa: S704 - escaped by it
-        "inline": lambda text: Markup(markdown.renderInline(text.strip())),  # noqa: S704
+        "prose": lambda text: Markup(markdown.render(text)),
+        "inline": lambda text: Markup(markdown.renderInline(text.strip())),
         "anchor": anchor, "compact": compact_json, "fitted": format_json, "paint": highlight_json,
         "expandable": re.compile(r"[\w :.-]*(\$TOKEN)?").fullmatch,
         "shell": shlex.quote, "percent": lambda value: quote(str(value), safe=""),

@@ -28,7 +28,7 @@ from dragoman.web.metrics import REQUEST_METRICS
 from dragoman.web.responses import add_security_headers
 
 
-class ResponseAborted(Exception):  # noqa: N818 - a fact of the wire
+class ResponseAborted(Exception):
     """An answer that had begun cannot be finished; the server ends the connection."""
 
 
@@ -66,7 +66,7 @@ class Resource:
                 ADMISSION.release()
         except ClientDisconnect:
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the dialect answers it
+        except Exception as error:
             response = call.handle_error(call, error)
             _log_error(call, error)
         if self._contract.finalize_response is not None:
@@ -79,7 +79,7 @@ class Resource:
             await response(scope, receive, send)
         except ClientDisconnect:
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, no more can be told
+        except Exception as error:
             _log_error(call, error)  # in the middle of a streamed answer: it has to be cut off
             raise ResponseAborted from None
         finally:

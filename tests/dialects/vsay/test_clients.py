@@ -28,7 +28,7 @@ PASSWORD = "violet-Kettle-42"
 BASES = ("/vsay", "", "/v1", "/vsay/v1")
 
 
-class RefusedResponse(Exception):  # noqa: N818 - a fact of the wire
+class RefusedResponse(Exception):
     """What the product's clients make of ``{"success": false}``."""
 
 

@@ -54,7 +54,7 @@ def sorted_by_hand(users: list[User], orders: tuple[Order, ...]) -> list[int]:
     for order in reversed(orders):
         key = KEYS[order.key]
         if order.role_sort_keys:
-            key = lambda user, ranks=order.role_sort_keys: ranks[user.role]  # noqa: E731
+            key = lambda user, ranks=order.role_sort_keys: ranks[user.role]
         found.sort(key=key, reverse=order.descending)
     return [user.id for user in found]
 

@@ -101,7 +101,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
 def _run_server(settings: Settings, host: str, address: str, port: int, workers: int) -> None:
     display_host = f"[{host}]" if ":" in host else host
     if settings.public_url == Settings().public_url and PUBLIC_URL_VARIABLE not in os.environ:
-        public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host  # noqa: S104
+        public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host
         settings = msgspec.structs.replace(settings, public_url=f"http://{public_host}:{port}")
     first_admin = asyncio.run(_prepare(settings))
     _print_banner(settings, first_admin, f"http://{display_host}:{port}")

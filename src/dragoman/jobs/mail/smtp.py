@@ -23,7 +23,7 @@ DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
 AUTH_REQUIRED = 530  # RFC 4954, 6: it is we who are refused, not the recipient
 
 
-class NotSent(Exception):  # noqa: N818 - a fact, like those of rules/errors.py
+class NotSent(Exception):
     """The mail has not gone out.
 
     Attributes:
@@ -184,7 +184,7 @@ async def _run_in_daemon_thread(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome: tuple[T | None, BaseException | None] = (work(), None)
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+        except BaseException as error:
             outcome = (None, error)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(resolve, *outcome)

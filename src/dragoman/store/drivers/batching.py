@@ -65,7 +65,7 @@ class BatchLoader:
             values_by_number = dict(
                 await self._fetch_batch(self._lookup, [key for key, _ in batch])
             )
-        except BaseException as error:  # noqa: BLE001 - whoever waits has to learn of it
+        except BaseException as error:
             if isinstance(error, Unavailable):  # who waits would only learn it later
                 batch, self._pending = batch + self._pending, []
             for _, future in batch:

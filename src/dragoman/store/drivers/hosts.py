@@ -37,7 +37,7 @@ class Hosts:
             {"target_session_attrs": "read-write"} if has_several_hosts and not attrs_given else {}
         )
 
-    async def connect(self, *, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109 - as the driver
+    async def connect(self, *, timeout: float, **options: Any) -> Any:
         """Connect to the first host that takes us within ``timeout`` seconds.
 
         Raises what the last one to refuse said, or TimeoutError.
@@ -74,7 +74,7 @@ class Hosts:
         return connection
 
 
-async def ping(connection: Any, *, timeout: float) -> None:  # noqa: ASYNC109 - as the driver
+async def ping(connection: Any, *, timeout: float) -> None:
     """Ask the host of a connection for another one, which nobody needs; raises what that raises."""
     options: dict[str, Any] = {"timeout": timeout, "target_session_attrs": "any"}
     connection_to_same_host: Any = await asyncpg.connect(connection.dsn, **options)
