@@ -1,4 +1,4 @@
-"""What tests of the store can ask for besides: an open directory."""
+"""Fixtures of the store tests: an open directory."""
 
 from __future__ import annotations
 

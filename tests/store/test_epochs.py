@@ -1,4 +1,4 @@
-"""What ends a user's credentials ends all of them, of every contract, with its own commit."""
+"""Changes that revoke sessions revoke all of a user's credentials in their own transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import Role, TenantChanges, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
-from dragoman.rules.vocabulary import UNRESTRICTED
+from dragoman.rules.vocabulary import UNRESTRICTED, AuditAction
 from dragoman.store import users as rows
 from dragoman.store.transaction import Tx
 from tests.support.people import (
@@ -48,7 +48,9 @@ REVOKING_ACTS: dict[str, Act] = {
     "erasure": lambda tx, user: users.delete(tx, user.id, erase=True),
     "promotion": lambda tx, user: users.assign_role(tx, user.id, Role.OWNER),
     "demotion": lambda tx, user: users.assign_role(tx, user.id, Role.VIEWER),
-    "a new password": lambda tx, user: passwords.store_password(tx, user, "hash", "test"),
+    "a new password": lambda tx, user: passwords.store_password(
+        tx, user, "hash", AuditAction.SET_PASSWORD
+    ),
     "the tenant's deactivation": _tenant_off,
 }
 HARMLESS_ACTS: dict[str, Act] = {
@@ -56,14 +58,14 @@ HARMLESS_ACTS: dict[str, Act] = {
     "another address": lambda tx, user: users.update(tx, user.id, UserChanges(email="o@x.test")),
     "activation of who is active": lambda tx, user: users.set_active(tx, user.id, active=True),
     "the role it has": lambda tx, user: users.assign_role(tx, user.id, Role.MEMBER),
-    "the deactivation of somebody else": lambda tx, _: users.set_active(tx, 1, active=True),
+    "an unrelated change of another user": lambda tx, _: users.set_active(tx, 1, active=True),
 }
 
 
 async def credential_validity(
     directory: Directory, credentials: list[PresentedCredential]
 ) -> list[str]:
-    """Return what is said of each credential."""
+    """Return whether each credential is valid."""
     said: list[str] = []
     for presented in credentials:
         try:
@@ -90,7 +92,7 @@ async def member(
     return user, [await present_credential(directory, user.id), of_other]
 
 
-async def test_it_ends_every_credential_with_its_commit(directory: Directory):
+async def test_every_credential_is_revoked_at_the_commit(directory: Directory):
     bystander = await present_credential(directory, 1)
     said: dict[str, list[str]] = {}
     for name, act in REVOKING_ACTS.items():
@@ -98,11 +100,11 @@ async def test_it_ends_every_credential_with_its_commit(directory: Directory):
         async with transaction(directory) as tx:
             await act(tx, user)
         said[name] = await credential_validity(directory, held)
-    assert {name: told for name, told in said.items() if "valid" in told} == {}
+    assert {name: states for name, states in said.items() if "valid" in states} == {}
     assert await credential_validity(directory, [bystander]) == ["valid"]
 
 
-async def test_it_ends_nothing_when_it_is_rolled_back(directory: Directory):
+async def test_a_rollback_revokes_nothing(directory: Directory):
     said: dict[str, list[str]] = {}
     for name, act in REVOKING_ACTS.items():
         user, held = await member(directory, name)
@@ -111,20 +113,20 @@ async def test_it_ends_nothing_when_it_is_rolled_back(directory: Directory):
                 await act(tx, user)
                 raise ZeroDivisionError
         said[name] = await credential_validity(directory, held)
-    assert {name: told for name, told in said.items() if told != ["valid", "valid"]} == {}
+    assert {name: states for name, states in said.items() if states != ["valid", "valid"]} == {}
 
 
-async def test_what_ends_nothing(directory: Directory):
+async def test_changes_that_revoke_nothing(directory: Directory):
     said: dict[str, list[str]] = {}
     for name, act in HARMLESS_ACTS.items():
         user, held = await member(directory, name)
         async with transaction(directory) as tx:
             await act(tx, user)
         said[name] = await credential_validity(directory, held)
-    assert {name: told for name, told in said.items() if told != ["valid", "valid"]} == {}
+    assert {name: states for name, states in said.items() if states != ["valid", "valid"]} == {}
 
 
-async def test_who_was_off_and_is_on_again_has_to_sign_in_again(directory: Directory):
+async def test_reactivating_a_user_does_not_restore_sessions(directory: Directory):
     user, held = await member(directory)
     for active in (False, True):
         async with transaction(directory) as tx:
@@ -132,7 +134,7 @@ async def test_who_was_off_and_is_on_again_has_to_sign_in_again(directory: Direc
     assert await credential_validity(directory, held) == ["unknown", "unknown"]
 
 
-async def test_a_tenant_that_was_off_and_is_on_again_ended_its_sessions(directory: Directory):
+async def test_reactivating_a_tenant_does_not_restore_sessions(directory: Directory):
     user, held = await member(directory)
     for active in (False, True):
         async with transaction(directory) as tx:
@@ -141,7 +143,7 @@ async def test_a_tenant_that_was_off_and_is_on_again_ended_its_sessions(director
     assert await credential_validity(directory, held) == ["unknown", "unknown"]
 
 
-async def test_a_password_that_somebody_sets(directory: Directory):
+async def test_setting_a_password_revokes_sessions(directory: Directory):
     user, held = await member(directory)
     await users.set_password(directory, SYSTEM_ACTOR, user.id, "another-Kettle-43", PasswordRules())
     assert "valid" not in await credential_validity(directory, held)
@@ -158,8 +160,8 @@ async def test_a_password_that_somebody_sets(directory: Directory):
     assert await credential_validity(directory, [fresh]) == ["valid"]
 
 
-async def test_who_was_cut_off_meanwhile_changes_nothing(directory: Directory):
-    """Hashing may keep a request waiting; its transaction looks again."""
+async def test_a_revoked_actor_changes_nothing(directory: Directory):
+    """Hashing may delay a request; its transaction checks the session again."""
     passed: list[str] = []
     for name, act in REVOKING_ACTS.items():
         user, _ = await member(directory, name)
@@ -174,7 +176,7 @@ async def test_who_was_cut_off_meanwhile_changes_nothing(directory: Directory):
     assert passed == []
 
 
-async def test_a_tenant_that_was_off_and_on_meanwhile_cut_its_users_off(directory: Directory):
+async def test_a_tenant_reactivated_meanwhile_has_revoked_its_users_sessions(directory: Directory):
     user, _ = await member(directory)
     actor = await actor_for(directory, user.id)
     for active in (False, True):
@@ -183,10 +185,10 @@ async def test_a_tenant_that_was_off_and_on_meanwhile_cut_its_users_off(director
             await tenants.update(tx, user.tenant_id, TenantChanges(active=active), home_slug="main")
     with pytest.raises(Unauthenticated):
         async with directory.begin(actor):
-            pytest.fail("the transaction of somebody who was cut off")
+            pytest.fail("a transaction of a revoked actor began")
 
 
-async def test_a_credential_works_at_its_own_contract_alone(directory: Directory):
+async def test_a_credential_is_valid_at_its_own_contract_alone(directory: Directory):
     _, (of_tests, of_other) = await member(directory)
     stolen = PresentedCredential(
         credential_format=of_other.credential_format,

@@ -1,4 +1,4 @@
-"""A deleted user leaves a tombstone: invisible, unusable, its names free, its id never reused."""
+"""A deleted user leaves a tombstone: it is invisible, its names are available, its id is not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def delete(directory: Directory, user_id: int, *, erase: bool = True) -> N
         await users.delete(tx, user_id, erase=erase)
 
 
-async def test_names_are_free_again(directory: Directory):
+async def test_login_names_are_available_again(directory: Directory):
     first = await make_user(directory, "Zoë", Role.ADMIN, email="zoe@example.com")
     await delete(directory, first.id)
     again = await make_user(directory, "zoë", Role.ADMIN, email="ZOE@example.com")
@@ -40,12 +40,12 @@ async def test_names_are_free_again(directory: Directory):
     assert again.public_id != first.public_id
 
 
-async def test_an_id_is_never_given_out_twice(directory: Directory):
+async def test_an_id_is_never_reused(directory: Directory):
     ids: list[int] = []
     for turn in range(3):
         user = await make_user(directory, f"turn{turn}", Role.ADMIN)
         ids.append(user.id)
-        await delete(directory, user.id)  # the newest row, whose id SQLite would use again
+        await delete(directory, user.id)  # the newest row, whose id SQLite would reuse
     assert ids == sorted(set(ids))
 
 
@@ -65,7 +65,7 @@ async def test_it_is_invisible_everywhere(directory: Directory, erase: bool):
     assert await rows.find_by_login_name(read, "gone@example.com") is None
     for words in ((), ("gone",), ("go",)):
         wanted = Filter(tenant_id=home, words=words)
-        found = await user_lists.list_page(read, wanted, BY_NAME, limit=10)
+        found = await user_lists.list_page(directory, read, wanted, BY_NAME, limit=10)
         assert "gone" not in usernames(found.rows)
         assert found.count == len(found.rows)
     async with transaction(directory) as tx:
@@ -88,21 +88,21 @@ async def test_erasing_blanks_every_personal_field_and_nothing_else_does(
     directory: Directory, database: str, erase: bool
 ):
     home = await make_tenant(directory, "home")
-    told = {
+    given = {
         "email": "vera@example.com", "first_name": "Vera", "last_name": "Vogel",
         "display_name": "V. Vogel", "phone": "+49 30 1", "bio": "a life", "url": "https://v.test",
         "company": "Vogel & Sohn", "location": "Berlin",
     }  # fmt: skip
-    vera = await make_user(directory, "vera", tenant_id=home, **told)
+    vera = await make_user(directory, "vera", tenant_id=home, **given)
     await delete(directory, vera.id, erase=erase)
-    columns = ["username", "username_key", "email_key", *told]
+    columns = ["username", "username_key", "email_key", *given]
     (row,) = await query(database, f"SELECT {', '.join(columns)} FROM users WHERE id = {vera.id}")
     left = dict(zip(columns, row, strict=True))
     if erase:
         assert set(left.values()) == {""}
     else:
         assert left == {
-            **told,
+            **given,
             "username": "vera",
             "username_key": "vera",
             "email_key": "vera@example.com",
@@ -113,7 +113,7 @@ async def test_erasing_blanks_every_personal_field_and_nothing_else_does(
     assert secret == ("", "")
 
 
-async def test_what_it_had_been_given_goes_with_it(directory: Directory, database: str):
+async def test_grants_and_tokens_are_deleted(directory: Directory, database: str):
     home = await make_tenant(directory, "home")
     gone = await make_user(directory, "gone", tenant_id=home, email="gone@example.com")
     await present_credential(directory, gone.id)

@@ -1,1 +1,1 @@
-"""Floor 1: what is remembered. The only SQL of the project."""
+"""The store: all tables and all SQL, for SQLite and PostgreSQL."""

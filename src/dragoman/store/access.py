@@ -1,4 +1,4 @@
-"""Who may use which foreign resource, and how far."""
+"""Access of users to the resources of other applications, with a level for each."""
 
 from __future__ import annotations
 
@@ -54,14 +54,18 @@ _REMOVE: Query[None] = Query(
 
 
 async def list_for_user(reader: Read | Tx, user_id: int) -> list[Access]:
-    """Return what a user may use, ordered by resource."""
+    """Return a user's access, ordered by resource."""
     return await reader.fetch(_FOR_USER, user_id=user_id)
 
 
 async def upsert(tx: Tx, user_id: int, entries: Sequence[Access], *, granted_by: int) -> None:
-    """Let a user use resources, each named once; a level that was there is replaced.
+    """Grant a user access to resources, replacing existing levels.
 
-    ``granted_by`` is the id of the user who confers it; 0 for the command line.
+    Args:
+        tx: the transaction.
+        user_id: the user's id.
+        entries: the access to grant; each resource occurs once.
+        granted_by: the id of the user who grants it; 0 for the command line.
     """
     if entries:
         await tx.run(
@@ -76,6 +80,6 @@ async def upsert(tx: Tx, user_id: int, entries: Sequence[Access], *, granted_by:
 
 
 async def remove(tx: Tx, user_id: int, resources: Sequence[str]) -> None:
-    """Take the use of resources away from a user."""
+    """Revoke a user's access to resources."""
     if resources:
         await tx.run(_REMOVE, user_id=user_id, resources=list(resources))

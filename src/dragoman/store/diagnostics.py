@@ -1,4 +1,4 @@
-"""Facts about the database itself, for whoever examines it (``jobs/doctor.py`` judges them)."""
+"""Facts about the database and the outbox, which ``jobs/doctor.py`` evaluates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dragoman.store.transaction import Read
 
 
 class SqliteInfo(msgspec.Struct, frozen=True):
-    """What SQLite says of itself; ``quick_check`` is ``ok`` or the first fault that it found."""
+    """The state of SQLite; ``quick_check`` is ``ok`` or the first error that it found."""
 
     version: str
     journal_mode: str
@@ -20,7 +20,7 @@ class SqliteInfo(msgspec.Struct, frozen=True):
 
 
 class PostgresInfo(msgspec.Struct, frozen=True):
-    """What PostgreSQL says of itself; ``version_num`` is 180001 for 18.1."""
+    """The state of PostgreSQL; ``version_num`` is 180001 for version 18.1."""
 
     version_num: int
     version: str
@@ -32,7 +32,10 @@ class PostgresInfo(msgspec.Struct, frozen=True):
 
 
 class OutboxInfo(msgspec.Struct, frozen=True):
-    """How many mails wait, since when (microseconds; 0 for none), and how many were given up."""
+    """The number of pending and failed mails.
+
+    ``oldest_at`` is when the oldest pending mail was created (microseconds; 0 for none).
+    """
 
     pending: int
     oldest_at: int
@@ -66,22 +69,22 @@ _FAILED: Query[int] = Query(
 
 
 async def sqlite_info(reader: Read) -> SqliteInfo:
-    """Ask SQLite; the check reads the whole file."""
+    """Return the state of SQLite; the check reads the whole file."""
     return SqliteInfo(
-        version=await reader.total(_VERSION) or "",
-        journal_mode=await reader.total(_JOURNAL) or "",
-        synchronous=await reader.total(_SYNCHRONOUS) or 0,
-        quick_check=await reader.total(_QUICK_CHECK) or "",
+        version=await reader.fetch_one(_VERSION) or "",
+        journal_mode=await reader.fetch_one(_JOURNAL) or "",
+        synchronous=await reader.fetch_one(_SYNCHRONOUS) or 0,
+        quick_check=await reader.fetch_one(_QUICK_CHECK) or "",
     )
 
 
 async def postgres_info(reader: Read) -> PostgresInfo:
-    """Ask PostgreSQL."""
+    """Return the state of PostgreSQL."""
     found = await reader.fetch(_POSTGRESQL)
     return found[0]
 
 
 async def outbox_info(reader: Read) -> OutboxInfo:
-    """Count what the outbox holds."""
+    """Return the number of mails in the outbox."""
     pending, oldest_at = (await reader.fetch(_PENDING))[0]
-    return OutboxInfo(pending, oldest_at, await reader.total(_FAILED) or 0)
+    return OutboxInfo(pending, oldest_at, await reader.fetch_one(_FAILED) or 0)

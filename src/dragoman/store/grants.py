@@ -1,8 +1,6 @@
-"""What a user was given beyond its role: permissions, groups, access to resources."""
+"""Permissions that users are granted, directly or through groups."""
 
 from __future__ import annotations
-
-from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -11,8 +9,6 @@ from dragoman.store import permissions as permission_store
 from dragoman.store.query import Query, bind, in_list
 from dragoman.store.schema import access, grants, group_members, group_permissions, permissions
 from dragoman.store.transaction import Read, Tx
-
-T = TypeVar("T")
 
 _GRANTS_OF_USER = grants.c.user_id == bind("user_id")
 _GROUP_SOURCE, _PERMISSION_SOURCE = 0, 1
@@ -24,6 +20,7 @@ _BY_USERS: Query[tuple[int, int, int]] = Query(
         .where(in_list(group_members.c.user_id, "ids"))
     ),
     lambda row: (row[0], row[1], row[2]),
+    indexed=True,
 )  # fmt: skip
 _FOR_USER: Query[Permission] = Query(
     sa.select(*permission_store.COLUMNS)
@@ -31,6 +28,7 @@ _FOR_USER: Query[Permission] = Query(
     .where(_GRANTS_OF_USER)
     .order_by(permissions.c.id),
     permission_store.from_row,
+    indexed=True,
 )
 _THROUGH_GROUPS = (
     sa.select(group_permissions.c.permission_id)
@@ -42,7 +40,8 @@ _CODENAMES: Query[str] = Query(
         permissions.c.id.in_(
             sa.select(grants.c.permission_id).where(_GRANTS_OF_USER).union_all(_THROUGH_GROUPS)
         )
-    )
+    ),
+    indexed=True,
 )
 _ADD: Query[None] = Query(
     sa.insert(grants).from_select(
@@ -63,20 +62,14 @@ _REMOVE_MEMBERSHIPS: Query[None] = Query(
 _REMOVE_ACCESS: Query[None] = Query(sa.delete(access).where(access.c.user_id == bind("user_id")))
 
 
-async def _fetch(reader: Read | Tx, query: Query[T], **params: Any) -> list[T]:
-    return await (
-        reader.quick(query, **params) if isinstance(reader, Read) else reader.fetch(query, **params)
-    )
-
-
 async def list_for_users(reader: Read | Tx, user_ids: list[int]) -> dict[int, UserGrants]:
-    """Return what each of some users was given, a page of them at most, in one statement."""
+    """Return the groups and permissions of each user; meant for at most one page of users."""
     if not user_ids:
         return {}
     found: dict[int, tuple[list[int], list[int]]] = {
         granted_id: ([], []) for granted_id in user_ids
     }
-    for user_id, source, granted_id in await _fetch(reader, _BY_USERS, ids=user_ids):
+    for user_id, source, granted_id in await reader.fetch(_BY_USERS, ids=user_ids):
         found[user_id][source].append(granted_id)
     return {
         user_id: UserGrants(tuple(sorted(group_ids)), tuple(sorted(permission_ids)))
@@ -85,17 +78,17 @@ async def list_for_users(reader: Read | Tx, user_ids: list[int]) -> dict[int, Us
 
 
 async def list_for_user(reader: Read | Tx, user_id: int) -> list[Permission]:
-    """Return the permissions granted to a user itself, by id."""
-    return await _fetch(reader, _FOR_USER, user_id=user_id)
+    """Return the permissions granted to a user directly, ordered by id."""
+    return await reader.fetch(_FOR_USER, user_id=user_id)
 
 
 async def codenames_for_user(reader: Read | Tx, user_id: int) -> frozenset[str]:
-    """Return the permissions that a user holds directly or through groups."""
-    return frozenset(await _fetch(reader, _CODENAMES, user_id=user_id))
+    """Return the codenames of the permissions that a user has directly or through groups."""
+    return frozenset(await reader.fetch(_CODENAMES, user_id=user_id))
 
 
 async def add(tx: Tx, user_id: int, permission_ids: list[int]) -> int:
-    """Grant permissions to a user whose row is held; returns how many it had not been granted."""
+    """Grant permissions to a user whose row is locked; returns how many were new."""
     granted_by = tx.actor.user_id
     return await tx.run(
         _ADD, user_id=user_id, ids=permission_ids, granted_by=granted_by, now=tx.now
@@ -103,11 +96,11 @@ async def add(tx: Tx, user_id: int, permission_ids: list[int]) -> int:
 
 
 async def remove(tx: Tx, user_id: int, permission_ids: list[int]) -> int:
-    """Take grants back from a user whose row is held; returns how many there were."""
+    """Revoke permissions of a user whose row is locked; returns how many it had."""
     return await tx.run(_REMOVE, user_id=user_id, ids=permission_ids)
 
 
 async def remove_all(tx: Tx, user_id: int) -> None:
-    """Take everything back that a user was given."""
+    """Remove a user's permissions, group memberships and access to resources."""
     for query in (_REMOVE_GRANTS, _REMOVE_MEMBERSHIPS, _REMOVE_ACCESS):
         await tx.run(query, user_id=user_id)

@@ -1,4 +1,4 @@
-"""Groups of living tenants: rows, what they hold, who is in them."""
+"""Groups of tenants: their permissions and members."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _SELECT = sa.select(groups.c.id, groups.c.tenant_id, groups.c.name).join(
     tenants, sa.and_(tenants.c.id == groups.c.tenant_id, tenants.c.deleted_at.is_(None))
 )
 _BY_ID = _SELECT.where(groups.c.id == bind("id"))
-_FIND: Query[Group] = Query(_BY_ID, _from_row)
+_FIND: Query[Group] = Query(_BY_ID, _from_row, indexed=True)
 _FIND_FOR_UPDATE: Query[Group] = Query(_BY_ID.with_for_update(of=groups), _from_row, sqlite=_BY_ID)
 _IN_TENANT = _SELECT.where(groups.c.tenant_id == bind("tenant_id"))
 _BY_NAME: Query[Group] = Query(
-    _IN_TENANT.where(groups.c.name_key == bind("key", sa.Text)), _from_row
+    _IN_TENANT.where(groups.c.name_key == bind("key", sa.Text)), _from_row, indexed=True
 )
 _ALL: Query[Group] = Query(_SELECT.order_by(groups.c.id), _from_row)
 _FOR_TENANT: Query[Group] = Query(_IN_TENANT.order_by(groups.c.id), _from_row)
@@ -118,12 +118,12 @@ _HIGHEST_RANKED_MEMBER: Query[User] = Query(
 
 
 async def find(reader: Read | Tx, group_id: int) -> Group | None:
-    """Return a group, or None."""
+    """Return the group with this id, or None."""
     return await reader.fetch_one(_FIND, id=group_id)
 
 
 async def get(tx: Tx, group_id: int) -> Group:
-    """Return a group and hold its row until the end; raises NotFound."""
+    """Return the group with this id and lock its row; raises NotFound."""
     group = await tx.fetch_one(_FIND_FOR_UPDATE, id=group_id)
     if group is None:
         raise NotFound
@@ -131,19 +131,19 @@ async def get(tx: Tx, group_id: int) -> Group:
 
 
 async def find_by_name(reader: Read | Tx, tenant_id: int, name: str) -> Group | None:
-    """Return the group of a name in a tenant, or None."""
+    """Return the group with this name in a tenant, or None."""
     return await reader.fetch_one(_BY_NAME, tenant_id=tenant_id, key=canonical(name.strip()))
 
 
 async def list_all(reader: Read | Tx, tenant_id: int | None = None) -> list[Group]:
-    """Return the groups of a tenant, or of all, by id."""
+    """Return the groups of one tenant, or of all tenants, ordered by id."""
     if tenant_id is None:
         return await reader.fetch(_ALL)
     return await reader.fetch(_FOR_TENANT, tenant_id=tenant_id)
 
 
 async def insert(tx: Tx, tenant_id: int, name: str) -> int:
-    """Add a group; returns its id; raises Taken where the tenant has one of that name."""
+    """Insert a group and return its id; raises Taken if the tenant has one with this name."""
     key = canonical(name)
     group_id = await tx.fetch_one(_INSERT, tenant_id=tenant_id, name=name, key=key, now=tx.now)
     if group_id is None:
@@ -152,18 +152,18 @@ async def insert(tx: Tx, tenant_id: int, name: str) -> int:
 
 
 async def remove(tx: Tx, group_id: int) -> None:
-    """Forget a group whose row is held; its members lose what it held."""
+    """Delete a group whose row is locked; its members lose its permissions."""
     for query in (_REMOVE_ALL_MEMBERS, _REMOVE_ALL_PERMISSIONS, _REMOVE):
         await tx.run(query, id=group_id)
 
 
 async def list_permissions(tx: Tx, group_id: int) -> list[Permission]:
-    """Return the permissions of a group, by id."""
+    """Return the permissions of a group, ordered by id."""
     return await tx.fetch(_PERMISSIONS, id=group_id)
 
 
 async def codenames_by_group(reader: Read | Tx, group_ids: list[int]) -> dict[int, list[str]]:
-    """Return the codenames that each of these groups holds, in the catalogue's order."""
+    """Return the codenames of the permissions of each group, in the order of the catalogue."""
     found: dict[int, list[str]] = {group_id: [] for group_id in group_ids}
     for group_id, codename in await reader.fetch(_CODENAMES, ids=group_ids):
         found[group_id].append(codename)
@@ -171,30 +171,30 @@ async def codenames_by_group(reader: Read | Tx, group_ids: list[int]) -> dict[in
 
 
 async def member_counts(reader: Read | Tx, group_ids: list[int]) -> dict[int, int]:
-    """Return how many members each of these groups has; one without is left out."""
+    """Return the number of members of each group; groups without members are missing."""
     return dict(await reader.fetch(_MEMBER_COUNTS, ids=group_ids))
 
 
 async def add_permissions(tx: Tx, group_id: int, permission_ids: list[int]) -> int:
-    """Give permissions to a group whose row is held; returns how many it did not hold."""
+    """Add permissions to a group whose row is locked; returns how many were new."""
     return await tx.run(_ADD_PERMISSIONS, id=group_id, ids=permission_ids)
 
 
 async def remove_permissions(tx: Tx, group_id: int, permission_ids: list[int]) -> int:
-    """Take permissions from a group whose row is held; returns how many it held."""
+    """Remove permissions from a group whose row is locked; returns how many it had."""
     return await tx.run(_REMOVE_PERMISSIONS, id=group_id, ids=permission_ids)
 
 
 async def add_member(tx: Tx, group_id: int, user_id: int) -> bool:
-    """Put a user whose row is held into a group; False if it was in it already."""
+    """Add a user whose row is locked to a group; returns False if it was a member already."""
     return await tx.run(_ADD_MEMBER, id=group_id, user_id=user_id) == 1
 
 
 async def remove_member(tx: Tx, group_id: int, user_id: int) -> bool:
-    """Take a user out of a group; False if it was not in it."""
+    """Remove a user from a group; returns False if it was not a member."""
     return await tx.run(_REMOVE_MEMBER, id=group_id, user_id=user_id) == 1
 
 
 async def highest_ranked_member(tx: Tx, group_id: int) -> User | None:
-    """Return the member of the highest rank, or None where there is none."""
+    """Return the member with the highest role, or None if the group has no members."""
     return await tx.fetch_one(_HIGHEST_RANKED_MEMBER, id=group_id)

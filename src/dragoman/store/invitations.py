@@ -1,4 +1,4 @@
-"""Invitations: rows, pages, and how those who sent them stand."""
+"""Invitations: insert, find, accept, revoke and erase; and the current state of their inviters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dragoman.store.transaction import Read, Tx
 from dragoman.store.user_lists.filters import Scope
 
 OUTBOX_KIND = "invitation"
-"""The outbox's word for the mail of an invitation."""
+"""The ``kind`` of outbox messages that carry an invitation."""
 
 _COLUMNS = tuple(invitations.c[name] for name in Invitation.__struct_fields__)
 _RESOURCES = msgspec.json.Decoder(tuple[str, ...])
@@ -44,7 +44,7 @@ _INSERT: Query[Invitation] = Query(
 )
 _SELECT = sa.select(*_COLUMNS)
 _BY_PUBLIC_ID = _SELECT.where(invitations.c.public_id == bind("public_id", sa.Text))
-_FIND: Query[Invitation] = Query(_BY_PUBLIC_ID, _from_row)
+_FIND: Query[Invitation] = Query(_BY_PUBLIC_ID, _from_row, indexed=True)
 _FIND_FOR_UPDATE: Query[Invitation] = Query(
     _BY_PUBLIC_ID.with_for_update(), _from_row, sqlite=_BY_PUBLIC_ID
 )
@@ -57,7 +57,7 @@ _PENDING: Query[Invitation] = Query(
     ).order_by(invitations.c.id),
     _from_row,
 )
-_UPDATE_BY_ID = sa.update(invitations).where(invitations.c.id == bind("which"))
+_UPDATE_BY_ID = sa.update(invitations).where(invitations.c.id == bind("row_id"))
 _RENEW: Query[Invitation] = Query(
     _UPDATE_BY_ID.values(
         generation=invitations.c.generation + 1,
@@ -66,7 +66,9 @@ _RENEW: Query[Invitation] = Query(
     ).returning(*_COLUMNS),
     _from_row,
 )
-_ACCEPT: Query[None] = Query(_UPDATE_BY_ID.values(accepted_at=bind("now"), accepted_by=bind("who")))
+_ACCEPT: Query[None] = Query(
+    _UPDATE_BY_ID.values(accepted_at=bind("now"), accepted_by=bind("user_id"))
+)
 _REVOKE: Query[None] = Query(_UPDATE_BY_ID.values(revoked_at=bind("now")))
 
 
@@ -82,7 +84,21 @@ async def insert(
     inviter_id: int,
     expires_at: int,
 ) -> Invitation:
-    """Add an invitation (hold LOCK_INVITATIONS over the address and look before)."""
+    """Insert an invitation.
+
+    The caller holds LOCK_INVITATIONS for the e-mail address and has checked ``list_pending``.
+
+    Args:
+        tx: the transaction.
+        public_id: a random public id.
+        tenant_id: the tenant that the invitation is for.
+        email: the recipient's e-mail address.
+        name: the recipient's name; may be empty.
+        role: the role that acceptance gives.
+        resources: the resources that acceptance gives access to.
+        inviter_id: the user who invites.
+        expires_at: when the invitation expires (microseconds).
+    """
     created = await tx.fetch_one(
         _INSERT,
         public_id=public_id,
@@ -96,39 +112,50 @@ async def insert(
         created_at=tx.now,
         expires_at=expires_at,
     )
-    assert created is not None, "an insert returns its row"
+    assert created is not None, "INSERT … RETURNING returns a row"
     return created
 
 
-async def find(reader: Read | Tx, public_id: str) -> Invitation | None:
-    """Return the invitation of a public id, or None; held if read in a transaction."""
-    return await reader.fetch_one(
-        _FIND_FOR_UPDATE if isinstance(reader, Tx) else _FIND, public_id=public_id
-    )
+async def find(reader: Read | Tx, public_id: str, *, for_update: bool = False) -> Invitation | None:
+    """Return the invitation with this public id, or None.
+
+    ``for_update`` locks its row until the end of the transaction.
+    """
+    return await reader.fetch_one(_FIND_FOR_UPDATE if for_update else _FIND, public_id=public_id)
 
 
 async def list_pending(tx: Tx, email_key: str, now: int) -> list[Invitation]:
-    """Return the invitations of an address, in any tenant, that no date or act has ended."""
+    """Return the pending invitations of an e-mail address, in any tenant.
+
+    ``email_key`` is the canonical address, ``now`` is in microseconds.
+    """
     return await tx.fetch(_PENDING, email_key=email_key, now=now)
 
 
 async def renew(tx: Tx, invitation: Invitation, inviter_id: int, expires_at: int) -> Invitation:
-    """Give an invitation that is held another secret, another end, and who sends it now."""
+    """Renew an invitation whose row is locked: its earlier link becomes invalid.
+
+    Args:
+        tx: the transaction.
+        invitation: the invitation.
+        inviter_id: the user who sends it now.
+        expires_at: when it expires now (microseconds).
+    """
     renewed = await tx.fetch_one(
-        _RENEW, which=invitation.id, inviter_id=inviter_id, expires_at=expires_at
+        _RENEW, row_id=invitation.id, inviter_id=inviter_id, expires_at=expires_at
     )
-    assert renewed is not None, "its row is held"
+    assert renewed is not None, "its row is locked"
     return renewed
 
 
 async def accept(tx: Tx, invitation_id: int, user_id: int) -> None:
-    """Note that an invitation, which is held, was accepted, and who came of it."""
-    await tx.run(_ACCEPT, which=invitation_id, who=user_id, now=tx.now)
+    """Record that an invitation whose row is locked was accepted by a new user."""
+    await tx.run(_ACCEPT, row_id=invitation_id, user_id=user_id, now=tx.now)
 
 
 async def revoke(tx: Tx, invitation_id: int) -> None:
-    """Note that an invitation, which is held, was taken back."""
-    await tx.run(_REVOKE, which=invitation_id, now=tx.now)
+    """Revoke an invitation whose row is locked."""
+    await tx.run(_REVOKE, row_id=invitation_id, now=tx.now)
 
 
 _REVOKE_BY_INVITER: Query[None] = Query(
@@ -139,7 +166,7 @@ _REVOKE_BY_INVITER: Query[None] = Query(
 
 
 async def revoke_by_inviter(tx: Tx, inviter_id: int) -> None:
-    """Take back what somebody offered who has lost the right to it: it never comes to life again."""
+    """Revoke the pending invitations of a user who may no longer invite, for good."""
     await tx.run(_REVOKE_BY_INVITER, inviter=inviter_id, now=tx.now)
 
 
@@ -151,10 +178,10 @@ _REVOKE_BY_EMAIL: Query[None] = Query(
 
 
 async def revoke_by_email(tx: Tx, email_key: str) -> None:
-    """Take back what was offered to an address (canonical), in any tenant, if it is still open.
+    """Revoke the pending invitations of an e-mail address (canonical), in any tenant.
 
-    Nobody comes back by what was offered before it was removed, and no offer that nobody stood
-    behind any more comes to life beside a newer one.
+    A deleted user must not return through an earlier invitation, and an invitation whose inviter
+    lost the right to invite must not become valid again beside a newer one.
     """
     await tx.run(_REVOKE_BY_EMAIL, address_key=email_key, now=tx.now)
 
@@ -174,11 +201,18 @@ _PAGES = {Reach.ANY: _page_queries(), Reach.TENANT: _page_queries(_IN_TENANT)}
 
 
 async def page(reader: Read, scope: Scope, *, limit: int, offset: int) -> Page[Invitation]:
-    """Return invitations of a scope, newest first, and the exact count of all."""
+    """Return one page of invitations in a scope, newest first, and their exact count.
+
+    Args:
+        reader: the reader that runs the statements.
+        scope: which tenants' invitations the actor may see.
+        limit: maximum number of rows.
+        offset: number of rows to skip.
+    """
     if scope.reach not in _PAGES:
         return Page([], 0)
     rows_query, count_query = _PAGES[scope.reach]
-    count = await reader.total(count_query, own_tenant=scope.tenant_id) or 0
+    count = await reader.fetch_one(count_query, own_tenant=scope.tenant_id) or 0
     params = {"own_tenant": scope.tenant_id}
     return Page(await reader.fetch(rows_query, **params, limit=limit, offset=offset), count)
 
@@ -186,7 +220,7 @@ async def page(reader: Read, scope: Scope, *, limit: int, offset: int) -> Page[I
 _FOR_EMAIL = invitations.c.email_key == bind("address_key", sa.Text)
 _FOR_USER = sa.or_(
     sa.and_(_FOR_EMAIL, invitations.c.email_key != ""),
-    sa.and_(invitations.c.accepted_by == bind("who"), invitations.c.accepted_by != 0),
+    sa.and_(invitations.c.accepted_by == bind("user_id"), invitations.c.accepted_by != 0),
 )
 _DELETE_MAILS: Query[None] = Query(
     sa.delete(outbox).where(
@@ -207,20 +241,20 @@ _ERASE: Query[None] = Query(
 
 
 async def erase_for_user(tx: Tx, email_key: str, user_id: int = 0) -> None:
-    """Blank the address and the name in every invitation of somebody; none stays open.
+    """Erase the personal data in the invitations of a user, revoke them, and delete their mails.
 
-    Those for an address (canonical), and the one that a user came by, whatever the address was
-    then. Mails to them go too.
-    Call it before the user lets go of its names: an acceptance that holds such an invitation
-    may be waiting for them.
+    These are the invitations to its e-mail address (``email_key``, canonical), and the one that
+    it accepted, whatever the address was then.
+    Must run before the user's login names are released: an acceptance that has locked such an
+    invitation may be waiting for them.
     """
-    params = {"address_key": email_key, "who": user_id}
+    params = {"address_key": email_key, "user_id": user_id}
     await tx.run(_DELETE_MAILS, **params)
     await tx.run(_ERASE, **params, now=tx.now)
 
 
 class Inviter(msgspec.Struct, frozen=True):
-    """A living user who sent an invitation, as it stands at this moment."""
+    """The current state of a user who sent an invitation."""
 
     user: User
     tenant_active: bool
@@ -235,7 +269,7 @@ _INVITERS: Query[Inviter] = Query(
 
 
 async def find_inviters(reader: Read | Tx, user_ids: Iterable[int]) -> dict[int, Inviter]:
-    """Return those of these users who live, by id."""
+    """Return the users with these ids, by id; deleted users are missing."""
     unique_ids = sorted(set(user_ids))
     living = await reader.fetch(_INVITERS, ids=unique_ids) if unique_ids else []
     return {each.user.id: each for each in living}

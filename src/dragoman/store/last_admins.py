@@ -1,4 +1,4 @@
-"""Who else stands in the ranks that must never be empty: owners of a tenant, superadmins."""
+"""Checks for other active owners and superadmins, of whom the last one must remain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dragoman.store.query import Query, bind
 from dragoman.store.schema import LIVING, tenants, users
 from dragoman.store.transaction import Tx
 
-_OTHER_ACTIVE = sa.select(users.c.id).where(LIVING, users.c.active, users.c.id != bind("besides"))
+_OTHER_ACTIVE = sa.select(users.c.id).where(
+    LIVING, users.c.active, users.c.id != bind("exclude_id")
+)
 _OTHER_OWNER: Query[int] = Query(
     _OTHER_ACTIVE.where(
         users.c.tenant_id == bind("tenant_id"), users.c.role == int(Role.OWNER)
@@ -26,23 +28,26 @@ _SUPERADMIN = (
     )
     .limit(1)
 )
-_OTHER_SUPERADMIN: Query[int] = Query(_SUPERADMIN.where(users.c.id != bind("besides")))
+_OTHER_SUPERADMIN: Query[int] = Query(_SUPERADMIN.where(users.c.id != bind("exclude_id")))
 _OUTSIDE_SUPERADMIN: Query[int] = Query(
     _SUPERADMIN.where(users.c.tenant_id.is_distinct_from(bind("tenant_id")))
 )
 
 
 async def has_other_owner(tx: Tx, user: User) -> bool:
-    """Say whether the user's tenant has an active owner besides it (hold LOCK_OWNERS)."""
-    found = await tx.fetch_one(_OTHER_OWNER, besides=user.id, tenant_id=user.tenant_id)
+    """Return whether the user's tenant has another active owner; the caller holds LOCK_OWNERS."""
+    found = await tx.fetch_one(_OTHER_OWNER, exclude_id=user.id, tenant_id=user.tenant_id)
     return found is not None
 
 
 async def has_other_superadmin(tx: Tx, user: User) -> bool:
-    """Say whether a superadmin besides it can sign in (hold LOCK_SUPERADMINS)."""
-    return await tx.fetch_one(_OTHER_SUPERADMIN, besides=user.id) is not None
+    """Return whether another active superadmin exists; the caller holds LOCK_SUPERADMINS."""
+    return await tx.fetch_one(_OTHER_SUPERADMIN, exclude_id=user.id) is not None
 
 
 async def has_superadmin_outside(tx: Tx, tenant_id: int) -> bool:
-    """Say whether an active superadmin stands outside a tenant (hold LOCK_SUPERADMINS)."""
+    """Return whether an active superadmin exists outside a tenant.
+
+    The caller holds LOCK_SUPERADMINS.
+    """
     return await tx.fetch_one(_OUTSIDE_SUPERADMIN, tenant_id=tenant_id) is not None

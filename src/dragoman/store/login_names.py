@@ -1,4 +1,4 @@
-"""Who holds a string, as username or as e-mail address: one holder in the whole directory."""
+"""Login names: a username or e-mail address belongs to at most one user of the directory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,17 @@ _HOLDERS: Query[tuple[str, int]] = Query(
 
 
 async def claim(tx: Tx, user_id: int, username_key: str, email_key: str) -> None:
-    """Let a user hold its canonical names; raises Taken where somebody else does."""
+    """Claim canonical login names for a user.
+
+    Args:
+        tx: the transaction.
+        user_id: the user's id.
+        username_key: the canonical username.
+        email_key: the canonical e-mail address; may be empty.
+
+    Raises:
+        Taken: a name belongs to another user.
+    """
     keys = sorted({key for key in (username_key, email_key) if key})
     claimed = set(await tx.fetch(_CLAIM, keys=keys, user_id=user_id))
     if username_key not in claimed:
@@ -46,7 +56,14 @@ async def claim(tx: Tx, user_id: int, username_key: str, email_key: str) -> None
 
 
 async def taken(reader: Read | Tx, *, username: str, email: str, exclude_id: int = 0) -> list[str]:
-    """Return which of ``username`` and ``email`` somebody else holds, as either."""
+    """Return which of ``username`` and ``email`` belong to another user, as either of the two.
+
+    Args:
+        reader: a reader or a transaction.
+        username: the username.
+        email: the e-mail address; may be empty.
+        exclude_id: the id of the user whose own names do not count; 0 for none.
+    """
     keys = {"username": canonical(username), "email": canonical(email)}
     unique_keys = sorted({key for key in keys.values() if key})
     holders = dict(await reader.fetch(_HOLDERS, keys=unique_keys))
@@ -54,5 +71,5 @@ async def taken(reader: Read | Tx, *, username: str, email: str, exclude_id: int
 
 
 async def release(tx: Tx, user_id: int) -> None:
-    """Let go of a user's names."""
+    """Release a user's login names."""
     await tx.run(_RELEASE, user_id=user_id)

@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema with Alembic; many nodes may start at once."""
+"""Migrates a database with Alembic; several nodes may start at the same time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.hosts import Hosts
 from dragoman.store.drivers.pool import connection_options
 
-HEAD_REVISION = "0004"
-"""The newest migration; a test holds it against ``migrations/``."""
+HEAD_REVISION = "0005"
+"""The newest migration; a test compares it with ``migrations/``."""
 SCRIPT_LOCATION = Path(__file__).with_name("migrations")
 ADVISORY_LOCK_KEY = 7_236_451
-"""The advisory lock that one migrating node holds on PostgreSQL."""
-_ALEMBIC_LOCK = threading.Lock()  # its context is a global of the process
+"""The key of the advisory lock that the migrating node holds on PostgreSQL."""
+_ALEMBIC_LOCK = threading.Lock()  # Alembic's context is global to the process
 
 
 async def upgrade(database_url: str, revision: str = "head") -> None:
-    """Migrate a database (a URL as in the settings) up to a revision.
+    """Upgrade a database to a revision; ``database_url`` is a URL as in the settings.
 
-    Waits for other nodes that migrate it, however long they take.
-    Raises Unavailable if it cannot be reached, or somebody holds a table for half a minute.
+    Waits as long as necessary for other nodes that migrate it.
+
+    Raises:
+        Unavailable: the database cannot be reached, or a table stays locked for half a minute.
     """
     if await current_revision(database_url) == HEAD_REVISION and revision == "head":
         return
@@ -33,12 +35,12 @@ async def upgrade(database_url: str, revision: str = "head") -> None:
 
 
 async def downgrade(database_url: str, revision: str) -> None:
-    """Migrate a database back to a revision (``base`` for an empty one)."""
+    """Downgrade a database to a revision (``base`` for an empty database)."""
     await asyncio.to_thread(_run_alembic, database_url, "downgrade", revision)
 
 
 async def current_revision(database_url: str) -> str:
-    """Return the migration that a database stands at; empty for an empty one."""
+    """Return the revision of a database, or an empty string if it is empty."""
     if database_url.startswith("sqlite:///"):
         return await asyncio.to_thread(_sqlite_revision, database_url.removeprefix("sqlite:///"))
     try:

@@ -1,4 +1,4 @@
-"""One-time secrets that go out by mail: their rows, from which they are derived."""
+"""One-time secrets for mailed links: the rows that they are derived from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from dragoman.store.transaction import Read, Tx
 
 
 class OneTimeSecret(msgspec.Struct, frozen=True):
-    """A one-time secret's row: the secret is derived from ``id`` and ``generation``."""
+    """The row of a one-time secret, which is derived from ``id`` and ``generation``.
+
+    Times are microseconds since 1970 UTC; ``used_at`` is 0 for an unused one.
+    """
 
     id: int
     user_id: int
@@ -68,7 +71,7 @@ _FOR_USER = sa.select(*_COLUMNS).where(
 _FIND_FOR_UPDATE: Query[OneTimeSecret] = Query(
     _FOR_USER.with_for_update(), _from_row, sqlite=_FOR_USER
 )
-_FIND: Query[OneTimeSecret] = Query(_FOR_USER, _from_row)
+_FIND: Query[OneTimeSecret] = Query(_FOR_USER, _from_row, indexed=True)
 _CONSUME: Query[None] = Query(
     sa.update(one_time).where(one_time.c.id == bind("id")).values(used_at=bind("now"))
 )
@@ -80,17 +83,34 @@ _REMOVE_FOR_USER: Query[None] = Query(
 async def issue(
     tx: Tx, *, user_id: int, user_epoch: int, purpose: str, expires_at: int
 ) -> OneTimeSecret:
-    """Open a one-time secret for a purpose; an earlier one of that purpose is void."""
+    """Issue a one-time secret, which voids the user's earlier one for this purpose.
+
+    Args:
+        tx: the transaction.
+        user_id: the user's id.
+        user_epoch: the user's current epoch; revoking its sessions voids the secret.
+        purpose: what the secret is for.
+        expires_at: when it expires (microseconds).
+    """
     row = await tx.fetch_one(
         _UPSERT, user_id=user_id, user_epoch=user_epoch, purpose=purpose, expires_at=expires_at
     )
-    assert row is not None, "an upsert returns its row"
+    assert row is not None, "INSERT … RETURNING returns a row"
     return row
 
 
-async def find(reader: Read | Tx, user_id: int, purpose: str) -> OneTimeSecret | None:
-    """Return a user's one-time row of a purpose, held if read in a transaction."""
-    query = _FIND_FOR_UPDATE if isinstance(reader, Tx) else _FIND
+async def find(
+    reader: Read | Tx, user_id: int, purpose: str, *, for_update: bool = False
+) -> OneTimeSecret | None:
+    """Return a user's one-time secret for a purpose, or None.
+
+    Args:
+        reader: a reader or a transaction.
+        user_id: the user's id.
+        purpose: what the secret is for.
+        for_update: lock its row until the end of the transaction.
+    """
+    query = _FIND_FOR_UPDATE if for_update else _FIND
     return await reader.fetch_one(query, user_id=user_id, purpose=purpose)
 
 
@@ -100,5 +120,5 @@ async def consume(tx: Tx, row: OneTimeSecret) -> None:
 
 
 async def remove_for_user(tx: Tx, user_id: int) -> None:
-    """Make every one-time secret of a user void."""
+    """Delete every one-time secret of a user."""
     await tx.run(_REMOVE_FOR_USER, user_id=user_id)

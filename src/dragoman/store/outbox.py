@@ -1,4 +1,4 @@
-"""What is to be sent: written with its cause, sent after it, tried again with patience."""
+"""Outbox: messages are written in the transaction of their cause and sent after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from dragoman.store.transaction import Read, Tx
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):
-    """One thing to be sent; ``payload`` is JSON without any secret."""
+    """A message to send; ``payload`` is JSON and contains no secrets.
+
+    Times are microseconds since 1970 UTC; ``sent_at`` and ``failed_at`` are 0 while it is pending.
+    """
 
     id: int
     kind: str
@@ -51,7 +54,7 @@ _DUE = (
     .order_by(outbox.c.due_at)
     .limit(bind("limit"))
 )
-_ANY_DUE: Query[int] = Query(_DUE)
+_ANY_DUE: Query[int] = Query(_DUE, indexed=True)
 _DUE_IDS: Query[int] = Query(_DUE.with_for_update(skip_locked=True), sqlite=_DUE)
 _LEASE: Query[OutboxMessage] = Query(
     sa.update(outbox)
@@ -81,29 +84,47 @@ _LIST: Query[OutboxMessage] = Query(
 
 
 async def insert(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payload: str) -> int:
-    """Put something into the outbox; returns its id."""
+    """Insert a message and return its id.
+
+    Args:
+        tx: the transaction of the message's cause.
+        kind: which message it is.
+        user_id: the user that it concerns: it is deleted when the user's data is erased.
+        recipient: the recipient's e-mail address.
+        payload: JSON that the message is built from; must not contain secrets.
+    """
     values = {"kind": kind, "user_id": user_id, "recipient": recipient, "payload": payload}
-    return await tx.fetch_one(_INSERT, **values, now=tx.now) or 0
+    message_id = await tx.fetch_one(_INSERT, **values, now=tx.now)
+    assert message_id is not None, "INSERT … RETURNING returns a row"
+    return message_id
 
 
 async def has_due(reader: Read) -> bool:
-    """Say whether anything is due, without holding it."""
+    """Return whether a message is due, without leasing it."""
     return await reader.fetch_one(_ANY_DUE, now=reader.now, limit=1) is not None
 
 
 async def lease(tx: Tx, *, until: int, limit: int = 10) -> list[OutboxMessage]:
-    """Take what is due; nobody else gets it before ``until``. Each taking is one attempt."""
+    """Lease due messages until ``until`` (microseconds); each lease counts as an attempt."""
     ids = await tx.fetch(_DUE_IDS, now=tx.now, limit=limit)
     return await tx.fetch(_LEASE, ids=ids, until=until) if ids else []
 
 
 async def mark_sent(tx: Tx, message_id: int) -> None:
-    """Note that it has gone out; where to and what is forgotten."""
+    """Mark a message as sent, and blank its recipient and payload."""
     await tx.run(_MARK_SENT, id=message_id, now=tx.now)
 
 
 async def postpone(tx: Tx, message_id: int, *, due_at: int, last_error: str, give_up: bool) -> None:
-    """Try again later, or never."""
+    """Schedule the next attempt to send a message, or give up.
+
+    Args:
+        tx: the transaction.
+        message_id: the message's id.
+        due_at: when to try again (microseconds).
+        last_error: why the attempt failed.
+        give_up: do not try again.
+    """
     failed_at = tx.now if give_up else 0
     await tx.run(
         _POSTPONE, id=message_id, due_at=due_at, failed_at=failed_at, last_error=last_error
@@ -111,20 +132,20 @@ async def postpone(tx: Tx, message_id: int, *, due_at: int, last_error: str, giv
 
 
 async def remove(tx: Tx, message_id: int) -> None:
-    """Forget one thing unsent: its cause is gone."""
+    """Delete a message unsent, because its cause no longer exists."""
     await tx.run(_REMOVE, id=message_id)
 
 
 async def remove_for_user(tx: Tx, user_id: int) -> int:
-    """Forget what concerns a user; returns how many there were."""
+    """Delete the messages that concern a user and return their number."""
     return await tx.run(_REMOVE_FOR_USER, user_id=user_id)
 
 
 async def purge(tx: Tx, cutoff: int) -> int:
-    """Forget what was written before a moment, whatever became of it; returns how many."""
+    """Delete messages created before ``cutoff`` (microseconds), sent or not; return their number."""
     return await tx.run(_PURGE, before=cutoff)
 
 
 async def list_latest(reader: Read, limit: int = 100) -> list[OutboxMessage]:
-    """Return what the outbox holds, newest first."""
+    """Return the newest messages, newest first."""
     return await reader.fetch(_LIST, limit=limit)

@@ -1,4 +1,4 @@
-"""The catalogue of permissions, kept equal to ``rules.policy.CATALOGUE``."""
+"""The table of permissions, kept equal to ``rules.policy.PERMISSION_CATALOGUE``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = (permissions.c.id, permissions.c.codename, permissions.c.name)
 
 
 def from_row(row: Row) -> Permission:
-    """Make a Permission of a row of COLUMNS."""
+    """Return the Permission of a row of COLUMNS."""
     return Permission(*row)
 
 
@@ -27,12 +27,12 @@ _INSERT: Query[None] = Query(
 
 
 async def list_all(reader: Read | Tx) -> list[Permission]:
-    """Return the whole catalogue, by id."""
+    """Return all permissions, ordered by id."""
     return await reader.fetch(_ALL)
 
 
 async def insert_missing(tx: Tx) -> None:
-    """Add what the catalogue has and the table lacks."""
+    """Insert the permissions of the catalogue that the table does not have yet."""
     existing_ids = {permission.id for permission in await list_all(tx)}
     for permission_id, codename, name, _ in PERMISSION_CATALOGUE:
         if permission_id not in existing_ids:

@@ -1,4 +1,4 @@
-"""SQL written with SQLAlchemy Core, compiled once to the own text of each driver."""
+"""SQL statements: written with SQLAlchemy Core, compiled once for each driver."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from sqlalchemy.types import NULLTYPE
 T = TypeVar("T")
 
 Row = Any
-"""What a driver returns: values by position (asyncpg's Record, sqlite3's tuple)."""
+"""A row as a driver returns it: values by position (asyncpg's Record, sqlite3's tuple)."""
 
 _POSTGRES = postgresql.asyncpg.dialect()
 _SQLITE = sqlite.dialect(paramstyle="qmark")
 
 
-class in_list(sa.ColumnElement[bool]):
-    """``column in (a list given as one parameter)``, so that one text serves every length."""
+class in_list(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+    """``column IN (…)`` with the list as one parameter, so that one SQL text serves every length."""
 
     inherit_cache = False
-    type: Any = (
-        NULLTYPE  # of a Boolean, SQLite would be asked whether it equals 1: past every index
-    )
+    # SQLAlchemy renders a Boolean expression as ``… = 1`` on SQLite, and then no index is used.
+    type: Any = NULLTYPE
 
     def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
         self.column = column
@@ -46,11 +45,11 @@ def _in_list_sqlite(element: in_list, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     json_param = sa.bindparam(element.parameter.key, type_=sa.Text())
     values = compiler.process(json_param, **options)
-    return f"{column} IN (SELECT value FROM json_each({values}))"
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - identifiers are compiled, not user input
 
 
-class contains_all(sa.ColumnElement[bool]):
-    """Every word of a list, given as one parameter, stands somewhere in the column."""
+class contains_all(sa.ColumnElement[bool]):  # noqa: N801 - reads like a function in a statement
+    """True where the column contains every word of a list, which is one parameter."""
 
     inherit_cache = False
     type: Any = NULLTYPE
@@ -64,7 +63,7 @@ class contains_all(sa.ColumnElement[bool]):
 def _contains_all_postgresql(element: contains_all, compiler: Any, **options: Any) -> str:
     column = compiler.process(element.column, **options)
     words = compiler.process(element.parameter, **options)
-    return f"NOT EXISTS (SELECT 1 FROM unnest({words}) AS w WHERE strpos({column}, w) = 0)"
+    return f"NOT EXISTS (SELECT 1 FROM unnest({words}) AS w WHERE strpos({column}, w) = 0)"  # noqa: S608 - identifiers are compiled, not user input
 
 
 @compiles(contains_all, "sqlite")
@@ -72,11 +71,11 @@ def _contains_all_sqlite(element: contains_all, compiler: Any, **options: Any) -
     column = compiler.process(element.column, **options)
     json_param = sa.bindparam(element.parameter.key, type_=sa.Text())
     words = compiler.process(json_param, **options)
-    return f"NOT EXISTS (SELECT 1 FROM json_each({words}) AS w WHERE instr({column}, w.value) = 0)"
+    return f"NOT EXISTS (SELECT 1 FROM json_each({words}) AS w WHERE instr({column}, w.value) = 0)"  # noqa: S608 - identifiers are compiled, not user input
 
 
-class joined_words(FunctionElement[str]):
-    """The texts of a group in one, with a space between them."""
+class joined_words(FunctionElement[str]):  # noqa: N801 - reads like a function in a statement
+    """Aggregate function: the texts of a group, joined with spaces."""
 
     inherit_cache = True
     type = sa.Text()
@@ -94,7 +93,7 @@ def _joined_words_sqlite(element: joined_words, compiler: Any, **options: Any) -
 
 
 class CompiledStatement:
-    """One driver's text of a statement and where each parameter goes."""
+    """The SQL text of a statement for one driver, and the order of its parameters."""
 
     __slots__ = ("_constants", "_param_names", "sql")
 
@@ -106,7 +105,7 @@ class CompiledStatement:
 
     @property
     def param_count(self) -> int:
-        """How many parameters it has."""
+        """The number of parameters in the text."""
         return len(self._param_names)
 
     def values(self, params: Mapping[str, Any]) -> list[Any]:
@@ -118,15 +117,18 @@ class CompiledStatement:
 
 
 class Query(Generic[T]):
-    """A statement and what each of its rows becomes.
+    """A statement, compiled for both databases, and the type that its rows become.
 
     Args:
-        statement: the SQLAlchemy statement, with named ``bindparam``s.
-        into: makes a value of a row; without it, the first column's value.
-        sqlite: another statement for SQLite, where one text cannot serve both.
+        statement: the SQLAlchemy statement, with named ``bindparam`` parameters.
+        row_factory: converts a row; by default, the value of its first column is returned.
+        sqlite: another statement for SQLite, where one text cannot serve both databases.
+        indexed: the statement reads a handful of rows through an index. Outside a transaction,
+            SQLite runs it in the event loop, which takes microseconds; any other statement runs
+            in a thread.
     """
 
-    __slots__ = ("postgres", "row_factory", "sqlite")
+    __slots__ = ("indexed", "postgres", "row_factory", "sqlite")
 
     def __init__(
         self,
@@ -134,12 +136,14 @@ class Query(Generic[T]):
         row_factory: Callable[[Row], T] | None = None,
         *,
         sqlite: ClauseElement | None = None,
+        indexed: bool = False,
     ) -> None:
         self.row_factory: Callable[[Row], T] = row_factory or cast(
             "Callable[[Row], T]", _first_column
         )
         self.postgres = CompiledStatement(statement, _POSTGRES)
         self.sqlite = CompiledStatement(statement if sqlite is None else sqlite, _SQLITE)
+        self.indexed = indexed
 
 
 def _first_column(row: Row) -> Any:
@@ -147,30 +151,34 @@ def _first_column(row: Row) -> Any:
 
 
 def bind(name: str, sql_type: Any = sa.BigInteger) -> Any:
-    """A named parameter of a type."""
+    """Return a named parameter of an SQL type."""
     return sa.bindparam(name, type_=sql_type())
 
 
 def like_pattern(word: str) -> str:
-    """Return a LIKE pattern that finds the word anywhere, its own wildcards taken literally."""
+    """Return a LIKE pattern that finds the word anywhere, with its wildcards escaped."""
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 
 
 MAX_KEYS = 16
-"""So many keys travel in one statement on SQLite, whose text names each of them."""
+"""Maximum number of keys per batched lookup on SQLite, whose SQL text names each of them."""
 
 
 class LookupQuery(Generic[T]):
-    """A read of one thing by its key, in two forms: for one key, and for many at once.
+    """A query for one row by its key, compiled for a single key and for a batch of keys.
 
-    ``query`` reads many; ``alone`` reads one, where SQLite has nobody else waiting.
+    Its rows are pairs: the number of the key within the batch, counted from 1, and the value.
 
     Args:
-        types: the SQL types of the key's parts.
-        build: makes the statement from ``q``, a row source with the columns ``n``, ``k0``, ``k1``…;
-            its first column must be ``q.c.n``.
-        into: makes the value of a row.
+        key_types: the SQL types of the parts of the key.
+        build_select: builds the statement from ``q``, a table of keys with the columns ``n``,
+            ``k0``, ``k1``…; the first column of the statement must be ``q.c.n``.
+        row_factory: converts a row.
+
+    Attributes:
+        batch: reads any number of keys on PostgreSQL, ``MAX_KEYS`` on SQLite.
+        single: reads one key; only used on SQLite.
     """
 
     __slots__ = ("_key_names", "_numbered_names", "batch", "single")
@@ -181,44 +189,55 @@ class LookupQuery(Generic[T]):
         build_select: Callable[[Any], Any],
         row_factory: Callable[[Row], T],
     ) -> None:
-        self._key_names = key_names = [f"k{i}" for i in range(len(key_types))]
-        self._numbered_names = [f"{name}_{n}" for n in range(1, MAX_KEYS + 1) for name in key_names]
-        arrays = [
-            sa.bindparam(name, type_=ARRAY(kind))
-            for name, kind in zip(key_names, key_types, strict=True)
+        self._key_names = [f"k{i}" for i in range(len(key_types))]
+        self._numbered_names = [
+            f"{name}_{n}" for n in range(1, MAX_KEYS + 1) for name in self._key_names
         ]
-        columns = [sa.column(name, kind) for name, kind in zip(key_names, key_types, strict=True)]
-        array_source = (
-            sa.func.unnest(*arrays)
-            .table_valued(*columns, with_ordinality="n", name="q")
-            .render_derived()
-        )
-
-        def values_source(count: int) -> Any:
-            selects = [
-                sa.select(
-                    sa.literal_column(str(n)).label("n"),
-                    *(sa.bindparam(f"{c.name}_{n}", type_=c.type).label(c.name) for c in columns),
-                )
-                for n in range(1, count + 1)
-            ]
-            return sa.union_all(*selects).subquery("q")
+        columns = [
+            sa.column(name, sql_type)
+            for name, sql_type in zip(self._key_names, key_types, strict=True)
+        ]
 
         def numbered_row(row: Row) -> tuple[int, T]:
             return row[0], row_factory(row)
 
         self.batch = Query(
-            build_select(array_source), numbered_row, sqlite=build_select(values_source(MAX_KEYS))
+            build_select(_array_source(columns)),
+            numbered_row,
+            sqlite=build_select(_values_source(columns, MAX_KEYS)),
+            indexed=True,
         )
-        self.single = Query(build_select(values_source(1)), numbered_row)
+        self.single = Query(build_select(_values_source(columns, 1)), numbered_row, indexed=True)
 
     def numbered_params(self, keys: list[tuple[Any, ...]], count: int) -> dict[str, Any]:
-        """Return the parts of ``count`` keys under their names on SQLite; NULL for those missing."""
+        """Return the SQLite parameters of ``count`` keys; those of missing keys are NULL."""
         parts = [part for key in keys for part in key]
         parts += [None] * (count * len(self._key_names) - len(parts))
         return dict(zip(self._numbered_names, parts, strict=False))
 
     def array_params(self, keys: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
-        """Return the parts of keys as lists under their names on PostgreSQL."""
+        """Return the PostgreSQL parameters of keys: one array for each part of the key."""
         parts = zip(*keys, strict=True)
         return {name: list(part) for name, part in zip(self._key_names, parts, strict=True)}
+
+
+def _array_source(columns: list[sa.ColumnClause[Any]]) -> Any:
+    """Return the table of keys on PostgreSQL: one array parameter for each column."""
+    arrays = [sa.bindparam(column.name, type_=ARRAY(column.type)) for column in columns]
+    return (
+        sa.func.unnest(*arrays)
+        .table_valued(*columns, with_ordinality="n", name="q")
+        .render_derived()
+    )
+
+
+def _values_source(columns: list[sa.ColumnClause[Any]], count: int) -> Any:
+    """Return the table of keys on SQLite: one SELECT with its own parameters for each key."""
+    selects = [
+        sa.select(
+            sa.literal_column(str(n)).label("n"),
+            *(sa.bindparam(f"{c.name}_{n}", type_=c.type).label(c.name) for c in columns),
+        )
+        for n in range(1, count + 1)
+    ]
+    return sa.union_all(*selects).subquery("q")

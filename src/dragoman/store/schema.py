@@ -1,7 +1,7 @@
-"""The tables, for both databases; migrations bring a database here.
+"""The tables, for both databases, as the newest migration leaves them.
 
-Times are microseconds since 1970 UTC in 64-bit integers, 0 for "never"; texts carry the collation
-of their code points ("C"; SQLite's own): both databases sort, compare and index them alike.
+Times are microseconds since 1970 UTC in 64-bit integers, 0 for "never". Texts are collated by
+code point ("C"; SQLite's default), so that both databases sort, compare and index them alike.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 metadata = sa.MetaData()
 
 BIG_INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""64 bits; on SQLite the spelling that makes a primary key the row id."""
+"""64 bits; on SQLite, only a primary key of type INTEGER becomes the row id."""
 
 TEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 
@@ -37,7 +37,7 @@ def _key_part(name: str, target: str) -> sa.Column[int]:
 
 
 def _partial_index(condition: sa.ColumnElement[bool]) -> dict[str, Any]:
-    """An index over some rows only, on either database."""
+    """Return the options of an index over the rows that meet a condition."""
     return {"postgresql_where": condition, "sqlite_where": condition}
 
 
@@ -46,13 +46,13 @@ def _user_id(name: str = "user_id", *, nullable: bool = False) -> sa.Column[int]
 
 
 def _table_with_id(name: str, *elements: Any) -> sa.Table:
-    """A table whose rows have ids, which are never given out twice."""
+    """Return a table with an id column; ids are never reused."""
     id_column = sa.Column("id", BIG_INTEGER, primary_key=True, autoincrement=True)
     return sa.Table(name, metadata, id_column, *elements, sqlite_autoincrement=True)
 
 
 def _table_without_id(name: str, *elements: Any) -> sa.Table:
-    """A table whose rows are known by what they connect."""
+    """Return a table without an id column."""
     return sa.Table(name, metadata, *elements, sqlite_with_rowid=False)
 
 
@@ -60,16 +60,16 @@ tenants = _table_with_id(
     "tenants",
     sa.Column("public_id", TEXT, nullable=False, unique=True),  # a random UUID
     _text("name", None),
-    _text("name_key", None),  # canonical, unique among the living
+    _text("name_key", None),  # canonical, unique among tenants that are not deleted
     _text("slug", None),
     _text("slug_key", None),
     _text("email"),
     _text("url"),
     _text("description"),
-    _text("search"),  # canonical name, slug and e-mail, one a line
+    _text("search"),  # canonical name, slug and e-mail address, each on a line
     _flag("active", True),
-    _integer("auth_epoch"),  # moves when the tenant is switched off: its users' credentials die
-    _flag("ever_owned", False),  # has it ever had an owner? then no sign-up becomes one
+    _integer("auth_epoch"),  # incremented on deactivation: revokes its users' credentials
+    _flag("ever_owned", False),  # once it has had an owner, a sign-up no longer becomes one
     _integer("created_at", None),
     _integer("updated_at", None),
     sa.Column("deleted_at", BIG_INTEGER),
@@ -80,26 +80,26 @@ sa.Index("tenants_slug", tenants.c.slug_key, unique=True, **_not_deleted)
 
 users = _table_with_id(
     "users",
-    sa.Column("public_id", TEXT, nullable=False, unique=True),  # 17 characters, random
+    sa.Column("public_id", TEXT, nullable=False, unique=True),  # 17 random characters
     sa.Column("tenant_id", BIG_INTEGER, sa.ForeignKey("tenants.id")),
     sa.Column("role", sa.SmallInteger(), nullable=False),  # rules.model.Role
     _text("username", None),
-    _text("username_key", None),  # canonical; what lists are ordered by; unique through `names`
+    _text("username_key", None),  # canonical; lists are sorted by it; unique through `names`
     _text("email"),
     _text("email_key"),
     _text("first_name"),
     _text("last_name"),
-    _text("display_name"),  # as it was given; else first and last name joined
+    _text("display_name"),  # as given; otherwise first and last name joined
     _text("phone"),
     _text("bio"),
     _text("url"),
     _text("company"),
     _text("location"),
-    _text("search"),  # canonical username, e-mail, first and last name, one a line
-    _text("password_hash"),  # empty: no password opens this account
+    _text("search"),  # canonical username, e-mail address, first and last name, each on a line
+    _text("password_hash"),  # empty: the user cannot sign in with a password
     _flag("active", True),
-    _flag("verified", False),  # has the e-mail address been proved?
-    _integer("auth_epoch"),  # stored in every credential; moves when all of them must die
+    _flag("verified", False),  # whether the e-mail address is verified
+    _integer("auth_epoch"),  # stored in every credential; incremented to revoke all of them
     _integer("created_at", None),
     _integer("updated_at", None),
     _integer("last_login_at"),
@@ -108,9 +108,9 @@ users = _table_with_id(
 
 
 def _living_users_index(name: str, *columns: sa.Column[object]) -> None:
-    """An index over living users only: half the size, twice the rate of a list.
+    """Add an index over users that are not deleted, which halves its size.
 
-    It ends with the id, so that a page's ids come from the index alone.
+    It ends with the id, so that the ids of a page come from the index alone.
     """
     sa.Index(name, *columns, users.c.id, **_partial_index(users.c.deleted_at.is_(None)))
 
@@ -125,12 +125,10 @@ _living_users_index("users_by_tenant", users.c.tenant_id)
 _living_users_index("users_by_creation", users.c.created_at)
 _living_users_index("users_by_email", users.c.email_key)
 
-names = (
-    _table_without_id(  # who holds a string, as username or as e-mail address: one holder in all
-        "names",
-        sa.Column("key", TEXT, primary_key=True),
-        _user_id(),
-    )
+names = _table_without_id(  # canonical usernames and e-mail addresses, each of one user
+    "names",
+    sa.Column("key", TEXT, primary_key=True),
+    _user_id(),
 )
 sa.Index("names_by_user", names.c.user_id)
 
@@ -172,7 +170,7 @@ grants = _table_without_id(
     _integer("granted_at", None),
 )
 
-access = _table_without_id(  # who may use which foreign resource, and how far
+access = _table_without_id(  # users' access to the resources of other applications
     "access",
     _key_part("user_id", "users.id"),
     sa.Column("resource", TEXT, primary_key=True),
@@ -189,14 +187,14 @@ invitations = _table_with_id(
     _text("email_key", None),
     _text("name"),
     sa.Column("role", sa.SmallInteger(), nullable=False),
-    _text("resources", "[]"),  # JSON list of the resources that acceptance opens
+    _text("resources", "[]"),  # JSON array of the resources that acceptance gives access to
     _user_id("inviter_id"),
-    _integer("generation"),  # moves with every resend: the earlier link's secret is void
+    _integer("generation"),  # incremented when it is sent again: voids the earlier link
     _integer("created_at", None),
     _integer("expires_at", None),
     _integer("accepted_at"),
     _integer("revoked_at"),
-    _integer("accepted_by"),  # the user that came of it
+    _integer("accepted_by"),  # the user that accepting it created
 )
 sa.Index("invitations_by_tenant", invitations.c.tenant_id, invitations.c.id)
 sa.Index("invitations_by_user", invitations.c.accepted_by)
@@ -206,22 +204,22 @@ tokens = _table_with_id(
     "tokens",
     sa.Column("digest", sa.LargeBinary(), nullable=False, unique=True),  # SHA-256 of the secret
     _user_id(),
-    _text("contract", None),  # who issued it: it works there alone
+    _text("contract", None),  # the contract that issued it; it is valid there alone
     _text("kind", None),  # session, access, refresh
-    _integer("family"),  # refresh tokens and the access tokens that came with them
+    _integer("family"),  # shared by refresh tokens and the access tokens issued with them
     _integer("user_epoch", None),
     _integer("tenant_epoch", None),
     _integer("created_at", None),
     _integer("last_used_at", None),
     _integer("idle_until", None),
     _integer("expires_at", None),
-    _integer("used_at"),  # a refresh token works once
+    _integer("used_at"),  # a refresh token can be used once
 )
 sa.Index("tokens_by_user", tokens.c.user_id)
 sa.Index("tokens_by_family", tokens.c.family)
 sa.Index("tokens_by_expiry", tokens.c.expires_at)
 
-one_time = _table_with_id(  # secrets that go out by mail: derived from this row, never stored
+one_time = _table_with_id(  # the secrets of mailed links are derived from these rows, never stored
     "one_time",
     _user_id(),
     _text("purpose", None),
@@ -237,23 +235,21 @@ signing_keys = sa.Table(
     metadata,
     sa.Column("kid", TEXT, primary_key=True),
     _text("public", None),
-    _text("sealed", None),  # the private half, sealed with the server's key
+    _text("sealed", None),  # the private part, encrypted with the server's key
     _integer("created_at", None),
     _integer("retired_at"),
 )
 
-failures = (
-    _table_without_id(  # attempts that failed, per account and address; address "" counts them all
-        "failures",
-        sa.Column("account", TEXT, primary_key=True),
-        sa.Column("address", TEXT, primary_key=True),
-        _integer("since", None),
-        _integer("count", None),
-    )
+failures = _table_without_id(  # failed sign-ins by account and address; address "" counts all
+    "failures",
+    sa.Column("account", TEXT, primary_key=True),
+    sa.Column("address", TEXT, primary_key=True),
+    _integer("since", None),
+    _integer("count", None),
 )
 sa.Index("failures_by_age", failures.c.since)
 
-addresses = _table_without_id(  # from where a user has signed in before (digests, not addresses)
+addresses = _table_without_id(  # digests of the addresses that users have signed in from
     "addresses",
     _key_part("user_id", "users.id"),
     sa.Column("address", TEXT, primary_key=True),
@@ -265,37 +261,37 @@ audit = _table_with_id(
     _integer("at", None),
     _text("actor_kind", None),
     _integer("actor_id"),
-    _text("actor_name"),  # of machines only; people are named by their id
+    _text("actor_name"),  # of machines only; users are identified by actor_id
     _text("contract", None),
     _text("action", None),
     _text("target_kind", None),
     _integer("target_id"),
     sa.Column("tenant_id", BIG_INTEGER),
-    _text("fields"),  # names of what was changed, never values
+    _text("fields"),  # names of the changed fields, never their values
     _text("request_id"),
     _text("address"),
 )
 sa.Index("audit_by_target", audit.c.target_kind, audit.c.target_id, audit.c.id)
 sa.Index("audit_by_tenant", audit.c.tenant_id, audit.c.id)
 
-outbox = _table_with_id(  # what is to be sent, written with its cause and sent after it
+outbox = _table_with_id(  # messages, written in the transaction of their cause and sent after it
     "outbox",
-    _text("kind", None),  # the mail's template
-    _user_id(nullable=True),  # whom it concerns: it goes when that user is erased
+    _text("kind", None),  # the template of the mail
+    _user_id(nullable=True),  # the user that it concerns; deleted when that user is erased
     _text("recipient", None),
-    _text("payload", "{}"),  # JSON; no secret is ever in it
+    _text("payload", "{}"),  # JSON without secrets
     _integer("created_at", None),
     _integer("due_at", None),
     _integer("attempts"),
     _integer("sent_at"),
-    _integer("failed_at"),  # given up
+    _integer("failed_at"),  # when the last attempt failed
     _text("last_error"),
 )
 _pending = _partial_index(sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0))
 sa.Index("outbox_due", outbox.c.due_at, **_pending)
 sa.Index("outbox_by_user", outbox.c.user_id)
 
-counts = _table_without_id(  # exact numbers of living users; several rows (shards) a counter on PostgreSQL
+counts = _table_without_id(  # exact counters of users; several rows (shards) each on PostgreSQL
     "counts",
     sa.Column(
         "tenant_id", BIG_INTEGER, primary_key=True, autoincrement=False
@@ -304,8 +300,9 @@ counts = _table_without_id(  # exact numbers of living users; several rows (shar
     sa.Column("active", sa.Boolean(), primary_key=True),
     sa.Column("shard", sa.SmallInteger(), primary_key=True, autoincrement=False),
     _integer("n", None),
-    _integer("moves"),  # how often it was written
+    _integer("moves"),  # how often the counter was written
 )
 
 
 LIVING = users.c.deleted_at.is_(None)
+"""Condition: the user is not deleted."""

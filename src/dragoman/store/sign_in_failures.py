@@ -1,4 +1,4 @@
-"""Attempts that failed, per account and address, and from where users have signed in before."""
+"""Failed sign-in attempts by account and address, and the addresses that users sign in from."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ _FIND: Query[tuple[str, tuple[int, int]]] = Query(
         failures.c.since <= bind("latest"),
     ),
     lambda row: (row[0], (row[1], row[2])),
+    indexed=True,
 )
 NO_FAILURES = (0, 0)
 MAX_CLOCK_SKEW = MINUTE
-"""So far another node's clock may go ahead. What began later than that was written by a clock that
-has been set back since, and would last as much longer."""
+"""How far the clock of another node may be ahead, in microseconds.
+
+A window that begins later was written by a clock that has been set back since. It is ignored,
+because it would last too long.
+"""
 
 
 def _upsert(insert: object) -> object:
@@ -49,32 +53,39 @@ _PURGE: Query[None] = Query(sa.delete(failures).where(failures.c.since < bind("b
 async def failure_counts(
     reader: Read | Tx, account: str, address: str
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return since when, and how many, attempts failed: from an address, and from all together.
+    """Return the failures from one address, and those from all addresses.
 
-    (0, 0) where none did.
+    Each is a pair: when the window began (microseconds), and the number of failures in it;
+    ``NO_FAILURES`` if there are none.
     """
-    fetch = reader.fetch if isinstance(reader, Tx) else reader.quick
-    found = dict(
-        await fetch(_FIND, account=account, address=address, latest=reader.now + MAX_CLOCK_SKEW)
-    )
+    latest = reader.now + MAX_CLOCK_SKEW
+    found = dict(await reader.fetch(_FIND, account=account, address=address, latest=latest))
     return found.get(address, NO_FAILURES), found.get("", NO_FAILURES)
 
 
 async def record_failure(tx: Tx, account: str, address: str, window_us: int) -> None:
-    """Count one more failure; a window (microseconds) that is over begins anew."""
+    """Count one more failure; starts a new window if the current one is over.
+
+    Args:
+        tx: the transaction.
+        account: the account.
+        address: the client's address; empty for the count over all addresses.
+        window_us: length of the window (microseconds).
+    """
     bounds = {"window_start": tx.now - window_us, "latest": tx.now + MAX_CLOCK_SKEW}
     await tx.run(_UPSERT, account=account, address=address, now=tx.now, **bounds)
 
 
 async def purge(tx: Tx, cutoff: int) -> int:
-    """Forget failures from before a moment; returns how many rows went."""
+    """Delete windows that began before ``cutoff`` (microseconds) and return their number."""
     return await tx.run(_PURGE, before=cutoff)
 
 
 _FIND_ADDRESS: Query[int] = Query(
     sa.select(addresses.c.last_at).where(
         addresses.c.user_id == bind("user_id"), addresses.c.address == bind("address", sa.Text)
-    )
+    ),
+    indexed=True,
 )
 
 
@@ -100,20 +111,20 @@ _PURGE_ADDRESSES: Query[None] = Query(
 
 
 async def is_known_address(reader: Read | Tx, user_id: int, address: str) -> bool:
-    """Say whether a user has signed in from an address (its digest) before."""
+    """Return whether a user has signed in from an address (its digest) before."""
     return await reader.fetch_one(_FIND_ADDRESS, user_id=user_id, address=address) is not None
 
 
 def remember_address(tx: Tx, user_id: int, address: str) -> None:
-    """Note that a user has signed in from an address (its digest)."""
+    """Record that a user has signed in from an address (its digest)."""
     tx.defer(_UPSERT_ADDRESS, user_id=user_id, address=address, now=tx.now)
 
 
 async def remove_addresses(tx: Tx, user_id: int) -> None:
-    """Forget from where a user has signed in."""
+    """Delete the addresses that a user has signed in from."""
     await tx.run(_REMOVE_ADDRESSES, user_id=user_id)
 
 
 async def purge_addresses(tx: Tx, cutoff: int) -> int:
-    """Forget addresses that have not been used since a moment; returns how many."""
+    """Delete addresses last used before ``cutoff`` (microseconds) and return their number."""
     return await tx.run(_PURGE_ADDRESSES, before=cutoff)

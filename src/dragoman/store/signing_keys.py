@@ -1,4 +1,4 @@
-"""Signing keys: which one signs now, and which ones still verify."""
+"""Signing keys of JWTs: the current one, and retired ones that still verify signatures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dragoman.store.transaction import Read, Tx
 
 
 class SigningKey(msgspec.Struct, frozen=True):
-    """A key without its private half; ``public`` is its JWK (RFC 7517) as JSON.
+    """The public part of a key; ``public`` is its JWK (RFC 7517) as JSON.
 
-    Times are microseconds; ``retired_at`` is 0 for the one that signs.
+    Times are microseconds since 1970 UTC; ``retired_at`` is 0 for the current key.
     """
 
     kid: str
@@ -23,7 +23,7 @@ class SigningKey(msgspec.Struct, frozen=True):
 
 
 class SealedPrivateKey(msgspec.Struct, frozen=True):
-    """The private half of a key, sealed with the server's key."""
+    """The private part of a key, encrypted with the server's key."""
 
     kid: str
     sealed: str
@@ -47,6 +47,7 @@ _CURRENT: Query[SealedPrivateKey] = Query(
     .order_by(signing_keys.c.created_at.desc(), signing_keys.c.kid)
     .limit(1),
     lambda row: SealedPrivateKey(*row),
+    indexed=True,
 )
 _INSERT: Query[None] = Query(
     sa.insert(signing_keys).values(
@@ -67,30 +68,37 @@ _PURGE: Query[None] = Query(
 
 
 async def current(reader: Read | Tx) -> SealedPrivateKey | None:
-    """Return the key that signs now, or None before the first one was made."""
+    """Return the current signing key, or None if none was created yet."""
     return await reader.fetch_one(_CURRENT)
 
 
 async def list_all(reader: Read | Tx) -> list[SigningKey]:
-    """Return all keys, the newest first."""
+    """Return all keys, newest first."""
     return await reader.fetch(_ALL)
 
 
 async def list_verifying(reader: Read | Tx, since: int) -> list[SigningKey]:
-    """Return the key that signs, and those retired after ``since``, the newest first."""
+    """Return the current key and those retired after ``since`` (microseconds), newest first."""
     return await reader.fetch(_VERIFYING, since=since)
 
 
 async def insert(tx: Tx, kid: str, public: str, sealed: str) -> None:
-    """Add the key that signs from now on (hold LOCK_KEYS)."""
+    """Insert the new signing key; the caller holds LOCK_SIGNING_KEYS.
+
+    Args:
+        tx: the transaction.
+        kid: the key id.
+        public: the public JWK as JSON.
+        sealed: the private part, encrypted with the server's key.
+    """
     await tx.run(_INSERT, kid=kid, public=public, sealed=sealed, now=tx.now)
 
 
 async def retire(tx: Tx) -> int:
-    """Let the key that signs sign no more (hold LOCK_KEYS); returns how many there were."""
+    """Retire the current key and return how many there were; the caller holds LOCK_SIGNING_KEYS."""
     return await tx.run(_RETIRE, now=tx.now)
 
 
 async def purge(tx: Tx, cutoff: int) -> int:
-    """Forget keys that were retired at ``until`` or before; returns how many."""
+    """Delete keys retired at or before ``cutoff`` (microseconds) and return their number."""
     return await tx.run(_PURGE, until=cutoff)

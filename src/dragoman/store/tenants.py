@@ -1,8 +1,8 @@
-"""Tenants: rows and pages."""
+"""Tenants: find, lock, insert, save and list."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -31,7 +31,7 @@ COLUMNS: tuple[Any, ...] = (
 
 
 def from_row(row: Row) -> Tenant:
-    """Make a Tenant of a row of COLUMNS."""
+    """Return the Tenant of a row of COLUMNS."""
     tenant_id, public_id, name, slug, email, url, description, active, epoch, created, updated = row
     return Tenant(
         tenant_id,
@@ -50,33 +50,44 @@ def from_row(row: Row) -> Tenant:
 
 _SELECT = sa.select(*COLUMNS).where(LIVING_TENANTS)
 _BY_ID = _SELECT.where(tenants.c.id == bind("id"))
-_FIND: Query[Tenant] = Query(_BY_ID, from_row)
-_FIND_FOR_SHARE: Query[Tenant] = Query(_BY_ID.with_for_update(read=True), from_row, sqlite=_BY_ID)
-_FIND_FOR_UPDATE: Query[Tenant] = Query(_BY_ID.with_for_update(), from_row, sqlite=_BY_ID)
-_BY_SLUG: Query[Tenant] = Query(_SELECT.where(tenants.c.slug_key == bind("key", sa.Text)), from_row)
-_BY_NAME: Query[Tenant] = Query(_SELECT.where(tenants.c.name_key == bind("key", sa.Text)), from_row)
+RowLock = Literal["share", "update"]
+"""How a tenant's row is locked until the end of a transaction.
+
+``share`` keeps it from being changed or deleted, ``update`` from being locked by others as well.
+"""
+_FIND: dict[RowLock | None, Query[Tenant]] = {
+    None: Query(_BY_ID, from_row, indexed=True),
+    "share": Query(_BY_ID.with_for_update(read=True), from_row, sqlite=_BY_ID),
+    "update": Query(_BY_ID.with_for_update(), from_row, sqlite=_BY_ID),
+}
+_BY_SLUG: Query[Tenant] = Query(
+    _SELECT.where(tenants.c.slug_key == bind("key", sa.Text)), from_row, indexed=True
+)
+_BY_NAME: Query[Tenant] = Query(
+    _SELECT.where(tenants.c.name_key == bind("key", sa.Text)), from_row, indexed=True
+)
 
 
-async def find(reader: Read | Tx, tenant_id: int) -> Tenant | None:
-    """Return a living tenant, or None."""
-    return await reader.fetch_one(_FIND, id=tenant_id)
+async def find(reader: Read | Tx, tenant_id: int, *, lock: RowLock | None = None) -> Tenant | None:
+    """Return the tenant with this id, or None; ``lock`` needs a transaction."""
+    return await reader.fetch_one(_FIND[lock], id=tenant_id)
 
 
-async def get(tx: Tx, tenant_id: int, *, for_update: bool) -> Tenant:
-    """Return a living tenant and hold it against deletion (or any change); raises NotFound."""
-    tenant = await tx.fetch_one(_FIND_FOR_UPDATE if for_update else _FIND_FOR_SHARE, id=tenant_id)
+async def get(tx: Tx, tenant_id: int, *, lock: RowLock) -> Tenant:
+    """Return the tenant with this id and lock its row; raises NotFound."""
+    tenant = await find(tx, tenant_id, lock=lock)
     if tenant is None:
         raise NotFound
     return tenant
 
 
 async def find_by_slug(reader: Read | Tx, slug: str) -> Tenant | None:
-    """Return the living tenant of a slug, or None."""
+    """Return the tenant with this slug, or None."""
     return await reader.fetch_one(_BY_SLUG, key=canonical(slug))
 
 
 async def find_by_name(reader: Read | Tx, name: str) -> Tenant | None:
-    """Return the living tenant of a name, or None."""
+    """Return the tenant with this name, or None."""
     return await reader.fetch_one(_BY_NAME, key=canonical(name))
 
 
@@ -94,9 +105,14 @@ _INSERT: Query[int] = Query(
 
 
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
-    """Add a tenant; returns its id (hold LOCK_TENANTS and look for its names before)."""
+    """Insert a tenant and return its id.
+
+    The caller holds LOCK_TENANT_NAMES and has checked that its name and slug are available.
+    """
     times = {"created_at": tx.now, "updated_at": tx.now}
-    return await tx.fetch_one(_INSERT, **row, **_derived_columns(row), **times) or 0
+    tenant_id = await tx.fetch_one(_INSERT, **row, **_derived_columns(row), **times)
+    assert tenant_id is not None, "INSERT … RETURNING returns a row"
+    return tenant_id
 
 
 def _derived_columns(row: dict[str, str]) -> dict[str, str]:
@@ -108,7 +124,7 @@ _UPDATES: dict[tuple[str, ...], Query[None]] = {}
 
 
 async def save(tx: Tx, tenant: Tenant, changes: dict[str, Any]) -> None:
-    """Write changed columns of a tenant whose row is held."""
+    """Save changed columns of a tenant whose row is locked."""
     row: dict[str, Any] = {**changes, "updated_at": tx.now}
     row |= _derived_columns(
         {n: changes.get(n, getattr(tenant, n)) for n in ("name", "slug", "email")}
@@ -117,9 +133,9 @@ async def save(tx: Tx, tenant: Tenant, changes: dict[str, Any]) -> None:
     if column_names not in _UPDATES:
         values = {name: bind(name, type(tenants.c[name].type)) for name in column_names}
         _UPDATES[column_names] = Query(
-            sa.update(tenants).where(tenants.c.id == bind("which")).values(values)
+            sa.update(tenants).where(tenants.c.id == bind("row_id")).values(values)
         )
-    await tx.run(_UPDATES[column_names], **row, which=tenant.id)
+    await tx.run(_UPDATES[column_names], **row, row_id=tenant.id)
 
 
 _BUMP_EPOCH: Query[None] = Query(
@@ -138,17 +154,17 @@ _ANY_USER: Query[int] = Query(
 
 
 async def revoke_sessions(tx: Tx, tenant_id: int) -> None:
-    """Move the tenant's epoch: every credential of its users is dead with this commit."""
+    """Increment the tenant's epoch, which revokes its users' credentials at the commit."""
     await tx.run(_BUMP_EPOCH, id=tenant_id)
 
 
 async def mark_owned(tx: Tx, tenant_id: int) -> bool:
-    """Note that the tenant has had an owner; True if it never had one before."""
+    """Record that the tenant has had an owner; returns whether this is the first time."""
     return await tx.run(_MARK_OWNED, id=tenant_id) == 1
 
 
 async def has_users(tx: Tx, tenant_id: int) -> bool:
-    """Say whether the tenant has living users."""
+    """Return whether the tenant has users."""
     return await tx.fetch_one(_ANY_USER, id=tenant_id) is not None
 
 
@@ -171,15 +187,16 @@ async def page(
     limit: int,
     offset: int,
 ) -> Page[Tenant]:
-    """Return tenants within a reach and their exact count; there are few, they are counted.
+    """Return one page of tenants and their exact count.
 
     Args:
-        reach: ANY, or TENANT for the actor's own.
-        words: canonical words, each to be found in name, slug or e-mail.
-        active: None for both.
-        order: a key of KEYS and whether descending.
-        limit: rows at most.
-        offset: rows to skip.
+        reader: the reader that runs the statements.
+        reach: ANY for all tenants, or TENANT for the actor's own.
+        words: canonical words, all of which must occur in the name, slug or e-mail address.
+        active: the state to show; None for both.
+        order: a key of SORT_COLUMNS, and whether it descends.
+        limit: maximum number of rows.
+        offset: number of rows to skip.
     """
     conditions: list[Any] = [LIVING_TENANTS]
     params: dict[str, Any] = {}
@@ -204,5 +221,5 @@ async def page(
     count_query: Query[int] = Query(
         sa.select(sa.func.count()).select_from(tenants).where(*conditions)
     )
-    count = await reader.total(count_query, **params) or 0
+    count = await reader.fetch_one(count_query, **params) or 0
     return Page(await reader.fetch(rows_query, **params, limit=limit, offset=offset), count)

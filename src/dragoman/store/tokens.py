@@ -1,4 +1,4 @@
-"""Credentials: who stands behind one; never the secrets themselves."""
+"""Credentials (sessions, access and refresh tokens), stored as digests of their secrets."""
 
 from __future__ import annotations
 
@@ -26,9 +26,19 @@ from dragoman.store.transaction import Driver, Read, Tx
 
 
 class CredentialRecord(msgspec.Struct, frozen=True):
-    """What a credential says of whoever presents it, at this moment.
+    """A credential with the current state of its user.
 
-    ``permissions`` are those granted; of whoever holds all by its role, they are not looked up.
+    Attributes:
+        token: the credential.
+        idle_until: when it expires unless it is used (microseconds).
+        used_at: when a refresh token was used up (microseconds); 0 if it was not.
+        user: the credential's user.
+        epochs_match: whether neither the user's nor the tenant's sessions were revoked since.
+        tenant_active: whether the user's tenant is active; True without a tenant.
+        tenant_epoch: the tenant's epoch when the credential was issued.
+        permissions: codenames granted directly or through groups; empty for roles that have all
+            permissions.
+        prefetched_user: the user that was requested with the credential, or None.
     """
 
     token: Token
@@ -55,7 +65,7 @@ _permission_ids = (
     )
     .subquery("held")
 )
-_codenames = (  # beginning with what the user holds: mostly nothing
+_codenames = (  # starts from the user's own permissions, of which there are few or none
     sa.select(joined_words(permissions.c.codename))
     .select_from(_permission_ids)
     .join(permissions, permissions.c.id == _permission_ids.c.permission_id)
@@ -139,12 +149,12 @@ _BY_DIGEST = LookupQuery((sa.LargeBinary(), sa.BigInteger()), _record_select, _f
 def look_up(
     driver: Driver, digest: bytes, prefetch_id: int = 0
 ) -> Awaitable[CredentialRecord | None]:
-    """Look up who stands behind a credential, and the living user ``ahead``, in one statement.
+    """Return the record of a credential, and the user that the request is about, in one statement.
 
     Args:
         driver: the database driver.
         digest: SHA-256 of the secret.
-        ahead: the id of a user that the request is about; 0 for none.
+        prefetch_id: the id of the user that the request is about; 0 for none.
     """
     return driver.look_up(_BY_DIGEST, (digest, prefetch_id))
 
@@ -185,7 +195,18 @@ def insert(
     expires_at: int,
     family: int = 0,
 ) -> None:
-    """Add a credential, bound to the user's and the tenant's epochs as they are."""
+    """Insert a credential, bound to the current epochs of the user and its tenant.
+
+    Args:
+        tx: the transaction.
+        user_id: the credential's user.
+        digest: SHA-256 of the secret.
+        contract: the contract that issues it; it is valid there alone.
+        kind: ``session``, ``access`` or ``refresh``.
+        idle_until: when it expires unless it is used (microseconds).
+        expires_at: when it expires in any case (microseconds).
+        family: the id of its token family; 0 for none.
+    """
     tx.defer(
         _INSERT,
         user_id=user_id,
@@ -228,21 +249,25 @@ _CARRY_OVER: Query[None] = Query(
 
 
 async def remove(tx: Tx, token_id: int) -> None:
-    """Forget one credential, and its whole family where it has one."""
+    """Delete a credential and its token family."""
     await remove_family(tx, await tx.fetch_one(_FAMILY, id=token_id) or 0)
     await tx.run(_REMOVE, id=token_id)
 
 
 async def remove_family(tx: Tx, family: int) -> None:
-    """Forget a family of credentials: refresh tokens, and what came with them; 0 is none."""
+    """Delete a token family: refresh tokens and their access tokens; 0 is no family."""
     if family:
         await tx.run(_REMOVE_FAMILY, family=family)
 
 
 async def remove_for_user(tx: Tx, user_id: int, *, contract: str = "", digest: bytes = b"") -> int:
-    """Forget every credential of a user; returns how many there were.
+    """Delete credentials of a user and return their number.
 
-    With a contract only those that it issued, with a digest besides only that very one.
+    Args:
+        tx: the transaction.
+        user_id: the user's id.
+        contract: only those that this contract issued.
+        digest: only the one with this digest; requires a contract.
     """
     if not contract:
         return await tx.run(_REMOVE_FOR_USER, user_id=user_id)
@@ -252,17 +277,24 @@ async def remove_for_user(tx: Tx, user_id: int, *, contract: str = "", digest: b
 
 
 async def set_last_used(tx: Tx, token_id: int, last_used_at: int, idle_until: int) -> None:
-    """Note that a credential was used."""
+    """Record when a credential was last used.
+
+    Args:
+        tx: the transaction.
+        token_id: the credential's id.
+        last_used_at: when it was used (microseconds).
+        idle_until: when it expires unless it is used again (microseconds).
+    """
     await tx.run(_SET_LAST_USED, id=token_id, at=last_used_at, idle_until=idle_until)
 
 
 async def carry_over(tx: Tx, token_id: int, user_id: int) -> None:
-    """Let one session survive the cut that its own user has just made."""
+    """Keep one session valid although its user's sessions were just revoked."""
     await tx.run(_CARRY_OVER, id=token_id, user_id=user_id)
 
 
 async def purge(tx: Tx) -> int:
-    """Forget credentials that have expired; returns how many."""
+    """Delete expired credentials and return their number."""
     return await tx.run(_REMOVE_EXPIRED, now=tx.now) + await tx.run(_REMOVE_IDLE, now=tx.now)
 
 
@@ -287,12 +319,12 @@ _SESSION_START_TIMES: Query[int] = Query(
 
 
 async def consume(tx: Tx, token_id: int) -> bool:
-    """Mark a credential as used; False if it was used already, or is gone."""
+    """Mark a refresh token as used; returns False if it was used before or does not exist."""
     return await tx.run(_CONSUME, id=token_id, now=tx.now) == 1
 
 
 async def session_start_times(reader: Read, user_id: int, contract: str) -> list[int]:
-    """Return when the live credentials of a user at a contract were made, a hundred at most."""
+    """Return when the user's valid sessions at a contract began, at most 100 (microseconds)."""
     return await reader.fetch(
         _SESSION_START_TIMES, user_id=user_id, contract=contract, now=reader.now
     )

@@ -1,92 +1,92 @@
-"""The directory's memory: reads, and transactions that know who acts and when."""
+"""Reads and transactions: the two handles through which the store is used."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from dragoman.rules.actor import Actor
 from dragoman.rules.model import User
-
-if TYPE_CHECKING:
-    from dragoman.store.query import LookupQuery, Query
-    from dragoman.store.user_lists.page_cache import PageCache
+from dragoman.store.query import LookupQuery, Query
 
 T = TypeVar("T")
 AdvisoryLock = tuple[int, int]
-"""A ``LOCK_…``, and over which key."""
+"""A lock that belongs to no row: one of the ``LOCK_…`` constants, and a key."""
 
 
 def now() -> int:
-    """The time of day in microseconds since 1970 UTC."""
+    """Return the current time in microseconds since 1970 UTC."""
     return time.time_ns() // 1000
 
 
 class Session(Protocol):
-    """One open transaction of a driver."""
+    """An open transaction of a driver."""
 
     async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        """Run a statement and return all its rows."""
+        """Run a statement and return its rows."""
         ...
 
     async def run(self, query: Query[Any], params: Mapping[str, Any]) -> int:
-        """Run a statement and return how many rows it changed."""
+        """Run a statement and return the number of rows that it changed."""
         ...
 
     async def run_batch(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
-        """Run statements of which none needs to see what another one writes."""
+        """Run statements, none of which may depend on the result of another."""
         ...
 
     async def lock(self, lock_id: int, key: int) -> None:
-        """Wait for, and hold until the end, a lock that has no row of its own."""
+        """Acquire an advisory lock; it is released at the end of the transaction."""
         ...
 
     shard: int
-    """Which of a counter's rows this session adds to."""
+    """The shard of the user counters that this session writes to."""
 
 
 class Driver(Protocol):
-    """A database: SQLite or PostgreSQL."""
-
-    page_cache: PageCache
-    """Where its lists' pages begin."""
+    """A database driver: SQLite or PostgreSQL."""
 
     async def open(self) -> None:
         """Connect; raises Unavailable."""
         ...
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         ...
 
     def session(self, *, long_running: bool = False, lock: AdvisoryLock | None = None) -> Any:
-        """An async context manager: a transaction, committed unless an exception leaves it.
+        """Return an async context manager for a transaction (``Session``).
 
-        ``long`` ones have statements that may take their time (chores, the command line);
-        ``holding`` is a lock that is theirs from the beginning.
+        It commits when the block ends and rolls back when an exception leaves the block.
+
+        Args:
+            long_running: its statements may take long, and it may wait long for locks (jobs and
+                the command line).
+            lock: an advisory lock to acquire at the start.
         """
         ...
 
-    async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        """Read outside a transaction what may take its time."""
-        ...
-
-    async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        """Read a handful of rows that an index gives."""
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        """Run a reading statement outside a transaction and return its rows."""
         ...
 
     def look_up(self, lookup: LookupQuery[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
-        """Read one thing by its key; reads of the same moment may travel together."""
+        """Read the row with this key; concurrent lookups may share one statement."""
         ...
 
     async def current_revision(self) -> str:
-        """Return the migration that the database stands at; raises Unavailable."""
+        """Return the newest migration that was applied; raises Unavailable."""
         ...
 
 
 class Read:
-    """Reads on somebody's behalf; ``ahead`` holds what was fetched with the credential."""
+    """Reads on behalf of an actor, each in its own snapshot.
+
+    Args:
+        driver: the database driver.
+        actor: who reads.
+        prefetched_user: a user that was fetched together with the actor's credential.
+    """
 
     __slots__ = ("actor", "driver", "now", "prefetched_user")
 
@@ -97,47 +97,43 @@ class Read:
         self.now = now()
 
     async def fetch(self, query: Query[T], **params: Any) -> list[T]:
-        """Return every row."""
-        return await self.driver.scan(query, params)
-
-    async def quick(self, query: Query[T], **params: Any) -> list[T]:
-        """Return every row, where they are a handful that an index gives."""
-        return await self.driver.quick(query, params)
+        """Return all rows."""
+        return await self.driver.fetch(query, params)
 
     async def fetch_one(self, query: Query[T], **params: Any) -> T | None:
-        """Return the first row, or None, where an index gives it."""
-        rows = await self.driver.quick(query, params)
-        return rows[0] if rows else None
-
-    async def total(self, query: Query[T], **params: Any) -> T | None:
-        """Return the first row, or None, of what many rows have to be read for."""
-        rows = await self.driver.scan(query, params)
+        """Return the first row, or None."""
+        rows = await self.driver.fetch(query, params)
         return rows[0] if rows else None
 
 
 class Tx:
-    """One change: a transaction with an actor and one moment, written before it is answered."""
+    """One change: a transaction with an actor and a single point in time.
 
-    __slots__ = ("_counter_deltas", "_deferred", "_session", "actor", "now", "own_revocations")
+    Attributes:
+        now: the time of the change, in microseconds since 1970 UTC.
+        own_revocations: how often the change has revoked the sessions of its own actor.
+        counter_deltas: how much each user counter has moved: (tenant id, role, active) → delta.
+            ``counters.write_deltas`` writes them at the end.
+    """
+
+    __slots__ = ("_deferred", "_session", "actor", "counter_deltas", "now", "own_revocations")
 
     def __init__(self, session: Session, actor: Actor) -> None:
         self._session = session
         self.actor = actor
         self.now = now()
         self.own_revocations = 0
-        """How often the change has ended its own actor's sessions."""
-        self._counter_deltas: dict[tuple[int, int, bool], int] = {}
+        self.counter_deltas: dict[tuple[int, int, bool], int] = {}
         self._deferred: list[tuple[Query[Any], Mapping[str, Any]]] = []
 
     @property
     def shard(self) -> int:
-        """Which of a counter's rows this transaction adds to."""
+        """The shard of the user counters that this transaction writes to."""
         return self._session.shard
 
     async def fetch(self, query: Query[T], **params: Any) -> list[T]:
-        """Return every row."""
-        if self._deferred:
-            await self._run_deferred()
+        """Return all rows."""
+        await self.flush()
         return await self._session.fetch(query, params)
 
     async def fetch_one(self, query: Query[T], **params: Any) -> T | None:
@@ -146,50 +142,50 @@ class Tx:
         return rows[0] if rows else None
 
     async def run(self, query: Query[Any], **params: Any) -> int:
-        """Change rows; return how many."""
-        if self._deferred:
-            await self._run_deferred()
+        """Run a statement and return the number of rows that it changed."""
+        await self.flush()
         return await self._session.run(query, params)
 
     def defer(self, query: Query[Any], **params: Any) -> None:
-        """Change rows, together with other such changes: before the next statement, or at the end.
+        """Run a statement later, in one batch with other deferred ones.
 
-        For rows that none of the others changes or looks at, and whose number nobody asks for.
+        The batch runs before the next statement that is not deferred, or at the end. Deferred
+        statements must not depend on each other, and their row counts are lost.
         """
         self._deferred.append((query, params))
 
-    async def _run_deferred(self) -> None:
-        deferred, self._deferred = self._deferred, []
-        await self._session.run_batch(deferred)
+    async def flush(self) -> None:
+        """Run the deferred statements now."""
+        if self._deferred:
+            deferred, self._deferred = self._deferred, []
+            await self._session.run_batch(deferred)
 
     async def lock(self, lock_id: int, key: int = 0) -> None:
-        """Hold the lock ``name`` (see ``LOCK_…``) over ``key`` until the end."""
+        """Acquire the advisory lock ``lock_id`` (a ``LOCK_…`` constant) over ``key``."""
         await self._session.lock(lock_id, key)
 
     def count_users(self, tenant_id: int | None, role: int, active: bool, delta: int) -> None:
-        """Note that a counter moves; all move together, in order, at the end.
+        """Move the counter of users of one tenant, role and state, and that of all tenants.
 
-        Who moves in a list is noted even where no number changes: see ``bookmarks``.
+        A delta of 0 is written as well: it moves the version of the lists that the user is in
+        (see ``PageCache``).
+
+        Args:
+            tenant_id: the users' tenant, or None.
+            role: the users' role.
+            active: whether the users are active.
+            delta: how many users are added; negative for removed ones.
         """
         for counter_tenant_id in (tenant_id or 0, ALL_TENANTS):
             key = (counter_tenant_id, int(role), active)
-            self._counter_deltas[key] = self._counter_deltas.get(key, 0) + delta
-
-    async def flush(
-        self, write_deltas: Callable[[Tx, dict[tuple[int, int, bool], int]], None]
-    ) -> None:
-        """Write the counters that moved, and whatever else may come last."""
-        if self._counter_deltas:
-            write_deltas(self, dict(sorted(self._counter_deltas.items())))
-        if self._deferred:
-            await self._run_deferred()
+            self.counter_deltas[key] = self.counter_deltas.get(key, 0) + delta
 
 
-LOCK_OWNERS = 1  # over a tenant: who are its active owners
-LOCK_SUPERADMINS = 2  # who are the platform's active superadmins
-LOCK_SIGN_IN_ATTEMPTS = 4  # over an account: its failures are counted one after the other
-LOCK_TENANT_NAMES = 3  # which names and slugs are taken
-LOCK_INVITATIONS = 5  # over an e-mail address: is an invitation waiting for it?
-LOCK_SIGNING_KEYS = 6  # which key signs
+LOCK_OWNERS = 1  # key: a tenant's id; protects its last active owner
+LOCK_SUPERADMINS = 2  # protects the platform's last active superadmin
+LOCK_TENANT_NAMES = 3  # protects the uniqueness of tenants' names and slugs
+LOCK_SIGN_IN_ATTEMPTS = 4  # key: an account; its failures are counted one at a time
+LOCK_INVITATIONS = 5  # key: an e-mail address; protects its only pending invitation
+LOCK_SIGNING_KEYS = 6  # protects the only current signing key
 ALL_TENANTS = -1
-"""The counters' tenant for users of all tenants and of none together."""
+"""The tenant id of the counters over all users, with and without a tenant."""

@@ -1,4 +1,4 @@
-"""Users: rows, their names, and the pages of them."""
+"""Users: find, lock, insert, save and remove."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COLUMNS: tuple[Any, ...] = (
 
 
 def from_row(row: Row) -> User:
-    """Make a User of the first columns of a row that begins with COLUMNS."""
+    """Return the User of a row that begins with COLUMNS."""
     return User(
         row[0], row[1], row[2], row[3], ROLES[row[4]], row[5], row[6], row[7], row[8], row[9],
         row[10], row[11], row[12], row[13], row[14], bool(row[15]), bool(row[16]), row[17],
@@ -78,12 +78,13 @@ _BY_LOGIN_NAME: Query[tuple[User, str]] = Query(
         names.c.key == bind("key", sa.Text)
     ),
     _from_row_with_hash,
+    indexed=True,
 )
 _BY_PUBLIC_ID: Query[User] = Query(
-    _SELECT.where(users.c.public_id == bind("public_id", sa.Text)), from_row
+    _SELECT.where(users.c.public_id == bind("public_id", sa.Text)), from_row, indexed=True
 )
 _PASSWORD_HASH: Query[str] = Query(
-    sa.select(users.c.password_hash).where(users.c.id == bind("id"), LIVING)
+    sa.select(users.c.password_hash).where(users.c.id == bind("id"), LIVING), indexed=True
 )
 _STILL_VALID: Query[int] = Query(
     sa.select(users.c.id)
@@ -100,7 +101,7 @@ _STILL_VALID: Query[int] = Query(
 
 
 async def find(reader: Read, user_id: int) -> User | None:
-    """Return a living user, or None."""
+    """Return the user with this id, or None."""
     prefetched_user = reader.prefetched_user
     if prefetched_user is not None and prefetched_user.id == user_id:
         return prefetched_user
@@ -108,16 +109,19 @@ async def find(reader: Read, user_id: int) -> User | None:
 
 
 async def get(tx: Tx, user_id: int) -> User:
-    """Return a living user and hold its row until the end; raises NotFound.
+    """Return the user with this id and lock its row until the end of the transaction.
 
-    Whoever waits for its own row and is cut off meanwhile gets Unauthenticated.
+    Raises:
+        NotFound: there is no such user.
+        Unauthenticated: the row is the caller's own, and its sessions were revoked while waiting
+            for the lock.
     """
     user, _ = await get_with_hash(tx, user_id)
     return user
 
 
 async def get_with_hash(tx: Tx, user_id: int) -> tuple[User, str]:
-    """Do as ``get`` does; return the user and the encoded hash of its password."""
+    """Return a user like ``get``, with the encoded hash of its password."""
     found = await tx.fetch_one(_BY_ID_FOR_UPDATE, id=user_id)
     if tx.actor.is_user(user_id) and (
         found is None or found[0].auth_epoch != tx.actor.auth_epoch + tx.own_revocations
@@ -129,31 +133,31 @@ async def get_with_hash(tx: Tx, user_id: int) -> tuple[User, str]:
 
 
 async def find_by_login_name(reader: Read | Tx, login_name: str) -> User | None:
-    """Return the living user who holds a username or an e-mail address, or None."""
+    """Return the user with this username or e-mail address, or None."""
     found = await find_with_hash(reader, login_name)
     return found[0] if found else None
 
 
 async def find_with_hash(reader: Read | Tx, login_name: str) -> tuple[User, str] | None:
-    """Do as ``find_by_name`` does; return the user and the encoded hash of its password."""
+    """Return a user like ``find_by_login_name``, with the encoded hash of its password."""
     login_name = login_name.strip()
     if not login_name.isprintable():
-        return None  # nobody's name, and not every database takes it (NUL, lone surrogates)
+        return None  # PostgreSQL rejects NUL and lone surrogates, which no login name contains
     return await reader.fetch_one(_BY_LOGIN_NAME, key=canonical(login_name))
 
 
 async def find_by_public_id(reader: Read | Tx, public_id: str) -> User | None:
-    """Return the living user of a public id, or None."""
+    """Return the user with this public id, or None."""
     return await reader.fetch_one(_BY_PUBLIC_ID, public_id=public_id)
 
 
 async def password_hash(reader: Read | Tx, user_id: int) -> str:
-    """Return the encoded hash of a user's password; empty where no password opens it."""
+    """Return the encoded hash of a user's password, or an empty string if there is none."""
     return await reader.fetch_one(_PASSWORD_HASH, id=user_id) or ""
 
 
 async def is_still_valid(tx: Tx, actor: Actor) -> bool:
-    """Say whether the person behind a credential still has the standing it was issued for."""
+    """Return whether the actor's user and tenant are active and its sessions were not revoked."""
     epochs = {"epoch": actor.auth_epoch, "tenant_epoch": actor.tenant_epoch}
     return await tx.fetch_one(_STILL_VALID, id=actor.user_id, **epochs) is not None
 
@@ -168,11 +172,10 @@ _INSERT: Query[int] = Query(
 
 
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
-    """Add a user; returns its id; raises Taken where somebody holds one of its names."""
+    """Insert a user and return its id; raises Taken if a login name belongs to another user."""
     row = row | _derived_columns(row)
     user_id = await tx.fetch_one(_INSERT, **row)
-    if user_id is None:
-        raise NotFound
+    assert user_id is not None, "INSERT … RETURNING returns a row"
     await login_names.claim(tx, user_id, row["username_key"], row["email_key"])
     tx.count_users(row["tenant_id"], row["role"], row["active"], 1)
     return user_id
@@ -185,15 +188,15 @@ def _derived_columns(row: dict[str, Any]) -> dict[str, str]:
 
 SEARCHED_COLUMNS = ("username", "email", "first_name", "last_name")
 VERSIONED_COLUMNS = frozenset({"tenant_id", "role", "active", *SEARCHED_COLUMNS})
-"""What decides in which lists, and where in them, a user stands: see ``bookmarks``."""
+"""Columns that determine which lists a user is in, and its position: see ``PageCache``."""
 _UPDATES: dict[tuple[str, ...], Query[None]] = {}
 
 
 async def save(tx: Tx, user: User, changes: dict[str, Any]) -> None:
-    """Write changed columns of a user whose row is held; raises Taken.
+    """Save changed columns of a user whose row is locked; raises Taken.
 
-    Counters, names and the search text follow. ``auth_epoch`` moves when the caller says so:
-    see ``cut_off``.
+    Updates its counters, login names and search text as well, but does not revoke its sessions
+    (see ``revoke_sessions``).
     """
     row: dict[str, Any] = {**changes, "updated_at": tx.now}
     if any(name in changes for name in SEARCHED_COLUMNS):
@@ -217,13 +220,13 @@ def _update_query(*column_names: str) -> Query[None]:
     query = _UPDATES.get(column_names)
     if query is None:
         values = {name: bind(name, type(users.c[name].type)) for name in column_names}
-        query = Query(sa.update(users).where(users.c.id == bind("which")).values(values))
+        query = Query(sa.update(users).where(users.c.id == bind("row_id")).values(values))
         _UPDATES[column_names] = query
     return query
 
 
 async def _update(tx: Tx, user_id: int, row: dict[str, Any]) -> None:
-    await tx.run(_update_query(*sorted(row)), **row, which=user_id)
+    await tx.run(_update_query(*sorted(row)), **row, row_id=user_id)
 
 
 _BUMP_EPOCH: Query[None] = Query(
@@ -239,14 +242,14 @@ _BLANK_FIELDS = {
 
 
 async def revoke_sessions(tx: Tx, user_id: int) -> None:
-    """Move the user's epoch: every credential of every contract is dead with this commit."""
+    """Increment the user's epoch, which revokes every credential when the transaction commits."""
     await tx.run(_BUMP_EPOCH, id=user_id, now=tx.now)
     tx.own_revocations += tx.actor.is_user(user_id)
 
 
 def record_sign_in(tx: Tx, user_id: int) -> None:
-    """Note that the user, whose row is held, has just signed in."""
-    tx.defer(_update_query("last_login_at"), last_login_at=tx.now, which=user_id)
+    """Record that the user, whose row is locked, has just signed in."""
+    tx.defer(_update_query("last_login_at"), last_login_at=tx.now, row_id=user_id)
 
 
 async def set_password_hash(tx: Tx, user_id: int, encoded_hash: str) -> None:
@@ -255,9 +258,9 @@ async def set_password_hash(tx: Tx, user_id: int, encoded_hash: str) -> None:
 
 
 async def remove(tx: Tx, user: User, *, erase: bool) -> None:
-    """Make a tombstone of a user: invisible, unusable, its names free.
+    """Delete a user: its row remains as a tombstone, its login names become available.
 
-    ``erase`` blanks every personal field as well (contracts that promise erasure).
+    ``erase`` also blanks every personal field, as some contracts require.
     """
     blank = _BLANK_FIELDS if erase else {}
     row = {**blank, "search": "", "password_hash": "", "active": False, "deleted_at": tx.now}
@@ -267,9 +270,9 @@ async def remove(tx: Tx, user: User, *, erase: bool) -> None:
     tx.count_users(user.tenant_id, user.role, user.active, -1)
 
 
-_ANY_USER: Query[int] = Query(sa.select(users.c.id).limit(1))
+_ANY_USER: Query[int] = Query(sa.select(users.c.id).limit(1), indexed=True)
 
 
 async def has_ever_had_users(reader: Read | Tx) -> bool:
-    """Say whether the directory has ever had a user."""
+    """Return whether the directory has ever had a user."""
     return await reader.fetch_one(_ANY_USER) is not None

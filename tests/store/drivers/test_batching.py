@@ -1,4 +1,4 @@
-"""Point reads of the same moment travel together, and everybody gets its own answer."""
+"""Batched lookups: concurrent lookups share statements, and each gets its own value."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ ANY_LOOKUP: LookupQuery[Any] = LookupQuery(
 
 
 class FakeLookup:
-    """Answers a key by its double, odd thousands by nothing; notes who asked for what together."""
+    """Returns twice the key, or no row for every other thousand; records the batches."""
 
-    def __init__(self, *, patience_s: float = 0.0, error: BaseException | None = None) -> None:
+    def __init__(self, *, delay_s: float = 0.0, error: BaseException | None = None) -> None:
         self.batches: list[list[int]] = []
-        self.patience_s = patience_s
+        self.delay_s = delay_s
         self.error = error
         self.in_flight = 0
         self.max_in_flight = 0
@@ -55,17 +55,17 @@ class FakeLookup:
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
-            await asyncio.sleep(self.patience_s)
+            await asyncio.sleep(self.delay_s)
             if self.error is not None:
                 raise self.error
         finally:
             self.in_flight -= 1
         found = [(n, key * 2) for n, key in enumerate(keys, start=1) if key % 2000 < 1000]
-        return found[::-1]  # a database promises no order
+        return found[::-1]  # SQL guarantees no order
 
 
 async def load_all(loader: BatchLoader, keys: Sequence[int]) -> list[Any]:
-    """Ask for keys from a task each, all in the same moment."""
+    """Load all keys concurrently, each in its own task."""
 
     async def one(key: int) -> Any:
         return await loader.load((key,))
@@ -75,7 +75,7 @@ async def load_all(loader: BatchLoader, keys: Sequence[int]) -> list[Any]:
 
 
 class TestBatchLoader:
-    async def test_everybody_gets_the_own_answer(self):
+    async def test_each_lookup_gets_its_own_value(self):
         keys = [7, 3, 1500, 7, 3500, 3, 0]
         assert await load_all(BatchLoader(ANY_LOOKUP, FakeLookup()), keys) == [
             14,
@@ -87,16 +87,16 @@ class TestBatchLoader:
             0,
         ]
 
-    async def test_one_alone_starts_at_once(self):
-        statements = FakeLookup(patience_s=0.01)
+    async def test_a_single_lookup_starts_at_once(self):
+        statements = FakeLookup(delay_s=0.01)
         waiting = BatchLoader(ANY_LOOKUP, statements).load((1,))
         for _ in range(3):
             await asyncio.sleep(0)
         assert statements.batches == [[1]]
         assert await waiting == 2
 
-    async def test_a_crowd_needs_few_statements(self):
-        statements = FakeLookup(patience_s=0.005)
+    async def test_many_lookups_share_few_statements(self):
+        statements = FakeLookup(delay_s=0.005)
         gatherer = BatchLoader(ANY_LOOKUP, statements, max_in_flight=2, max_batch=100)
 
         async def one(key: int) -> Any:
@@ -110,18 +110,18 @@ class TestBatchLoader:
         assert max(len(batch) for batch in statements.batches) <= 100
         assert statements.max_in_flight <= 2
 
-    async def test_an_error_reaches_every_waiter_and_nobody_later(self):
-        statements = FakeLookup(patience_s=0.005, error=Unavailable("database"))
+    async def test_an_error_reaches_the_lookups_of_its_batch_only(self):
+        statements = FakeLookup(delay_s=0.005, error=Unavailable("database"))
         gatherer = BatchLoader(ANY_LOOKUP, statements, max_in_flight=1)
         waiting = [gatherer.load((key,)) for key in range(5)]
-        told = await asyncio.gather(*waiting, return_exceptions=True)
-        assert all(isinstance(fault, Unavailable) for fault in told)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(result, Unavailable) for result in results)
         statements.error = None
         assert await asyncio.wait_for(load_all(gatherer, [1, 2]), 1) == [2, 4]
 
-    async def test_a_silent_database_is_told_to_all_who_wait(self):
-        """Else each of them would wait for the same silence anew."""
-        statements = FakeLookup(patience_s=0.01, error=Unavailable("database"))
+    async def test_unavailable_fails_pending_lookups_as_well(self):
+        """Otherwise each of them would run into the same timeout again."""
+        statements = FakeLookup(delay_s=0.01, error=Unavailable("database"))
         gatherer = BatchLoader(ANY_LOOKUP, statements, max_in_flight=1)
         first = asyncio.ensure_future(load_all(gatherer, [1]))
         await asyncio.sleep(0.005)
@@ -132,8 +132,8 @@ class TestBatchLoader:
         statements.error = None
         assert await asyncio.wait_for(load_all(gatherer, [2]), 1) == [4]
 
-    async def test_another_error_is_no_matter_of_who_came_later(self):
-        statements = FakeLookup(patience_s=0.01, error=RuntimeError("of this statement alone"))
+    async def test_other_errors_do_not_fail_pending_lookups(self):
+        statements = FakeLookup(delay_s=0.01, error=RuntimeError("of this statement alone"))
         gatherer = BatchLoader(ANY_LOOKUP, statements, max_in_flight=1)
         first = asyncio.ensure_future(load_all(gatherer, [1]))
         await asyncio.sleep(0.005)
@@ -143,19 +143,19 @@ class TestBatchLoader:
         statements.error = None
         assert await asyncio.wait_for(second, 1) == [4]
 
-    async def test_who_does_not_wait_any_more_disturbs_nobody(self):
-        statements = FakeLookup(patience_s=0.01)
+    async def test_a_cancelled_lookup_does_not_affect_others(self):
+        statements = FakeLookup(delay_s=0.01)
         gatherer = BatchLoader(ANY_LOOKUP, statements, max_in_flight=1)
         tasks = [asyncio.ensure_future(load_all(gatherer, [key])) for key in range(6)]
         await asyncio.sleep(0.002)
         tasks[0].cancel()
         tasks[3].cancel()
-        told = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [t for n, t in enumerate(told) if n not in {0, 3}] == [[2], [4], [8], [10]]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [t for n, t in enumerate(results) if n not in {0, 3}] == [[2], [4], [8], [10]]
         assert await asyncio.wait_for(load_all(gatherer, [9]), 1) == [18]
 
-    async def test_all_who_asked_may_go(self):
-        gatherer = BatchLoader(ANY_LOOKUP, FakeLookup(patience_s=0.01), max_in_flight=1)
+    async def test_every_lookup_may_be_cancelled(self):
+        gatherer = BatchLoader(ANY_LOOKUP, FakeLookup(delay_s=0.01), max_in_flight=1)
         tasks = [asyncio.ensure_future(load_all(gatherer, [key])) for key in range(3)]
         await asyncio.sleep(0.002)
         for task in tasks:
@@ -163,7 +163,7 @@ class TestBatchLoader:
         await asyncio.gather(*tasks, return_exceptions=True)
         assert await asyncio.wait_for(load_all(gatherer, [4]), 1) == [8]
 
-    async def test_a_statement_that_was_cancelled_is_told(self):
+    async def test_a_cancelled_statement_fails_its_lookups(self):
         gatherer = BatchLoader(
             ANY_LOOKUP, FakeLookup(error=asyncio.CancelledError()), max_in_flight=1
         )
@@ -183,7 +183,7 @@ class TestDatabases:
         expected = [f"user{n}" for n in range(120)]
         assert names == [*expected, None, "user0", None, None, "user119"]
 
-    async def test_credentials_and_whom_they_are_about(self, directory: Directory):
+    async def test_credentials_with_a_prefetched_user(self, directory: Directory):
         people = [await make_user(directory, f"user{n}", tenant_id=1) for n in range(4)]
         held = [await present_credential(directory, user.id) for user in people]
         asked: list[tuple[bytes, int]] = []
@@ -200,7 +200,7 @@ class TestDatabases:
             ahead = standing.prefetched_user
             assert (ahead.username if ahead else None) == (f"user{n % 3}" if n % 7 else None)
 
-    async def test_a_crowd_needs_few_statements(self, directory: Directory):
+    async def test_many_lookups_share_few_statements(self, directory: Directory):
         driver = directory.driver
         assert isinstance(driver, PostgresDriver | SqliteDriver)
         most = 256 if isinstance(driver, PostgresDriver) else MAX_KEYS

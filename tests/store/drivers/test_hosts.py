@@ -1,4 +1,4 @@
-"""Several hosts in one DSN: the one that serves is found, whatever the others do."""
+"""Several hosts in one DSN: the one that accepts is found, whatever the others do."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TIMEOUT_S = 5.0
 
 @pytest.fixture
 def silent_address() -> Iterator[str]:
-    """An address that takes connections and never says a word."""
+    """The address of a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def among(database: str, *others: str) -> str:
-    """Return a DSN in which these come first."""
+    """Return a DSN in which these hosts come first."""
     parts = urlsplit(database)
     hosts = ",".join((*others, f"{parts.hostname}:{parts.port}"))
     return f"postgresql://{parts.username}@{hosts}{parts.path}?target_session_attrs=read-write"
@@ -45,12 +45,12 @@ def among(database: str, *others: str) -> str:
         ("nonsense", ["nonsense"]),
     ],
 )  # fmt: skip
-def test_a_dsn_for_each(dsn: str, each: list[str]) -> None:
+def test_split_hosts_returns_a_dsn_per_host(dsn: str, each: list[str]) -> None:
     assert split_hosts(dsn) == each
 
 
 @only_postgresql
-async def test_nobody_waits_for_who_is_silent_or_refuses(
+async def test_hosts_that_refuse_or_do_not_respond_are_skipped(
     database: str, silent_address: str
 ) -> None:
     hosts = Hosts(among(database, silent_address, f"127.0.0.1:{free_port()}", silent_address))
@@ -69,8 +69,8 @@ async def test_nobody_waits_for_who_is_silent_or_refuses(
 
 
 @only_postgresql
-async def test_whose_database_is_not_there_is_passed_over(database: str) -> None:
-    """As with a standby that has not heard yet of a new database."""
+async def test_a_host_without_the_database_is_skipped(database: str) -> None:
+    """Like a standby that has not replicated a new database yet."""
     elsewhere = urlsplit(database)._replace(path="/not_there").geturl()
     hosts = Hosts(among(database))
     hosts._dsns.insert(0, elsewhere)
@@ -79,7 +79,7 @@ async def test_whose_database_is_not_there_is_passed_over(database: str) -> None
     await connection.close()
 
 
-async def test_where_nobody_serves_it_is_said(silent_address: str) -> None:
+async def test_an_error_is_raised_if_no_host_accepts(silent_address: str) -> None:
     refusing = f"postgresql://nobody@127.0.0.1:{free_port()},127.0.0.1:{free_port()}/name"
     with pytest.raises(OSError, match="Connect"):
         await Hosts(refusing).connect(timeout=TIMEOUT_S)
@@ -90,7 +90,7 @@ async def test_where_nobody_serves_it_is_said(silent_address: str) -> None:
 
 
 @only_postgresql
-async def test_a_host_that_says_no_is_the_reason(database: str) -> None:
+async def test_the_error_of_the_refusing_host_is_raised(database: str) -> None:
     with pytest.raises(asyncpg.InvalidCatalogNameError):
         await Hosts(urlsplit(database)._replace(path="/not_there").geturl()).connect(
             timeout=TIMEOUT_S

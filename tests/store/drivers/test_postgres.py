@@ -1,4 +1,4 @@
-"""PostgreSQL: connections that die, a pool that is exhausted, a server that does not answer."""
+"""PostgreSQL driver: lost connections, an exhausted pool, a server that does not respond."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from dragoman.actions import users
 from dragoman.actions.directory import Directory
@@ -22,6 +23,7 @@ from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as rows
 from dragoman.store.drivers.pool import Pool
 from dragoman.store.drivers.postgres import PostgresDriver
+from dragoman.store.query import Query
 from dragoman.store.transaction import LOCK_SIGN_IN_ATTEMPTS
 from dragoman.store.user_lists import counters, pages
 from dragoman.store.user_lists.filters import Scope
@@ -34,25 +36,23 @@ pytestmark = pytest.mark.anyio
 BY_NAME = (Order("username"),)
 EVERYBODY = Scope(Reach.ANY, None, 0)
 LOCK = (LOCK_SIGN_IN_ATTEMPTS, 17)
-VISITOR = msgspec.structs.replace(
-    SYSTEM_ACTOR, kind="visitor"
-)  # who waits no longer than a request
+VISITOR = msgspec.structs.replace(SYSTEM_ACTOR, kind="visitor")  # waits for locks like a request
 BACKENDS = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'dragoman' ORDER BY pid
 """
 WORK = 6
-"""Connections for transactions and scans."""
+"""Number of connections for transactions and scans."""
 
 
 @pytest.fixture(params=[pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def backend(request: pytest.FixtureRequest) -> str:
-    """This database alone."""
+    """PostgreSQL only."""
     return request.param
 
 
 async def terminate_connections(database: str) -> int:
-    """End every connection of the application; return how many there were."""
+    """Terminate every connection of the application; return their number."""
     ended = await query(
         database,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -75,13 +75,19 @@ async def lookup_query(directory: Directory) -> None:
 
 
 async def list_query(directory: Directory) -> None:
-    page = await pages.page(directory.read(SYSTEM_ACTOR), EVERYBODY, Filter(), BY_NAME, limit=1)
+    page = await pages.page(
+        directory.read(SYSTEM_ACTOR), directory.page_cache, EVERYBODY, Filter(), BY_NAME, limit=1
+    )
     assert page.rows
 
 
 async def write_query(directory: Directory) -> None:
     async with transaction(directory) as tx:
         await users.update(tx, 1, UserChanges(first_name=f"{random.random()}"))
+
+
+async def ignore_cancel_request(**_: object) -> None:
+    """Stand in for the cancel request to a server that ignores it."""
 
 
 ALL_QUERIES = (lookup_query, list_query, write_query)
@@ -93,22 +99,22 @@ async def open_all_connections(directory: Directory) -> None:
 
 
 class TestLostConnections:
-    async def test_whoever_asks_is_told_or_served_and_soon_everybody_is_served(
+    async def test_queries_succeed_or_are_unavailable_and_then_succeed_again(
         self, directory: Directory, database: str
     ):
         await open_all_connections(directory)
         assert await terminate_connections(database) >= 2
-        told = await asyncio.gather(
+        results = await asyncio.gather(
             *(work(directory) for work in ALL_QUERIES * 10), return_exceptions=True
         )
-        strange = [fault for fault in told if fault and not isinstance(fault, Unavailable)]
+        strange = [each for each in results if each and not isinstance(each, Unavailable)]
         assert strange == []
         for _ in range(2):
             for work in ALL_QUERIES:
                 await asyncio.wait_for(work(directory), 2)
         assert await connections(database) <= WORK + 2
 
-    async def test_one_after_the_other(self, directory: Directory, database: str):
+    async def test_queries_after_repeated_terminations(self, directory: Directory, database: str):
         for work in ALL_QUERIES:
             await open_all_connections(directory)
             await terminate_connections(database)
@@ -146,7 +152,7 @@ class TestLostConnections:
 class TestPool:
     @contextlib.asynccontextmanager
     async def occupied(self, directory: Directory, number: int) -> AsyncIterator[None]:
-        """Keep so many connections busy for the length of a block, however long a new one takes."""
+        """Keep a number of connections busy for the length of a block."""
         async with contextlib.AsyncExitStack() as stack:
             async with asyncio.timeout(30):
                 for _ in range(number):
@@ -159,27 +165,27 @@ class TestPool:
                 await stack.enter_async_context(transaction(directory))
                 return
 
-    async def test_who_finds_no_connection_is_told_within_two_seconds(self, directory: Directory):
+    async def test_an_exhausted_pool_is_unavailable_within_two_seconds(self, directory: Directory):
         async with self.occupied(directory, WORK):
             began = time.monotonic()
-            told = await asyncio.gather(
+            results = await asyncio.gather(
                 *(work(directory) for work in (list_query, write_query) * 4), return_exceptions=True
             )
-            assert all(isinstance(fault, Unavailable) for fault in told), told
+            assert all(isinstance(result, Unavailable) for result in results), results
             assert time.monotonic() - began < 3
             await asyncio.wait_for(
                 lookup_query(directory), 1
             )  # these have connections of their own
         await asyncio.gather(*(work(directory) for work in ALL_QUERIES * 4))
 
-    async def test_who_waits_gets_the_next_connection(self, directory: Directory):
+    async def test_a_waiter_gets_the_next_connection(self, directory: Directory):
         async with self.occupied(directory, WORK):
             waiting = asyncio.create_task(list_query(directory))
             await asyncio.sleep(0.1)
             assert not waiting.done()
         await asyncio.wait_for(waiting, 1)
 
-    async def test_who_stops_waiting_takes_no_connection_along(self, database: str):
+    async def test_cancelled_waiters_do_not_leak_connections(self, database: str):
         chance = random.Random(3)
 
         async def impatient(directory: Directory) -> None:
@@ -187,7 +193,7 @@ class TestPool:
                 async with asyncio.timeout(chance.random() / 20):
                     await chance.choice((list_query, write_query))(directory)
 
-        # Without TLS: asking for it, asyncpg leaves errors behind that nobody fetches.
+        # Without TLS: when negotiating it, asyncpg leaves exceptions that are never retrieved.
         async with open_directory(settings_for(f"{database}?sslmode=disable")) as directory:
             await open_all_connections(directory)
             for _ in range(8):
@@ -195,8 +201,10 @@ class TestPool:
             async with self.occupied(directory, WORK):
                 assert await connections(database) <= WORK + 2
 
-    async def test_who_is_told_to_stop_just_when_it_gets_one_stops(self, directory: Directory):
-        """A cancellation is never lost: chores that miss theirs would hold up the shutdown."""
+    async def test_a_waiter_cancelled_while_getting_a_connection_is_cancelled(
+        self, directory: Directory
+    ):
+        """A cancellation is never lost: jobs that miss it would delay the shutdown."""
         await open_all_connections(directory)
         for _ in range(20):
             async with contextlib.AsyncExitStack() as stack:
@@ -212,10 +220,10 @@ class TestPool:
                 stack.callback(waiting.cancel)
                 assert waiting.cancelled()
 
-    async def test_who_is_called_and_has_gone_hands_the_call_on(
+    async def test_a_cancelled_waiter_passes_a_free_slot_on(
         self, directory: Directory, database: str
     ):
-        """A place that became free is not forgotten with the one who was to take it."""
+        """A free slot is not lost with the waiter that was to use it."""
         held = [transaction(directory) for _ in range(WORK)]
         for one in held:
             await one.__aenter__()
@@ -232,7 +240,9 @@ class TestPool:
                 await one.__aexit__(None, None, None)
         await asyncio.gather(first, return_exceptions=True)
 
-    async def test_an_error_of_ours_gives_the_connection_back(self, directory: Directory):
+    async def test_an_exception_in_a_transaction_releases_the_connection(
+        self, directory: Directory
+    ):
         for _ in range(WORK * 2):
             with pytest.raises(ZeroDivisionError):
                 async with transaction(directory):
@@ -240,7 +250,7 @@ class TestPool:
         async with self.occupied(directory, WORK):
             pass
 
-    async def test_a_task_that_is_cancelled_in_its_transaction_changes_nothing(
+    async def test_a_cancelled_transaction_changes_nothing(
         self, directory: Directory, database: str
     ):
         entered = asyncio.Event()
@@ -261,10 +271,10 @@ class TestPool:
         found = await query(database, "SELECT username FROM users WHERE id > 1")
         assert found == [("whole",)]
 
-    async def test_who_stops_waiting_for_a_lock_leaves_nothing_behind(
+    async def test_cancelled_lock_waits_leave_nothing_behind(
         self, directory: Directory, database: str
     ):
-        """Neither a transaction that has failed to whoever comes next, nor the lock itself."""
+        """Neither a failed transaction on the connection, nor the lock itself."""
 
         async def hold() -> None:
             async with directory.begin(SYSTEM_ACTOR, lock=LOCK):
@@ -286,13 +296,10 @@ class TestPool:
                 await asyncio.gather(*(hold() for _ in range(WORK)))
         assert await connections(database) == before
 
-    async def test_who_cannot_be_stopped_is_hung_up_on(
+    async def test_a_lock_wait_that_cannot_be_cancelled_closes_its_connection(
         self, directory: Directory, monkeypatch: pytest.MonkeyPatch
     ):
-        """A server may forget that it was told to cancel: it had not yet begun."""
-
-        async def forget(**_: object) -> None:
-            pass
+        """PostgreSQL ignores a cancel request for a statement that has not started yet."""
 
         async def hold() -> None:
             async with directory.begin(SYSTEM_ACTOR, lock=LOCK):
@@ -303,7 +310,7 @@ class TestPool:
             waiting = asyncio.create_task(hold())
             await asyncio.sleep(0.1)
             with monkeypatch.context() as patch:
-                patch.setattr("asyncpg.connect_utils._cancel", forget)
+                patch.setattr("asyncpg.connect_utils._cancel", ignore_cancel_request)
                 waiting.cancel()
                 done, _ = await asyncio.wait({waiting}, timeout=10)
             assert done == {waiting}
@@ -311,9 +318,27 @@ class TestPool:
         async with asyncio.timeout(10):
             await asyncio.gather(*(hold() for _ in range(WORK)))
 
-    async def test_who_waits_too_long_for_a_lock_keeps_the_connection(
-        self, directory: Directory, database: str
+    async def test_a_read_that_cannot_be_cancelled_closes_its_connection(
+        self, database: str, monkeypatch: pytest.MonkeyPatch
     ):
+        """Otherwise the next user of the connection would wait until the statement ends."""
+        driver = PostgresDriver(database, pool_size=1)
+        await driver.open()
+        slow = Query(sa.select(sa.func.pg_sleep(8)), tuple)
+        fast = Query(sa.select(sa.literal(1)), tuple)
+        reading = asyncio.create_task(driver.fetch(slow, {}))
+        await asyncio.sleep(0.2)
+        with monkeypatch.context() as patch:
+            patch.setattr("asyncpg.connect_utils._cancel", ignore_cancel_request)
+            reading.cancel()
+            done, _ = await asyncio.wait({reading}, timeout=6)
+        assert done == {reading}
+        assert reading.cancelled()
+        async with asyncio.timeout(2):
+            assert await driver.fetch(fast, {}) == [(1,)]
+        await driver.close()
+
+    async def test_a_lock_timeout_keeps_the_connection(self, directory: Directory, database: str):
         await open_all_connections(directory)
         before = await query(database, BACKENDS)
         async with directory.begin(SYSTEM_ACTOR, lock=LOCK):
@@ -324,16 +349,16 @@ class TestPool:
 
 
 class FreezableProxy:
-    """Stands before a server; when that is ``gone``, old connections fall silent and new ones end.
+    """A proxy that stops forwarding when it is ``frozen``.
 
-    A new one ends at once, or after these last ``words``.
+    New connections are then closed at once, or after sending ``farewell``.
     """
 
     def __init__(self, database: str) -> None:
         self._parts = urlsplit(database)
         self._tasks: set[asyncio.Task[None]] = set()
         self.frozen = False
-        self.words = b""
+        self.farewell = b""
 
     @contextlib.asynccontextmanager
     async def dsn(self) -> AsyncIterator[str]:
@@ -341,7 +366,7 @@ class FreezableProxy:
         port = listener.sockets[0].getsockname()[1]
         user, name = self._parts.username, self._parts.path
         try:
-            # Without TLS: asking for it, the driver sees the end as an error of the system's.
+            # Without TLS: when negotiating it, the driver reports the end as an OSError.
             yield f"postgresql://{user}@127.0.0.1:{port}{name}?sslmode=disable"
         finally:
             listener.close()
@@ -352,7 +377,7 @@ class FreezableProxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.frozen:
             await reader.read(1)
-            writer.write(self.words)
+            writer.write(self.farewell)
             writer.close()
             return
         host, port = self._parts.hostname, self._parts.port
@@ -363,18 +388,18 @@ class FreezableProxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
-                if not self.frozen or self.words:
+                if not self.frozen or self.farewell:
                     writer.write(data)
         finally:
             writer.close()
 
 
 BOUNCER_FULL_ERROR = b"SFATAL\0VFATAL\0C08P01\0Mno more connections allowed (max_client_conn)\0\0"
-"""What PgBouncer says when it is full, with its code for everything."""
+"""The error of PgBouncer when it is full; it uses this code for everything."""
 
 
 class TestWatchdog:
-    async def test_a_proxy_with_nobody_behind_it_is_not_waited_for(self, database: str):
+    async def test_a_proxy_without_a_server_is_detected(self, database: str):
         proxy = FreezableProxy(database)
         async with proxy.dsn() as dsn:
             pool = Pool(dsn, 1)
@@ -386,9 +411,11 @@ class TestWatchdog:
             assert time.monotonic() - began < 5
             await pool.close()
 
-    async def test_a_refusal_is_an_answer(self, database: str):
+    async def test_a_server_that_refuses_the_probe_is_alive(self, database: str):
         proxy = FreezableProxy(database)
-        proxy.words = b"E" + (len(BOUNCER_FULL_ERROR) + 4).to_bytes(4, "big") + BOUNCER_FULL_ERROR
+        proxy.farewell = (
+            b"E" + (len(BOUNCER_FULL_ERROR) + 4).to_bytes(4, "big") + BOUNCER_FULL_ERROR
+        )
         async with proxy.dsn() as dsn:
             pool = Pool(dsn, 1)
             async with pool.connection() as connection:
@@ -398,8 +425,8 @@ class TestWatchdog:
 
 
 @pytest.mark.parametrize("code", ["58030", "53100", "57P03"])
-async def test_a_server_that_cannot_is_unavailable(database: str, code: str):
-    """A disk that fails, or is full, or a server that starts: nobody has made a mistake."""
+async def test_server_errors_are_unavailable(database: str, code: str):
+    """The disk fails or is full, or the server is starting."""
     pool = Pool(database, 1)
     with pytest.raises(Unavailable):
         async with pool.connection() as connection:
@@ -408,14 +435,14 @@ async def test_a_server_that_cannot_is_unavailable(database: str, code: str):
 
 
 async def pages_of(database: str, ids: list[int]) -> list[float]:
-    """Return on which page of the table the row of each user is."""
+    """Return the number of the table page that holds the row of each user."""
     found = await query(database, "SELECT id, (ctid::text::point)[0] FROM users")
     page = dict(map(tuple, found))
     return [page[user_id] for user_id in ids]
 
 
-async def test_who_signs_in_stays_on_the_page(directory: Directory, database: str):
-    """Else every index of users gets a new entry, for a column that none of them holds."""
+async def test_a_sign_in_keeps_the_row_on_its_page(directory: Directory, database: str):
+    """Otherwise every index of users would get a new entry for a column that none contains."""
     async with transaction(directory) as tx:
         ids = await insert_users(
             tx, (UserRow(username=f"u{n:03}", email=f"{n:080}") for n in range(200))
@@ -429,7 +456,7 @@ async def test_who_signs_in_stays_on_the_page(directory: Directory, database: st
 
 
 class TestNoServer:
-    async def test_nobody_listens(self):
+    async def test_a_closed_port(self):
         driver = PostgresDriver(f"postgresql://x@127.0.0.1:{free_port()}/x")
         began = time.monotonic()
         with pytest.raises(Unavailable):
@@ -437,16 +464,16 @@ class TestNoServer:
         assert time.monotonic() - began < 2.5
         await driver.close()
 
-    async def test_somebody_listens_and_says_nothing(self):
+    async def test_a_server_that_never_responds(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             driver = PostgresDriver(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x")
             began = time.monotonic()
-            told = await asyncio.gather(
+            results = await asyncio.gather(
                 *(driver.current_revision() for _ in range(8)), return_exceptions=True
             )
             took = time.monotonic() - began
             await driver.close()
-        assert all(isinstance(fault, Unavailable) for fault in told), told
+        assert all(isinstance(result, Unavailable) for result in results), results
         assert took < 3
 
     async def test_a_database_that_does_not_exist(self, database: str):

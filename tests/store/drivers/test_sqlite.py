@@ -1,4 +1,4 @@
-"""SQLite: what a commit promises, and what is said when the file is locked or the disk is full."""
+"""SQLite driver: durability, locks held by other processes, and disk errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ sys.stdin.readline()
 
 @pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.sqlite)])
 def backend(request: pytest.FixtureRequest) -> str:
-    """This database alone."""
+    """SQLite only."""
     return request.param
 
 
@@ -92,13 +92,13 @@ class TestDurability:
         assert await pragma(driver, "trusted_schema") == 0
         assert 0 < int(str(await pragma(driver, "busy_timeout"))) <= 5000
 
-    async def test_the_library_has_no_wal_reset_fault(self, driver: SqliteDriver):
+    async def test_the_library_has_the_wal_reset_fix(self, driver: SqliteDriver):
         version = await driver.run_in_writer_thread(
             lambda c: c.execute("SELECT sqlite_version()").fetchone()
         )
         assert tuple(int(part) for part in version[0].split(".")) >= (3, 51, 3)
 
-    async def test_a_row_that_others_point_to_stays(
+    async def test_a_referenced_row_cannot_be_deleted(
         self, directory: Directory, driver: SqliteDriver
     ):
         from pysqlite3 import dbapi2
@@ -106,9 +106,7 @@ class TestDurability:
         with pytest.raises(dbapi2.IntegrityError):
             await driver.run_in_writer_thread(lambda c: c.execute("DELETE FROM users WHERE id = 1"))
 
-    async def test_a_change_is_all_or_nothing_even_when_nobody_waits_for_it(
-        self, directory: Directory, database: str
-    ):
+    async def test_a_cancelled_change_is_all_or_nothing(self, directory: Directory, database: str):
         entered = asyncio.Event()
 
         async def change() -> None:
@@ -129,7 +127,7 @@ class TestDurability:
 
 
 class TestLocked:
-    async def test_a_writer_is_told_soon_and_readers_notice_nothing(
+    async def test_a_locked_file_is_unavailable_for_writers_only(
         self, directory: Directory, database: str
     ):
         slowest = 0.0
@@ -145,20 +143,22 @@ class TestLocked:
             while not writing.done():
                 asked = time.monotonic()
                 assert await rows.find(read, 1) is not None
-                page = await pages.page(read, EVERYBODY, Filter(), BY_NAME, limit=1)
+                page = await pages.page(
+                    read, directory.page_cache, EVERYBODY, Filter(), BY_NAME, limit=1
+                )
                 assert page.count == 1
                 slowest = max(slowest, time.monotonic() - asked)
                 await asyncio.sleep(0.05)
-            with pytest.raises(Unavailable) as told:
+            with pytest.raises(Unavailable) as raised:
                 await writing
             assert time.monotonic() - began < 3.5
-            assert told.value.retry_after > 0
+            assert raised.value.retry_after > 0
             assert slowest < 1
         await write()
         (row,) = await query(database, "SELECT first_name FROM users WHERE id = 1")
         assert row == ("In vain",)
 
-    async def test_a_crowd_of_writers_is_told_soon(self, directory: Directory, database: str):
+    async def test_many_writers_are_unavailable_soon(self, directory: Directory, database: str):
         async def write(n: int) -> float:
             began = time.monotonic()
             with pytest.raises(Unavailable):
@@ -171,17 +171,17 @@ class TestLocked:
         assert max(took) < 5.5, [round(seconds, 1) for seconds in took]
         assert await query(database, "SELECT 1 FROM users WHERE username LIKE 'u%'") == []
 
-    async def test_a_short_lock_is_waited_for(self, directory: Directory, database: str):
+    async def test_writers_wait_for_a_short_lock(self, directory: Directory, database: str):
         with hold_write_lock(database):
             task = asyncio.create_task(insert_one(directory))
             await asyncio.sleep(0.3)
             assert not task.done()
         await asyncio.wait_for(task, 5)
 
-    async def test_who_writes_without_a_pause_is_no_reason_to_fail(
+    async def test_another_process_that_writes_without_a_pause(
         self, directory: Directory, database: str
     ):
-        """Whoever looks seldom for the end of the other one's turn misses it, for seconds."""
+        """A writer that polls the lock too rarely would miss the gaps for seconds."""
         with hold_write_lock(database, BUSY):
             for _ in range(12):
                 async with transaction(directory):
@@ -194,7 +194,7 @@ async def insert_one(directory: Directory) -> None:
 
 
 class TestDisk:
-    async def test_a_full_disk_is_unavailable_and_leaves_no_half_write(
+    async def test_a_full_disk_is_unavailable_and_rolls_back(
         self, directory: Directory, driver: SqliteDriver, database: str
     ):
         pages = await pragma(driver, "page_count")
@@ -223,12 +223,12 @@ class TestDisk:
     async def test_a_file_that_cannot_be_written_is_unavailable(
         self, directory: Directory, driver: SqliteDriver
     ):
-        """As on a disk that the kernel has made read-only after an error."""
+        """Like a disk that the kernel has remounted read-only after an error."""
         await driver.run_in_writer_thread(lambda c: c.execute("PRAGMA query_only = ON"))
         with pytest.raises(Unavailable):
             await insert_one(directory)
 
-    async def test_a_folder_that_is_not_there_is_unavailable(self, tmp_path: Path):
+    async def test_a_missing_folder_is_unavailable(self, tmp_path: Path):
         driver = SqliteDriver(tmp_path / "nowhere" / "dragoman.db")
         try:
             with pytest.raises(Unavailable):
@@ -244,7 +244,7 @@ class TestTwoProcesses:
         async with app.open_directory(settings) as directory:
             yield directory
 
-    async def test_what_one_commits_the_other_reads(
+    async def test_each_process_reads_the_commits_of_the_other(
         self, directory: Directory, second_directory: Directory
     ):
         for turn in range(3):
@@ -259,7 +259,7 @@ class TestTwoProcesses:
             assert found is not None
             assert found.username == f"turn{turn}"
 
-    async def test_both_write_at_once(
+    async def test_both_processes_write_at_once(
         self, directory: Directory, second_directory: Directory, database: str
     ):
         async def write(n: int) -> None:

@@ -1,4 +1,4 @@
-"""Counts are exact: whatever is done to users, in whatever order, also at once, also in vain."""
+"""Counters are exact after any changes, in any order, concurrent, and rolled back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BY_NAME = (Order("username"),)
 
 
 class LiveUser(msgspec.Struct, frozen=True):
-    """A living user as the database itself has it."""
+    """The row of a user that is not deleted."""
 
     id: int
     tenant_id: int | None
@@ -50,15 +50,15 @@ class LiveUser(msgspec.Struct, frozen=True):
 
 
 async def live_users(database: str) -> list[LiveUser]:
-    """Return all living users, behind the application's back."""
+    """Return the rows of all users that are not deleted, read past the application."""
     columns = "id, tenant_id, role, active"
     found = await query(database, f"SELECT {columns} FROM users WHERE deleted_at IS NULL")
     return [LiveUser(number, tenant, role, bool(active)) for number, tenant, role, active in found]
 
 
 async def wrong_counts(directory: Directory, database: str, tenants: list[int]) -> list[str]:
-    """Count every list by hand, and return those whose page says otherwise."""
-    everybody = await live_users(database)
+    """Count every list from the rows; return the lists whose page has another count."""
+    all_users = await live_users(database)
     read = directory.read(SYSTEM_ACTOR)
     scopes = [filters.Scope(Reach.ANY, None, 0), filters.Scope(Reach.NONE, None, 0)]
     scopes += [filters.Scope(Reach.TENANT, tenant, 0) for tenant in tenants]
@@ -73,14 +73,14 @@ async def wrong_counts(directory: Directory, database: str, tenants: list[int]) 
         scopes, roles, [None, *tenants, 987_654], [None, True, False]
     ):
         wanted = Filter(roles=role, tenant_id=tenant, active=active)
-        page = await pages.page(read, scope, wanted, BY_NAME, limit=1)
+        page = await pages.page(read, directory.page_cache, scope, wanted, BY_NAME, limit=1)
         by_hand = sum(
             scope.reach is not Reach.NONE
             and (scope.reach is Reach.ANY or user.tenant_id == scope.tenant_id)
             and (role is None or user.role in role)
             and (tenant is None or user.tenant_id == tenant)
             and (active is None or user.active is active)
-            for user in everybody
+            for user in all_users
         )
         if page.count != by_hand:
             wrong.append(f"{scope} {wanted}: {page.count} instead of {by_hand}")
@@ -90,7 +90,7 @@ async def wrong_counts(directory: Directory, database: str, tenants: list[int]) 
 def make_state_machine(
     runner: asyncio.Runner, directory: Directory, database: str, tenants: list[int]
 ):
-    """Return a state machine that does things to the users of one database."""
+    """Return a state machine that changes the users of one database."""
     numbers = itertools.count()
 
     def run(work: Coroutine[Any, Any, T]) -> T | None:
@@ -119,7 +119,7 @@ def make_state_machine(
 
             run(work())
 
-        def somebody(self, at: int) -> int:
+        def user_id_at(self, at: int) -> int:
             return self.people[at % len(self.people)]
 
         @rule(
@@ -133,7 +133,7 @@ def make_state_machine(
                 self.people.append(user.id)
 
         @rule()
-        def create_with_a_name_that_is_taken(self):
+        def create_with_a_taken_name(self):
             assert run(make_user(directory, "ADMIN", tenant_id=tenants[0])) is None
 
         @rule(
@@ -146,7 +146,7 @@ def make_state_machine(
 
             async def work() -> None:
                 async with transaction(directory) as tx:
-                    await users.update(tx, self.somebody(at), changes)
+                    await users.update(tx, self.user_id_at(at), changes)
 
             run(work())
 
@@ -154,7 +154,7 @@ def make_state_machine(
         def set_active(self, at: int, active: bool):
             async def work() -> None:
                 async with transaction(directory) as tx:
-                    await users.set_active(tx, self.somebody(at), active=active)
+                    await users.set_active(tx, self.user_id_at(at), active=active)
 
             run(work())
 
@@ -162,7 +162,7 @@ def make_state_machine(
         def assign_role(self, at: int, role: Role):
             async def work() -> None:
                 async with transaction(directory) as tx:
-                    await users.assign_role(tx, self.somebody(at), role)
+                    await users.assign_role(tx, self.user_id_at(at), role)
 
             run(work())
 
@@ -170,7 +170,7 @@ def make_state_machine(
         def delete(self, at: int, erase: bool):
             async def work() -> None:
                 async with transaction(directory) as tx:
-                    await users.delete(tx, self.somebody(at), erase=erase)
+                    await users.delete(tx, self.user_id_at(at), erase=erase)
 
             run(work())
 
@@ -178,17 +178,17 @@ def make_state_machine(
         def two_changes_in_one_transaction(self, at: int, others: int):
             async def work() -> None:
                 async with transaction(directory) as tx:
-                    await users.set_active(tx, self.somebody(at), active=False)
-                    await users.assign_role(tx, self.somebody(others), Role.VIEWER)
-                    await users.set_active(tx, self.somebody(at), active=True)
+                    await users.set_active(tx, self.user_id_at(at), active=False)
+                    await users.assign_role(tx, self.user_id_at(others), Role.VIEWER)
+                    await users.set_active(tx, self.user_id_at(at), active=True)
 
             run(work())
 
         @rule(at=st.integers(0, 99))
-        def delete_in_vain(self, at: int):
+        def delete_and_roll_back(self, at: int):
             async def work() -> None:
                 async with transaction(directory) as tx:
-                    await users.delete(tx, self.somebody(at), erase=True)
+                    await users.delete(tx, self.user_id_at(at), erase=True)
                     raise DirectoryError
 
             run(work())
@@ -204,7 +204,7 @@ def make_state_machine(
     return Users
 
 
-def test_whatever_is_done_to_users(database: str):
+def test_random_changes(database: str):
     with asyncio.Runner() as runner:
         context = open_directory(settings_for(database))
         directory = runner.run(context.__aenter__())
@@ -224,7 +224,7 @@ def test_whatever_is_done_to_users(database: str):
 
 
 @pytest.mark.anyio
-async def test_who_changes_users_at_once(directory: Directory, database: str):
+async def test_concurrent_changes(directory: Directory, database: str):
     home = await make_tenant(directory, "home")
     async with transaction(directory) as tx:
         ids = await insert_users(tx, (UserRow(username=f"u{n}", tenant_id=home) for n in range(24)))
@@ -251,12 +251,10 @@ async def test_who_changes_users_at_once(directory: Directory, database: str):
 
 
 @pytest.mark.anyio
-async def test_a_recount_finds_what_was_loaded_past_the_directory(
-    directory: Directory, database: str
-):
+async def test_a_recount_after_a_bulk_load(directory: Directory, database: str):
     async with transaction(directory) as tx:
         await insert_users(tx, (UserRow(username=f"u{n}", tenant_id=1) for n in range(5)))
-        tx._counter_deltas.clear()
+        tx.counter_deltas.clear()
     read = directory.read(SYSTEM_ACTOR)
     member = int(Role.MEMBER)
     assert await counters.differences(read) == {(1, member, True): 5, (-1, member, True): 5}
@@ -267,10 +265,12 @@ async def test_a_recount_finds_what_was_loaded_past_the_directory(
 
 
 @pytest.mark.anyio
-async def test_who_sees_only_itself_counts_only_itself(directory: Directory):
+async def test_a_self_scope_counts_one_user(directory: Directory):
     async with transaction(directory) as tx:
         ids = await insert_users(tx, (UserRow(username=f"u{n}", tenant_id=1) for n in range(5)))
     scope = filters.Scope(Reach.SELF, 1, ids[2])
-    page = await pages.page(directory.read(SYSTEM_ACTOR), scope, Filter(), BY_NAME, limit=10)
+    page = await pages.page(
+        directory.read(SYSTEM_ACTOR), directory.page_cache, scope, Filter(), BY_NAME, limit=10
+    )
     assert [user.id for user in page.rows] == [ids[2]]
     assert page.count == 1

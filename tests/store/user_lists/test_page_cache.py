@@ -1,4 +1,4 @@
-"""Pages by number begin where they were left: at the right row, whatever was changed meanwhile."""
+"""Page cache: pages by number start at the right row, whatever has changed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,11 @@ LISTS = [
     for roles, active in ((None, None), (frozenset({Role.MEMBER}), None), (None, True))
     for order in (Order("username"), Order("id", descending=True), Order("last_name"))
 ]
-EVERYBODY: Query[User] = filters.page_query(
+EVERYBODY = filters.page_query(
     msgspec.structs.replace(
         filters.list_shape(WHOLE_SCOPE, Filter()), orders=(Order("id"),), limit=1000
     ),
-    pages.COLUMNS,
-    pages.from_row,
+    indexed=False,
 )
 
 
@@ -53,10 +52,10 @@ def _low_deep_page_threshold() -> Iterator[None]:
         yield
 
 
-def expected_page(everybody: list[User], scope: Scope, wanted: Filter, order: Order) -> list[int]:
+def expected_page(all_users: list[User], scope: Scope, wanted: Filter, order: Order) -> list[int]:
     seen = [
         user
-        for user in everybody
+        for user in all_users
         if (scope.reach is Reach.ANY or user.tenant_id == scope.tenant_id)
         and (wanted.roles is None or user.role in wanted.roles)
         and (wanted.active is None or user.active is wanted.active)
@@ -72,18 +71,18 @@ def expected_page(everybody: list[User], scope: Scope, wanted: Filter, order: Or
 
 
 async def change(directory: Directory, draw: random.Random, ids: list[int], number: int) -> None:
-    """Do one thing that moves somebody in some list; numbers of lists often stay the same."""
+    """Make one change that moves a user in a list; counts often stay the same."""
     one, other = draw.sample(ids, 2)
     async with transaction(directory) as tx:
         match draw.randrange(5):
-            case 0:  # one comes, one goes: as many as before
+            case 0:  # one user is added, one is deleted: the count is the same
                 await users.delete(tx, one, erase=True)
                 ids.remove(one)
                 ids += await insert_users(tx, [UserRow(username=f"n{number}", tenant_id=1)])
             case 1:
                 changes = UserChanges(username=f"{draw.choice('amz')}{number}")
                 await users.update(tx, one, changes)
-            case 2:  # two change places
+            case 2:  # two users swap roles
                 await users.assign_role(tx, one, Role.MEMBER)
                 await users.assign_role(tx, other, Role.VIEWER)
             case 3:
@@ -103,16 +102,18 @@ async def test_pages_are_the_same_without_the_cache(database: str, directory: Di
             for n in range(30)
         ]
         ids = await insert_users(tx, people)
-    async with open_directory(settings_for(database)) as neighbour:  # another worker's process
+    async with open_directory(settings_for(database)) as other_process:
         for number in range(60):
-            await change(draw.choice([directory, neighbour]), draw, ids, number)
+            await change(draw.choice([directory, other_process]), draw, ids, number)
             read = directory.read(SYSTEM_ACTOR)
-            everybody = [user for user, _ in await read.fetch(EVERYBODY)]  # type: ignore[misc]
+            all_users = [user for user, _ in await read.fetch(EVERYBODY)]
             for scope, wanted, orders in draw.sample(LISTS, 6):
-                expected = expected_page(everybody, scope, wanted, orders[0])
+                expected = expected_page(all_users, scope, wanted, orders[0])
                 for _ in range(3):
                     offset = draw.randrange(len(expected) + SIZE)
-                    page = await pages.page(read, scope, wanted, orders, limit=SIZE, offset=offset)
+                    page = await pages.page(
+                        read, directory.page_cache, scope, wanted, orders, limit=SIZE, offset=offset
+                    )
                     found = [user.id for user in page.rows]
                     assert found == expected[offset : offset + SIZE], (
                         scope,
@@ -124,7 +125,7 @@ async def test_pages_are_the_same_without_the_cache(database: str, directory: Di
 
 
 async def rows_skipped(directory: Directory, patch: pytest.MonkeyPatch, *offsets: int) -> list[int]:
-    """Return how many rows each of these pages made the database pass over."""
+    """Return how many rows the database skipped for each of these pages."""
     seen: list[int] = []
     fetch = pages._fetch_rows
 
@@ -136,6 +137,7 @@ async def rows_skipped(directory: Directory, patch: pytest.MonkeyPatch, *offsets
     for offset in offsets:
         await pages.page(
             directory.read(SYSTEM_ACTOR),
+            directory.page_cache,
             WHOLE_SCOPE,
             Filter(),
             (Order("username"),),
@@ -162,22 +164,25 @@ async def test_any_change_invalidates_the_cache(
     async with transaction(directory) as tx:
         ids = await insert_users(tx, (UserRow(username=f"u{n:02}") for n in range(60)))
     assert await rows_skipped(directory, monkeypatch, 10, 12) == [9, 0]
-    async with open_directory(settings_for(database)) as neighbour, transaction(neighbour) as tx:
+    async with (
+        open_directory(settings_for(database)) as other_process,
+        transaction(other_process) as tx,
+    ):
         await users.update(tx, ids[0], UserChanges(username="zoe"))
     assert await rows_skipped(directory, monkeypatch, 12) == [11]
     async with transaction(directory) as tx:
-        await users.update(tx, ids[0], UserChanges(bio="moves nobody"))
+        await users.update(tx, ids[0], UserChanges(bio="not in any list"))
     assert await rows_skipped(directory, monkeypatch, 12) == [0]
 
 
 class TestSearches:
-    """A search with many hits is counted once, and again when anything changes that it may meet."""
+    """A search with many hits is counted once, and again after a change of a searched column."""
 
     SEARCH = Filter(words=("u",))
 
     @pytest.fixture
     async def ids(self, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        """Thirty who are found, which is many."""
+        """The ids of thirty hits, which is above the threshold."""
         monkeypatch.setattr(pages, "SORT_THRESHOLD", 5)
         async with transaction(directory) as tx:
             return await insert_users(
@@ -187,7 +192,7 @@ class TestSearches:
     async def counted_statements(
         self, directory: Directory, patch: pytest.MonkeyPatch
     ) -> tuple[int, int]:
-        """Return what a search counts, and how many statements counted it."""
+        """Return the count of a search, and how many statements counted it."""
         counted: list[object] = []
         query = filters.count_query
 
@@ -198,7 +203,12 @@ class TestSearches:
         patch.setattr(filters, "count_query", noted)
         order = (Order("username"),)
         page = await pages.page(
-            directory.read(SYSTEM_ACTOR), WHOLE_SCOPE, self.SEARCH, order, limit=2
+            directory.read(SYSTEM_ACTOR),
+            directory.page_cache,
+            WHOLE_SCOPE,
+            self.SEARCH,
+            order,
+            limit=2,
         )
         patch.setattr(filters, "count_query", query)
         return page.count, len(counted)
@@ -213,7 +223,7 @@ class TestSearches:
         ],
         ids=["username", "email", "first name", "last name"],
     )
-    async def test_whatever_it_looks_at(
+    async def test_a_change_of_a_searched_column_invalidates_the_count(
         self,
         directory: Directory,
         database: str,
@@ -227,8 +237,8 @@ class TestSearches:
         assert await self.counted_statements(directory, monkeypatch) == (30, 1)
         assert await self.counted_statements(directory, monkeypatch) == (30, 0)
         async with (
-            open_directory(settings_for(database)) as neighbour,
-            transaction(neighbour) as tx,
+            open_directory(settings_for(database)) as other_process,
+            transaction(other_process) as tx,
         ):
             await users.update(tx, other, changes)
         assert await self.counted_statements(directory, monkeypatch) == (count, 1)
@@ -241,25 +251,25 @@ class TestSearches:
 
 
 class TestPageCache:
-    """What is remembered has bounds."""
+    """The size of the cache and the lifetime of its entries are limited."""
 
-    def test_the_earliest_places_and_lists_go_first(self):
-        book = PageCache()
+    def test_the_oldest_cursors_and_lists_are_dropped_first(self):
+        cache = PageCache()
         for offset in range(page_cache.MAX_CURSORS + 1):
-            book.put_cursor((WHOLE_SCOPE, Filter(), ()), (1, 1), offset, ("x", offset))
-        assert book.nearest((WHOLE_SCOPE, Filter(), ()), (1, 1), 0) is None
-        assert book.nearest((WHOLE_SCOPE, Filter(), ()), (1, 1), 1) == (1, ("x", 1))
+            cache.put_cursor((WHOLE_SCOPE, Filter(), ()), (1, 1), offset, ("x", offset))
+        assert cache.nearest((WHOLE_SCOPE, Filter(), ()), (1, 1), 0) is None
+        assert cache.nearest((WHOLE_SCOPE, Filter(), ()), (1, 1), 1) == (1, ("x", 1))
         for number in range(page_cache.MAX_LISTS):
-            book.put_cursor((WHOLE_SCOPE, Filter(tenant_id=number), ()), (1, 1), 5, ("x", 5))
-        assert book.nearest((WHOLE_SCOPE, Filter(), ()), (1, 1), 9) is None
-        assert book.nearest((WHOLE_SCOPE, Filter(tenant_id=0), ()), (1, 1), 9) == (5, ("x", 5))
-        assert len(book._lists) == page_cache.MAX_LISTS
+            cache.put_cursor((WHOLE_SCOPE, Filter(tenant_id=number), ()), (1, 1), 5, ("x", 5))
+        assert cache.nearest((WHOLE_SCOPE, Filter(), ()), (1, 1), 9) is None
+        assert cache.nearest((WHOLE_SCOPE, Filter(tenant_id=0), ()), (1, 1), 9) == (5, ("x", 5))
+        assert len(cache._lists) == page_cache.MAX_LISTS
 
-    def test_a_place_is_believed_for_a_while(self, monkeypatch: pytest.MonkeyPatch):
-        book = PageCache()
+    def test_entries_expire(self, monkeypatch: pytest.MonkeyPatch):
+        cache = PageCache()
         name = (WHOLE_SCOPE, Filter(), ())
-        book.put_cursor(name, (1, 1), 5, ("x", 5))
-        assert book.nearest(name, (1, 2), 9) is None
-        assert book.nearest(name, (1, 1), 9) is not None
+        cache.put_cursor(name, (1, 1), 5, ("x", 5))
+        assert cache.nearest(name, (1, 2), 9) is None
+        assert cache.nearest(name, (1, 1), 9) is not None
         monkeypatch.setattr(page_cache, "TTL_S", 0.0)
-        assert book.nearest(name, (1, 1), 9) is None
+        assert cache.nearest(name, (1, 1), 9) is None

@@ -1,4 +1,4 @@
-"""Lists: walking by position, by offset and sorting by hand are one, on both databases."""
+"""Pages by cursor and by offset agree with a list sorted in Python, on both databases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as rows
-from dragoman.store.transaction import Read
 from dragoman.store.user_lists import ordering, pages
 from dragoman.store.user_lists.filters import Scope
 from tests.support.databases import settings_for
@@ -32,7 +31,7 @@ from tests.support.people import (
 
 EVERYBODY = Scope(Reach.ANY, None, 0)
 WORDS = (1, 0, 3, 2, 2)
-"""Roles by the alphabet of some contract's words, two of them alike."""
+"""Sort keys of roles, as a contract with its own role names has them; two are equal."""
 
 KEYS: dict[str, Any] = {
     "id": lambda user: user.id,
@@ -49,22 +48,25 @@ PLAIN = [Order(key, descending) for key in KEYS for descending in (False, True)]
 
 
 def sorted_by_hand(users: list[User], orders: tuple[Order, ...]) -> list[int]:
-    """Return ids in this order; who ties stands by id, in the direction of the last key."""
+    """Return ids in this order; ties are ordered by id, in the direction of the last key."""
     found = sorted(users, key=lambda user: user.id, reverse=orders[-1].descending)
     for order in reversed(orders):
         key = KEYS[order.key]
         if order.role_sort_keys:
-            key = lambda user, ranks=order.role_sort_keys: ranks[user.role]
+            key = lambda user, ranks=order.role_sort_keys: ranks[user.role]  # noqa: E731
         found.sort(key=key, reverse=order.descending)
     return [user.id for user in found]
 
 
 async def ids_by_offset(
-    read: Read, scope: Scope, wanted: Filter, orders: tuple[Order, ...], size: int
+    directory: Directory, scope: Scope, wanted: Filter, orders: tuple[Order, ...], size: int
 ) -> list[int]:
+    read = directory.read(SYSTEM_ACTOR)
     found: list[int] = []
     for offset in itertools.count(0, size):
-        page = await pages.page(read, scope, wanted, orders, limit=size, offset=offset)
+        page = await pages.page(
+            read, directory.page_cache, scope, wanted, orders, limit=size, offset=offset
+        )
         found += [user.id for user in page.rows]
         if not page.rows:
             return found
@@ -72,13 +74,16 @@ async def ids_by_offset(
     raise AssertionError
 
 
-async def ids_by_position(
-    read: Read, scope: Scope, wanted: Filter, orders: tuple[Order, ...], size: int
+async def ids_by_cursor(
+    directory: Directory, scope: Scope, wanted: Filter, orders: tuple[Order, ...], size: int
 ) -> list[int]:
+    read = directory.read(SYSTEM_ACTOR)
     found: list[int] = []
     after: tuple[Any, int] | None = None
     while True:
-        page = await pages.page(read, scope, wanted, orders, limit=size, cursor=after)
+        page = await pages.page(
+            read, directory.page_cache, scope, wanted, orders, limit=size, cursor=after
+        )
         found += [user.id for user in page.rows]
         if not page.rows:
             return found
@@ -91,7 +96,7 @@ TEXTS = st.text(alphabet="aAbBzZ_%-é\u0301ÉßẞΩωЖж中文ﬃ😀\U0001f46
 
 @st.composite
 def people(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Draw users; names are made different later."""
+    """Draw users; names are made unique later."""
     one = st.fixed_dictionaries(
         {
             "username": TEXTS,
@@ -113,43 +118,45 @@ def orders() -> st.SearchStrategy[tuple[Order, ...]]:
     return several.map(tuple)
 
 
-def test_every_list_of_random_people_in_every_order(database: str):
+def test_random_users_in_every_order(database: str):
     numbers = itertools.count()
     with asyncio.Runner() as runner:
         context = open_directory(settings_for(database))
         directory = runner.run(context.__aenter__())
 
         async def check(
-            told: list[dict[str, Any]], order: tuple[Order, ...], size: int, wanted: Filter
+            drawn_users: list[dict[str, Any]], order: tuple[Order, ...], size: int, wanted: Filter
         ) -> None:
             home = await make_tenant(directory, f"home{next(numbers)}")
             made: list[UserRow] = []
-            for one in told:
+            for one in drawn_users:
                 n = next(numbers)
                 email = "" if one["email"] is None else f"{one['email']}{n}@x.test"
                 named = {"username": f"{one['username']}{n}", "email": email, "tenant_id": home}
                 made.append(UserRow(**{**one, **named}))
             async with transaction(directory) as tx:
                 ids = await insert_users(tx, made)
-                everybody = [await rows.get(tx, user_id) for user_id in ids]
+                all_users = [await rows.get(tx, user_id) for user_id in ids]
             wished = [
                 user
-                for user in everybody
+                for user in all_users
                 if (wanted.roles is None or user.role in wanted.roles)
                 and (wanted.active is None or user.active is wanted.active)
             ]
             expected = sorted_by_hand(wished, order)
             read = directory.read(SYSTEM_ACTOR)
             scope = Scope(Reach.TENANT, home, 0)
-            assert await ids_by_offset(read, scope, wanted, order, size) == expected
+            assert await ids_by_offset(directory, scope, wanted, order, size) == expected
             if ordering.supports_keyset(order):
-                assert await ids_by_position(read, scope, wanted, order, size) == expected
+                assert await ids_by_cursor(directory, scope, wanted, order, size) == expected
             else:
-                page = await pages.page(read, scope, wanted, order, limit=size)
+                page = await pages.page(
+                    read, directory.page_cache, scope, wanted, order, limit=size
+                )
                 assert page.after is None
-            assert page_count(await pages.page(read, scope, wanted, order, limit=1)) == len(
-                expected
-            )
+            assert page_count(
+                await pages.page(read, directory.page_cache, scope, wanted, order, limit=1)
+            ) == len(expected)
 
         @settings(
             max_examples=40,
@@ -167,9 +174,9 @@ def test_every_list_of_random_people_in_every_order(database: str):
             ),
         )
         def examples(
-            told: list[dict[str, Any]], order: tuple[Order, ...], size: int, wanted: Filter
+            drawn_users: list[dict[str, Any]], order: tuple[Order, ...], size: int, wanted: Filter
         ) -> None:
-            runner.run(check(told, order, size, wanted))
+            runner.run(check(drawn_users, order, size, wanted))
 
         try:
             examples()
@@ -183,7 +190,7 @@ def page_count(page: Any) -> int:
 
 @pytest.fixture
 async def seventy_users(directory: Directory) -> list[User]:
-    """Seventy users of all kinds in two tenants and none; the same ones on both databases."""
+    """Seventy different users in two tenants and in none; the same on both databases."""
     chance = random.Random(7)
     firsts = ["", "Anna", "anna", "Änna", "Ωμέγα", "жук", "中", "😀", "ﬃ", "%", "_", "z'z", 'q"q']
     tenants = [None, 1, await make_tenant(directory, "acme")]
@@ -209,21 +216,19 @@ async def seventy_users(directory: Directory) -> list[User]:
 
 
 @pytest.mark.anyio
-async def test_every_order_of_everybody(directory: Directory, seventy_users: list[User]):
-    read = directory.read(SYSTEM_ACTOR)
+async def test_every_order(directory: Directory, seventy_users: list[User]):
     wrong: list[str] = []
     for order in PLAIN:
         expected = sorted_by_hand(seventy_users, (order,))
-        if await ids_by_offset(read, EVERYBODY, Filter(), (order,), 17) != expected:
+        if await ids_by_offset(directory, EVERYBODY, Filter(), (order,), 17) != expected:
             wrong.append(f"{order} by offset")
-        if await ids_by_position(read, EVERYBODY, Filter(), (order,), 17) != expected:
-            wrong.append(f"{order} by position")
+        if await ids_by_cursor(directory, EVERYBODY, Filter(), (order,), 17) != expected:
+            wrong.append(f"{order} by cursor")
     assert wrong == []
 
 
 @pytest.mark.anyio
-async def test_narrowed_lists_are_walked_alike(directory: Directory, seventy_users: list[User]):
-    read = directory.read(SYSTEM_ACTOR)
+async def test_filtered_lists(directory: Directory, seventy_users: list[User]):
     by_mail = (Order("email", descending=True),)
     cases: list[tuple[Scope, Filter, Any]] = [
         (Scope(Reach.TENANT, 1, 0), Filter(), lambda u: u.tenant_id == 1),
@@ -237,8 +242,14 @@ async def test_narrowed_lists_are_walked_alike(directory: Directory, seventy_use
     ]  # fmt: skip
     for scope, wanted, belongs in cases:
         expected = sorted_by_hand([user for user in seventy_users if belongs(user)], by_mail)
-        assert await ids_by_offset(read, scope, wanted, by_mail, 5) == expected, (scope, wanted)
-        assert await ids_by_position(read, scope, wanted, by_mail, 5) == expected, (scope, wanted)
+        assert await ids_by_offset(directory, scope, wanted, by_mail, 5) == expected, (
+            scope,
+            wanted,
+        )
+        assert await ids_by_cursor(directory, scope, wanted, by_mail, 5) == expected, (
+            scope,
+            wanted,
+        )
 
 
 def text_of(user: User) -> str:
@@ -247,28 +258,36 @@ def text_of(user: User) -> str:
 
 
 @pytest.mark.anyio
-async def test_a_walk_by_position_misses_nobody_who_stays(
+async def test_paging_by_cursor_during_changes_misses_no_user(
     directory: Directory, seventy_users: list[User]
 ):
     read = directory.read(SYSTEM_ACTOR)
     order = (Order("username"),)
-    page = await pages.page(read, EVERYBODY, Filter(), order, limit=10)
+    page = await pages.page(read, directory.page_cache, EVERYBODY, Filter(), order, limit=10)
     seen = usernames(page.rows)
     async with transaction(directory) as tx:
         for user in page.rows[2:5]:
             await rows.remove(tx, await rows.get(tx, user.id), erase=True)
         await insert_users(tx, [UserRow(username="!")])
     while page.rows:
-        page = await pages.page(read, EVERYBODY, Filter(), order, limit=10, cursor=page.after)
+        page = await pages.page(
+            read, directory.page_cache, EVERYBODY, Filter(), order, limit=10, cursor=page.after
+        )
         seen += usernames(page.rows)
     assert len(seen) == len(set(seen)) == len(seventy_users)
 
 
 @pytest.mark.anyio
-async def test_far_beyond_the_end_is_empty(directory: Directory, seventy_users: list[User]):
+async def test_a_page_beyond_the_end_is_empty(directory: Directory, seventy_users: list[User]):
     read = directory.read(SYSTEM_ACTOR)
     page = await pages.page(
-        read, EVERYBODY, Filter(), (Order("id"),), limit=100, offset=2**40 * 100
+        read,
+        directory.page_cache,
+        EVERYBODY,
+        Filter(),
+        (Order("id"),),
+        limit=100,
+        offset=2**40 * 100,
     )
     assert page.rows == []
     assert page.count == len(seventy_users)

@@ -1,4 +1,4 @@
-"""What SQLite does for a list: it looks up, it does not look through."""
+"""Query plans of SQLite: indexes are used, tables are not scanned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from dragoman.store.drivers.sqlite import SqliteDriver
 from dragoman.store.query import CompiledStatement, Query
 from dragoman.store.user_lists import counters, filters
 from dragoman.store.user_lists.filters import Scope
-from dragoman.store.users import COLUMNS, from_row
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("backend", ["sqlite"], indirect=True)]
 
@@ -34,32 +33,32 @@ def scans_users(plan: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("order", ["username", "id", "last_name", "created_at"])
-async def test_a_few_hits_are_looked_up_one_by_one(directory: Directory, order: str) -> None:
+async def test_few_hits_are_looked_up_by_id(directory: Directory, order: str) -> None:
     shape = msgspec.structs.replace(
         SEARCH, by_ids=True, indexed_words=0, orders=(Order(order),), limit=20
     )
-    plan = plan_of(directory, filters.page_query(shape, COLUMNS, from_row).sqlite)
+    plan = plan_of(directory, filters.page_query(shape, indexed=True).sqlite)
     assert not scans_users(plan), plan
     assert any(step.startswith("SEARCH users USING INTEGER PRIMARY KEY") for step in plan)
 
 
 @pytest.mark.parametrize("scope", [WHOLE_SCOPE, Scope(Reach.TENANT, 1, 0)], ids=["any", "tenant"])
-async def test_a_search_begins_with_its_hits(directory: Directory, scope: Scope) -> None:
+async def test_a_search_starts_from_the_trigram_index(directory: Directory, scope: Scope) -> None:
     shape = filters.list_shape(scope, Filter(words=("quetzal",), active=True))
     for query in (filters.ids_query(shape), filters.count_query(shape)):
         plan = plan_of(directory, query.sqlite)
         assert plan[0].startswith("SCAN users_search"), plan
 
 
-async def test_hits_that_are_everywhere_are_met_in_order(directory: Directory) -> None:
+async def test_many_hits_are_read_in_index_order(directory: Directory) -> None:
     orders = (Order("username"),)
     shape = msgspec.structs.replace(SEARCH, many_hits=True, orders=orders, limit=20)
-    plan = plan_of(directory, filters.page_query(shape, COLUMNS, from_row).sqlite)
+    plan = plan_of(directory, filters.page_query(shape, indexed=True).sqlite)
     assert any("users_by_name" in step for step in plan), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
 
 
-async def test_where_all_are_seen_the_index_alone_counts(directory: Directory) -> None:
+async def test_an_unrestricted_search_is_counted_from_the_index_alone(directory: Directory) -> None:
     plan = plan_of(directory, filters.count_query(SEARCH).sqlite)
     assert len(plan) == 1
     assert plan[0].startswith("SCAN users_search")
@@ -70,10 +69,10 @@ async def test_where_all_are_seen_the_index_alone_counts(directory: Directory) -
     [users._BY_ID.batch, users._BY_ID.single, tokens._BY_DIGEST.batch, tokens._BY_DIGEST.single],
     ids=["users", "a user", "credentials", "a credential"],
 )
-async def test_point_reads_look_up(directory: Directory, query: Query[object]) -> None:
+async def test_lookups_use_indexes(directory: Directory, query: Query[object]) -> None:
     assert not scans_users(plan_of(directory, query.sqlite))
 
 
-async def test_counters_of_tenants_are_looked_up(directory: Directory) -> None:
+async def test_tenant_counters_use_an_index(directory: Directory) -> None:
     plan = plan_of(directory, counters._IN_TENANTS.sqlite)
     assert any(step.startswith("SEARCH counts") for step in plan), plan

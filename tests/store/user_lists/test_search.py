@@ -1,4 +1,4 @@
-"""Search is what Python's `in` says of the canonical texts, on both databases."""
+"""A search agrees with Python's ``in`` on the canonical texts, on both databases."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SEARCHES = [
 
 @pytest.fixture(autouse=True)
 def force_search_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These are too few people for the index to be asked."""
+    """Use the index even for the few users of these tests."""
     monkeypatch.setattr(pages, "SCAN_THRESHOLD", 0)
 
 
@@ -67,14 +67,16 @@ def text_of(row: UserRow) -> str:
 
 
 def expected_ids(people: list[UserRow], search: str) -> list[str]:
-    """Return who holds every word of a search in the canonical text."""
+    """Return the users whose canonical text contains every word of a search."""
     words = [canonical(word) for word in search.split()]
     return [row.username for row in people if all(word in text_of(row) for word in words)]
 
 
 async def found_ids(directory: Directory, search: str, scope: Scope) -> list[str]:
     wanted = Filter(words=search_words(search))
-    page = await pages.page(directory.read(SYSTEM_ACTOR), scope, wanted, BY_ID, limit=100)
+    page = await pages.page(
+        directory.read(SYSTEM_ACTOR), directory.page_cache, scope, wanted, BY_ID, limit=100
+    )
     assert page.count == len(page.rows)
     return usernames(page.rows)
 
@@ -86,7 +88,7 @@ async def found_ids(directory: Directory, search: str, scope: Scope) -> list[str
 async def test_every_search(
     directory: Directory, monkeypatch: pytest.MonkeyPatch, candidates: int, few: int
 ):
-    """Few people are read, few hits are sorted, many walk the order: all must find the same."""
+    """Scanning few users, sorting few hits and walking an index must find the same."""
     monkeypatch.setattr(pages, "SORT_THRESHOLD", candidates)
     monkeypatch.setattr(pages, "SCAN_THRESHOLD", few)
     home = await make_tenant(directory, "home")
@@ -108,7 +110,7 @@ def as_dict(row: UserRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__struct_fields__}
 
 
-def test_the_searches_find_somebody_and_miss_somebody():
+def test_the_searches_have_hits_and_misses():
     hits = [len(expected_ids(PEOPLE, search)) for search in SEARCHES]
     assert sum(0 < n < len(PEOPLE) for n in hits) > len(SEARCHES) * 0.7
 
@@ -117,21 +119,21 @@ LETTERS = st.sampled_from(list("aAbß%_\\'\"*-ΣςσıİiÉe\u0301ﬃ中😀\u01
 TEXT = st.text(alphabet=LETTERS, max_size=6)
 
 
-def test_random_searches_among_random_people(database: str):
+def test_random_searches(database: str):
     numbers = itertools.count()
     with asyncio.Runner() as runner:
         context = open_directory(settings_for(database))
         directory = runner.run(context.__aenter__())
 
-        async def check(told: list[tuple[str, str]], searches: list[str]) -> None:
+        async def check(drawn_names: list[tuple[str, str]], searches: list[str]) -> None:
             home = await make_tenant(directory, f"home{next(numbers)}")
             people = [
                 UserRow(username=f"{name}{next(numbers)}", first_name=first, tenant_id=home)
-                for name, first in told
+                for name, first in drawn_names
             ]
             async with transaction(directory) as tx:
                 await insert_users(tx, people)
-            for search in [*searches, *(first for _, first in told)]:
+            for search in [*searches, *(first for _, first in drawn_names)]:
                 seen = await found_ids(directory, search, Scope(Reach.TENANT, home, 0))
                 assert seen == expected_ids(people, search), search
 
@@ -140,8 +142,8 @@ def test_random_searches_among_random_people(database: str):
             st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6),
             st.lists(TEXT, min_size=1, max_size=4),
         )
-        def examples(told: list[tuple[str, str]], searches: list[str]) -> None:
-            runner.run(check(told, searches))
+        def examples(drawn_names: list[tuple[str, str]], searches: list[str]) -> None:
+            runner.run(check(drawn_names, searches))
 
         try:
             examples()
@@ -156,7 +158,7 @@ async def test_a_new_name_is_found_and_the_old_one_is_not(directory: Directory):
     async with transaction(directory) as tx:
         (user_id,) = await insert_users(tx, [UserRow(username="before", last_name="Stays")])
         await users.update(tx, user_id, UserChanges(username="after", first_name="Ann"))
-    everybody = Scope(Reach.ANY, None, 0)
+    all_users = Scope(Reach.ANY, None, 0)
     for search, names in {
         "before": [],
         "after": ["after"],
@@ -165,7 +167,7 @@ async def test_a_new_name_is_found_and_the_old_one_is_not(directory: Directory):
         "aft": ["after"],
         "fo": [],
     }.items():
-        assert await found_ids(directory, search, everybody) == names, search
+        assert await found_ids(directory, search, all_users) == names, search
 
 
 @pytest.mark.anyio
@@ -200,7 +202,7 @@ async def test_tenants_are_searched_by_the_same_canonical_texts(directory: Direc
 
 
 @pytest.mark.anyio
-async def test_a_search_of_a_thousand_words_is_no_trouble(directory: Directory):
+async def test_a_search_of_a_thousand_words(directory: Directory):
     from dragoman.actions import tenants
 
     words = search_words(" ".join(f"w{n}" for n in range(1500)))

@@ -1,4 +1,4 @@
-"""Point reads asked in the same moment travel in one statement."""
+"""Batched lookups: concurrent reads by key share one statement (a DataLoader)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ T = TypeVar("T")
 
 
 class BatchLoader:
-    """Collects the keys that wait while a statement is under way, and asks for them together.
+    """Collects keys while statements are in flight, and loads them with the next one.
 
-    On an idle server a read starts in the same turn of the loop; on a busy one the number of
-    statements falls as the number of readers grows. ``fetch`` gets the keys, and returns each
-    value with the number of its key, counted from 1.
+    On an idle server a lookup starts in the same iteration of the event loop. On a busy one, more
+    lookups share each statement.
+
+    Args:
+        lookup: the query.
+        fetch_batch: loads a batch of keys; returns the values, each with the number of its key,
+            counted from 1.
+        max_in_flight: maximum number of concurrent statements.
+        max_batch: maximum number of keys per statement.
     """
 
     def __init__(
@@ -39,7 +45,7 @@ class BatchLoader:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, key: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """Ask for one key; the future holds its value, or None where there is none."""
+        """Return a future for the value of a key; None if it has none."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._pending.append((key, future))
@@ -65,8 +71,8 @@ class BatchLoader:
             values_by_number = dict(
                 await self._fetch_batch(self._lookup, [key for key, _ in batch])
             )
-        except BaseException as error:
-            if isinstance(error, Unavailable):  # who waits would only learn it later
+        except BaseException as error:  # noqa: BLE001 - every waiting future must get it
+            if isinstance(error, Unavailable):  # pending lookups would fail as well, only later
                 batch, self._pending = batch + self._pending, []
             for _, future in batch:
                 if not future.done():

@@ -1,4 +1,4 @@
-"""Several PostgreSQL hosts, one of which takes writes: found though others refuse or are silent."""
+"""Connects to the primary among several PostgreSQL hosts, some of which may be down."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import asyncpg
 from dragoman.rules.dsn import split_hosts
 
 CONNECTION_ATTEMPT_DELAY_S = 0.25
-"""So long a host is asked alone, before the next one is asked as well."""
+"""How long to wait for a host before the next one is tried as well, in seconds (RFC 8305)."""
 
 
 class HostConnection(asyncpg.Connection):
-    """A connection that knows where it leads: ``place`` is a DSN of that host alone."""
+    """A connection that knows its host: ``dsn`` names that host alone."""
 
     dsn = ""
 
 
 class Hosts:
-    """The hosts of a DSN. The one that served last is asked first; nobody waits for a slow one.
+    """The hosts of a DSN; the one that was connected to last is tried first.
 
-    The driver itself asks one after the other: a machine without power uses up all the time there
-    is, and the next host is never asked.
-    Of several, one that takes writes is wanted, unless the DSN or the environment says otherwise:
-    else whoever answers first would be kept, and that may be a standby.
+    asyncpg tries hosts one after the other, so that a host that does not respond uses up the
+    whole timeout. Here the attempts overlap.
+    If there are several hosts, the server must accept writes, unless the DSN or the environment
+    sets ``target_session_attrs``: otherwise a standby that responds first would be used.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -37,10 +37,10 @@ class Hosts:
             {"target_session_attrs": "read-write"} if has_several_hosts and not attrs_given else {}
         )
 
-    async def connect(self, *, timeout: float, **options: Any) -> Any:
-        """Connect to the first host that takes us within ``timeout`` seconds.
+    async def connect(self, *, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109 - asyncpg's interface
+        """Connect to the first host that accepts within ``timeout`` seconds.
 
-        Raises what the last one to refuse said, or TimeoutError.
+        Raises the error of the last host that refused, or TimeoutError.
         """
         untried = list(self._dsns)
         options = {**self._default_options, **options}
@@ -74,8 +74,8 @@ class Hosts:
         return connection
 
 
-async def ping(connection: Any, *, timeout: float) -> None:
-    """Ask the host of a connection for another one, which nobody needs; raises what that raises."""
+async def ping(connection: Any, *, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's interface
+    """Check that the host of a connection accepts new ones; raises what ``asyncpg.connect`` does."""
     options: dict[str, Any] = {"timeout": timeout, "target_session_attrs": "any"}
     connection_to_same_host: Any = await asyncpg.connect(connection.dsn, **options)
     connection_to_same_host.terminate()

@@ -1,4 +1,4 @@
-"""A hand-kept set of connections to PostgreSQL, with a queue before it."""
+"""PostgreSQL connection pool with load shedding, failover and a watchdog."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.hosts import Hosts, ping
 
 MAX_WAIT_S = 2.0
+"""Maximum wait for a connection or a lock, in seconds."""
 COMMAND_TIMEOUT_S = 30.0
+"""Maximum duration of a statement, in seconds."""
 PROBE_INTERVAL_S = 0.8
-"""After so long without an answer, a server is asked whether it is still there."""
+"""How long a server may take to respond before it is probed, in seconds."""
 
 UNAVAILABLE_ERRORS = (
     OSError,
@@ -28,18 +30,18 @@ UNAVAILABLE_ERRORS = (
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.PostgresSystemError,  # its disk cannot be read or written
     asyncpg.OperatorInterventionError,  # shutting down, starting up
-    asyncpg.ReadOnlySQLTransactionError,  # a standby answers
+    asyncpg.ReadOnlySQLTransactionError,  # connected to a standby
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.InternalClientError,
 )
-"""What is raised where the database cannot serve now, and nobody has made a mistake."""
+"""Errors that mean that the database cannot serve at the moment."""
 _UNREACHABLE_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    asyncpg.ConnectionDoesNotExistError,  # a proxy with nobody behind it takes us, and hangs up
+    asyncpg.ConnectionDoesNotExistError,  # a proxy without a server accepts and disconnects
     asyncpg.ConnectionFailureError,
     asyncpg.ClientCannotConnectError,
 )
@@ -47,12 +49,13 @@ _UNREACHABLE_ERRORS = (
 _SERVER_SETTINGS = {
     "application_name": "dragoman",
     "jit": "off",
-    "lock_timeout": f"{MAX_WAIT_S * 1000:.0f}",  # else one lock takes all connections, for as long as it is held
+    # Otherwise a single lock could block all connections for as long as it is held.
+    "lock_timeout": f"{MAX_WAIT_S * 1000:.0f}",
 }
 
 
 def connection_options(**server_settings: str) -> dict[str, Any]:
-    """Return what every connection of ours asks for, and these settings of the server."""
+    """Return the options of every connection, with additional server settings."""
     return {
         "timeout": MAX_WAIT_S,
         "command_timeout": COMMAND_TIMEOUT_S,
@@ -61,7 +64,15 @@ def connection_options(**server_settings: str) -> dict[str, Any]:
 
 
 class Pool:
-    """Connections that are neither reset nor checked between uses; broken ones are dropped."""
+    """A pool of connections, which are neither reset nor checked between uses.
+
+    Broken connections are dropped. Waiters are served in the order of their arrival.
+
+    Args:
+        dsn: the DSN; it may name several hosts.
+        size: maximum number of connections.
+        server_settings: additional settings of the server for each connection.
+    """
 
     def __init__(self, dsn: str, size: int, **server_settings: str) -> None:
         self._hosts = Hosts(dsn)
@@ -75,7 +86,7 @@ class Pool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Any]:
-        """Have a connection for the length of a block; raises Unavailable if none is to be had."""
+        """Return a context manager for a connection; raises Unavailable."""
         with self._load_shedder.slot():
             try:
                 connection = await self._acquire(time.monotonic() + MAX_WAIT_S)
@@ -86,7 +97,7 @@ class Pool:
                 yield connection
             except UNAVAILABLE_ERRORS as error:
                 if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                    connection.terminate()  # the next one leads to whoever takes writes now
+                    connection.terminate()  # the next one will be made to the new primary
                 raise Unavailable("database") from error
             finally:
                 watchdog.stop()
@@ -108,7 +119,7 @@ class Pool:
             except asyncpg.PostgresError as error:
                 self._free_slots += 1
                 self._wake_next()
-                raise Unavailable("database") from error  # it lets nobody in
+                raise Unavailable("database") from error
             except BaseException:
                 self._free_slots += 1
                 self._wake_next()
@@ -139,7 +150,7 @@ class Pool:
         self._idle.append(connection)
 
     def _wake_next(self) -> None:
-        """Let one who waits try to connect itself."""
+        """Let the next waiter open a connection itself."""
         while self._waiters:
             future = self._waiters.popleft()
             if not future.done():
@@ -147,7 +158,7 @@ class Pool:
                 return
 
     async def close(self) -> None:
-        """Let go of those that nobody uses."""
+        """Close the idle connections."""
         for connection in self._idle:
             try:
                 await connection.close(timeout=MAX_WAIT_S)
@@ -157,9 +168,10 @@ class Pool:
 
 
 class _Watchdog:
-    """Doubts a server that is silent for long; if it does not answer a new caller, hangs up.
+    """Terminates a connection whose server has died without closing it.
 
-    A slow statement is waited for as long as the server answers at all.
+    Probes the server with a new connection whenever a statement takes longer than
+    ``PROBE_INTERVAL_S``. A slow statement may continue as long as the probes succeed.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -178,11 +190,11 @@ class _Watchdog:
             self._connection.terminate()
             return
         except asyncpg.PostgresError:
-            pass  # a refusal is one
+            pass  # a server that refuses the probe is alive
         self._timer = self._loop.call_later(PROBE_INTERVAL_S, self._suspect)
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop the timer and the probe."""
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()

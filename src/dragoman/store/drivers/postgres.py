@@ -1,7 +1,8 @@
-"""PostgreSQL through asyncpg: transactions, scans, and point reads gathered."""
+"""PostgreSQL driver, on asyncpg: transactions, reads and batched lookups."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -16,18 +17,18 @@ from dragoman.store.drivers.batching import BatchLoader
 from dragoman.store.drivers.pool import MAX_WAIT_S, UNAVAILABLE_ERRORS, Pool
 from dragoman.store.query import LookupQuery, Query
 from dragoman.store.transaction import AdvisoryLock
-from dragoman.store.user_lists.page_cache import PageCache
 
 T = TypeVar("T")
 
 LONG_LOCK_MS = 30_000
-"""Chores and the command line wait so long for a lock; requests only as long as for anything."""
+"""Maximum wait of jobs and the command line for a lock, in milliseconds; requests wait less."""
 COUNTER_SHARDS = 8
+"""Number of rows per user counter: concurrent writers rarely wait for the same one."""
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
 class _Session:
-    """A transaction on one connection."""
+    """A transaction on one connection; implements ``transaction.Session``."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -55,9 +56,9 @@ class _Session:
 
 @cache
 def _merge_statements(queries: tuple[Query[Any], ...]) -> str:
-    """Return one text for several changes (data-modifying statements in WITH), each run once."""
+    """Return one statement that runs several changes, as data-modifying statements in WITH."""
     parts: list[str] = []
-    param_offset = 0  # so many parameters have the statements before
+    param_offset = 0  # number of parameters in the preceding statements
     for query in queries:
         compiled = query.postgres
         parts.append(
@@ -75,22 +76,22 @@ def _shift_placeholder(match: re.Match[str], offset: int) -> str:
 
 
 def _lock_sql(lock: AdvisoryLock) -> str:
-    # The one-key form is not for us: the two-key one keeps names and keys apart.
     lock_id, key = lock
     return f"SELECT pg_advisory_xact_lock({lock_id:d}, {key % 2**31:d})"
 
 
 def _begin_sql(lock_timeout_sql: str, lock: AdvisoryLock | None) -> str:
-    """Return how a transaction begins; statements without parameters travel together."""
+    """Return the statements that begin a transaction, to be sent in one round trip."""
     return "; ".join(
         part for part in ("BEGIN", lock_timeout_sql, _lock_sql(lock) if lock else "") if part
     )
 
 
 async def _rollback(connection: Any) -> None:
-    """End a transaction that failed, or else its connection.
+    """End a failed transaction or a cancelled statement; close the connection if that fails.
 
-    A server that is asked to cancel a statement before it has begun it forgets that, and goes on.
+    PostgreSQL ignores a cancel request that arrives before the statement has started. The
+    statement then runs on, and the connection would be blocked for as long.
     """
     try:
         await connection.execute("ROLLBACK", timeout=MAX_WAIT_S)
@@ -99,9 +100,9 @@ async def _rollback(connection: Any) -> None:
 
 
 def _lock_timeout_sql(waited_s: float, *, long_running: bool) -> str:
-    """Return how long a transaction may wait for a lock, where that is not as long as usual.
+    """Return the statement that sets the lock timeout, or an empty string to keep the default.
 
-    Whoever has waited for a connection has as much less left.
+    The time spent waiting for a connection is deducted, so that both waits share one limit.
     """
     if long_running:
         return f"SET LOCAL lock_timeout = {LONG_LOCK_MS}"
@@ -111,14 +112,20 @@ def _lock_timeout_sql(waited_s: float, *, long_running: bool) -> str:
 
 
 class PostgresDriver:
-    """One database, perhaps behind several hosts; `reads` carry the gathered point reads."""
+    """The driver of a PostgreSQL database, which may have several hosts.
+
+    Args:
+        dsn: the DSN; it may name several hosts.
+        lookup_connections: number of connections for batched lookups.
+        pool_size: number of connections for everything else.
+    """
 
     def __init__(self, dsn: str, *, lookup_connections: int = 2, pool_size: int = 6) -> None:
-        # Planning a point read costs ten times its execution, and its plan never changes.
+        # Planning a lookup takes ten times as long as executing it, and its plan never changes.
         self._lookup_pool = Pool(dsn, lookup_connections, plan_cache_mode="force_generic_plan")
         self._pool = Pool(dsn, pool_size)
         self._max_in_flight = lookup_connections
-        self.page_cache = PageCache()
+
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
 
     async def open(self) -> None:
@@ -146,14 +153,15 @@ class PostgresDriver:
                 raise
             await connection.execute("COMMIT")
 
-    async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         compiled = query.postgres
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(compiled.sql, *compiled.values(params))
+            try:
+                rows = await connection.fetch(compiled.sql, *compiled.values(params))
+            except asyncio.CancelledError:
+                await _rollback(connection)
+                raise
         return [query.row_factory(row) for row in rows]
-
-    async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        return await self.scan(query, params)
 
     def look_up(self, lookup: LookupQuery[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
         loader = self._loaders.get(lookup)

@@ -1,4 +1,4 @@
-"""SQLite: one writer in its own thread, point reads in the event loop, scans beside it."""
+"""SQLite driver: one writer connection, indexed reads in the event loop, scans in threads."""
 
 from __future__ import annotations
 
@@ -20,33 +20,35 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.batching import BatchLoader
 from dragoman.store.query import MAX_KEYS, CompiledStatement, LookupQuery, Query
 from dragoman.store.transaction import AdvisoryLock
-from dragoman.store.user_lists.page_cache import PageCache
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 2000
+"""SQLite's busy timeout, in milliseconds."""
 WRITER_BUSY_TIMEOUT_MS = 10
-"""So long SQLite itself waits for another process's turn to end, looking ever more seldom.
+"""SQLite's busy timeout on the writer connection, in milliseconds; ``_begin`` then tries again.
 
-Then it begins anew to look: somebody who writes without a pause would be missed for seconds.
+SQLite polls the lock at growing intervals. Restarting them often keeps a process that writes
+without a pause from starving the others.
 """
 MAX_WAIT_S = 2.0
-"""How long a writer waits, in all: for its turn in this process, then for other processes."""
+"""Maximum wait of a transaction for the writer connection and for other processes, in seconds."""
 MIN_BUSY_WAIT_S = 0.1
-"""So long it waits for other processes in any case."""
-
-
+"""Minimum time that remains to wait for other processes, in seconds."""
 MMAP_SIZE = 48 * 2**20
-"""So much of the file is read where the system keeps it, by the one that reads most often (bytes).
+"""Bytes of the file that the connection of the event loop maps into memory.
 
-It counts as this process's memory, though it is everybody's."""
+They count as memory of each process, though all of them share the pages.
+"""
 
 
 def connect(path: Path, *, mmap_size: int = 0, create: bool = True) -> Any:
-    """Open a connection as the directory needs it: WAL, synchronous=FULL, foreign keys.
+    """Open a connection with WAL, synchronous=FULL and foreign keys; raises sqlite3.Error.
 
-    ``mapped`` bytes of the file are mapped into memory; it is made where it is not there, unless
-    ``create`` is False. Raises sqlite3.Error.
+    Args:
+        path: the database file.
+        mmap_size: bytes of the file to map into memory.
+        create: create the file if it does not exist.
     """
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -71,7 +73,7 @@ def _fetch(connection: Any, query: Query[T], params: Mapping[str, Any]) -> list[
 
 
 def translate_error(error: BaseException) -> BaseException:
-    """Turn what the driver raises when it cannot serve into Unavailable."""
+    """Return Unavailable for an error that means that SQLite cannot serve, else the error itself."""
     if isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError):
         message = str(error)
         if any(
@@ -83,12 +85,13 @@ def translate_error(error: BaseException) -> BaseException:
 
 
 class _Session:
-    """A transaction on the writer connection, which it holds: its statements wait for nobody.
+    """A transaction on the writer connection; implements ``transaction.Session``.
 
-    So they run where they are asked for; those of a ``long`` one in the writer's thread.
+    It holds the database's only write lock. Its statements never block, and run in the event
+    loop; those of a long-running transaction run in the writer's thread.
     """
 
-    shard = 0  # one writer at a time: a counter needs no shards
+    shard = 0  # there is only one writer at a time
 
     def __init__(self, driver: SqliteDriver, *, long_running: bool) -> None:
         self._on_writer = driver.run_in_writer_thread if long_running else driver.run_on_writer
@@ -105,15 +108,21 @@ class _Session:
             await self.run(query, params)
 
     async def lock(self, lock_id: int, key: int) -> None:
-        """BEGIN IMMEDIATE holds everything already."""
+        """Do nothing: BEGIN IMMEDIATE has locked the whole database."""
 
 
 class SqliteDriver:
-    """One file; decision 16 says what runs where, and why."""
+    """The driver of an SQLite file.
+
+    ``docs/decisions/`` 0016 records which work runs in which thread, and the measurements.
+
+    Args:
+        path: the database file.
+        scan_threads: number of threads for reads that are not indexed.
+    """
 
     def __init__(self, path: Path, *, scan_threads: int = 2) -> None:
         self.path = path
-        self.page_cache = PageCache()
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._scan_threads = ThreadPoolExecutor(scan_threads, thread_name_prefix="sqlite-scan")
         self._scan_shedder = LoadShedder(
@@ -127,8 +136,7 @@ class SqliteDriver:
         self._write_lock = asyncio.Lock()
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
 
-    # Both are opened when they are first asked for, and until it succeeds: a file that is away for
-    # a while does not have to be there at the start.
+    # Opened on first use, and again until that succeeds: the file may be missing at the start.
 
     @cached_property
     def _reader(self) -> Any:
@@ -161,7 +169,7 @@ class SqliteDriver:
         return connection
 
     async def run_in_writer_thread(self, operation: Callable[[Any], T]) -> T:
-        """Run something on the writer connection, in its thread."""
+        """Run an operation on the writer connection, in its thread."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._writer_thread, operation, self._writer)
@@ -169,7 +177,7 @@ class SqliteDriver:
             raise translate_error(error) from error
 
     async def run_on_writer(self, operation: Callable[[Any], T]) -> T:
-        """Run something short on the writer connection, here and now."""
+        """Run a short operation on the writer connection, in the event loop."""
         try:
             return operation(self._writer)
         except sqlite3.Error as error:
@@ -201,15 +209,17 @@ class SqliteDriver:
                 self._write_lock.release()
                 self._write_shedder.record_duration(time.monotonic() - started)
 
-    async def scan(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        loop = asyncio.get_running_loop()
-        with self._scan_shedder.slot():
-            try:
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        try:
+            if query.indexed:
+                return _fetch(self._reader, query, params)
+            loop = asyncio.get_running_loop()
+            with self._scan_shedder.slot():
                 return await loop.run_in_executor(
                     self._scan_threads, self._scan_in_thread, query, params
                 )
-            except sqlite3.Error as error:
-                raise translate_error(error) from error
+        except sqlite3.Error as error:
+            raise translate_error(error) from error
 
     def _scan_in_thread(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         connection = getattr(self._local, "connection", None)
@@ -221,12 +231,6 @@ class SqliteDriver:
         finally:
             self._scan_shedder.record_duration(time.monotonic() - started)
 
-    async def quick(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        try:
-            return _fetch(self._reader, query, params)
-        except sqlite3.Error as error:
-            raise translate_error(error) from error
-
     def look_up(self, lookup: LookupQuery[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
         loader = self._loaders.get(lookup)
         if loader is None:
@@ -237,10 +241,10 @@ class SqliteDriver:
     async def _fetch_batch(
         self, lookup: LookupQuery[Any], keys: list[tuple[Any, ...]]
     ) -> list[tuple[int, Any]]:
-        # Each step of a statement lets go of the interpreter, and whoever feeds the event loop
-        # takes it: sixteen reads in one statement stop for that as often as two apart.
+        # The driver releases the GIL at each step of a statement, and other threads take it.
+        # Sixteen lookups in one statement release it as often as two separate ones.
         query, count = (lookup.single, 1) if len(keys) == 1 else (lookup.batch, MAX_KEYS)
-        return await self.quick(query, lookup.numbered_params(keys, count))
+        return await self.fetch(query, lookup.numbered_params(keys, count))
 
     async def current_revision(self) -> str:
         try:

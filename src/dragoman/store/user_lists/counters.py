@@ -1,4 +1,4 @@
-"""Exact numbers of users per tenant, role and state, kept as they change."""
+"""Exact counters of users per tenant, role and state, updated with every change."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ _KEY_COLUMNS = ("tenant_id", "role", "active", "shard")
 
 
 _LIST_COLUMNS = ("tenant_id", "role", "active", "n")
-# ``moves``, which is in no list, counts how often a counter was written, also where its number
-# stayed the same.
+# The column ``moves`` counts how often a counter was written, even by a delta of 0.
 
 
 def _array_columns() -> list[Any]:
-    """Several counters as lists, a column each, for PostgreSQL."""
+    """Return the columns of several counters on PostgreSQL, each from an array parameter."""
     return [
         sa.func.unnest(sa.bindparam(name, type_=sa.ARRAY(counts.c[name].type)))
         for name in _LIST_COLUMNS
@@ -34,7 +33,7 @@ def _array_columns() -> list[Any]:
 
 
 def _json_rows() -> Any:
-    """The same for SQLite, whose lists are JSON; their items have numbers to be joined by."""
+    """Return the rows of several counters on SQLite, joined from JSON arrays by position."""
     first, *others = (
         sa.func.json_each(bind(name, sa.Text)).table_valued("key", "value", name=name)
         for name in _LIST_COLUMNS
@@ -62,11 +61,15 @@ _UPSERT: Query[None] = Query(
 )
 
 
-def write_deltas(tx: Tx, deltas: dict[tuple[int, int, bool], int]) -> None:
-    """Write counters that moved; in the order given, so that writers never wait in a circle."""
-    rows = [(*key, delta) for key, delta in deltas.items()]
-    lists = dict(zip(_LIST_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
-    tx.defer(_UPSERT, **lists, shard=tx.shard)
+def write_deltas(tx: Tx) -> None:
+    """Write the counters that a transaction has moved.
+
+    They are written in the order of their keys, so that transactions cannot deadlock.
+    """
+    if tx.counter_deltas:
+        rows = [(*key, delta) for key, delta in sorted(tx.counter_deltas.items())]
+        lists = dict(zip(_LIST_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+        tx.defer(_UPSERT, **lists, shard=tx.shard)
 
 
 def _tenant_param(name: str) -> object:
@@ -86,26 +89,28 @@ def _from_row(row: tuple[int, int, int, int]) -> tuple[int, bool, int, int]:
 
 
 _IN_TENANT = Query(
-    _BY_ROLE_AND_STATE.where(counts.c.tenant_id == _tenant_param("tenant_id")), _from_row
+    _BY_ROLE_AND_STATE.where(counts.c.tenant_id == _tenant_param("tenant_id")),
+    _from_row,
+    indexed=True,
 )
 
 
 class ListCount(msgspec.Struct, frozen=True):
-    """How many living users a list has, and a version that every change of who they are moves."""
+    """The number of users in a list, and a version that changes whenever the list may change."""
 
     count: int
     version: tuple[int, int] = (0, 0)
 
 
 async def count_list(reader: Read, scope: Scope, user_filter: Filter) -> ListCount:
-    """Return how many living users a list without search has."""
+    """Return the number of users in a list without search words."""
     tenant_id = scope.tenant_id if scope.reach is Reach.TENANT else user_filter.tenant_id
     if scope.reach is Reach.TENANT and user_filter.tenant_id not in {None, scope.tenant_id}:
         return ListCount(0)
     if scope.reach is Reach.NONE:
         return ListCount(0)
     counter_tenant_id = ALL_TENANTS if tenant_id is None else tenant_id
-    entries = await reader.quick(_IN_TENANT, tenant_id=counter_tenant_id)
+    entries = await reader.fetch(_IN_TENANT, tenant_id=counter_tenant_id)
     count = sum(
         n
         for role, active, n, _ in entries
@@ -124,7 +129,7 @@ _IN_TENANTS = Query(
 
 
 async def count_by_tenant(reader: Read | Tx, tenant_ids: list[int]) -> dict[int, int]:
-    """Return how many living users each of these tenants has; one without users is left out."""
+    """Return the number of users of each tenant; tenants without users are missing."""
     return dict(await reader.fetch(_IN_TENANTS, tenant_ids=tenant_ids))
 
 
@@ -147,7 +152,7 @@ _RESET: Query[None] = Query(sa.update(counts).values(n=0, moves=counts.c.moves +
 
 
 async def differences(reader: Read | Tx) -> dict[tuple[int, int, bool], int]:
-    """Return where the counters differ from the rows, and by how much; empty when exact."""
+    """Return the counters that differ from the rows, and by how much; empty if all are exact."""
     actual = _with_totals(await reader.fetch(_ACTUAL))
     stored = dict(await reader.fetch(_STORED))
     deltas = {key: actual.get(key, 0) - stored.get(key, 0) for key in actual.keys() | stored.keys()}
@@ -165,7 +170,7 @@ def _with_totals(
 
 
 async def recount(tx: Tx) -> None:
-    """Make every counter anew from the rows (after rows were loaded past the directory)."""
+    """Recalculate every counter from the rows, after a bulk load."""
     await tx.run(_RESET)
     for (tenant_id, role, active), n in await tx.fetch(_ACTUAL):
         tx.count_users(tenant_id, role, active, n)

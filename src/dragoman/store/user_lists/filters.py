@@ -1,35 +1,79 @@
-"""Reach → WHERE; filters, search, ordering, offset and keyset paging of users.
+"""Filters of user lists: a scope, filters and search words become the SELECT of one page.
 
-The only place that compares a row's tenant with an actor's.
+This is the only module that compares a user's tenant with an actor's.
+
+The most frequent list, the users of the actor's own tenant by username, is compiled to this on
+PostgreSQL:
+
+    SELECT users.id, users.public_id, users.tenant_id, tenants.name, users.role, users.username,
+      users.email, users.first_name, users.last_name, users.display_name, users.phone,
+      users.bio, users.url, users.company, users.location, users.active, users.verified,
+      users.auth_epoch, users.created_at, users.updated_at, users.last_login_at,
+      users.username_key
+    FROM users JOIN (
+      SELECT users.id AS id, users.username_key AS key0
+      FROM users
+      WHERE users.deleted_at IS NULL AND users.tenant_id = $1::BIGINT
+      ORDER BY users.username_key ASC
+      LIMIT 20
+    ) AS page ON page.id = users.id
+    LEFT OUTER JOIN tenants ON tenants.id = users.tenant_id
+    ORDER BY page.key0 ASC
+
+and to this on SQLite:
+
+    SELECT users.id, users.public_id, users.tenant_id, tenants.name, users.role, users.username,
+      users.email, users.first_name, users.last_name, users.display_name, users.phone,
+      users.bio, users.url, users.company, users.location, users.active, users.verified,
+      users.auth_epoch, users.created_at, users.updated_at, users.last_login_at,
+      users.username_key
+    FROM users JOIN (
+      SELECT users.id AS id, users.username_key AS key0
+      FROM users
+      WHERE users.deleted_at IS NULL AND users.tenant_id = ?
+      ORDER BY users.username_key ASC
+      LIMIT 20 OFFSET ?
+    ) AS page ON page.id = users.id
+    LEFT OUTER JOIN tenants ON tenants.id = users.tenant_id
+    ORDER BY page.key0 ASC
+
+The ids come first, from an index alone; only the rows of the page are read from the table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from dragoman.rules.actor import Actor
-from dragoman.rules.model import Filter, Order, Role
+from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.vocabulary import Reach
 from dragoman.store.query import Query, Row, contains_all, in_list, like_pattern
 from dragoman.store.schema import LIVING, tenants, users
 from dragoman.store.user_lists import ordering
+from dragoman.store.users import COLUMNS, from_row
+
+T = TypeVar("T")
 
 NO_ROLE = -1
-"""A role that nobody has: what a list narrowed to no role at all asks for."""
+"""Stands for an empty set of roles in a filter: no user has this role."""
 TRIGRAM_LENGTH = 3
-"""Letters a word needs for the trigram index; shorter ones are looked for row by row."""
+"""Minimum length of a word that the trigram index can find; shorter words need a scan."""
 SHALLOW_OFFSET = 1000
-"""So many rows are passed over at once."""
+"""Maximum number of rows that a page may skip and still be read in the event loop (SQLite)."""
 MAX_INDEXED_WORDS = 8
-"""So many words, the longest, go to the index; any number of others to its candidates."""
+"""Maximum number of words that are looked up in the trigram index; the longest are chosen.
+
+Its hits are then checked for the other words.
+"""
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """Whose users somebody sees, and from where."""
+    """Which users an actor may see: the reach, and the actor's tenant and id."""
 
     reach: Reach
     tenant_id: int | None
@@ -37,15 +81,31 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class ListShape(msgspec.Struct, frozen=True):
-    """What decides a list's SQL text; everything else of it is a parameter."""
+    """Everything that determines the SQL text of a list; the rest are parameters.
+
+    Attributes:
+        reach: the reach of the scope.
+        has_tenant: whether the list is filtered by tenant.
+        roles: the roles to show; empty for all of them.
+        active: the state to show; None for both.
+        indexed_words: the number of search words that are looked up in the trigram index.
+        has_unindexed_words: whether there are other search words.
+        many_hits: whether a search has so many hits that walking the index of the order finds a
+            page of them sooner than sorting them does.
+        orders: the sort keys.
+        has_cursor: whether the page continues after a cursor.
+        by_ids: whether the ids of the matching users are known already.
+        limit: the maximum number of rows.
+        has_offset: whether rows are skipped.
+    """
 
     reach: Reach
     has_tenant: bool
-    roles: tuple[int, ...]  # none: all of them
+    roles: tuple[int, ...]
     active: bool | None
-    indexed_words: int  # how many words the trigram index looks for
-    has_unindexed_words: bool  # are there others, to be looked for row by row?
-    many_hits: bool = False  # are hits so frequent that a walk in order meets them soon?
+    indexed_words: int
+    has_unindexed_words: bool
+    many_hits: bool = False
     orders: tuple[Order, ...] = ()
     has_cursor: bool = False
     by_ids: bool = False
@@ -54,12 +114,12 @@ class ListShape(msgspec.Struct, frozen=True):
 
 
 def scope_for(actor: Actor, reach: Reach) -> Scope:
-    """Return the scope of a cell of the policy for this actor."""
+    """Return the scope of an actor with this reach."""
     return Scope(reach, actor.tenant_id, actor.user_id)
 
 
 def _split_words(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Return the words for the index, and the others."""
+    """Return the words to look up in the trigram index, and the others."""
     longest_first = sorted(words, key=len, reverse=True)
     indexed_words = [
         word for word in longest_first[:MAX_INDEXED_WORDS] if len(word) >= TRIGRAM_LENGTH
@@ -70,12 +130,13 @@ def _split_words(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
 def list_shape(scope: Scope, user_filter: Filter, orders: tuple[Order, ...] = ()) -> ListShape:
     """Return the shape of a list."""
     indexed_words, unindexed_words = _split_words(user_filter.words)
+    roles: tuple[int, ...] = ()
+    if user_filter.roles is not None:
+        roles = tuple(sorted(map(int, user_filter.roles))) or (NO_ROLE,)
     return ListShape(
         reach=scope.reach,
         has_tenant=user_filter.tenant_id is not None,
-        roles=()
-        if user_filter.roles is None
-        else tuple(sorted(map(int, user_filter.roles))) or (NO_ROLE,),
+        roles=roles,
         active=user_filter.active,
         indexed_words=len(indexed_words),
         has_unindexed_words=bool(unindexed_words),
@@ -83,8 +144,13 @@ def list_shape(scope: Scope, user_filter: Filter, orders: tuple[Order, ...] = ()
     )
 
 
+def by_ids(shape: ListShape) -> ListShape:
+    """Return the shape of a search whose hits are known: the parameter ``among`` has their ids."""
+    return msgspec.structs.replace(shape, by_ids=True, indexed_words=0, has_unindexed_words=False)
+
+
 def list_params(scope: Scope, user_filter: Filter) -> dict[str, Any]:
-    """Return the parameters of a list's conditions."""
+    """Return the parameters of the conditions of a list."""
     indexed_words, unindexed_words = _split_words(user_filter.words)
     params: dict[str, Any] = {
         "own_tenant": scope.tenant_id,
@@ -133,7 +199,8 @@ def _search_conditions(shape: ListShape, sql_dialect: str) -> list[Any]:
         ]
     if shape.indexed_words:
         conditions.append(sa.text("users_search MATCH :match").bindparams(_MATCH_PARAM))
-        conditions.append(users.c.id == sa.literal_column("+users_search.rowid"))  # hits come first
+        # The plus sign keeps SQLite from walking the users and probing the trigram index for each.
+        conditions.append(users.c.id == sa.literal_column("+users_search.rowid"))
     return conditions
 
 
@@ -142,33 +209,29 @@ _SEARCH_TABLE = sa.table("users_search")
 
 
 def _from_tables(shape: ListShape, sql_dialect: str) -> Any:
-    """Return where a search reads its users from: on SQLite, from the hits of its index."""
+    """Return the tables of a list; on SQLite, a search joins its trigram index."""
     uses_search_table = (
         shape.indexed_words and not (shape.by_ids or shape.many_hits) and sql_dialect == "sqlite"
     )
     return [users, _SEARCH_TABLE] if uses_search_table else [users]
 
 
-def _query_for_drivers(build_select: Any, row_factory: Any = None) -> Query[Any]:
-    return Query(build_select("postgresql"), row_factory, sqlite=build_select("sqlite"))
-
-
 def _is_index_ordered(shape: ListShape) -> bool:
-    """Say whether an index gives a list in its order, whoever is seen and however narrowed."""
+    """Return whether an index yields the list in its order, whatever its scope and filters."""
     in_order = len(shape.orders) == 1 and shape.orders[0].key == "username"
     return in_order and not (shape.by_ids or shape.indexed_words or shape.has_unindexed_words)
 
 
 def is_shallow(shape: ListShape, offset: int) -> bool:
-    """Say whether a page is a handful of rows, found in as many steps of an index."""
+    """Return whether a page takes only a few steps of an index."""
     return _is_index_ordered(shape) and offset <= SHALLOW_OFFSET
 
 
 def _index_ordered_parts(shape: ListShape) -> list[ListShape]:
-    """Split a list into parts that an index gives in order each: one role, one state.
+    """Split a list into parts of one role and one state, each of which an index yields in order.
 
-    So the rarest role costs what the most frequent one costs. A list that no role or state
-    narrows, that is searched, or that is ordered otherwise, is one part.
+    Merging them makes a rare role as cheap as a frequent one. A list without a filter on role or
+    state, a search, and a list in another order are a single part.
     """
     is_filtered = bool(shape.roles) or shape.active is not None
     if not is_filtered or not _is_index_ordered(shape):
@@ -182,64 +245,91 @@ def _index_ordered_parts(shape: ListShape) -> list[ListShape]:
     ]
 
 
-def _page_ids(shape: ListShape, sql_dialect: str) -> Any:
-    """Return the select of a page's ids, from an index alone."""
-    sort_keys = ordering.sort_keys(shape.orders)
-    labels = [column.label(f"key{i}") for i, (column, _) in enumerate(sort_keys)]
+def _ordered(select: Any, shape: ListShape, keys: list[Any]) -> Any:
+    """Add the ORDER BY clause to a select that has the sort keys as columns ``keys``."""
+    directions = [descending for _, descending in ordering.sort_keys(shape.orders)]
+    return select.order_by(
+        *(key.desc() if desc else key.asc() for key, desc in zip(keys, directions, strict=True))
+    )
+
+
+def _limited(select: Any, shape: ListShape, *, is_part: bool) -> Any:
+    """Add LIMIT and OFFSET; a part of a list yields the rows to be skipped as well."""
+    limit: Any = sa.literal_column(str(shape.limit))
+    if not shape.has_offset:
+        return select.limit(limit)
     offset = sa.bindparam("offset", type_=sa.BigInteger())
+    return select.limit(limit + offset) if is_part else select.limit(limit).offset(offset)
 
-    def order_and_limit(select: Any, keys: list[Any], *, is_part: bool) -> Any:
-        directions = zip(keys, sort_keys, strict=True)
-        ordered = select.order_by(*(k.desc() if c[1] else k.asc() for k, c in directions))
-        limit: Any = sa.literal_column(str(shape.limit))
-        if shape.has_offset and not is_part:
-            return ordered.limit(limit).offset(offset)
-        return ordered.limit(limit + offset if shape.has_offset else limit)
 
-    def select_part(part: ListShape, *, is_part: bool) -> Any:
-        source = _from_tables(part, sql_dialect)
-        select = sa.select(users.c.id, *labels).select_from(*source)
-        select = select.where(*_conditions(part, sql_dialect))
-        if shape.has_cursor:
-            select = select.where(ordering.after_cursor(shape.orders))
-        return order_and_limit(select, [column for column, _ in sort_keys], is_part=is_part)
+def _part_ids(part: ListShape, sql_dialect: str, *, is_part: bool) -> Any:
+    """Return the select of the ids and sort keys of one part of a list."""
+    columns = [column for column, _ in ordering.sort_keys(part.orders)]
+    labels = [column.label(f"key{i}") for i, column in enumerate(columns)]
+    select = (
+        sa.select(users.c.id, *labels)
+        .select_from(*_from_tables(part, sql_dialect))
+        .where(*_conditions(part, sql_dialect))
+    )
+    if part.has_cursor:
+        select = select.where(ordering.after_cursor(part.orders))
+    return _limited(_ordered(select, part, columns), part, is_part=is_part)
 
+
+def _page_ids(shape: ListShape, sql_dialect: str) -> Any:
+    """Return the subquery of the ids and sort keys of a page, which come from an index alone."""
     parts = _index_ordered_parts(shape)
     if len(parts) == 1:
-        return select_part(parts[0], is_part=False).subquery("page")
-    union = sa.union_all(*(sa.select(select_part(part, is_part=True).subquery()) for part in parts))
-    merged = union.subquery("parts")
-    keys = [merged.c[label.name] for label in labels]
-    return order_and_limit(sa.select(merged.c.id, *keys), keys, is_part=False).subquery("page")
+        return _part_ids(parts[0], sql_dialect, is_part=False).subquery("page")
+    selects = (_part_ids(part, sql_dialect, is_part=True).subquery() for part in parts)
+    merged = sa.union_all(*(sa.select(select) for select in selects)).subquery("parts")
+    keys = [merged.c[f"key{i}"] for i in range(len(ordering.sort_keys(shape.orders)))]
+    select = _ordered(sa.select(merged.c.id, *keys), shape, keys)
+    return _limited(select, shape, is_part=False).subquery("page")
+
+
+def _query_for_drivers(
+    build_select: Callable[[str], Any],
+    row_factory: Callable[[Row], T] | None = None,
+    *,
+    indexed: bool = False,
+) -> Query[T]:
+    return Query(
+        build_select("postgresql"), row_factory, sqlite=build_select("sqlite"), indexed=indexed
+    )
+
+
+def _keyed_row(row: Row) -> tuple[User, Any]:
+    return from_row(row), row[len(COLUMNS)]
 
 
 @lru_cache(maxsize=512)
-def page_query(shape: ListShape, columns: tuple[Any, ...], row_factory: Any) -> Query[Any]:
-    """Return the query of one page: ids first, from an index alone, and then their rows.
+def page_query(shape: ListShape, *, indexed: bool) -> Query[tuple[User, Any]]:
+    """Return the query of one page: users, each with the value that a cursor needs.
 
-    Parameters beside those of ``values_of``: ``offset`` where the shape skips, ``after_key`` and
-    ``after_id`` where it continues, and ``among`` where the ids were found before. The limit
-    stands in the text, so that a plan made once is good for ever.
+    The ids of the page come first, from an index alone; their rows are joined to them.
+    Parameters in addition to those of ``list_params``: ``offset`` if rows are skipped,
+    ``after_key`` and ``after_id`` if there is a cursor, ``among`` if the ids are known. The limit
+    is part of the text, so that the database can plan with it and keep the plan.
+
+    Args:
+        shape: the shape of the list.
+        indexed: whether the page is shallow; see ``Query``.
     """
 
     def build_select(sql_dialect: str) -> Any:
         page = _page_ids(shape, sql_dialect)
-        keys = enumerate(ordering.sort_keys(shape.orders))
-        return (
-            sa.select(*columns, ordering.cursor_column(shape.orders))
-            .select_from(users.join(page, page.c.id == users.c.id).outerjoin(tenants))
-            .order_by(*(page.c[f"key{i}"].desc() if c[1] else page.c[f"key{i}"] for i, c in keys))
-        )
+        keys = [page.c[f"key{i}"] for i in range(len(ordering.sort_keys(shape.orders)))]
+        rows = users.join(page, page.c.id == users.c.id).outerjoin(tenants)
+        select = sa.select(*COLUMNS, ordering.cursor_column(shape.orders)).select_from(rows)
+        return _ordered(select, shape, keys)
 
-    def keyed_row(row: Row) -> tuple[Any, Any]:
-        return row_factory(row), row[len(columns)]
-
-    return _query_for_drivers(build_select, keyed_row)
+    return _query_for_drivers(build_select, _keyed_row, indexed=indexed)
 
 
 @lru_cache(maxsize=256)
 def ids_query(shape: ListShape) -> Query[int]:
-    """Return the query of the ids alone, at most ``limit``, in no order."""
+    """Return the query of the ids of a list, at most ``limit`` of them, in no order."""
 
     def build_select(sql_dialect: str) -> Any:
         return (
@@ -254,14 +344,14 @@ def ids_query(shape: ListShape) -> Query[int]:
 
 @lru_cache(maxsize=256)
 def count_query(shape: ListShape) -> Query[int]:
-    """Return the query that counts the rows themselves (searches; the rest has counters)."""
+    """Return the query that counts the rows of a search; other lists have counters."""
 
     def build_select(sql_dialect: str) -> Any:
         if (
             sql_dialect == "sqlite"
             and shape.indexed_words
             and shape == ListShape(Reach.ANY, False, (), None, shape.indexed_words, False)
-        ):  # the index holds the living alone
+        ):  # SQLite's trigram index holds exactly the users that are not deleted
             return sa.text("SELECT count(*) FROM users_search WHERE users_search MATCH :match")
         source = _from_tables(shape, sql_dialect)
         return (

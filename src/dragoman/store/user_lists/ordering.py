@@ -1,4 +1,4 @@
-"""Orders of users: by which columns, from which end, and from which position on."""
+"""Order of user lists: sort keys, reversal and keyset cursors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SORT_COLUMNS: dict[str, Any] = {
     "active": users.c.active,
 }
 UNIQUE_KEYS = frozenset({"id", "username"})
-"""Orders that need no second key."""
+"""Sort keys that are unique, so that no second key is needed."""
 
 
 def sort_keys(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
-    """Return the sort keys, with whether each descends; the last one is unique."""
+    """Return the sort columns, each with whether it descends; the last one is unique."""
     keys: list[tuple[Any, bool]] = []
     for order in orders:
         column = SORT_COLUMNS[order.key]
@@ -40,22 +40,22 @@ def sort_keys(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
 
 
 def reversed_(orders: tuple[Order, ...]) -> tuple[Order, ...]:
-    """Return the same order from its other end."""
+    """Return the reverse of an order."""
     return tuple(msgspec.structs.replace(each, descending=not each.descending) for each in orders)
 
 
 def supports_keyset(orders: tuple[Order, ...]) -> bool:
-    """Say whether a list in this order can be continued from a position (one plain key)."""
+    """Return whether a list in this order can be continued after a cursor: it has one plain key."""
     return len(orders) == 1 and not orders[0].role_sort_keys
 
 
 def is_covered_by_version(orders: tuple[Order, ...]) -> bool:
-    """Say whether nothing moves a user in this order but what moves a counter as well."""
+    """Return whether every change that moves a user in this order moves a counter as well."""
     return len(orders) == 1 and orders[0].key in UNIQUE_KEYS
 
 
 def after_cursor(orders: tuple[Order, ...]) -> Any:
-    """Return the condition of what stands behind ``after_key`` and ``after_id``."""
+    """Return the condition for rows after the cursor ``after_key``, ``after_id``."""
     order = orders[0]
     column = SORT_COLUMNS[order.key]
     cursor_value = sa.bindparam("after_key", type_=column.type)
@@ -67,5 +67,5 @@ def after_cursor(orders: tuple[Order, ...]) -> Any:
 
 
 def cursor_column(orders: tuple[Order, ...]) -> Any:
-    """Return the column whose value in the last row is the position to continue from."""
+    """Return the column whose value in the last row of a page becomes the next cursor."""
     return SORT_COLUMNS[orders[0].key] if supports_keyset(orders) else sa.null()

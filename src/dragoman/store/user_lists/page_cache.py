@@ -1,4 +1,4 @@
-"""What is known of lists that were asked for: where pages begin, how many hits a search has."""
+"""Page cache: cursors of pages by number, and counts of searches, per version of a list."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import Any
 from dragoman.rules.model import Filter, Order
 from dragoman.store.user_lists.filters import Scope
 
-MAX_LISTS, MAX_CURSORS = 32, 256
-"""So many lists, and so many places in each of them, are remembered."""
+MAX_LISTS = 32
+"""Maximum number of cached lists; the least recently used one is dropped first."""
+MAX_CURSORS = 256
+"""Maximum number of cursors per list; the oldest one is dropped first."""
 TTL_S = 60.0
-"""So long a place is believed: nodes of an older schema change lists without saying so."""
+"""Lifetime of an entry in seconds: nodes that run an older schema do not move the version."""
 
 ListKey = tuple[Scope, Filter, tuple[Order, ...]]
-"""What a list shows, and in which order."""
+"""Identifies a list: its scope, filters and order."""
 Cursor = tuple[Any, int]
-"""The position after which a row stands: see ``ordering.after``."""
+"""The sort key and the id of a row: see ``ordering.after_cursor``."""
 
 
 class _CachedList:
-    """The places of one list, as it stood at a version."""
+    """The count and the cursors of one list at one version."""
 
     def __init__(self, version: tuple[int, int]) -> None:
         self.version = version
@@ -43,11 +45,11 @@ class _CachedList:
 
 
 class PageCache:
-    """Places in the lists that were asked for last, and their lengths; of one database.
+    """Caches cursors and counts of the user lists that were requested last.
 
-    So who turns the pages of a list by number, or those of a search that has many hits, pays for
-    the way and for the count once. A version (see ``counts.of``) is another one after every change
-    that moves any row of a list: what was noted of an earlier version is worth nothing.
+    Paging through a long list by number skips each row only once, and a search with many hits is
+    counted only once. Every change that may move a row of a list also changes the version of the
+    list (``counters.ListCount``), and entries of other versions are ignored.
     """
 
     def __init__(self) -> None:
@@ -56,7 +58,7 @@ class PageCache:
     def nearest(
         self, list_key: ListKey, version: tuple[int, int], offset: int
     ) -> tuple[int, Cursor] | None:
-        """Return the last known place at or before an offset, and its offset."""
+        """Return the largest cached offset up to ``offset``, and its cursor."""
         cached = self._get(list_key, version)
         index = bisect.bisect_right(cached.offsets, offset) if cached else 0
         if not cached or not index:
@@ -66,16 +68,23 @@ class PageCache:
     def put_cursor(
         self, list_key: ListKey, version: tuple[int, int], offset: int, cursor: Cursor
     ) -> None:
-        """Remember that the row at an offset (counted from 0) stands right after a place."""
+        """Cache that the row at an offset directly follows a cursor.
+
+        Args:
+            list_key: identifies the list.
+            version: the version of the list.
+            offset: the offset of the row, counted from 0.
+            cursor: the row before it.
+        """
         self._get_or_create(list_key, version).put(offset, cursor)
 
     def get_count(self, list_key: ListKey, version: tuple[int, int]) -> int | None:
-        """Return how many rows a list has, where that was noted."""
+        """Return the cached count of a list, or None."""
         cached = self._get(list_key, version)
         return cached.count if cached else None
 
     def put_count(self, list_key: ListKey, version: tuple[int, int], count: int) -> None:
-        """Remember how many rows a list has."""
+        """Cache the count of a list."""
         self._get_or_create(list_key, version).count = count
 
     def _get_or_create(self, list_key: ListKey, version: tuple[int, int]) -> _CachedList:

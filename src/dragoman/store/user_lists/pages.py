@@ -1,4 +1,4 @@
-"""Pages of users: how many there are in all, and the rows of one page, from whichever end is near."""
+"""Pages of users: the exact count, and the rows of one page, read from the nearer end of the list."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from dragoman.store.transaction import Read
 from dragoman.store.user_lists import counters, filters, ordering
 from dragoman.store.user_lists.counters import ListCount
 from dragoman.store.user_lists.filters import Scope
-from dragoman.store.user_lists.page_cache import Cursor, ListKey
-from dragoman.store.users import COLUMNS, from_row
+from dragoman.store.user_lists.page_cache import Cursor, ListKey, PageCache
 
 SORT_THRESHOLD = 2000
-"""A search with at most so many hits sorts them; with more, it walks the order instead."""
+"""Maximum number of hits that a search sorts; with more, it walks the index of the order instead."""
 SCAN_THRESHOLD = 2000
-"""Among at most so many users, a search reads every one of them: the index knows everybody's."""
+"""Maximum number of users in scope for which a search reads each row.
+
+The trigram index covers all tenants, so that it is the slower way to search a small one.
+"""
 
 
 async def page(
     reader: Read,
+    page_cache: PageCache,
     scope: Scope,
     user_filter: Filter,
     orders: tuple[Order, ...],
@@ -31,25 +34,24 @@ async def page(
     offset: int = 0,
     cursor: tuple[Any, int] | None = None,
 ) -> Page[User]:
-    """Return users of a scope, the exact count of all, and the position behind the last.
+    """Return one page of users, the exact count of the whole list, and the cursor of the next page.
 
     Args:
-        read: on whose behalf.
-        scope: whose users are seen.
-        wanted: filters and search words, all of which must match.
-        orders: sort keys, the first one first.
-        limit: rows at most.
-        offset: rows to skip; ignored where ``after`` is given.
-        after: the position to continue from (only where ``ordering.continues(orders)``).
+        reader: the reader that runs the statements.
+        page_cache: the cache of cursors and counts.
+        scope: which users the actor may see.
+        user_filter: filters and search words, all of which must match.
+        orders: sort keys, the most significant first.
+        limit: maximum number of rows.
+        offset: number of rows to skip; ignored if a cursor is given.
+        cursor: the row to continue after; requires ``ordering.supports_keyset(orders)``.
     """
-    params: dict[str, Any] = filters.list_params(scope, user_filter)
-    shape = filters.list_shape(scope, user_filter)
-    total, hit_ids = await _count_matches(reader, scope, user_filter, shape, params)
+    params, shape = filters.list_params(scope, user_filter), filters.list_shape(scope, user_filter)
+    list_key: ListKey = (scope, user_filter, ())
+    total, hit_ids = await _count_matches(reader, page_cache, list_key, shape, params)
     count = total.count
     if hit_ids is not None:
-        shape = msgspec.structs.replace(
-            shape, by_ids=True, indexed_words=0, has_unindexed_words=False
-        )
+        shape = filters.by_ids(shape)
         params["among"] = hit_ids
     elif user_filter.words:
         shape = msgspec.structs.replace(shape, many_hits=True)
@@ -57,36 +59,25 @@ async def page(
         offset = 0
     page_size = min(limit, max(0, count - offset)) if offset else limit
     from_end = 2 * offset > count
-    if from_end:  # a late page is counted from the end: the last costs what the first costs
+    if from_end:  # so that the last page costs the same as the first
         offset = max(0, count - offset - limit)
     effective_orders = ordering.reversed_(orders) if from_end else orders
-    window = _Window(
-        msgspec.structs.replace(shape, orders=effective_orders), params, offset, limit, cursor
-    )
-    if not page_size:
-        keyed_rows = []
-    elif (
-        offset > filters.SHALLOW_OFFSET
-        and ordering.is_covered_by_version(effective_orders)
-        and not user_filter.words
-    ):
-        keyed_rows = await _deep_page(
-            reader, (scope, user_filter, effective_orders), total.version, window
-        )
-    else:
+    shape = msgspec.structs.replace(shape, orders=effective_orders)
+    window = _Window(shape, params, offset, limit, cursor)
+    keyed_rows: list[tuple[User, Any]] = []
+    if page_size and _is_cacheable(window, user_filter):
+        ordered_key = (scope, user_filter, effective_orders)
+        keyed_rows = await _deep_page(reader, page_cache, ordered_key, total.version, window)
+    elif page_size:
         keyed_rows = await _fetch_rows(reader, window)
     keyed_rows = keyed_rows[:page_size][::-1] if from_end else keyed_rows
     rows = [user for user, _ in keyed_rows]
-    next_cursor = (
-        (keyed_rows[-1][1], rows[-1].id)
-        if keyed_rows and ordering.supports_keyset(orders)
-        else None
-    )
-    return Page(rows, count, next_cursor)
+    has_cursor = keyed_rows and ordering.supports_keyset(orders)
+    return Page(rows, count, (keyed_rows[-1][1], rows[-1].id) if has_cursor else None)
 
 
 class _Window(msgspec.Struct, frozen=True):
-    """A piece of a list: what it shows, how many rows are passed over, and after which position."""
+    """Part of a list: its shape and parameters, and which rows to read."""
 
     shape: filters.ListShape
     params: dict[str, Any]
@@ -95,8 +86,17 @@ class _Window(msgspec.Struct, frozen=True):
     cursor: Cursor | None
 
 
+def _is_cacheable(window: _Window, user_filter: Filter) -> bool:
+    """Return whether the page cache knows cursors of a window: it is deep, and not of a search."""
+    return (
+        window.offset > filters.SHALLOW_OFFSET
+        and ordering.is_covered_by_version(window.shape.orders)
+        and not user_filter.words
+    )
+
+
 async def _fetch_rows(reader: Read, window: _Window) -> list[tuple[User, Any]]:
-    """Return the users of a piece, each with its sort key."""
+    """Return the users of a window, each with the value of its sort key."""
     params = window.params
     if window.cursor is not None:
         params = {**params, "after_key": window.cursor[0], "after_id": window.cursor[1]}
@@ -106,19 +106,29 @@ async def _fetch_rows(reader: Read, window: _Window) -> list[tuple[User, Any]]:
         limit=window.limit,
         has_offset=window.offset > 0,
     )
-    query = filters.page_query(shape, COLUMNS, from_row)
-    fetch = reader.quick if filters.is_shallow(shape, window.offset) else reader.fetch
-    return await fetch(query, **params, offset=window.offset)
+    indexed = filters.is_shallow(shape, window.offset)
+    query = filters.page_query(shape, indexed=indexed)
+    return await reader.fetch(query, **params, offset=window.offset)
 
 
 async def _deep_page(
-    reader: Read, list_key: ListKey, version: tuple[int, int], window: _Window
+    reader: Read,
+    page_cache: PageCache,
+    list_key: ListKey,
+    version: tuple[int, int],
+    window: _Window,
 ) -> list[tuple[User, Any]]:
-    """Return the users of a piece far from both ends, counted from the nearest known place.
+    """Return a window far from both ends of a list, starting at the nearest cached cursor.
 
-    The row before it is read as well: what comes after that is the piece, the next time.
+    The row before the window is read as well: it is cached as the cursor of this window.
+
+    Args:
+        reader: the reader that runs the statements.
+        page_cache: the cache of cursors.
+        list_key: identifies the list and its order in the cache.
+        version: the version of the list; see ``counters.ListCount``.
+        window: the rows to read.
     """
-    page_cache = reader.driver.page_cache
     nearest_offset, cursor = page_cache.nearest(list_key, version, window.offset) or (0, None)
     if nearest_offset == window.offset:
         keyed_rows = await _fetch_rows(
@@ -141,12 +151,21 @@ async def _deep_page(
 
 async def _count_matches(
     reader: Read,
-    scope: Scope,
-    user_filter: Filter,
+    page_cache: PageCache,
+    list_key: ListKey,
     shape: filters.ListShape,
     params: dict[str, Any],
 ) -> tuple[ListCount, list[int] | None]:
-    """Return how many users match, and their ids where a search found few."""
+    """Return the count of a list, and the ids of its users if a search has found few.
+
+    Args:
+        reader: the reader that runs the statements.
+        page_cache: the cache of counts.
+        list_key: identifies the list in the cache, without an order.
+        shape: the shape of the list.
+        params: the parameters of the conditions.
+    """
+    scope, user_filter, _ = list_key
     unsearched = (
         ListCount(1)
         if scope.reach is Reach.SELF
@@ -154,7 +173,7 @@ async def _count_matches(
     )
     if not user_filter.words and scope.reach is not Reach.SELF:
         return unsearched, None
-    page_cache, list_key = reader.driver.page_cache, (scope, user_filter, ())
+
     if user_filter.words:
         if (cached := page_cache.get_count(list_key, unsearched.version)) is not None:
             return ListCount(cached), None
@@ -164,7 +183,7 @@ async def _count_matches(
         )
         if len(hit_ids) <= SORT_THRESHOLD:
             return ListCount(len(hit_ids)), hit_ids
-    total = await reader.total(filters.count_query(shape), **params) or 0
+    total = await reader.fetch_one(filters.count_query(shape), **params) or 0
     if scope.reach is not Reach.SELF:
         page_cache.put_count(list_key, unsearched.version, total)
     return ListCount(total), None
