@@ -1,4 +1,4 @@
-"""What tests of the verbs can ask for besides: an open directory, and somebody in it."""
+"""Fixtures for tests of actions: an open directory and a user in it."""
 
 from __future__ import annotations
 

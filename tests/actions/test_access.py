@@ -1,4 +1,4 @@
-"""Access to resources: replaced whole, seen by whom it concerns, conferred by whoever holds it."""
+"""Access to resources: replaced as a whole, visible within reach, granted only by its holders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changing the own password: what is told, what is counted, and what belongs to the same act."""
+"""Changing one's own password: problems, failure counts, and changes in the same transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from dragoman.actions import sign_in, users
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import guess_limits
+from dragoman.actions.steps import guess_limits, passwords
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
     BadCredentials,
@@ -18,17 +18,17 @@ from dragoman.rules.errors import (
     Reason,
     Unauthenticated,
 )
-from dragoman.rules.model import User
+from dragoman.rules.model import User, UserChanges
 from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import NONE, Action, Restrictions
 from dragoman.store import users as rows
-from dragoman.store.transaction import Tx
 from tests.support.databases import query
 from tests.support.people import (
     CREDENTIAL_FORMAT,
     PASSWORD,
     actor_for,
     anonymous_actor,
+    make_user,
     problem_codes,
     transaction,
 )
@@ -54,24 +54,33 @@ class TestChangePassword:
     ) -> None:  # fmt: skip
         await sign_in.change_password(directory, actor, current, password, PasswordRules(), **more)
 
-    async def test_what_belongs_to_it_is_done_in_the_same_transaction(
-        self, directory: Directory, actor: Actor, mia: User
+    async def test_other_changes_are_made_in_the_same_transaction(
+        self,
+        directory: Directory,
+        actor: Actor,
+        mia: User,
+        monkeypatch: pytest.MonkeyPatch,
     ):
-        async def write_and_fail(tx: Tx) -> None:
-            await rows.set_password_hash(tx, mia.id, "taken back")
+        await make_user(directory, "olga", tenant_id=mia.tenant_id, email="olga@example.com")
+        with pytest.raises(Invalid):
+            await self.change(directory, actor, changes=UserChanges(email="olga@example.com"))
+        await sign_in_as_mia(directory)  # the password is unchanged
+
+        async def fail(*_: object) -> None:
             raise Forbidden(Reason.REACH)
 
-        with pytest.raises(Forbidden):
-            await self.change(directory, actor, also=write_and_fail)
-        await sign_in_as_mia(directory)  # with the old one
+        with monkeypatch.context() as patch:
+            patch.setattr(passwords, "store_password", fail)
+            with pytest.raises(Forbidden):
+                await self.change(directory, actor, changes=UserChanges(first_name="Maria"))
+        user = await rows.find(directory.read(actor), mia.id)
+        assert user is not None
+        assert user.first_name != "Maria"
 
-        done: list[Tx] = []
-
-        async def note(tx: Tx) -> None:
-            done.append(tx)
-
-        await self.change(directory, actor, also=note)
-        assert len(done) == 1
+        await self.change(directory, actor, changes=UserChanges(first_name="Maria"))
+        user = await rows.find(directory.read(actor), mia.id)
+        assert user is not None
+        assert user.first_name == "Maria"
         with pytest.raises(BadCredentials):
             await sign_in_as_mia(directory)
 

@@ -1,4 +1,4 @@
-"""Groups: permissions under one name; nobody hands on by one what it could not grant itself."""
+"""Groups: named sets of permissions; actors cannot use them to grant what they lack."""
 
 from __future__ import annotations
 
@@ -171,9 +171,9 @@ async def test_it_takes_effect_at_the_next_request(
     )
 
     async def held() -> set[str]:
-        vic, _, _ = await tokens.authenticate(directory, of_vic)
+        vic = (await tokens.authenticate(directory, of_vic)).actor
         assert vic.permissions == frozenset()
-        mia, _, _ = await tokens.authenticate(directory, of_mia)
+        mia = (await tokens.authenticate(directory, of_mia)).actor
         return set(mia.permissions)
 
     desk = await make(directory, acme, "Desk", CHANGE)

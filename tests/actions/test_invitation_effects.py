@@ -1,4 +1,4 @@
-"""Invitations: what each verb leaves behind, and what of several faults is told to whom."""
+"""Invitations: the rows that each action writes, and which of several errors is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RESTRICTIONS = Restrictions()
 MANAGE = 9
 """The id of the permission ``invitations.manage`` in the catalogue."""
 SHORT_WAIT_S = 0.3
-"""Long enough for whoever starts meanwhile to stand before the row that is held."""
+"""Seconds that let a concurrent task reach the locked row."""
 VISITOR = Actor(kind="visitor", contract="tests", restrictions=RESTRICTIONS, address="192.0.2.1")
 
 
@@ -94,12 +94,12 @@ class TestEffects:
         )
         mine, offer, home = olga.user_id, "invitation", olga.tenant_id
         assert await query(database, written) == [
-            ("invite", mine, offer, made.id, home),
-            ("resend_invitation", mine, offer, made.id, home),
-            ("revoke_invitation", mine, offer, made.id, home),
-            ("invite", mine, offer, again.id, home),
-            ("accept_invitation", 0, "user", user.id, home),
-            ("accept_invitation", 0, offer, again.id, home),
+            ("invitations.send", mine, offer, made.id, home),
+            ("invitations.resend", mine, offer, made.id, home),
+            ("invitations.revoke", mine, offer, made.id, home),
+            ("invitations.send", mine, offer, again.id, home),
+            ("invitations.accept", 0, "user", user.id, home),
+            ("invitations.accept", 0, offer, again.id, home),
         ]
 
     async def test_access_is_the_inviters_gift(

@@ -1,4 +1,4 @@
-"""Invitations: the whole life of one, every way in which one dies, and races for one."""
+"""Invitations: from sending to acceptance, every way to become invalid, and races."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class TestTheWholeLife:
             request_id="",
             address="",
         )
-        actor, _, _ = await tokens.authenticate(directory, presented)
+        actor = (await tokens.authenticate(directory, presented)).actor
         assert actor.user_id == user.id
         now, _ = await sign_in.sign_in(
             directory, VISITOR, EMAIL.lower(), PASSWORD, CREDENTIAL_FORMAT
@@ -198,10 +198,10 @@ class TestTheWholeLife:
         assert now.id == user.id
         assert now.last_login_at > 0
         assert [(row.action, row.target_kind) for row in await audit_rows(database, before)] == [
-            ("invite", "invitation"),
-            ("accept_invitation", "user"),
-            ("accept_invitation", "invitation"),
-            ("sign_in", "user"),
+            ("invitations.send", "invitation"),
+            ("invitations.accept", "user"),
+            ("invitations.accept", "invitation"),
+            ("sessions.sign_in", "user"),
         ]
 
     async def test_the_invited_may_choose_another_name(self, directory: Directory, olga: Actor):
@@ -757,7 +757,7 @@ class TestResend:
             )
         (row,) = await audit_rows(database, before)
         assert (row.action, row.target_id, row.actor_id) == (
-            "resend_invitation", made.id, invitation_people.otto,
+            "invitations.resend", made.id, invitation_people.otto,
         )  # fmt: skip
         await demoted(directory, invitation_people, olga, made)  # whoever resent it vouches for it
         await accept(directory, open_invitations.link_secret(directory, again))

@@ -1,4 +1,4 @@
-"""How many passwords are hashed at a time: one per core, shared by the workers."""
+"""The number of hashing threads: one per core, shared by the workers."""
 
 from __future__ import annotations
 

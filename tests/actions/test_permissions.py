@@ -1,4 +1,4 @@
-"""Permissions are data: held directly or by group, seen at the next look, and nobody else's."""
+"""Permissions: granted directly or by group, effective with the next request."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ async def test_a_grant_and_a_group_reach_their_holder_and_nobody_else(
             holds = {"group_id": group, "permission_id": 4}
             await tx.run(Query(sa.insert(group_permissions).values(**holds)))
 
-        actor, _, _ = await tokens.authenticate(directory, of_mia)
+        actor = (await tokens.authenticate(directory, of_mia)).actor
         assert actor.permissions == {"users.change", "users.delete"}
         assert granted_reach(actor, Action.UPDATE_USER) is Reach.TENANT
         assert granted_reach(actor, Action.SET_PASSWORD) is Reach.NONE
 
-        other, _, _ = await tokens.authenticate(directory, of_gus)
+        other = (await tokens.authenticate(directory, of_gus)).actor
         assert other.permissions == frozenset()
         assert granted_reach(other, Action.UPDATE_USER) is Reach.SELF
 
@@ -325,7 +325,7 @@ async def test_it_takes_effect_at_the_next_request_and_ends_no_session(
     presented = await present_credential(directory, user_ids["mia"])
     for change, expected in (grant, {"users.change"}), (revoke, set()):
         await change(directory, SYSTEM_ACTOR, user_ids["mia"], CHANGE)
-        actor, _, _ = await tokens.authenticate(directory, presented)
+        actor = (await tokens.authenticate(directory, presented)).actor
         assert actor.permissions == expected
 
 

@@ -1,4 +1,4 @@
-"""Credentials that outlive a cut-off, families that outlive their end, and what erasing leaves."""
+"""Revocation: no credential or token family survives it, and what erasure leaves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dragoman.rules.credentials import Credential, CredentialFormat
 from dragoman.rules.errors import DirectoryError, NotFound, Unauthenticated
 from dragoman.rules.model import DAY, HOUR, Role, TenantChanges, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
-from dragoman.rules.vocabulary import UNRESTRICTED
+from dragoman.rules.vocabulary import UNRESTRICTED, AuditAction
 from dragoman.store import schema
 from dragoman.store import users as user_store
 from dragoman.store.query import Query
@@ -31,7 +31,7 @@ PAIRS = CredentialFormat(
 )
 VISITOR = Actor(kind="visitor", contract="tests", restrictions=UNRESTRICTED, address="192.0.2.1")
 SHORT_WAIT_S = 0.3
-"""Long enough for whoever starts meanwhile to stand before the row that is held."""
+"""Seconds that let a concurrent task reach the locked row."""
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ class TestRevocation:
         given = await sign_in_as_mia(directory)
         async with transaction(directory) as tx:
             user = await user_store.get(tx, mia.id)
-            await passwords.store_password(tx, user, "no hash", "users.set_password")
+            await passwords.store_password(tx, user, "no hash", AuditAction.SET_PASSWORD)
             waiting = asyncio.create_task(outcome(renew(directory, given)))
             await asyncio.sleep(SHORT_WAIT_S)
         came = await waiting
@@ -118,7 +118,7 @@ class TestRevocation:
 
         async with transaction(directory) as tx:
             user = await user_store.get(tx, olga.id)
-            await passwords.store_password(tx, user, "no hash", "users.set_password")
+            await passwords.store_password(tx, user, "no hash", AuditAction.SET_PASSWORD)
             waiting = asyncio.create_task(outcome(issue()))
             await asyncio.sleep(SHORT_WAIT_S)
         came = await waiting
@@ -135,7 +135,7 @@ class TestRevocation:
 
         async with transaction(directory) as tx:
             user = await user_store.get(tx, mia.id)
-            await passwords.store_password(tx, user, "no hash", "users.set_password")
+            await passwords.store_password(tx, user, "no hash", AuditAction.SET_PASSWORD)
             waiting = asyncio.create_task(change())
             await asyncio.sleep(SHORT_WAIT_S)
         with pytest.raises(Unauthenticated):
@@ -214,7 +214,7 @@ class TestRefreshTokenReuse:
             request_id="",
             address="",
         )
-        actor, _, _ = await tokens.authenticate(directory, presented)
+        actor = (await tokens.authenticate(directory, presented)).actor
 
         async def leave() -> None:
             async with transaction(directory, actor) as tx:

@@ -1,4 +1,4 @@
-"""Signing in: who may guess how often, what it costs, and what every refusal looks like."""
+"""Sign-in: limits on guesses, their cost, and identical refusals."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ class TestConstantWork:
             before = (await audit_rows(database))[-1].id
             await sign_in_outcome(directory, name, password)
             assert [row.action for row in await audit_rows(database, before)] == [
-                "sign_in_failed"
+                "sessions.sign_in_failed"
             ], why
 
     async def test_who_is_off_gets_no_fresh_hash_either(self, directory: Directory, mia: User):
@@ -403,7 +403,7 @@ class TestDeactivatedWhileHashing:
 class TestChangePassword:
     async def actor(self, directory: Directory, mia: User) -> tuple[Actor, PresentedCredential]:
         held = await present_credential(directory, mia.id)
-        actor, _, _ = await tokens.authenticate(directory, held)
+        actor = (await tokens.authenticate(directory, held)).actor
         return actor, held
 
     async def test_the_session_stays_and_all_others_end(
@@ -431,7 +431,7 @@ class TestChangePassword:
         _, mine = await self.actor(directory, mia)
         current = PASSWORD
         for fresh in ("another-Kettle-43", "a-third-Kettle-44"):
-            actor, _, _ = await tokens.authenticate(directory, mine)
+            actor = (await tokens.authenticate(directory, mine)).actor
             await sign_in.change_password(directory, actor, current, fresh, PasswordRules())
             current = fresh
         assert await sign_in_outcome(directory, "mia", current) == "in"
@@ -521,10 +521,10 @@ class TestSignUp:
             request_id="",
             address="",
         )
-        actor, _, _ = await tokens.authenticate(directory, presented)
+        actor = (await tokens.authenticate(directory, presented)).actor
         assert actor.is_user(user.id)
         (row,) = await audit_rows(database, before)
-        assert (row.actor_kind, row.action, row.target_id) == ("visitor", "sign_up", user.id)
+        assert (row.actor_kind, row.action, row.target_id) == ("visitor", "users.sign_up", user.id)
 
     async def test_it_is_closed_by_the_settings(self, settings: Settings):
         closed = msgspec.structs.replace(settings, self_registration=False)

@@ -1,4 +1,4 @@
-"""Signing up and in, and the own password: what a caller asked for besides, and what happens meanwhile."""
+"""Sign-up, sign-in and password changes: options, side effects and concurrent changes."""
 
 from __future__ import annotations
 
@@ -204,10 +204,10 @@ class TestSignIn:
             request_id="",
             address="",
         )
-        actor, _, _ = await tokens.authenticate(directory, presented)
+        actor = (await tokens.authenticate(directory, presented)).actor
         assert (user.id, actor.user_id) == (mia.id, mia.id)
         (row,) = await audit_rows(database, before)
-        assert (row.action, row.target_id) == ("sign_in", mia.id)
+        assert (row.action, row.target_id) == ("sessions.sign_in", mia.id)
         tenant = f"SELECT tenant_id FROM audit WHERE id = {row.id}"
         assert await query(database, tenant) == [(mia.tenant_id,)]
         ((last,),) = await query(database, "SELECT last_login_at FROM users WHERE username = 'mia'")

@@ -1,4 +1,4 @@
-"""What actions on users promise, also when two of them happen at once."""
+"""Actions on users, also when two of them run concurrently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outbox is sent after the commit: once, and only what still has a cause."""
+"""Mail delivery: each mail is sent once, after the commit, if its link is still valid."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ async def test_more_than_five_an_hour_send_nothing_more(seeded_database: tuple[s
         for _ in range(4):
             await asyncio.gather(*(request_reset(directory, MIA) for _ in range(5)))
         asked = await query(
-            database, "SELECT target_id FROM audit WHERE action = 'request_reset'"
+            database, "SELECT target_id FROM audit WHERE action = 'password_resets.request'"
         )  # fmt: skip
         assert asked == [(world.people["mia"].id,)] * 5, "at once or in turn"
         assert [row.recipient for row in await outbox_rows(directory)] == [MIA]

@@ -1,19 +1,23 @@
-"""Mail servers that are down, refuse or keep silent, and mails that are broken."""
+"""Mail delivery with unavailable, refusing or unresponsive servers, and with broken mails."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from importlib import import_module
 from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
+from dragoman import dialects
+from dragoman.actions import invitations
 from dragoman.actions.directory import Directory
 from dragoman.jobs import background, mail_delivery
 from dragoman.jobs.mail import smtp
-from dragoman.rules.model import DAY, HOUR, SECOND
+from dragoman.rules.model import DAY, HOUR, SECOND, Role
+from dragoman.rules.vocabulary import Restrictions
 from dragoman.store import schema
 from tests.support.databases import SECRET_KEY, query, settings_for
 from tests.support.mail_servers import mail_server, silent_server
@@ -28,6 +32,7 @@ from tests.support.outboxes import (
     request_reset,
     shift_outbox_times,
 )
+from tests.support.people import actor_for
 from tests.support.running_app import running_client
 from tests.support.server import free_port, running_server
 from tests.support.world import API, World
@@ -120,6 +125,43 @@ async def test_a_bug_in_one_mail_stops_no_other(
     assert (broken.last_error, broken.attempts, broken.sent_at) == (error, 1, 0)
     assert good.sent_at > 0
     assert "secret" not in "".join(capsys.readouterr())
+
+
+async def test_a_mail_whose_page_no_contract_has_waits_and_stops_no_other(
+    seeded_database: tuple[str, World],
+) -> None:
+    """As after the removal of the dialect that has the page behind the mail's link."""
+    database, world = seeded_database
+    with mail_server() as server:
+        async with open_directory(database, server.url) as directory:
+            links = directory.mail_links
+            await request_reset(directory, MIA)
+            olga = await actor_for(directory, world.people["olga"].id, Restrictions())
+            async with directory.begin(olga) as tx:
+                await invitations.invite(tx, email="nora@example.com", name="", role=Role.MEMBER)
+            directory.mail_links = {kind: path for kind, path in links.items() if kind != "reset"}
+            reset, invitation = await outbox_rows(directory)
+            assert await mail_delivery.preview(directory, reset) is None
+            assert await mail_delivery.preview(directory, invitation) is not None
+            assert await mail_delivery.send_due(directory) == 1
+            reset, invitation = await outbox_rows(directory)
+            assert (reset.sent_at, reset.failed_at, reset.attempts) == (0, 0, 1)
+            assert reset.last_error == "no contract has a page for the link"
+            assert invitation.sent_at > 0
+            directory.mail_links = links
+            await make_due(directory)
+            assert await mail_delivery.send_due(directory) == 1, "the dialect is back"
+
+
+def test_every_kind_of_mail_links_to_a_page_of_one_contract() -> None:
+    links = dialects.mail_links()
+    assert links.keys() == mail_delivery.EMAIL_BUILDERS.keys()
+    declared = [
+        kind
+        for name in dialects.NAMES
+        for kind in getattr(import_module(f"dragoman.dialects.{name}"), "MAIL_LINKS", {})
+    ]
+    assert sorted(declared) == sorted(links), "one contract has the page"
 
 
 async def test_an_address_with_a_line_break_is_never_spoken(

@@ -1,4 +1,4 @@
-"""Migrations bring a database to ``store/schema.py`` and back, once, whoever starts it."""
+"""Migrations lead to the tables of ``store/schema.py`` and back, and run only once."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pysqlite3 import dbapi2
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from dragoman.rules.errors import Unavailable
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import migrate
 from dragoman.store.drivers import postgres
 from dragoman.store.drivers.sqlite import connect
@@ -51,7 +52,7 @@ def _differences(connection: sa.Connection) -> list[Any]:
 
 
 async def differences(database: str) -> list[Any]:
-    """Return how a database differs from the tables that the code believes in."""
+    """Return how a database differs from ``store/schema.py``."""
     if database.startswith("sqlite:///"):
         path = Path(database.removeprefix("sqlite:///"))
         engine = sa.create_engine("sqlite://", module=dbapi2, creator=lambda: connect(path))
@@ -71,7 +72,7 @@ async def differences(database: str) -> list[Any]:
 
 
 async def tables(database: str) -> set[str]:
-    """Return the names of everything that holds rows."""
+    """Return the names of all tables."""
     if database.startswith("sqlite:///"):
         statement = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
     else:
@@ -199,7 +200,7 @@ async def test_tasks_of_one_process_that_migrate_at_once_migrate_once(blank_data
 
 @contextlib.asynccontextmanager
 async def hold_in_other_transaction(database: str, statement: str) -> AsyncIterator[None]:
-    """Hold what a statement takes, in a transaction of somebody else."""
+    """Hold the locks of a statement in another transaction."""
     connection: Any = await asyncpg.connect(database)
     try:
         async with connection.transaction():
@@ -210,14 +211,14 @@ async def hold_in_other_transaction(database: str, statement: str) -> AsyncItera
 
 
 async def with_short_timeout(database: str, setting: str) -> None:
-    """Give whoever works in this database 200 ms, as an operator may for requests."""
+    """Set a timeout of 200 ms for the database, as an operator may for requests."""
     name = database.rpartition("/")[2]
     await query(database, f"ALTER DATABASE \"{name}\" SET {setting} = '200ms'")
 
 
 @only_postgresql
 @pytest.mark.parametrize("setting", ["lock_timeout", "statement_timeout"])
-async def test_a_node_waits_for_the_one_that_migrates_whatever_requests_are_told(
+async def test_a_node_waits_for_the_migrating_one_despite_short_timeouts(
     blank_database: str, setting: str
 ):
     await with_short_timeout(blank_database, setting)
@@ -232,10 +233,10 @@ async def test_a_node_waits_for_the_one_that_migrates_whatever_requests_are_told
 
 
 @only_postgresql
-async def test_a_table_that_somebody_holds_is_waited_for_but_not_for_ever(
+async def test_the_wait_for_a_locked_table_is_limited(
     blank_database: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Neither as short as a request waits, nor so long that all of them stand behind us."""
+    """It is longer than that of a request, but queries queue behind it, so it must end."""
     await migrate.upgrade(blank_database, "0003")
     await with_short_timeout(blank_database, "lock_timeout")
     held = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"
@@ -250,14 +251,58 @@ async def test_a_table_that_somebody_holds_is_waited_for_but_not_for_ever(
     monkeypatch.setattr(postgres, "LONG_LOCK_MS", 700)
     began = time.monotonic()
     async with hold_in_other_transaction(blank_database, held):
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as raised:
             await asyncio.wait_for(migrate.upgrade(blank_database), 10)
     assert time.monotonic() - began >= 0.7
-    assert "lock timeout" in str(told.value.__cause__), "the command line says why"
+    assert "lock timeout" in str(raised.value.__cause__), "the command line says why"
     assert await migrate.current_revision(blank_database) == "0003"
 
 
-async def test_a_database_that_stands_at_head_is_left_alone(database: str):
+_AUDIT_COLUMNS = "at, actor_kind, contract, action, target_kind, target_id"
+_AUDIT_ROWS = ", ".join(
+    f"(1, 'visitor', 'tests', '{action}', 'user', {number})"
+    for number, action in enumerate(("sign_in", "users.update", "accept_invitation", "refresh"))
+)
+
+
+async def write(database: str, statement: str) -> None:
+    """Run a statement that changes rows."""
+    if not database.startswith("sqlite:///"):
+        await query(database, statement)
+        return
+    with contextlib.closing(connect(Path(database.removeprefix("sqlite:///")))) as connection:
+        connection.execute(statement)
+
+
+async def test_old_audit_actions_are_renamed_and_back(blank_database: str):
+    await migrate.upgrade(blank_database, "0004")
+    await write(blank_database, f"INSERT INTO audit ({_AUDIT_COLUMNS}) VALUES {_AUDIT_ROWS}")
+    statement = "SELECT action FROM audit ORDER BY target_id"
+    await migrate.upgrade(blank_database)
+    assert [row[0] for row in await query(blank_database, statement)] == [
+        "sessions.sign_in",
+        "users.update",
+        "invitations.accept",
+        "sessions.refresh",
+    ]
+    await migrate.downgrade(blank_database, "0004")
+    assert [row[0] for row in await query(blank_database, statement)] == [
+        "sign_in",
+        "users.update",
+        "accept_invitation",
+        "refresh",
+    ]
+
+
+def test_the_audit_migration_knows_the_actions_of_today():
+    scripts = ScriptDirectory(str(migrate.SCRIPT_LOCATION))
+    renamed = scripts.get_revision("0005").module.RENAMED_ACTIONS
+    assert set(renamed.values()) <= set(AuditAction)
+    assert not renamed.keys() & set(AuditAction)
+    assert len(set(renamed.values())) == len(renamed), "the downgrade is unambiguous"
+
+
+async def test_a_database_at_head_is_not_changed(database: str):
     before = await query(database, "SELECT * FROM permissions ORDER BY id")
     await migrate.upgrade(database)
     assert await query(database, "SELECT * FROM permissions ORDER BY id") == before

@@ -1,1 +1,1 @@
-"""Floor 2: the verbs. Each looks, requires, changes, and writes the history."""
+"""Layer 2: the actions. Each checks the policy, makes one change and writes the audit row."""

@@ -1,4 +1,4 @@
-"""Access to foreign resources: view it, replace it; nobody confers a level that it lacks."""
+"""Access to external resources: view and replace; actors only grant levels that they have."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dragoman.actions.steps.delegation import can_grant, current_permissions
 from dragoman.rules import policy
 from dragoman.rules.errors import Forbidden, Invalid, Problem, Reason
 from dragoman.rules.model import Access, User
-from dragoman.rules.vocabulary import Action
+from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import access, audit, users
 from dragoman.store.transaction import Read, Tx
 
 
 async def list_for_user(read: Read, user: User) -> list[Access]:
-    """Return what a user may use, ordered by resource; raises Forbidden or NotFound."""
+    """Return a user's access, ordered by resource; raises Forbidden or NotFound."""
     policy.require(read.actor, Action.VIEW_ACCESS, user)
     return await access.list_for_user(read, user.id)
 
@@ -27,18 +27,20 @@ async def replace(
     full_level: str,
     problems: Iterable[Problem] = (),
 ) -> None:
-    """Replace the whole of what a user may use; all or nothing.
+    """Replace all access of a user.
 
     Args:
         tx: the transaction of the change.
-        user_id: whose access it is.
-        wanted: resources and their levels; what is not among them is taken away.
-        greatest: the contract's level that includes every other.
-        problems: what the dialect found wrong; a resource with two levels is told besides
-            (field ``access``, code ``invalid``, the resource as detail).
+        user_id: the user to change.
+        requested: the resources and their levels; access to every other resource is removed.
+        full_level: the contract's level that includes every other.
+        problems: what the dialect found wrong with the request; reported together with the rest.
 
-    Raises Forbidden (``CONFER`` for a level that neither the actor nor already the user holds),
-    NotFound or Invalid.
+    Raises:
+        Forbidden, NotFound: the policy refuses; DELEGATION for a level that neither the actor nor
+            the user already has.
+        Invalid: the dialect's problems, and ``access``, ``invalid`` for each resource that has
+            two levels (the resource is the detail).
     """
     policy.require_reach(tx.actor, Action.SET_ACCESS, user_id)
     user = await users.get(tx, user_id)
@@ -63,5 +65,5 @@ async def replace(
     await access.remove(tx, user.id, removed)
     await access.upsert(tx, user.id, added, granted_by=tx.actor.user_id)
     audit.write(
-        tx, Action.SET_ACCESS, target_id=user.id, tenant_id=user.tenant_id, fields=("access",)
+        tx, AuditAction.SET_ACCESS, target_id=user.id, tenant_id=user.tenant_id, fields=("access",)
     )

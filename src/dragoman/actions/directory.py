@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from dragoman.actions.password_hashing import PasswordHasherPool
@@ -15,6 +15,7 @@ from dragoman.settings import Settings
 from dragoman.store import tenants, users
 from dragoman.store.transaction import AdvisoryLock, Driver, Read, Tx
 from dragoman.store.user_lists import counters
+from dragoman.store.user_lists.page_cache import PageCache
 
 
 class Directory:
@@ -24,18 +25,30 @@ class Directory:
         driver: the database driver; the caller opens and closes it.
         settings: the settings, with the server's secret key.
         workers: the number of worker processes that share this machine's cores.
+        mail_links: the path of the page that a mail's link opens, by the kind of the mail (see
+            ``dialects.mail_links``).
 
     Attributes:
-        touches: credentials used since the last flush: token id → (last used, idle until),
+        page_cache: positions and counts of the user lists that were requested last.
+        last_used: credentials used since the last flush: token id → (last used, idle until),
             both in microseconds. A background job writes them to the database.
     """
 
-    def __init__(self, driver: Driver, settings: Settings, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        settings: Settings,
+        *,
+        workers: int = 1,
+        mail_links: Mapping[str, str] | None = None,
+    ) -> None:
         self.driver = driver
         self.settings = settings
+        self.mail_links = mail_links or {}
         threads = settings.hash_threads or max(1, (os.cpu_count() or 1) // workers)
         self.password_hasher = PasswordHasherPool(threads)
         self.last_used: dict[int, tuple[int, int]] = {}
+        self.page_cache = PageCache()
         self._home_tenant_id = 0
 
     @property
@@ -52,7 +65,7 @@ class Directory:
         return self._home_tenant_id
 
     def read(self, actor: Actor, prefetched_user: User | None = None) -> Read:
-        """Return a reader that acts for ``actor``; ``ahead`` is a user fetched already."""
+        """Return a reader that acts for ``actor``; ``prefetched_user`` was fetched already."""
         return Read(self.driver, actor, prefetched_user)
 
     @asynccontextmanager
@@ -70,10 +83,11 @@ class Directory:
             Unauthenticated: the actor's sessions were revoked meanwhile.
             Unavailable: the database cannot serve.
         """
-        long = actor.kind == "system"
-        async with self.driver.session(long_running=long, lock=lock) as session:
+        long_running = actor.kind == "system"
+        async with self.driver.session(long_running=long_running, lock=lock) as session:
             tx = Tx(session, actor)
             if actor.kind == "user" and not await users.is_still_valid(tx, actor):
                 raise Unauthenticated("unknown")
             yield tx
-            await tx.flush(counters.write_deltas)
+            counters.write_deltas(tx)
+            await tx.flush()

@@ -1,4 +1,7 @@
-"""Groups: list, create, delete, what they hold, who is in them. They hold from the next request."""
+"""Groups: list, create, delete, and change their permissions and members.
+
+Changes take effect with each member's next request.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,16 @@ from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem, Reason, Taken
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Group
-from dragoman.rules.vocabulary import Action, Reach
+from dragoman.rules.vocabulary import Action, AuditAction, Reach
 from dragoman.store import audit, groups, tenants, users
 from dragoman.store.transaction import Read, Tx
 
 MAX_NAME_LENGTH = 150
-"""Characters of a group's name."""
+"""Maximum length of a group's name in characters."""
 
 
 class GroupSummary(msgspec.Struct, frozen=True):
-    """A group, the codenames of what it holds, and how many members it has."""
+    """A group, the codenames of its permissions, and the number of its members."""
 
     group: Group
     permissions: tuple[str, ...]
@@ -29,7 +32,10 @@ class GroupSummary(msgspec.Struct, frozen=True):
 
 
 async def list_all(read: Read, tenant_id: int | None = None) -> list[GroupSummary]:
-    """Return the groups of a tenant, or of all tenants, by id; raises Forbidden or NotFound."""
+    """Return the groups of a tenant, or of all tenants, ordered by id.
+
+    Raises Forbidden or NotFound.
+    """
     if tenant_id is not None:
         policy.require_tenant(read.actor, Action.ASSIGN_PERMISSION, tenant_id)
     elif policy.require_reach(read.actor, Action.ASSIGN_PERMISSION) is not Reach.ANY:
@@ -59,15 +65,23 @@ async def _summarise(reader: Read | Tx, rows: Sequence[Group]) -> list[GroupSumm
 async def create(
     tx: Tx, tenant_id: int, name: str, permission_ids: Sequence[int] = ()
 ) -> GroupSummary:
-    """Add a group that holds these permissions to a tenant.
+    """Create a group with these permissions in a tenant.
 
-    Its name is unique there, and never digits alone, so that none is mistaken for an id.
-    Raises Forbidden, NotFound or Invalid.
+    Args:
+        tx: the transaction of the change.
+        tenant_id: the group's tenant.
+        name: the group's name; unique in the tenant, and not only digits, because the command
+            line accepts a name or an id.
+        permission_ids: the group's permissions.
+
+    Raises:
+        Forbidden, NotFound: the policy refuses; DELEGATION for a permission that the actor lacks.
+        Invalid: the name is not valid or taken, or a permission is unknown.
     """
     policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
     actor = await current_permissions(tx)
     policy.require_tenant(actor, Action.ASSIGN_PERMISSION, tenant_id)
-    await tenants.get(tx, tenant_id, for_update=False)
+    await tenants.get(tx, tenant_id, lock="share")
     name = fields.trim(name)
     granted = await resolve_permissions(tx, permission_ids, _name_problems(name))
     require_held(actor, granted)
@@ -77,7 +91,7 @@ async def create(
         raise Invalid(Problem(error.field, "taken")) from None
     await groups.add_permissions(tx, group.id, [permission.id for permission in granted])
     changed_fields = ("name", "permissions") if granted else ("name",)
-    await _write_audit(tx, "groups.create", group, changed_fields)
+    await _write_audit(tx, AuditAction.CREATE_GROUP, group, changed_fields)
     return (await _summarise(tx, [group]))[0]
 
 
@@ -90,7 +104,7 @@ def _name_problems(name: str) -> list[Problem]:
 
 
 async def delete(tx: Tx, group_id: int) -> Group:
-    """Delete a group; its members lose what it held; returns what it was.
+    """Delete a group and return it; its members lose its permissions.
 
     Raises Forbidden or NotFound.
     """
@@ -99,22 +113,25 @@ async def delete(tx: Tx, group_id: int) -> Group:
     await _require_rank_over_members(tx, actor, group)
     require_held(actor, await groups.list_permissions(tx, group.id))
     await groups.remove(tx, group.id)
-    await _write_audit(tx, "groups.delete", group)
+    await _write_audit(tx, AuditAction.DELETE_GROUP, group)
     return group
 
 
 async def add_permissions(tx: Tx, group_id: int, permission_ids: Sequence[int]) -> GroupSummary:
-    """Let a group hold these permissions besides those it has.
+    """Add these permissions to a group.
 
-    Raises Forbidden (``CONFER`` for what the actor does not hold itself, ``RANK`` where a member
-    stands higher), NotFound or Invalid; then nothing is changed.
+    Raises:
+        Forbidden: DELEGATION for a permission that the actor lacks; RANK if a member has a higher
+            role than the actor.
+        NotFound: the group does not exist or is out of reach.
+        Invalid: a permission is unknown.
     """
     policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
     return await _change_permissions(tx, group_id, permission_ids, groups.add_permissions)
 
 
 async def remove_permissions(tx: Tx, group_id: int, permission_ids: Sequence[int]) -> GroupSummary:
-    """Take these permissions from a group; raises as ``permit`` does."""
+    """Remove these permissions from a group; raises like ``add_permissions``."""
     policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
     return await _change_permissions(tx, group_id, permission_ids, groups.remove_permissions)
 
@@ -130,21 +147,23 @@ async def _change_permissions(
     requested = await resolve_permissions(tx, permission_ids)
     require_held(actor, requested)
     if await change(tx, group.id, [permission.id for permission in requested]):
-        await _write_audit(tx, Action.ASSIGN_PERMISSION, group, ("permissions",))
+        await _write_audit(tx, AuditAction.ASSIGN_PERMISSION, group, ("permissions",))
     return (await _summarise(tx, [group]))[0]
 
 
 async def add_member(tx: Tx, group_id: int, user_id: int) -> bool:
-    """Put a user of the group's tenant into it; False if it was in it already.
+    """Add a user to a group of its tenant; return False if it was a member already.
 
-    Raises Forbidden, NotFound, or Invalid for a user who does not stand in that tenant.
+    Raises:
+        Forbidden, NotFound: the policy refuses; DELEGATION for a permission that the actor lacks.
+        Invalid: the user belongs to another tenant.
     """
     policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
     return await _change_membership(tx, group_id, user_id, groups.add_member)
 
 
 async def remove_member(tx: Tx, group_id: int, user_id: int) -> bool:
-    """Take a user out of a group; False if it was not in it; raises as ``add`` does."""
+    """Remove a user from a group; return False if it was no member; raises like ``add_member``."""
     policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
     return await _change_membership(tx, group_id, user_id, groups.remove_member)
 
@@ -163,7 +182,7 @@ async def _change_membership(
     if changed:
         audit.write(
             tx,
-            Action.ASSIGN_PERMISSION,
+            AuditAction.ASSIGN_PERMISSION,
             target_id=user.id,
             tenant_id=user.tenant_id,
             fields=("groups",),
@@ -172,7 +191,7 @@ async def _change_membership(
 
 
 async def _lock_group(tx: Tx, group_id: int) -> tuple[Group, Actor]:
-    """Return a group whose row is held from here on, and the actor as it stands after the wait."""
+    """Lock a group's row; return the group, and the actor with its permissions after the wait."""
     group = await groups.get(tx, group_id)
     actor = await current_permissions(tx)
     policy.require_tenant(actor, Action.ASSIGN_PERMISSION, group.tenant_id)
@@ -180,14 +199,14 @@ async def _lock_group(tx: Tx, group_id: int) -> tuple[Group, Actor]:
 
 
 async def _require_rank_over_members(tx: Tx, actor: Actor, group: Group) -> None:
-    """Let nobody change what somebody of a higher rank holds."""
+    """Raise Forbidden(RANK) if a member has a higher role than the actor."""
     highest_member = await groups.highest_ranked_member(tx, group.id)
     if highest_member is not None:
         policy.require(actor, Action.ASSIGN_PERMISSION, highest_member)
 
 
 async def _write_audit(
-    tx: Tx, action: str, group: Group, changed_fields: Iterable[str] = ()
+    tx: Tx, action: AuditAction, group: Group, changed_fields: Iterable[str] = ()
 ) -> None:
     audit.write(
         tx,

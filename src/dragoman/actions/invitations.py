@@ -1,4 +1,4 @@
-"""Invitations: send, list, send again, take back, look at, accept."""
+"""Invitations: send, list, resend, revoke, show, accept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import create_user, delegation, guess_limits, open_invitations
+from dragoman.actions.steps.create_user import PreparedUser
 from dragoman.actions.steps.credentials import mint
 from dragoman.actions.steps.open_invitations import InvitationWithStatus, OpenInvitation
 from dragoman.rules import crypto, fields, policy
@@ -23,9 +24,9 @@ from dragoman.rules.errors import (
     Taken,
 )
 from dragoman.rules.fields import UsernameCharset, canonical
-from dragoman.rules.model import DAY, HOUR, SECOND, Access, Invitation, NewUser, Page, Role, User
+from dragoman.rules.model import DAY, HOUR, Access, Invitation, NewUser, Page, Role, User
 from dragoman.rules.passwords import PasswordRules
-from dragoman.rules.vocabulary import Action
+from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import access as access_store
 from dragoman.store import audit, invitations, login_names, outbox, sign_in_failures, users
 from dragoman.store.invitations import OUTBOX_KIND
@@ -34,7 +35,7 @@ from dragoman.store.user_lists import filters
 
 LIFETIME = 7 * DAY
 MAX_MAILS_PER_HOUR = 5
-"""To one address, from all tenants together."""
+"""Maximum number of invitation mails to one address per hour, from all tenants together."""
 
 
 async def invite(
@@ -46,42 +47,33 @@ async def invite(
     resources: Sequence[str] = (),
     problems: Iterable[Problem] = (),
 ) -> Invitation:
-    """Invite somebody to the actor's tenant; the mail goes out after the commit.
+    """Invite a person to the actor's tenant; the mail is sent after the commit.
 
     Args:
         tx: the transaction of the change.
-        email: whom.
-        name: its display name; may be empty.
-        role: what it becomes.
-        resources: what acceptance opens in full.
-        problems: what the dialect found wrong already; all of it is told at once.
+        email: the person's address.
+        name: the person's display name; may be empty.
+        role: the role that the new user gets.
+        resources: the resources that the new user gets full access to.
+        problems: what the dialect found wrong with the request; reported together with the rest.
 
-    Raises Forbidden; Invalid; Taken(``email``) for the address of a user and
-    Taken(``invitation``) for one that is invited already, in any tenant; Limited.
+    Raises:
+        Forbidden: the actor may not invite, or not with this role or these resources.
+        Invalid: every problem that was found.
+        Taken: a user has the ``email``, or an ``invitation`` is pending for it in any tenant.
+        RateLimited: too many mails were sent to the address.
     """
     policy.require_reach(tx.actor, Action.INVITE)
     policy.require_assignable(tx.actor, role)
     if tx.actor.tenant_id is None:
         raise Forbidden(Reason.REACH)
     resources = tuple(dict.fromkeys(resources))
+    email, name = fields.trim(email), fields.trim(name)
     await delegation.require_full_access(tx, resources, delegation.FULL_LEVEL)
     await _lock_inviter(tx)
-    email, name = fields.trim(email), fields.trim(name)
-    all_problems = list(problems)
-    reported_fields = {problem.field for problem in all_problems}
-    field_problems = [*_email_problems(email), *_name_problems(name)]
-    all_problems += [problem for problem in field_problems if problem.field not in reported_fields]
-    if all_problems:
+    if all_problems := _invite_problems(email, name, list(problems)):
         raise Invalid(*all_problems)
-    email_key = canonical(email)
-    await tx.lock(LOCK_INVITATIONS, int.from_bytes(crypto.digest(email_key)[:4], "big"))
-    if await login_names.taken(tx, username=email, email=email):
-        raise Taken("email")
-    if await open_invitations.still_authorised(
-        tx, await invitations.list_pending(tx, email_key, tx.now)
-    ):
-        raise Taken("invitation")
-    await invitations.revoke_by_email(tx, email_key)
+    await _claim_address(tx, email)
     invitation = await invitations.insert(
         tx,
         public_id=crypto.generate_public_id(),
@@ -94,20 +86,42 @@ async def invite(
         expires_at=tx.now + LIFETIME,
     )
     await _enqueue_mail(tx, invitation)
-    _write_audit(tx, "invite", invitation)
+    _write_audit(tx, AuditAction.SEND_INVITATION, invitation)
     return invitation
 
 
 async def _lock_inviter(tx: Tx) -> None:
-    """Let nobody offer anything while being cut off: the cut takes back what it finds there.
+    """Lock the actor's row, so that its deactivation also revokes the invitation being sent.
 
-    Raises NotFound for a machine: an invitation is somebody's word.
+    Raises NotFound for the system actor: only users send invitations.
     """
     await users.get(tx, tx.actor.user_id)
 
 
+async def _claim_address(tx: Tx, email: str) -> None:
+    """Lock an address for a new invitation; raise Taken if it has a user or a pending one.
+
+    A pending invitation whose inviter lost the right to send it is revoked instead.
+    """
+    email_key = canonical(email)
+    await tx.lock(LOCK_INVITATIONS, int.from_bytes(crypto.digest(email_key)[:4], "big"))
+    if await login_names.taken(tx, username=email, email=email):
+        raise Taken("email")
+    pending = await invitations.list_pending(tx, email_key, tx.now)
+    if await open_invitations.still_authorised(tx, pending):
+        raise Taken("invitation")
+    await invitations.revoke_by_email(tx, email_key)
+
+
+def _invite_problems(email: str, name: str, problems: list[Problem]) -> list[Problem]:
+    """Return the dialect's problems, and those of fields that it did not report."""
+    reported_fields = {problem.field for problem in problems}
+    field_problems = [*_email_problems(email), *_name_problems(name)]
+    return problems + [p for p in field_problems if p.field not in reported_fields]
+
+
 def _email_problems(email: str) -> list[Problem]:
-    """Judge the address as what it will be: e-mail address and username of a user."""
+    """Return what is wrong with an address that becomes a user's e-mail address and username."""
     if not email:
         return [Problem("email", "blank")]
     return fields.user_problems(
@@ -128,17 +142,17 @@ def _name_problems(name: str) -> list[Problem]:
 
 
 def _split_name(name: str) -> tuple[str, str]:
-    """Return the first and the last name of a display name: it is split at its first space."""
+    """Split a display name at its first space into first and last name."""
     first, _, last = name.partition(" ")
     return first, fields.trim(last)
 
 
 async def _enqueue_mail(tx: Tx, invitation: Invitation) -> None:
-    """Put the mail into the outbox; raises Limited where the address gets too many of them."""
+    """Write the mail to the outbox; raises RateLimited if the address got too many of them."""
     account = "invitation:" + crypto.digest(canonical(invitation.email)).hex()
     if await guess_limits.increment(tx, account, "", HOUR) >= MAX_MAILS_PER_HOUR:
         _, (window_start, _) = await sign_in_failures.failure_counts(tx, account, "")
-        raise RateLimited(max(1, -(-(window_start + HOUR - tx.now) // SECOND)))
+        raise RateLimited(guess_limits.retry_after_s(window_start + HOUR - tx.now))
     payload = {"invitation": invitation.public_id, "generation": invitation.generation}
     payload_json = msgspec.json.encode(payload).decode()
     await outbox.insert(
@@ -146,7 +160,7 @@ async def _enqueue_mail(tx: Tx, invitation: Invitation) -> None:
     )
 
 
-def _write_audit(tx: Tx, action: str, invitation: Invitation) -> None:
+def _write_audit(tx: Tx, action: AuditAction, invitation: Invitation) -> None:
     audit.write(
         tx,
         action,
@@ -157,7 +171,7 @@ def _write_audit(tx: Tx, action: str, invitation: Invitation) -> None:
 
 
 async def list_page(read: Read, *, limit: int, offset: int) -> Page[InvitationWithStatus]:
-    """Return the invitations within reach, newest first, and their count; raises Forbidden."""
+    """Return a page of the invitations within reach, newest first; raises Forbidden."""
     reach = policy.require_reach(read.actor, Action.INVITE)
     scope = filters.scope_for(read.actor, reach)
     found = await invitations.page(read, scope, limit=limit, offset=offset)
@@ -178,10 +192,14 @@ async def list_page(read: Read, *, limit: int, offset: int) -> Page[InvitationWi
 
 
 async def resend(tx: Tx, public_id: str) -> Invitation:
-    """Send a pending invitation again: another week, another secret; the earlier link is void.
+    """Resend a pending invitation with a new secret and expiry; the earlier link becomes void.
 
-    Whoever resends it vouches for it from then on. Raises Forbidden; NotFound for whatever is
-    not pending within reach; Limited.
+    The actor becomes its inviter: it is valid as long as the actor has the right to send it.
+
+    Raises:
+        Forbidden: the actor may not invite, or not with this role or these resources.
+        NotFound: the invitation is not pending, or out of reach.
+        RateLimited: too many mails were sent to the address.
     """
     policy.require_reach(tx.actor, Action.INVITE)
     await _lock_inviter(tx)
@@ -190,21 +208,21 @@ async def resend(tx: Tx, public_id: str) -> Invitation:
     await delegation.require_full_access(tx, invitation.resources, delegation.FULL_LEVEL)
     renewed = await invitations.renew(tx, invitation, tx.actor.user_id, tx.now + LIFETIME)
     await _enqueue_mail(tx, renewed)
-    _write_audit(tx, "resend_invitation", renewed)
+    _write_audit(tx, AuditAction.RESEND_INVITATION, renewed)
     return renewed
 
 
 async def revoke(tx: Tx, public_id: str) -> None:
-    """Take a pending invitation back; raises Forbidden, or NotFound for whatever is not pending."""
+    """Revoke a pending invitation; raises Forbidden, or NotFound if none is pending."""
     policy.require_reach(tx.actor, Action.INVITE)
     invitation = await _get_pending(tx, public_id)
     await invitations.revoke(tx, invitation.id)
-    _write_audit(tx, "revoke_invitation", invitation)
+    _write_audit(tx, AuditAction.REVOKE_INVITATION, invitation)
 
 
 async def _get_pending(tx: Tx, public_id: str) -> Invitation:
-    """Return, and hold, an open invitation within the actor's reach; raises NotFound."""
-    invitation = await open_invitations.find(tx, public_id)
+    """Return a pending invitation within the actor's reach, its row locked; raises NotFound."""
+    invitation = await open_invitations.find(tx, public_id, for_update=True)
     if invitation is None or not open_invitations.is_open(invitation, tx.now):
         raise NotFound
     policy.require_tenant(tx.actor, Action.INVITE, invitation.tenant_id)
@@ -214,10 +232,10 @@ async def _get_pending(tx: Tx, public_id: str) -> Invitation:
 
 
 async def get_open(directory: Directory, visitor: Actor, secret: str) -> OpenInvitation:
-    """Return what an invitation's link opens, without using it up.
+    """Return the invitation that a link's secret opens; the link stays valid.
 
-    Raises NotFound for a secret that is used, void, revoked, expired, unknown or malformed, and
-    where the tenant or the inviter's right is gone: all alike.
+    Raises NotFound if the secret is used, void, revoked, expired, unknown or malformed, or if the
+    tenant or the inviter's right is gone; callers cannot distinguish these cases.
     """
     return await open_invitations.by_secret(directory, directory.read(visitor), secret)
 
@@ -233,70 +251,86 @@ async def accept(
     *,
     problems: Iterable[Problem] = (),
 ) -> tuple[User, Credential]:
-    """Become the user that an invitation is for; returns it and a first credential.
+    """Accept an invitation: create its user, and return the user and a first credential.
 
     Args:
-        directory: where to.
-        visitor: who asks.
-        secret: of the link; it works once, ever.
-        password: in the clear; it is hashed here and goes no further.
-        name: the display name; empty for that of the invitation.
-        floor: what the contract asks of a password.
-        kind: how the contract's credentials look.
-        problems: what the dialect found wrong already; all of it is told at once.
+        directory: the application's shared state.
+        visitor: the anonymous caller.
+        secret: the secret of the link; it works once.
+        password: the password in plain text.
+        name: the display name; if empty, the name in the invitation.
+        rules: the contract's password rules.
+        credential_format: the format of the contract's credentials.
+        problems: what the dialect found wrong with the request; reported together with the rest.
 
-    Raises NotFound as ``show`` does, before anything else is judged; Invalid; Taken(``email``)
-    where somebody got the address meanwhile; Unavailable.
+    Raises:
+        NotFound: the secret opens nothing, as for ``get_open``; checked before anything else.
+        Invalid: every problem that was found.
+        Taken: with ``email`` if another user got the address meanwhile.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
-    invitation = (
+    read = directory.read(visitor)
+    invitation = (await open_invitations.by_secret(directory, read, secret)).invitation
+    new, all_problems = _invited_user(invitation, name, list(problems))
+    try:
+        prepared = await create_user.prepare(
+            directory, visitor, new, password, rules,
+            charset=UsernameCharset.PERMISSIVE, problems=all_problems,
+        )  # fmt: skip
+        async with directory.begin(visitor) as tx:
+            return await _redeem(tx, directory, secret, prepared, credential_format)
+    except Invalid as error:
+        # A concurrent request with the same link may have won: then the link is used.
         await open_invitations.by_secret(directory, directory.read(visitor), secret)
-    ).invitation
-    faults = list(problems)
-    chosen = fields.trim(name) or invitation.name
-    told = {fault.field for fault in faults}
-    wrong = [] if "name" in told else _name_problems(chosen)
-    faults += wrong
-    if wrong or "name" in told:
-        chosen = ""  # judged: it is not judged again under the names of a user's fields
-    first, last = _split_name(chosen)
+        raise _acceptance_error(error) from None
+
+
+def _invited_user(
+    invitation: Invitation, name: str, problems: list[Problem]
+) -> tuple[NewUser, list[Problem]]:
+    """Return the user that an invitation creates, and the problems including those of its name."""
+    display_name = fields.trim(name) or invitation.name
+    is_name_reported = any(problem.field == "name" for problem in problems)
+    name_problems = [] if is_name_reported else _name_problems(display_name)
+    if is_name_reported or name_problems:
+        display_name = ""  # else it would be reported again, under the fields it is split into
+    first_name, last_name = _split_name(display_name)
     new = NewUser(
         username=invitation.email,
         email=invitation.email,
         role=invitation.role,
         tenant_id=invitation.tenant_id,
-        first_name=first,
-        last_name=last,
-        display_name=chosen,
+        first_name=first_name,
+        last_name=last_name,
+        display_name=display_name,
     )
-    given: list[Credential] = []
+    return new, problems + name_problems
 
-    async def hold(tx: Tx, new: NewUser) -> None:
-        held = (await open_invitations.by_secret(directory, tx, secret)).invitation
-        new.role = held.role
 
-    async def enter(tx: Tx, user: User) -> None:
-        await invitations.accept(tx, invitation.id, user.id)
-        opened = [Access(resource, delegation.FULL_LEVEL) for resource in invitation.resources]
-        await access_store.upsert(tx, user.id, opened, granted_by=invitation.inviter_id)
-        given.append(await mint(tx, directory, user, credential_format))
-        users.record_sign_in(tx, user.id)
-        guess_limits.SignInAttempt(directory, visitor, user.username, user).record_success(tx)
-        _write_audit(tx, "accept_invitation", invitation)
-
-    try:
-        user = await create_user.insert(
-            directory, visitor, new, password, rules, UsernameCharset.PERMISSIVE, faults,
-            action="accept_invitation", also=enter, before=hold, verified=True,
-        )  # fmt: skip
-    except Invalid as refused:
-        # A rival with the same link may have been faster: then it is used, and nothing else.
-        await open_invitations.by_secret(directory, directory.read(visitor), secret)
-        raise _acceptance_error(refused) from None
-    return user, given[0]
+async def _redeem(
+    tx: Tx,
+    directory: Directory,
+    secret: str,
+    prepared: PreparedUser,
+    credential_format: CredentialFormat,
+) -> tuple[User, Credential]:
+    """Insert the invited user with its access, use the link up, and sign the user in."""
+    opened = await open_invitations.by_secret(directory, tx, secret, for_update=True)
+    invitation = opened.invitation
+    prepared.new.role = invitation.role
+    user = await create_user.insert(tx, prepared, AuditAction.ACCEPT_INVITATION, verified=True)
+    await invitations.accept(tx, invitation.id, user.id)
+    granted = [Access(resource, delegation.FULL_LEVEL) for resource in invitation.resources]
+    await access_store.upsert(tx, user.id, granted, granted_by=invitation.inviter_id)
+    credential = await mint(tx, directory, user, credential_format)
+    users.record_sign_in(tx, user.id)
+    guess_limits.SignInAttempt(directory, tx.actor, user.username, user).record_success(tx)
+    _write_audit(tx, AuditAction.ACCEPT_INVITATION, invitation)
+    return user, credential
 
 
 def _acceptance_error(error: Invalid) -> Invalid | Taken:
-    """Return what is wrong besides the address, which nobody gave; else that it is taken."""
+    """Return the error without problems of the address, which the caller cannot choose."""
     other_problems = [
         problem for problem in error.problems if problem.field not in {"username", "email"}
     ]

@@ -1,4 +1,4 @@
-"""Password hashing in threads: few at a time, a bounded queue behind them."""
+"""Password hashing in a small thread pool with a bounded queue."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from dragoman.rules import passwords
 T = TypeVar("T")
 
 MAX_QUEUE_S = 10.0
-"""So much work may wait in a burst; beyond it, callers are asked to come back."""
+"""Maximum queued work in a burst, in seconds; beyond it, callers get Unavailable."""
 
 SUSTAINED_S = 1.0
-"""So much work may wait where it always waits: workers do not get callers in equal shares."""
+"""Maximum queued work over a longer time, in seconds.
+
+Well above zero, because the operating system does not spread connections evenly over workers.
+"""
 INITIAL_COST_S = 0.03
-"""What a hash costs, until it is known."""
-
-
+"""Assumed duration of a hash in seconds, until one is measured."""
 NICENESS = 5
-"""How much a hash stands back where somebody else wants the core as well."""
+"""Nice value of the hashing threads."""
 
 
 def _lower_priority() -> None:
-    """Let reads go before hashes where both want a core: a read is wanted now, a hash soon.
+    """Lower the priority of this thread, so that requests get a busy core before hashes do.
 
-    Linux gives threads priorities of their own (sched(7)); elsewhere nothing changes.
+    Only Linux has priorities per thread (sched(7)); elsewhere this does nothing.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # some sandboxes forbid it
@@ -42,10 +43,10 @@ def _lower_priority() -> None:
 
 
 class PasswordHasherPool:
-    """Runs hashes beside the event loop, so that reads stay fast while people sign in.
+    """Runs password hashes outside the event loop, so that it stays responsive.
 
     Args:
-        threads: how many hashes run at once; at most one per core makes sense.
+        threads: the number of concurrent hashes; more than one per core gains nothing.
     """
 
     def __init__(self, threads: int) -> None:
@@ -66,9 +67,9 @@ class PasswordHasherPool:
         return await self._run(lambda: passwords.hash_password(password))
 
     async def verify(self, password: str, encoded: str) -> bool:
-        """Say whether a password opens a hash; raises Unavailable if the queue is full.
+        """Return whether a password matches a hash; raises Unavailable if the queue is full.
 
-        An empty ``encoded`` costs the same work and never opens.
+        An empty ``encoded`` never matches, but takes as long.
         """
         self.verifications += 1
         encoded_or_dummy = encoded or passwords.DUMMY_HASH
@@ -87,5 +88,5 @@ class PasswordHasherPool:
             self.load_shedder.record_duration(time.perf_counter() - started_at)
 
     def close(self) -> None:
-        """Let the running hashes end, drop the waiting ones."""
+        """Wait for running hashes and cancel queued ones."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""A forgotten password: a link by mail, and what it opens."""
+"""Password resets: send a link by mail, and set a new password with it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from dragoman.rules.errors import Invalid, InvalidLink, NotFound, Problem
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import HOUR, User
 from dragoman.rules.passwords import PasswordRules
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, one_time_secrets, outbox
 from dragoman.store import users as user_store
 from dragoman.store.transaction import Tx
 
 RESET = "reset"
+"""The kind of the mail, and the purpose of the one-time secret."""
 MAX_RESETS_PER_HOUR = 5
+"""Maximum number of reset mails per account and hour."""
 
 
 async def request_reset(directory: Directory, visitor: Actor, email: str) -> None:
-    """Send a reset link to the active user who holds an e-mail address, if there is one.
+    """Send a reset link to the active user with this e-mail address, if there is one.
 
-    Whoever asks learns nothing; more than five an hour for one address send nothing more.
-    Raises Invalid for what is no e-mail address.
+    The caller cannot tell whether a mail is sent: requests for unknown addresses and those beyond
+    ``MAX_RESETS_PER_HOUR`` are ignored. Raises Invalid if ``email`` is not a valid e-mail address.
     """
     if problems := fields.email_problems(email):
         raise Invalid(*problems)
@@ -49,11 +52,13 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
         payload = msgspec.json.encode({"generation": row.generation}).decode()
         await outbox.remove_for_user(tx, user.id)
         await outbox.insert(tx, RESET, user_id=user.id, recipient=user.email, payload=payload)
-        audit.write(tx, "request_reset", target_id=user.id, tenant_id=user.tenant_id)
+        audit.write(
+            tx, AuditAction.REQUEST_PASSWORD_RESET, target_id=user.id, tenant_id=user.tenant_id
+        )
 
 
 async def _lock_email_owner(tx: Tx, candidate: User | None, email: str) -> User | None:
-    """Return the user as it stands now, if that is its e-mail address, and not its username."""
+    """Return the user, its row locked, if ``email`` is its e-mail address (not its username)."""
     if candidate is None:
         return None
     try:
@@ -64,18 +69,25 @@ async def _lock_email_owner(tx: Tx, candidate: User | None, email: str) -> User 
 
 
 def reset_secret(directory: Directory, row: one_time_secrets.OneTimeSecret) -> str:
-    """Return the secret of a reset link: derived from the server's key and the row, not stored."""
+    """Return the secret of a reset link; it is derived from the server's key and never stored."""
     return crypto.derive(directory.server_key, RESET, row.id, row.user_id, row.generation)
 
 
 async def get_link_owner(directory: Directory, visitor: Actor, public_id: str, secret: str) -> User:
-    """Return whose password a reset link opens, without using it up.
+    """Return the user whose password a reset link can set; the link stays valid.
 
-    Raises Stale(uid) for an unknown user and Stale(token) for a secret that is used, void,
-    expired or wrong.
+    Args:
+        directory: the application's shared state.
+        visitor: the anonymous caller.
+        public_id: the user's public id, from the link.
+        secret: the one-time secret, from the link.
+
+    Raises:
+        InvalidLink: ``uid`` if the user is unknown or inactive; ``token`` if the secret is used,
+            void, expired or wrong.
     """
     if not (public_id.isascii() and public_id.isprintable()):
-        raise InvalidLink("uid")  # no database takes everything that a path can hold
+        raise InvalidLink("uid")  # PostgreSQL rejects NUL and lone surrogates
     read = directory.read(visitor)
     is_well_formed = public_id.isascii() and public_id.isalnum()
     user = await user_store.find_by_public_id(read, public_id) if is_well_formed else None
@@ -89,7 +101,13 @@ async def get_link_owner(directory: Directory, visitor: Actor, public_id: str, s
 def is_open(
     row: one_time_secrets.OneTimeSecret | None, user: User, now: int
 ) -> TypeGuard[one_time_secrets.OneTimeSecret]:
-    """Say whether a reset link still opens: not used, void or expired, the user as it was."""
+    """Return whether a reset link is valid: not used, void or expired, its user unchanged.
+
+    Args:
+        row: the user's current one-time secret, if any.
+        user: the link's user.
+        now: the time in microseconds since 1970.
+    """
     return (
         row is not None
         and not row.used_at
@@ -122,9 +140,22 @@ async def reset_password(
     *,
     problems: Iterable[Problem] = (),
 ) -> User:
-    """Set a new password by a reset link; it works once, and every session ends.
+    """Set a new password with a reset link, use the link up and revoke all sessions.
 
-    Raises Stale, Invalid or Unavailable.
+    Args:
+        directory: the application's shared state.
+        visitor: the anonymous caller.
+        public_id: the user's public id, from the link.
+        secret: the one-time secret, from the link.
+        password: the new password in plain text.
+        rules: the contract's password rules.
+        problems: what the dialect found wrong with the request; reported instead of the
+            password's own problems.
+
+    Raises:
+        InvalidLink: as for ``get_link_owner``; checked before anything else.
+        Invalid: every problem that was found.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
     user = await get_link_owner(directory, visitor, public_id, secret)
     all_problems = list(problems) or passwords.password_problems(directory, password, rules, user)
@@ -136,7 +167,7 @@ async def reset_password(
             user = await user_store.get(tx, user.id)
         except NotFound:
             raise InvalidLink("uid") from None
-        row = await one_time_secrets.find(tx, user.id, RESET)
+        row = await one_time_secrets.find(tx, user.id, RESET, for_update=True)
         _ensure_link_valid(directory, row, user, secret, tx.now)
-        await passwords.store_password(tx, user, encoded, "reset_password")
+        await passwords.store_password(tx, user, encoded, AuditAction.COMPLETE_PASSWORD_RESET)
     return user

@@ -1,4 +1,4 @@
-"""Permissions of users: view, grant, revoke. They hold from the next request on."""
+"""Permissions of users: list, grant, revoke. Changes take effect with the user's next request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dragoman.actions.steps.delegation import current_permissions, require_held,
 from dragoman.rules import policy
 from dragoman.rules.errors import NotFound, Problem
 from dragoman.rules.model import Permission, User, UserGrants
-from dragoman.rules.vocabulary import Action
+from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import audit, grants, users
 from dragoman.store.transaction import Read, Tx
 
@@ -16,7 +16,7 @@ NO_GRANTS = UserGrants()
 
 
 async def list_for_user(read: Read, user_id: int) -> list[Permission]:
-    """Return what a user was granted itself, by id: not what a role or a group brings.
+    """Return the permissions granted to a user directly, not by role or group, ordered by id.
 
     Raises Forbidden or NotFound.
     """
@@ -29,9 +29,9 @@ async def list_for_user(read: Read, user_id: int) -> list[Permission]:
 
 
 async def grants_by_user(read: Read, listed_users: Sequence[User]) -> dict[int, UserGrants]:
-    """Return the groups and grants of users, by the user's id, a page of them at most.
+    """Return the groups and grants of listed users by user id (one page at most).
 
-    Where the actor may not see a user's permissions, there are none.
+    They are empty for users whose permissions the actor may not view.
     """
     reach = policy.granted_reach(read.actor, Action.VIEW_PERMISSIONS)
     visible_ids = [user.id for user in listed_users if policy.includes(read.actor, reach, user)]
@@ -43,11 +43,18 @@ async def grants_by_user(read: Read, listed_users: Sequence[User]) -> dict[int, 
 async def grant(
     tx: Tx, user_id: int, permission_ids: Sequence[int], *, problems: Iterable[Problem] = ()
 ) -> list[Permission]:
-    """Grant permissions to a user, besides those it has; returns all it was granted.
+    """Grant permissions to a user; return all that are granted to it directly.
 
-    ``problems`` is what the dialect found wrong with the request. Raises Forbidden, NotFound,
-    Invalid (``unknown`` for each id that is none), and Forbidden(CONFER) for what the actor does
-    not hold itself, judged in this order; then nothing is changed.
+    Args:
+        tx: the transaction of the change.
+        user_id: the user that gets them.
+        permission_ids: the permissions to grant.
+        problems: what the dialect found wrong with the request; reported together with the rest.
+
+    Raises:
+        Forbidden, NotFound: the policy refuses.
+        Invalid: the dialect's problems, and ``unknown`` for each unknown permission.
+        Forbidden: DELEGATION for a permission that the actor lacks; checked last.
     """
     policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
     return await _change_grants(tx, user_id, permission_ids, problems, grants.add)
@@ -56,9 +63,16 @@ async def grant(
 async def revoke(
     tx: Tx, user_id: int, permission_ids: Sequence[int], *, problems: Iterable[Problem] = ()
 ) -> list[Permission]:
-    """Take granted permissions back from a user; returns what it has left.
+    """Revoke permissions granted to a user directly; return those that remain.
 
-    Raises as ``grant`` does: nobody takes away what it does not hold itself.
+    Args:
+        tx: the transaction of the change.
+        user_id: the user that loses them.
+        permission_ids: the permissions to revoke.
+        problems: what the dialect found wrong with the request; reported together with the rest.
+
+    Raises:
+        Whatever ``grant`` raises: actors may only revoke permissions that they have themselves.
     """
     policy.require_reach(tx.actor, Action.ASSIGN_PERMISSION)
     return await _change_grants(tx, user_id, permission_ids, problems, grants.remove)
@@ -79,7 +93,7 @@ async def _change_grants(
     if await change(tx, user.id, [permission.id for permission in requested]):
         audit.write(
             tx,
-            Action.ASSIGN_PERMISSION,
+            AuditAction.ASSIGN_PERMISSION,
             target_id=user.id,
             tenant_id=user.tenant_id,
             fields=("permissions",),

@@ -1,4 +1,4 @@
-"""Refresh tokens: each is spent once, and a family dies whole (RFC 9700, 4.14.2)."""
+"""Refresh tokens: each is valid once, and reuse revokes its whole family (RFC 9700, 4.14.2)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import REFRESH, Credential, CredentialFormat
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.model import User
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, tokens, users
 from dragoman.store.transaction import now
 
@@ -19,10 +20,19 @@ from dragoman.store.transaction import now
 async def refresh(
     directory: Directory, visitor: Actor, secret: str, credential_format: CredentialFormat
 ) -> tuple[User, Credential]:
-    """Spend a refresh token for a new pair; returns whose it is, and the pair.
+    """Exchange a refresh token for a new pair of tokens; return the user and the pair.
 
-    It works once: presented again, its whole family is dead, access tokens too (RFC 9700,
-    4.14.2). Raises Unauthenticated.
+    A refresh token works once. If it is presented again, its whole family is revoked, access
+    tokens included (RFC 9700, 4.14.2).
+
+    Args:
+        directory: the application's shared state.
+        visitor: the caller, not yet authenticated.
+        secret: the refresh token.
+        credential_format: the format of the contract's credentials.
+
+    Raises:
+        Unauthenticated: ``inactive`` if the user or its tenant is deactivated, else ``unknown``.
     """
     record = await tokens.look_up(directory.driver, crypto.digest(secret))
     if record is None or (record.token.contract, record.token.kind) != (
@@ -51,9 +61,11 @@ async def refresh(
             credential = await mint(
                 tx, directory, user, credential_format, family=record.token.family
             )
-            audit.write(tx, "refresh", target_id=user.id, tenant_id=user.tenant_id)
+            audit.write(
+                tx, AuditAction.REFRESH_SESSION, target_id=user.id, tenant_id=user.tenant_id
+            )
             return user, credential
-    await _revoke_family(directory, visitor, record)  # somebody was faster with the same token
+    await _revoke_family(directory, visitor, record)  # a concurrent request used the same token
     raise Unauthenticated("unknown")
 
 
@@ -61,8 +73,10 @@ async def _revoke_family(
     directory: Directory, visitor: Actor, record: tokens.CredentialRecord
 ) -> None:
     async with directory.begin(visitor) as tx:
-        with contextlib.suppress(NotFound):  # held: nothing is given to the family meanwhile
+        with contextlib.suppress(NotFound):  # locked: the family gets no new token
             await users.get(tx, record.user.id)
         await tokens.remove_family(tx, record.token.family)
         user = record.user
-        audit.write(tx, "refresh_reused", target_id=user.id, tenant_id=user.tenant_id)
+        audit.write(
+            tx, AuditAction.REFRESH_TOKEN_REUSED, target_id=user.id, tenant_id=user.tenant_id
+        )

@@ -1,10 +1,11 @@
-"""Sign up, sign in, and change the own password."""
+"""Sign-up, sign-in, and changing one's own password."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
+from dragoman.actions import users
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import create_user, guess_limits, passwords
 from dragoman.actions.steps.credentials import lock_active_tenant, mint
@@ -22,16 +23,16 @@ from dragoman.rules.errors import (
     Unavailable,
 )
 from dragoman.rules.fields import UsernameCharset, canonical
-from dragoman.rules.model import NewUser, Role, User
+from dragoman.rules.model import NewUser, Role, User, UserChanges
 from dragoman.rules.passwords import PasswordRules, needs_rehash
-from dragoman.rules.vocabulary import Action
+from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import audit, tenants, tokens
 from dragoman.store import users as user_store
 from dragoman.store.transaction import Tx
 
 
 def ensure_sign_up_allowed(directory: Directory) -> None:
-    """Raise Forbidden(CLOSED) where nobody may sign up, before anything that came is judged."""
+    """Raise Forbidden(SIGN_UP_DISABLED) if self-registration is off; call it before any other check."""
     if not directory.settings.self_registration:
         raise Forbidden(Reason.SIGN_UP_DISABLED)
 
@@ -48,47 +49,53 @@ async def sign_up(
     first_becomes_owner: bool = False,
     problems: Iterable[Problem] = (),
 ) -> tuple[User, Credential]:
-    """Register a member of the tenant of the settings; returns the user and a first credential.
+    """Register a user as a member of the default tenant; return it and a first credential.
 
-    Without a ``kind`` that is empty, and nobody has signed in yet. ``first_owns`` makes an owner
-    of the first to come where the tenant has never had one.
-    Raises Forbidden(CLOSED), Invalid or Unavailable.
+    Args:
+        directory: the application's shared state.
+        visitor: the anonymous caller.
+        new: the new user; its role, tenant and active state are set here.
+        password: the password in plain text.
+        rules: the contract's password rules.
+        credential_format: the format of the first credential; if None, that one is empty.
+        charset: the characters that the contract allows in a username.
+        first_becomes_owner: make the user the tenant's owner if it has never had one.
+        problems: what the dialect found wrong with the request; reported together with the rest.
+
+    Raises:
+        Forbidden: SIGN_UP_DISABLED by the settings or the tenant's deactivation.
+        Invalid: every problem that was found.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
     ensure_sign_up_allowed(directory)
     home = await tenants.find_by_slug(directory.read(visitor), directory.settings.tenant)
     if home is None or not home.active:
         raise Forbidden(Reason.SIGN_UP_DISABLED)
     new.role, new.tenant_id, new.active = Role.MEMBER, home.id, True
-    given: list[Credential] = []
-
-    async def arrive(tx: Tx, new: NewUser) -> None:
-        now = await tenants.get(tx, home.id, for_update=first_becomes_owner)
-        if not now.active:
-            raise Forbidden(Reason.SIGN_UP_DISABLED)  # switched off while the password was hashed
-        if first_becomes_owner and await tenants.mark_owned(tx, home.id):
-            new.role = Role.OWNER
-
-    async def enter(tx: Tx, user: User) -> None:
+    prepared = await create_user.prepare(
+        directory, visitor, new, password, rules, charset=charset, problems=problems
+    )
+    async with directory.begin(visitor) as tx:
+        if await _enter_tenant(tx, home.id, first_becomes_owner=first_becomes_owner):
+            prepared.new.role = Role.OWNER
+        user = await create_user.insert(tx, prepared, AuditAction.SIGN_UP)
         if credential_format is None:
-            return
-        given.append(await mint(tx, directory, user, credential_format))
+            return user, Credential("", 0)
+        credential = await mint(tx, directory, user, credential_format)
         user_store.record_sign_in(tx, user.id)
         guess_limits.SignInAttempt(directory, visitor, user.username, user).record_success(tx)
+    return user, credential
 
-    faults = list(problems)
-    user = await create_user.insert(
-        directory,
-        visitor,
-        new,
-        password,
-        rules,
-        charset,
-        faults,
-        action="sign_up",
-        before=arrive,
-        also=enter,
-    )
-    return user, given[0] if given else Credential("", 0)
+
+async def _enter_tenant(tx: Tx, tenant_id: int, *, first_becomes_owner: bool) -> bool:
+    """Lock the default tenant, and return whether the user who signs up becomes its owner.
+
+    Raises Forbidden(SIGN_UP_DISABLED) if it was deactivated while the password was hashed.
+    """
+    tenant = await tenants.get(tx, tenant_id, lock="update" if first_becomes_owner else "share")
+    if not tenant.active:
+        raise Forbidden(Reason.SIGN_UP_DISABLED)
+    return first_becomes_owner and await tenants.mark_owned(tx, tenant_id)
 
 
 async def sign_in(
@@ -100,10 +107,20 @@ async def sign_in(
     *,
     by_email: bool = False,
 ) -> tuple[User, Credential]:
-    """Sign in by username or e-mail address (or that alone); returns the user and a credential.
+    """Sign in by username or e-mail address; return the user and a credential.
 
-    Unknown, wrong, inactive and deleted are alike: BadCredentials after exactly one hash
-    verification. Raises Limited after too many failures.
+    Args:
+        directory: the application's shared state.
+        visitor: the anonymous caller.
+        login_name: the username or e-mail address.
+        password: the password in plain text.
+        credential_format: the format of the contract's credentials.
+        by_email: accept the e-mail address only.
+
+    Raises:
+        BadCredentials: wrong name or password, or inactive; always after one hash verification.
+        RateLimited: too many failures on this account.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
     directory.password_hasher.load_shedder.check()
     read = directory.read(visitor)
@@ -123,7 +140,9 @@ async def sign_in(
             attempt.record_success(tx)
             user_store.record_sign_in(tx, current_user.id)
             credential = await mint(tx, directory, current_user, credential_format)
-            audit.write(tx, "sign_in", target_id=current_user.id, tenant_id=current_user.tenant_id)
+            audit.write(
+                tx, AuditAction.SIGN_IN, target_id=current_user.id, tenant_id=current_user.tenant_id
+            )
     if current_user is None or credential is None:
         raise BadCredentials
     with contextlib.suppress(Unavailable):
@@ -134,19 +153,19 @@ async def sign_in(
 async def _rehash(
     directory: Directory, actor: Actor, user_id: int, password: str, encoded: str
 ) -> None:
-    """Store a fresh hash where the old one is of an older kind; only who got in pays for it."""
+    """Replace a hash of an outdated format or cost; costs a hash only after a successful sign-in."""
     if not needs_rehash(encoded):
         return
     new_hash = await directory.password_hasher.hash(password)
     async with directory.begin(actor) as tx:
         with contextlib.suppress(NotFound):
             _, current_hash = await user_store.get_with_hash(tx, user_id)
-            if current_hash == encoded:  # nobody has set another one, and nobody can meanwhile
+            if current_hash == encoded:  # the row is locked: no other password was or can be set
                 await user_store.set_password_hash(tx, user_id, new_hash)
 
 
 async def _lock_unchanged_user(tx: Tx, user: User, encoded: str) -> User | None:
-    """Return the user as it stands now, unless it was switched off or got another password."""
+    """Return the user, its row locked, unless it was deactivated or got another password."""
     try:
         current_user, current_hash = await user_store.get_with_hash(tx, user.id)
     except NotFound:
@@ -164,40 +183,62 @@ async def change_password(
     rules: PasswordRules,
     *,
     problems: Iterable[Problem] = (),
-    also: Callable[[Tx], Awaitable[object]] | None = None,
+    changes: UserChanges | None = None,
 ) -> None:
-    """Change the own password: takes the current one, ends all other sessions, keeps this one.
+    """Change the actor's own password; all its sessions end, except the one that asks.
 
-    ``also`` does what belongs to the same transaction. ``problems`` is what the dialect found
-    wrong; the current password is judged with it.
-    A wrong current password counts as a failed sign-in. Raises Invalid (field ``current``, code
-    ``wrong``), Limited or Unavailable.
+    A wrong current password counts as a failed sign-in.
+
+    Args:
+        directory: the application's shared state.
+        actor: the caller.
+        current_password: the current password in plain text.
+        password: the new password in plain text.
+        rules: the contract's password rules.
+        problems: what the dialect found wrong with the request; reported together with the rest.
+        changes: other fields to update in the same transaction, as ``users.update`` does.
+
+    Raises:
+        Invalid: every problem that was found; field ``current``, code ``wrong`` for a wrong
+            current password.
+        RateLimited: too many failures on this account.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
     policy.require_reach(actor, Action.CHANGE_PASSWORD)
-    read = directory.read(actor)
-    user = await user_store.find(read, actor.user_id)
+    user = await user_store.find(directory.read(actor), actor.user_id)
     if user is None:
         raise Unauthenticated("unknown")
     all_problems = list(problems)
     reported_fields = {problem.field for problem in all_problems}
     if password or not all_problems:
         all_problems += passwords.password_problems(directory, password, rules, user)
-    attempt = guess_limits.SignInAttempt(directory, actor, user.username, user)
     if "current" not in reported_fields:
-        await attempt.ensure_allowed(read)
-        encoded = await user_store.password_hash(read, user.id)
-        matches = await directory.password_hasher.verify(current_password, encoded)
-        async with directory.begin(actor, lock=attempt.lock) as tx:  # whatever else is wrong
-            await attempt.ensure_allowed(tx)
-            if not matches:
-                await attempt.record_failure(tx)
-                all_problems.append(Problem("current", "wrong"))
+        all_problems += await _check_current_password(directory, actor, user, current_password)
     if all_problems:
         raise Invalid(*all_problems)
     new_hash = await directory.password_hasher.hash(password)
     async with directory.begin(actor) as tx:
         user = await user_store.get(tx, actor.user_id)
-        if also is not None:
-            await also(tx)
-        await passwords.store_password(tx, user, new_hash, Action.CHANGE_PASSWORD)
+        if changes is not None:
+            await users.update(tx, user.id, changes)
+        await passwords.store_password(tx, user, new_hash, AuditAction.CHANGE_PASSWORD)
         await tokens.carry_over(tx, actor.token_id, user.id)
+
+
+async def _check_current_password(
+    directory: Directory, actor: Actor, user: User, current_password: str
+) -> list[Problem]:
+    """Return a problem if the current password is wrong; counts it as a failed sign-in.
+
+    A right password is confirmed only under the account's lock: parallel guesses gain nothing.
+    """
+    attempt = guess_limits.SignInAttempt(directory, actor, user.username, user)
+    read = directory.read(actor)
+    await attempt.ensure_allowed(read)
+    encoded = await user_store.password_hash(read, user.id)
+    matches = await directory.password_hasher.verify(current_password, encoded)
+    async with directory.begin(actor, lock=attempt.lock) as tx:
+        await attempt.ensure_allowed(tx)
+        if not matches:
+            await attempt.record_failure(tx)
+    return [] if matches else [Problem("current", "wrong")]

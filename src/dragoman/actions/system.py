@@ -7,5 +7,5 @@ from dragoman.rules.vocabulary import UNRESTRICTED
 
 
 def system_actor(name: str, contract: str = "system") -> Actor:
-    """Return the actor that stands for a machine: the command line, the first start, upkeep."""
+    """Return an actor that passes every policy check; ``name`` identifies it in the audit log."""
     return Actor(kind="system", contract=contract, restrictions=UNRESTRICTED, name=name)

@@ -1,4 +1,4 @@
-"""Tenants: list, view, create, change, switch off, delete."""
+"""Tenants: list, view, create, update, deactivate, delete."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dragoman.rules.errors import (
 )
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Page, Tenant, TenantChanges
-from dragoman.rules.vocabulary import Action
+from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import audit, last_admins, tenants
 from dragoman.store.transaction import LOCK_SUPERADMINS, LOCK_TENANT_NAMES, Read, Tx
 from dragoman.store.user_lists import counters
 
 
 class TenantWithCount(msgspec.Struct, frozen=True):
-    """A tenant and how many users it has."""
+    """A tenant and the number of its users."""
 
     tenant: Tenant
     user_count: int
@@ -46,9 +46,20 @@ async def list_page(
     offset: int = 0,
     problems: Iterable[Problem] = (),
 ) -> Page[TenantWithCount]:
-    """Return tenants that the actor may list (see ``store.tenants.page``).
+    """Return a page of the tenants that the actor may list (see ``store.tenants.page``).
 
-    Raises Forbidden, or Invalid for what the dialect found wrong with the filters.
+    Args:
+        read: a reader that acts for the caller.
+        words: canonical texts; each must occur in the name, slug or e-mail address.
+        active: only active or only inactive tenants; None: both.
+        order: the column to sort by, and whether in descending order.
+        limit: the maximum number of tenants.
+        offset: the number of tenants to skip.
+        problems: what the dialect found wrong with the filters.
+
+    Raises:
+        Forbidden: the actor may not list tenants.
+        Invalid: the dialect reported problems.
     """
     reach = policy.require_reach(read.actor, Action.LIST_TENANTS)
     all_problems = list(problems)
@@ -69,7 +80,7 @@ async def get(read: Read, tenant_id: int) -> TenantWithCount:
 
 
 async def get_own(read: Read) -> TenantWithCount:
-    """Return the actor's own tenant; raises NoTenant where there is none."""
+    """Return the actor's own tenant; raises Forbidden, NoTenant or NotFound."""
     policy.require_reach(read.actor, Action.VIEW_OWN_TENANT)
     if read.actor.tenant_id is None:
         raise NoTenant
@@ -86,7 +97,7 @@ async def _with_count(reader: Read | Tx, tenant: Tenant | None) -> TenantWithCou
 async def create(
     tx: Tx, new: TenantChanges, *, problems: Iterable[Problem] = ()
 ) -> TenantWithCount:
-    """Add a tenant; raises Forbidden or Invalid."""
+    """Create a tenant; raises Forbidden or Invalid."""
     policy.require_reach(tx.actor, Action.CREATE_TENANT)
     await tx.lock(LOCK_TENANT_NAMES)
     await _validate(tx, new, list(problems))
@@ -95,7 +106,7 @@ async def create(
     tenant_id = await tenants.insert(tx, {"public_id": str(uuid.uuid4()), **defaults, **values})
     audit.write(
         tx,
-        Action.CREATE_TENANT,
+        AuditAction.CREATE_TENANT,
         target_kind="tenant",
         target_id=tenant_id,
         tenant_id=tenant_id,
@@ -131,23 +142,26 @@ async def update(
     home_slug: str,
     problems: Iterable[Problem] = (),
 ) -> TenantWithCount:
-    """Change a tenant; switching it off ends every session of its users.
+    """Update a tenant; deactivation revokes all sessions of its users.
 
-    ``home`` is the slug of the settings' tenant, where sign-ups stand: that one keeps it, and no
-    other takes it.
-    Raises Forbidden, NotFound, Invalid or LastSuperadmin; then nothing is changed.
+    Args:
+        tx: the transaction of the change.
+        tenant_id: the tenant to update.
+        changes: the new values; UNSET keeps the current one.
+        home_slug: the slug of the default tenant; no tenant can gain or lose it.
+        problems: what the dialect found wrong with the request; reported together with the rest.
+
+    Raises:
+        Forbidden, NotFound: the policy refuses.
+        Invalid: every problem that was found.
+        LastSuperadmin: deactivation would lock out the last active superadmin.
     """
     policy.require_tenant(tx.actor, Action.UPDATE_TENANT, tenant_id)
     await tx.lock(LOCK_TENANT_NAMES)
-    tenant = await tenants.get(tx, tenant_id, for_update=True)
+    tenant = await tenants.get(tx, tenant_id, lock="update")
     if changes.active is not UNSET and changes.active is not tenant.active:
         policy.require_reach(tx.actor, Action.SWITCH_TENANT)
-    all_problems = list(problems)
-    if changes.slug is not UNSET and changes.slug != tenant.slug:
-        if canonical(tenant.slug) == canonical(home_slug):
-            all_problems.append(Problem("slug", "fixed"))
-        elif canonical(changes.slug.strip()) == canonical(home_slug):
-            all_problems.append(Problem("slug", "taken"))
+    all_problems = [*problems, *_home_slug_problems(tenant, changes, home_slug)]
     await _validate(tx, changes, all_problems, exclude_id=tenant_id)
     changed: dict[str, Any] = {
         name: value
@@ -163,7 +177,7 @@ async def update(
             await tenants.revoke_sessions(tx, tenant_id)
         audit.write(
             tx,
-            Action.UPDATE_TENANT,
+            AuditAction.UPDATE_TENANT,
             target_kind="tenant",
             target_id=tenant_id,
             tenant_id=tenant_id,
@@ -172,13 +186,23 @@ async def update(
     return await _with_count(tx, await tenants.find(tx, tenant_id))
 
 
+def _home_slug_problems(tenant: Tenant, changes: TenantChanges, home_slug: str) -> list[Problem]:
+    if changes.slug is UNSET or changes.slug == tenant.slug:
+        return []
+    if canonical(tenant.slug) == canonical(home_slug):
+        return [Problem("slug", "fixed")]
+    if canonical(changes.slug.strip()) == canonical(home_slug):
+        return [Problem("slug", "taken")]
+    return []
+
+
 async def delete(tx: Tx, tenant_id: int, *, home_slug: str) -> None:
-    """Delete a tenant without users, but for the settings' own (slug ``home``).
+    """Delete a tenant that has no users and is not the default one (slug ``home_slug``).
 
     Raises Forbidden, NotFound or InUse.
     """
     policy.require_tenant(tx.actor, Action.DELETE_TENANT, tenant_id)
-    tenant = await tenants.get(tx, tenant_id, for_update=True)
+    tenant = await tenants.get(tx, tenant_id, lock="update")
     if await tenants.has_users(tx, tenant_id):
         raise InUse
     if canonical(tenant.slug) == canonical(home_slug):
@@ -187,7 +211,7 @@ async def delete(tx: Tx, tenant_id: int, *, home_slug: str) -> None:
     await tenants.revoke_sessions(tx, tenant_id)
     audit.write(
         tx,
-        Action.DELETE_TENANT,
+        AuditAction.DELETE_TENANT,
         target_kind="tenant",
         target_id=tenant_id,
         tenant_id=tenant_id,

@@ -1,4 +1,4 @@
-"""Credentials: issue, look up, revoke. Each works at the contract that issued it, alone."""
+"""Credentials: look up, issue and revoke. Each is valid only at the contract that issued it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import REFRESH, Credential, CredentialFormat
 from dragoman.rules.errors import Inactive, Unauthenticated
 from dragoman.rules.model import DAY, HOUR, Role, User
-from dragoman.rules.vocabulary import Action, Restrictions
+from dragoman.rules.vocabulary import Action, AuditAction, Restrictions
 from dragoman.store import audit, tokens, users
 from dragoman.store.transaction import Read, Tx, now
 
 LAST_USED_INTERVAL = HOUR
-"""How stale the note of a credential's last use may be (microseconds)."""
+"""How old a credential's recorded last use may get before it is updated (microseconds)."""
 
 
 class PresentedCredential(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential as it came in, with what is known of the request."""
+    """A credential as the client sent it, with what the actor needs to know of the request."""
 
     credential_format: CredentialFormat
     secret: str
@@ -30,8 +30,16 @@ class PresentedCredential(msgspec.Struct, frozen=True, kw_only=True):
     address: str
 
 
+class Authenticated(msgspec.Struct, frozen=True):
+    """A successful authentication: the actor, its user, and the user prefetched with it."""
+
+    actor: Actor
+    user: User
+    prefetched_user: User | None
+
+
 async def issuing_contract(directory: Directory, secret: str) -> str:
-    """Return the contract at which a credential works at this moment; empty if at none."""
+    """Return the contract at which a credential is valid now; empty if there is none."""
     record = await tokens.look_up(directory.driver, crypto.digest(secret))
     if record is None or record.token.kind == REFRESH or rejection_reason(record, now()):
         return ""
@@ -40,11 +48,11 @@ async def issuing_contract(directory: Directory, secret: str) -> str:
 
 async def authenticate(
     directory: Directory, presented: PresentedCredential, prefetch_id: int = 0
-) -> tuple[Actor, User, User | None]:
-    """Return who stands behind a credential, as actor and as user, and the user ``ahead``.
+) -> Authenticated:
+    """Authenticate a credential, and fetch the user ``prefetch_id`` in the same round trip.
 
-    Raises Unauthenticated: ``inactive`` for the user or tenant that was switched off,
-    ``unknown`` for everything else.
+    Raises Unauthenticated: ``inactive`` if the user or its tenant is deactivated, otherwise
+    ``unknown``.
     """
     credential_format = presented.credential_format
     record = await tokens.look_up(directory.driver, crypto.digest(presented.secret), prefetch_id)
@@ -64,11 +72,12 @@ async def authenticate(
             timestamp,
             timestamp + directory.settings.token_idle_days * DAY,
         )
-    return await actor_for(directory, presented, record), record.user, record.prefetched_user
+    actor = await actor_for(directory, presented, record)
+    return Authenticated(actor, record.user, record.prefetched_user)
 
 
 def rejection_reason(record: tokens.CredentialRecord, timestamp: int) -> str:
-    """Return why a credential is no good any more at a moment (microseconds), or nothing."""
+    """Return why a credential is not valid at ``timestamp`` (microseconds); empty if it is."""
     if record.used_at:
         return "unknown"
     if not record.user.active or not record.tenant_active:
@@ -81,7 +90,7 @@ def rejection_reason(record: tokens.CredentialRecord, timestamp: int) -> str:
 async def actor_for(
     directory: Directory, presented: PresentedCredential, record: tokens.CredentialRecord
 ) -> Actor:
-    """Return who stands behind a credential that has no flaw, as it stands at this contract."""
+    """Return the actor of a valid credential, with its role and tenant at this contract."""
     user = record.user
     role, tenant_id = await _effective_role_and_tenant(directory, user, presented.restrictions)
     return Actor(
@@ -101,7 +110,10 @@ async def actor_for(
 
 
 async def as_actor(directory: Directory, visitor: Actor, user: User) -> Actor:
-    """Return a visitor as the user that it has just signed in as, with what its role gives it."""
+    """Return the visitor as the user that it has just signed in as.
+
+    The actor has the permissions of its role, but none that were granted to it.
+    """
     role, tenant_id = await _effective_role_and_tenant(directory, user, visitor.restrictions)
     return msgspec.structs.replace(
         visitor,
@@ -124,9 +136,17 @@ async def _effective_role_and_tenant(
 async def issue(
     tx: Tx, directory: Directory, user_id: int, credential_format: CredentialFormat
 ) -> Credential:
-    """Make a credential for somebody (the command line, administrators).
+    """Issue a credential for another user (command line, administrators).
 
-    Raises NotFound, Forbidden, or Inactive for a user who is switched off.
+    Args:
+        tx: the transaction of the change.
+        directory: the application's shared state.
+        user_id: the user that the credential is for.
+        credential_format: the format of the contract's credentials.
+
+    Raises:
+        NotFound, Forbidden: the policy refuses.
+        Inactive: the user or its tenant is deactivated.
     """
     policy.require_reach(tx.actor, Action.ISSUE_TOKEN)
     user = await users.get(tx, user_id)
@@ -134,26 +154,26 @@ async def issue(
     if not user.active or not await lock_active_tenant(tx, user):
         raise Inactive
     credential = await mint(tx, directory, user, credential_format)
-    audit.write(tx, Action.ISSUE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
+    audit.write(tx, AuditAction.ISSUE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return credential
 
 
 async def sign_out(tx: Tx, *, everywhere: bool = False) -> None:
-    """End the session that asks for it, or all of that user's at this contract."""
+    """End the actor's session, or with ``everywhere`` all its sessions at this contract."""
     actor = tx.actor
     policy.require_reach(actor, Action.REVOKE_TOKEN)
-    await users.get(tx, actor.user_id)  # held: no refresh token gives another one meanwhile
+    await users.get(tx, actor.user_id)  # locked: a refresh token cannot issue one meanwhile
     if everywhere:
         await tokens.remove_for_user(tx, actor.user_id, contract=actor.contract)
     else:
         await tokens.remove(tx, actor.token_id)
-    audit.write(tx, "sign_out", target_id=actor.user_id, tenant_id=actor.tenant_id)
+    audit.write(tx, AuditAction.SIGN_OUT, target_id=actor.user_id, tenant_id=actor.tenant_id)
 
 
 async def revoke(tx: Tx, user_id: int, *, secret: str = "") -> int:
-    """End one session of a user at this contract, or all of them; returns how many there were.
+    """Revoke a user's session with this secret, or all of them; return how many were revoked.
 
-    Raises NotFound or Forbidden.
+    Only sessions at the actor's contract are revoked. Raises NotFound or Forbidden.
     """
     policy.require_reach(tx.actor, Action.REVOKE_TOKEN, user_id)
     user = await users.get(tx, user_id)
@@ -162,12 +182,12 @@ async def revoke(tx: Tx, user_id: int, *, secret: str = "") -> int:
     revoked_count = await tokens.remove_for_user(
         tx, user.id, contract=tx.actor.contract, digest=digest
     )
-    audit.write(tx, Action.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
+    audit.write(tx, AuditAction.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return revoked_count
 
 
 async def session_start_times(read: Read, user: User) -> list[int]:
-    """Return when each session that a user has at this contract began (microseconds), in order.
+    """Return the start times of a user's sessions at this contract, in order (microseconds).
 
     Raises Forbidden or NotFound.
     """
@@ -176,7 +196,7 @@ async def session_start_times(read: Read, user: User) -> list[int]:
 
 
 async def flush_last_used(directory: Directory) -> int:
-    """Write down which credentials were used since the last time; returns how many."""
+    """Save when credentials were last used, since the previous flush; return how many."""
     last_used, directory.last_used = directory.last_used, {}
     if not last_used:
         return 0

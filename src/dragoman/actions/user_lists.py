@@ -1,10 +1,11 @@
-"""Users as they are seen: in pages, one by one, or all in a row."""
+"""Reading users: in pages, one by one, or all of them in batches."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
+from dragoman.actions.directory import Directory
 from dragoman.rules import policy
 from dragoman.rules.errors import Invalid, NotFound, Problem
 from dragoman.rules.fields import canonical
@@ -15,10 +16,11 @@ from dragoman.store.transaction import Read, Tx
 from dragoman.store.user_lists import filters, pages
 
 BATCH_SIZE = 1000
-"""How many users are fetched at a time where all of them are wanted."""
+"""Number of users per batch of ``iterate``."""
 
 
 async def list_page(
+    directory: Directory,
     read: Read,
     user_filter: Filter,
     orders: tuple[Order, ...],
@@ -28,10 +30,22 @@ async def list_page(
     after: tuple[Any, int] | None = None,
     problems: Iterable[Problem] = (),
 ) -> Page[User]:
-    """Return users that the actor may list (see ``store.pages.page``).
+    """Return a page of the users that the actor may list (see ``store.user_lists.pages``).
 
-    Raises Forbidden; Invalid for what the dialect found wrong with the filters, and for a
-    tenant that does not exist (told only to those who see every tenant).
+    Args:
+        directory: the application's shared state, with the page cache.
+        read: a reader that acts for the caller.
+        user_filter: the conditions that users must meet.
+        orders: the columns to sort by.
+        limit: the maximum number of users.
+        offset: the number of users to skip.
+        after: the position after which the page begins: sort value and id of the last user
+            before it.
+        problems: what the dialect found wrong with the filters.
+
+    Raises:
+        Forbidden: the actor may not list users.
+        Invalid: the dialect's problems; an unknown tenant, for actors that see all tenants.
     """
     reach = policy.require_reach(read.actor, Action.LIST_USERS)
     all_problems = list(problems)
@@ -45,12 +59,19 @@ async def list_page(
         raise Invalid(*all_problems)
     scope = filters.scope_for(read.actor, reach)
     return await pages.page(
-        read, scope, user_filter, orders, limit=limit, offset=offset, cursor=after
+        read,
+        directory.page_cache,
+        scope,
+        user_filter,
+        orders,
+        limit=limit,
+        offset=offset,
+        cursor=after,
     )
 
 
 async def get(read: Read, user_id: int) -> User:
-    """Return one user; raises Forbidden, or NotFound for whatever is out of reach."""
+    """Return one user; raises Forbidden, or NotFound if it is out of reach."""
     reach = policy.require_reach(read.actor, Action.VIEW_USER, user_id)
     user = await users.find(read, user_id)
     if user is None or not policy.includes(read.actor, reach, user):
@@ -61,9 +82,17 @@ async def get(read: Read, user_id: int) -> User:
 async def find(
     reader: Read | Tx, *, public_id: str = "", username: str = "", email: str = ""
 ) -> User:
-    """Return the user of a public id, else of a username or of an e-mail address.
+    """Return the user with this public id, else with this username or e-mail address.
 
-    Raises Forbidden, or NotFound for whatever is out of reach.
+    Args:
+        reader: a reader or transaction that acts for the caller.
+        public_id: the public id; an unknown one is ignored if another argument is given.
+        username: the username; takes precedence over ``email``.
+        email: the e-mail address.
+
+    Raises:
+        Forbidden: the actor may not view users.
+        NotFound: there is no such user, or it is out of reach.
     """
     policy.require_reach(reader.actor, Action.VIEW_USER)
     user = None
@@ -79,13 +108,19 @@ async def find(
     return user
 
 
-async def iterate(read: Read) -> AsyncGenerator[list[User]]:
-    """Give every user that the actor may list, by id, some at a time; raises Forbidden."""
+async def iterate(directory: Directory, read: Read) -> AsyncGenerator[list[User]]:
+    """Yield all users that the actor may list in batches, ordered by id; raises Forbidden."""
     scope = filters.scope_for(read.actor, policy.require_reach(read.actor, Action.LIST_USERS))
     after: tuple[Any, int] | None = None
     while True:
         batch = await pages.page(
-            read, scope, Filter(), (Order("id"),), limit=BATCH_SIZE, cursor=after
+            read,
+            directory.page_cache,
+            scope,
+            Filter(),
+            (Order("id"),),
+            limit=BATCH_SIZE,
+            cursor=after,
         )
         yield batch.rows
         after = batch.after

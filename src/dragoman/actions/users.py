@@ -1,8 +1,9 @@
-"""Users: create, change, switch on and off, set passwords, assign roles, delete."""
+"""Users: create, update, activate, set passwords, assign roles, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -22,7 +23,7 @@ from dragoman.rules.errors import (
 from dragoman.rules.fields import UsernameCharset, canonical
 from dragoman.rules.model import NewUser, Role, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
-from dragoman.rules.vocabulary import Action, Reach
+from dragoman.rules.vocabulary import Action, AuditAction, Reach
 from dragoman.store import (
     audit,
     grants,
@@ -48,18 +49,21 @@ async def create(
     charset: UsernameCharset = UsernameCharset.STRICT,
     problems: Iterable[Problem] = (),
 ) -> User:
-    """Add a user.
+    """Create a user.
 
     Args:
-        directory: where to.
-        actor: who adds it.
-        new: what it is made from; without a tenant it stands in the actor's own.
-        password: in the clear; it is hashed here and goes no further.
-        floor: what the contract asks of a password.
-        alphabet: what the contract lets a username be made of.
-        problems: what the dialect found wrong already; all of it is told at once.
+        directory: the application's shared state.
+        actor: the caller.
+        new: the new user; without a tenant it joins the actor's tenant.
+        password: the password in plain text.
+        rules: the contract's password rules.
+        charset: the characters that the contract allows in a username.
+        problems: what the dialect found wrong with the request; reported together with the rest.
 
-    Raises Forbidden, Invalid or Unavailable.
+    Raises:
+        Forbidden: the actor may not create users, or not with this role.
+        Invalid: every problem that was found.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
     reach = policy.require_reach(actor, Action.CREATE_USER)
     policy.require_assignable(actor, new.role)
@@ -68,7 +72,11 @@ async def create(
         all_problems += _tenant_problems(actor, reach, new)
     if new.tenant_id in {UNSET, None} and reach is not Reach.ANY:
         new.tenant_id = actor.tenant_id
-    return await create_user.insert(directory, actor, new, password, rules, charset, all_problems)
+    prepared = await create_user.prepare(
+        directory, actor, new, password, rules, charset=charset, problems=all_problems
+    )
+    async with directory.begin(actor) as tx:
+        return await create_user.insert(tx, prepared, AuditAction.CREATE_USER)
 
 
 def _tenant_problems(actor: Actor, reach: Reach, new: NewUser) -> list[Problem]:
@@ -87,10 +95,20 @@ async def update(
     charset: UsernameCharset = UsernameCharset.STRICT,
     problems: Iterable[Problem] = (),
 ) -> User:
-    """Change a user's own fields; what is UNSET stays, and what is so already is not judged.
+    """Update a user's fields; an unchanged value is not validated again.
 
-    ``active`` obeys the rule of ``set_active``. Raises NotFound, Forbidden, Invalid,
-    LastOwner or LastSuperadmin; then nothing is changed.
+    Args:
+        tx: the transaction of the change.
+        user_id: the user to update.
+        changes: the new values; UNSET keeps the current one. ``active`` needs the same right as
+            ``set_active``.
+        charset: the characters that the contract allows in a username.
+        problems: what the dialect found wrong with the request; reported together with the rest.
+
+    Raises:
+        NotFound, Forbidden: the policy refuses; checked before anything else.
+        Invalid: every problem that was found.
+        LastOwner, LastSuperadmin: the user must stay active.
     """
     policy.require_reach(tx.actor, Action.UPDATE_USER, user_id)
     user = await users.get(tx, user_id)
@@ -103,12 +121,29 @@ async def update(
     if _uses_email_as_username(user) and changes.email and keeps_username:
         changes.username = changes.email
         charset = UsernameCharset.PERMISSIVE
-    all_problems = list(problems)
     changed = {
         name: value
         for name, value in msgspec.structs.asdict(changes).items()
         if value is not UNSET and value != getattr(user, name)
     }
+    if all_problems := await _change_problems(tx, user, changed, charset, problems):
+        raise Invalid(*all_problems)
+    if not changed:
+        return user
+    if active_changes and not changes.active:
+        await change_user.ensure_not_last(tx, user)
+    return await change_user.apply(tx, user, changed, AuditAction.UPDATE_USER)
+
+
+async def _change_problems(
+    tx: Tx,
+    user: User,
+    changed: dict[str, Any],
+    charset: UsernameCharset,
+    problems: Iterable[Problem],
+) -> list[Problem]:
+    """Return the dialect's problems and those of changed values, for fields not reported yet."""
+    all_problems = list(problems)
     reported_fields = {problem.field for problem in all_problems}
     field_problems = fields.user_problems(UserChanges(**changed), charset=charset)
     all_problems += [problem for problem in field_problems if problem.field not in reported_fields]
@@ -119,27 +154,29 @@ async def update(
         all_problems += [
             Problem(f, "taken") for f in taken_fields if f in changed and f not in reported_fields
         ]
-    if all_problems:
-        raise Invalid(*all_problems)
-    if not changed:
-        return user
-    if active_changes and not changes.active:
-        await change_user.ensure_not_last(tx, user)
-    return await change_user.apply(tx, user, changed, Action.UPDATE_USER)
+    return all_problems
 
 
 def _uses_email_as_username(user: User) -> bool:
-    """Say whether a user has no username of its own, but its address."""
+    """Return whether the user's username is its e-mail address."""
     return canonical(user.username) == canonical(user.email)
 
 
 async def set_active(
     tx: Tx, user_id: int, *, active: bool, problems: Iterable[Problem] = ()
 ) -> User:
-    """Switch a user on or off; switching off ends every session of every contract.
+    """Activate or deactivate a user; deactivation revokes its sessions at every contract.
 
-    ``problems`` is what the dialect found wrong with the request. Raises NotFound, Forbidden,
-    Invalid, LastOwner or LastSuperadmin.
+    Args:
+        tx: the transaction of the change.
+        user_id: the user to change.
+        active: the new state.
+        problems: what the dialect found wrong with the request.
+
+    Raises:
+        NotFound, Forbidden: the policy refuses.
+        Invalid: the dialect reported problems.
+        LastOwner, LastSuperadmin: the user must stay active.
     """
     policy.require_reach(tx.actor, Action.SET_ACTIVE)
     user = await users.get(tx, user_id)
@@ -151,7 +188,7 @@ async def set_active(
         return user
     if not active:
         await change_user.ensure_not_last(tx, user)
-    return await change_user.apply(tx, user, {"active": active}, Action.SET_ACTIVE)
+    return await change_user.apply(tx, user, {"active": active}, AuditAction.SET_ACTIVE)
 
 
 async def set_password(
@@ -163,12 +200,26 @@ async def set_password(
     *,
     problems: Iterable[Problem] = (),
     reject_unchanged: bool = False,
-    also: Callable[[Tx], Awaitable[object]] | None = None,
+    changes: UserChanges | None = None,
 ) -> None:
-    """Set somebody else's password; ends every session of that user.
+    """Set another user's password; all sessions of that user are revoked.
 
-    ``unlike`` refuses the password that the user has already; ``also`` does what belongs to the
-    same transaction. Raises NotFound, Forbidden, Invalid, Same or Unavailable.
+    Args:
+        directory: the application's shared state.
+        actor: the caller.
+        user_id: the user whose password is set.
+        password: the new password in plain text.
+        rules: the contract's password rules.
+        problems: what the dialect found wrong with the request; reported instead of the
+            password's own problems.
+        reject_unchanged: refuse the password that the user already has.
+        changes: other fields to update in the same transaction, as ``update`` does.
+
+    Raises:
+        NotFound, Forbidden: the policy refuses.
+        Invalid: every problem that was found.
+        Unchanged: the user already has this password.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
     policy.require_reach(actor, Action.SET_PASSWORD)
     read = directory.read(actor)
@@ -187,19 +238,25 @@ async def set_password(
     async with directory.begin(actor) as tx:
         user = await users.get(tx, user_id)
         policy.require(tx.actor, Action.SET_PASSWORD, user)
-        if also is not None:
-            await also(tx)
-        await store_password(tx, user, encoded, Action.SET_PASSWORD)
+        if changes is not None:
+            await update(tx, user_id, changes)
+        await store_password(tx, user, encoded, AuditAction.SET_PASSWORD)
 
 
 async def assign_role(
     tx: Tx, user_id: int, role: Role, *, same_role_names: frozenset[Role] = frozenset()
 ) -> User:
-    """Give a user another role; every session of that user ends. The tenant stays.
+    """Assign a role to a user and revoke its sessions; the tenant does not change.
 
-    A user whose role is among ``alike`` (those that the contract calls by the same word)
-    keeps it. Raises Forbidden, NotFound, NoTenant, LastOwner or LastSuperadmin, judged in
-    this order.
+    Args:
+        tx: the transaction of the change.
+        user_id: the user to change.
+        role: the new role.
+        same_role_names: roles that have the same name at the contract; a user who has one of
+            them keeps it.
+
+    Raises:
+        Forbidden, NotFound, NoTenant, LastOwner, LastSuperadmin: checked in this order.
     """
     policy.require_reach(tx.actor, Action.ASSIGN_ROLE)
     policy.require_assignable(tx.actor, role)
@@ -212,7 +269,7 @@ async def assign_role(
     await change_user.ensure_not_last(tx, user)
     if role is Role.OWNER and user.tenant_id is not None:
         await tenants.mark_owned(tx, user.tenant_id)
-    return await change_user.apply(tx, user, {"role": role}, Action.ASSIGN_ROLE)
+    return await change_user.apply(tx, user, {"role": role}, AuditAction.ASSIGN_ROLE)
 
 
 async def update_with_role(
@@ -225,10 +282,21 @@ async def update_with_role(
     same_role_names: frozenset[Role] = frozenset(),
     problems: Iterable[Problem] = (),
 ) -> User:
-    """Change several things of a user at once, all or none; what it already is, is no change.
+    """Update fields, role and active state of a user together: all of them, or none.
 
-    So whoever sends back what was read of the own role and state has not touched them.
-    Raises what ``update``, ``assign_role`` and ``set_active`` raise.
+    A role or state that the user already has is not a change: it may be sent back as it was read.
+
+    Args:
+        tx: the transaction of the change.
+        user_id: the user to change.
+        changes: the new values of the fields, or None.
+        role: the new role, or None.
+        active: the new state, or None.
+        same_role_names: roles that have the same name at the contract (see ``assign_role``).
+        problems: what the dialect found wrong with the request.
+
+    Raises:
+        Whatever ``update``, ``assign_role`` and ``set_active`` raise.
     """
     values_by_action = {
         Action.UPDATE_USER: changes,
@@ -257,10 +325,14 @@ async def update_with_role(
 
 
 async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
-    """Delete a user: invisible, unusable, its names free; returns who it was.
+    """Delete a user and return it as it was; its username and e-mail address become free.
 
-    ``erase`` blanks every personal field, for contracts that promise it.
-    Raises NotFound, Forbidden, LastOwner or LastSuperadmin.
+    The row stays as a tombstone. With ``erase``, every personal field in it is blanked, for
+    contracts that promise this.
+
+    Raises:
+        NotFound, Forbidden: the policy refuses.
+        LastOwner, LastSuperadmin: the user must stay.
     """
     policy.require_reach(tx.actor, Action.DELETE_USER, user_id)
     user = await users.get(tx, user_id)
@@ -276,5 +348,5 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     if erase:
         await invitations.erase_for_user(tx, canonical(user.email), user.id)
     await users.remove(tx, user, erase=erase)
-    audit.write(tx, Action.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
+    audit.write(tx, AuditAction.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
     return user

@@ -1,1 +1,1 @@
-"""Layer 3, beside web: what runs without a request (mail, housekeeping, bootstrap, doctor)."""
+"""Layer 3, beside web: work that no request asks for (mail, cleanup, bootstrap, doctor)."""

@@ -1,4 +1,4 @@
-"""What the server does beside its requests: send, note, tidy up."""
+"""Background tasks of the server: send mails, save last-used times, delete expired rows."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ from dragoman.store import outbox, sign_in_failures, signing_keys
 from dragoman.store import tokens as token_store
 
 TICK_S = 1.0
+"""Interval of mail delivery, in seconds."""
 FLUSH_TICKS, FIRST_PURGE_TICKS, PURGE_TICKS = 10, 60, 3600
-"""Paces of the slower chores, in beats."""
+"""Intervals of the slower tasks, in ticks."""
 MAX_BACKOFF_S = 30.0
-"""The longest pause after a chore that fails again and again."""
+"""Maximum delay in seconds before a failed task runs again."""
 MAIL_RETENTION = 7 * DAY
+"""How long sent and given-up mails are kept (microseconds)."""
 ADDRESS_RETENTION = 180 * DAY
+"""How long an account's known client addresses are kept (microseconds)."""
 
 log: Any = structlog.get_logger()
 
 
 async def run(directory: Directory) -> None:
-    """Run until cancelled: mails every second, touches every ten, tidying every hour.
+    """Run all tasks until cancelled: mails every second, last-used times every ten, purge hourly.
 
-    Each goes its own pace: a silent mail server holds up mails alone. A database that cannot
-    serve is waited for.
+    The tasks are independent: an unresponsive mail server delays mails only. While the database is
+    unavailable, the tasks are retried with a growing delay.
     """
     async with asyncio.TaskGroup() as task_group:
         task_group.create_task(_run_periodically(TICK_S, mail_delivery.send_due, directory))
@@ -66,7 +69,7 @@ async def _run_periodically(
             consecutive_failures += 1
             if consecutive_failures == 1:
                 log.warning("chore_waits", chore=job.__name__, error=type(error).__name__)
-        except Exception:  # a bug in one chore must not end them all
+        except Exception:  # a bug in one task must not stop the others
             consecutive_failures += 1
             log.exception("bug", chore=job.__name__)
         backoff_s = min(2.0**consecutive_failures, MAX_BACKOFF_S) if consecutive_failures else 0.0
@@ -74,13 +77,13 @@ async def _run_periodically(
 
 
 async def flush(directory: Directory) -> None:
-    """Write down what would be lost at the end."""
+    """Save state that only this process holds; called at shutdown."""
     with contextlib.suppress(DirectoryError):
         await tokens.flush_last_used(directory)
 
 
 async def purge(directory: Directory) -> int:
-    """Forget what is over: credentials, failures, sent mails, keys; returns how many rows went."""
+    """Delete expired credentials, failure counters, addresses, keys and mails; return the count."""
     async with directory.begin(system_actor("upkeep")) as tx:
         purged_count = await token_store.purge(tx)
         purged_count += await sign_in_failures.purge(tx, tx.now - HOUR)

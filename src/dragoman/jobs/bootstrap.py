@@ -1,4 +1,4 @@
-"""The first start: the catalogue, the tenant of the settings, the first superadmin."""
+"""First start: create the permissions, the default tenant and the first superadmin."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from dragoman.rules.errors import Invalid
 from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser, Role
 from dragoman.rules.passwords import PasswordRules
-from dragoman.rules.vocabulary import Action
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, permissions, tenants
 from dragoman.store import users as user_store
-from dragoman.store.transaction import LOCK_TENANT_NAMES
+from dragoman.store.transaction import LOCK_TENANT_NAMES, Tx
 
 PASSWORD_RULES = PasswordRules(min_length=1)
+"""The operator chooses the first password: only the password policy in the settings applies."""
 
 
 class FirstAdmin(msgspec.Struct, frozen=True):
-    """The first superadmin, if this start made it; ``generated`` if its password was."""
+    """The first superadmin, as just created; ``generated`` if its password was generated."""
 
     username: str
     password: str
@@ -31,10 +32,10 @@ class FirstAdmin(msgspec.Struct, frozen=True):
 
 
 async def bootstrap(directory: Directory) -> FirstAdmin | None:
-    """Bring an empty directory to life; does nothing that was done before.
+    """Fill an empty database; do nothing if that was done before.
 
-    Returns the first superadmin where this call made it. Raises Invalid if the settings name
-    an administrator that cannot be.
+    Returns the first superadmin if this call created it. Raises Invalid if the administrator's
+    name, address or password in the settings is not valid.
     """
     settings = directory.settings
     actor = system_actor("first start")
@@ -42,19 +43,7 @@ async def bootstrap(directory: Directory) -> FirstAdmin | None:
         await tx.lock(LOCK_TENANT_NAMES)
         await permissions.insert_missing(tx)
         if await tenants.find_by_slug(tx, settings.tenant) is None:
-            name = settings.tenant
-            if await tenants.find_by_name(tx, name) is not None:
-                name = f"{name} {crypto.generate_public_id()}"
-            row = {"public_id": str(uuid.uuid4()), "name": name}
-            blank = {"email": "", "url": "", "description": "", "active": True}
-            tenant_id = await tenants.insert(tx, {**row, "slug": settings.tenant, **blank})
-            audit.write(
-                tx,
-                Action.CREATE_TENANT,
-                target_kind="tenant",
-                target_id=tenant_id,
-                tenant_id=tenant_id,
-            )
+            await _insert_tenant(tx, settings.tenant)
         if await user_store.has_ever_had_users(tx):
             return None
     password = settings.admin_password or crypto.generate_password()
@@ -68,8 +57,25 @@ async def bootstrap(directory: Directory) -> FirstAdmin | None:
         user = await users.create(
             directory, actor, new, password, PASSWORD_RULES, charset=UsernameCharset.PERMISSIVE
         )
-    except Invalid as fault:
-        if all(problem.code == "taken" for problem in fault.problems):
-            return None  # another node started at the same moment and was first
+    except Invalid as error:
+        if all(problem.code == "taken" for problem in error.problems):
+            return None  # another node started at the same time and created it first
         raise
     return FirstAdmin(user.username, password, generated=not settings.admin_password)
+
+
+async def _insert_tenant(tx: Tx, slug: str) -> None:
+    """Insert the default tenant, named like its slug if that name is free."""
+    name = slug
+    if await tenants.find_by_name(tx, name) is not None:
+        name = f"{name} {crypto.generate_public_id()}"
+    row = {"public_id": str(uuid.uuid4()), "name": name, "slug": slug}
+    defaults = {"email": "", "url": "", "description": "", "active": True}
+    tenant_id = await tenants.insert(tx, {**row, **defaults})
+    audit.write(
+        tx,
+        AuditAction.CREATE_TENANT,
+        target_kind="tenant",
+        target_id=tenant_id,
+        tenant_id=tenant_id,
+    )

@@ -1,4 +1,4 @@
-"""Judges settings, database and outbox: what is well, what is unsafe, what is broken."""
+"""Health checks of settings, database and outbox for ``dragoman doctor``."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ from dragoman.store.user_lists import counters
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 MIN_SQLITE_VERSION = (3, 51, 3)
-"""Earlier ones may corrupt the file when the write-ahead log starts anew."""
+"""Earlier versions may corrupt the database file when the write-ahead log is reset."""
 SYNCHRONOUS_FULL = 2
+"""The value of ``PRAGMA synchronous`` with which a commit survives a power failure."""
 MIN_POSTGRESQL_VERSION = 14
 MAX_MAIL_DELAY = 10 * MINUTE
+"""Age of the oldest waiting mail that is reported (microseconds)."""
 MAX_COUNTER_READS = 3
+"""How often counters are compared before a difference is reported."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at: its state, what was found, and what to do about it."""
+    """The result of one check: its state, what was found, and what to do about it."""
 
     check: str
     state: str
@@ -44,12 +47,12 @@ _POSTGRESQL_DSN = re.compile(
 
 
 def describe_database(dsn: str) -> str:
-    """Return where a database is, without anybody's password."""
+    """Return the location of a database as text, without its password."""
     if dsn.startswith("sqlite:///"):
         return f"SQLite, {dsn.removeprefix('sqlite:///')}"
     match = _POSTGRESQL_DSN.fullmatch(dsn.partition("://")[2])
     if match is None:
-        return "PostgreSQL"  # an address so odd that nobody can say where its password ends
+        return "PostgreSQL"  # cannot tell where the password ends
     user = f"{match['user']}@" if match["user"] else ""
     return f"PostgreSQL, {user}{match['where']}"
 
@@ -58,7 +61,7 @@ def describe_database(dsn: str) -> str:
 
 
 def check_settings(settings: Settings, key_file: Path) -> list[Finding]:
-    """Judge the settings; ``key_file`` is where the key lies if no setting gives it."""
+    """Check the settings; ``key_file`` is the file of the server key if no setting contains it."""
     return [
         _check_secret_key(settings, key_file),
         _check_public_url(settings),
@@ -75,19 +78,19 @@ def _check_secret_key(settings: Settings, path: Path) -> Finding:
         return Finding(
             "secret key",
             WARN,
-            f"there is none yet; the next start makes {path}",
-            "if there was one, bring it back: links in mails depend on it",
+            f"does not exist yet; the next start creates {path}",
+            "if there was one, restore it: links in mails depend on it",
         )
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        found = f"{path} has mode {mode:04o}: other users of this machine may get at it"
+        found = f"{path} has mode {mode:04o}: other users of this machine may read it"
         return Finding("secret key", FAIL, found, f"chmod 600 {path}")
     if settings.sqlite_path is None:
         return Finding(
             "secret key",
             WARN,
             f"from {path}",
-            "every node needs the same DRAGOMAN_SECRET_KEY",
+            "set the same DRAGOMAN_SECRET_KEY on every node",
         )
     return Finding("secret key", OK, f"from {path}")
 
@@ -99,22 +102,22 @@ def _check_public_url(settings: Settings) -> Finding:
         return Finding(
             "public url",
             FAIL,
-            f"{host} serves {settings.hosts[host]} alone: links in mails lead nowhere",
-            "give DRAGOMAN_PUBLIC_URL a host that DRAGOMAN_HOSTS does not name",
+            f"{host} serves only {settings.hosts[host]}: links in mails do not work",
+            "set DRAGOMAN_PUBLIC_URL to a host that is not in DRAGOMAN_HOSTS",
         )
     is_local = _is_loopback(host)
     if parts.scheme == "http" and not is_local:
         return Finding(
             "public url",
             WARN,
-            f"{settings.public_url}: passwords and credentials travel in the clear",
-            "put TLS before it and set DRAGOMAN_PUBLIC_URL to its https address",
+            f"{settings.public_url}: passwords and credentials are sent unencrypted",
+            "add a TLS proxy and set DRAGOMAN_PUBLIC_URL to its https address",
         )
     if is_local and settings.smtp_url:
         return Finding(
             "public url",
             WARN,
-            f"links in mails lead to {settings.public_url}, which is this machine alone",
+            f"links in mails lead to {settings.public_url}, which only this machine can reach",
             "set DRAGOMAN_PUBLIC_URL",
         )
     return Finding("public url", OK, settings.public_url)
@@ -131,9 +134,12 @@ def _check_anonymous_rate(settings: Settings) -> Finding:
     rate = settings.anonymous_rate
     if not rate.count:
         return Finding(
-            "anonymous rate", WARN, "strangers are not limited", "set DRAGOMAN_ANONYMOUS_RATE"
+            "anonymous rate",
+            WARN,
+            "requests without a credential are not limited",
+            "set DRAGOMAN_ANONYMOUS_RATE",
         )
-    return Finding("anonymous rate", OK, f"{rate.count} in {rate.seconds} s for each address")
+    return Finding("anonymous rate", OK, f"{rate.count} per {rate.seconds} s and address")
 
 
 def _check_mail(settings: Settings) -> Finding:
@@ -146,7 +152,10 @@ def _check_mail(settings: Settings) -> Finding:
         )
     if settings.mail_from == Settings().mail_from:
         return Finding(
-            "mail", WARN, f"mails come from {settings.mail_from}", "set DRAGOMAN_MAIL_FROM"
+            "mail",
+            WARN,
+            f"the sender is still the default, {settings.mail_from}",
+            "set DRAGOMAN_MAIL_FROM",
         )
     return Finding("mail", OK, f"from {settings.mail_from}")
 
@@ -158,8 +167,8 @@ def _check_trusted_proxies(settings: Settings) -> Finding:
         return Finding(
             "trusted proxies",
             WARN,
-            f"{network_list}: anybody can claim any address, and so evade the limits",
-            "name the proxies alone in DRAGOMAN_TRUSTED_PROXIES",
+            f"{network_list}: any client can forge its address and evade rate limits",
+            "list only the proxies in DRAGOMAN_TRUSTED_PROXIES",
         )
     return Finding("trusted proxies", OK, network_list or "none")
 
@@ -168,7 +177,7 @@ def _check_trusted_proxies(settings: Settings) -> Finding:
 
 
 async def check_database(directory: Directory) -> list[Finding]:
-    """Judge a database that is migrated, and what it holds; raises Unavailable."""
+    """Check a migrated database and its contents; raises Unavailable."""
     read = directory.read(system_actor("checkup"))
     path = directory.settings.sqlite_path
     findings = (
@@ -181,8 +190,8 @@ async def check_database(directory: Directory) -> list[Finding]:
             Finding(
                 "first superadmin",
                 WARN,
-                "DRAGOMAN_ADMIN_PASSWORD is still set, though it has served its purpose",
-                "take it out of the settings",
+                "DRAGOMAN_ADMIN_PASSWORD is still set, but no longer used",
+                "remove it from the settings",
             )
         )
     return findings
@@ -200,15 +209,15 @@ async def _check_sqlite(read: Read, path: Path) -> list[Finding]:
             "sqlite",
             version >= MIN_SQLITE_VERSION,
             info.version,
-            "needs 3.51.3 or later, else the file may be corrupted: update pysqlite3",
+            "update pysqlite3: versions before 3.51.3 may corrupt the file",
         ),
         _ok_or_fail(
             "durability",
             info.journal_mode == "wal" and info.synchronous >= SYNCHRONOUS_FULL,
             f"journal {info.journal_mode}, synchronous {info.synchronous}",
-            "needs journal wal and synchronous 2: is the file on a network drive?",
+            "must be journal wal and synchronous 2; is the file on a network drive?",
         ),
-        _ok_or_fail("integrity", info.quick_check == "ok", info.quick_check, "bring back a backup"),
+        _ok_or_fail("integrity", info.quick_check == "ok", info.quick_check, "restore a backup"),
         _check_file_mode(path),
     ]
 
@@ -236,13 +245,14 @@ async def _check_postgresql(read: Read) -> list[Finding]:
             "postgresql",
             info.version_num // 10_000 >= MIN_POSTGRESQL_VERSION,
             info.version,
-            f"needs {MIN_POSTGRESQL_VERSION} or later",
+            f"upgrade to {MIN_POSTGRESQL_VERSION} or later",
         ),
         _ok_or_fail(
             "writable",
             not info.standby,
-            "a standby answers" if info.standby else "yes",
-            "name the primary, or several hosts and ?target_session_attrs=read-write",
+            "no, this is a standby" if info.standby else "yes",
+            "set DRAGOMAN_DATABASE to the primary, or to several hosts with "
+            "?target_session_attrs=read-write",
         ),
         _ok_or_fail(
             "search",
@@ -254,13 +264,13 @@ async def _check_postgresql(read: Read) -> list[Finding]:
             "durability",
             durable,
             ", ".join(f"{name} {value}" for name, value in settings.items()),
-            "turn on what is off: what was answered may be lost in a crash",
+            "turn these settings on: a crash may lose committed changes",
         ),
     ]
 
 
 async def _check_counters(read: Read) -> Finding:
-    """Compare counters and rows; a difference counts if it stays, for people work meanwhile."""
+    """Compare counters with rows; concurrent writes cause differences, so only lasting ones count."""
     differences = set((await counters.differences(read)).items())
     for _ in range(MAX_COUNTER_READS - 1):
         if not differences:
@@ -270,29 +280,32 @@ async def _check_counters(read: Read) -> Finding:
         "counters",
         not differences,
         f"{len(differences)} differ from the rows" if differences else "exact",
-        "rows were changed past Dragoman, or this is a fault of ours: please report it",
+        "rows were changed without Dragoman, or this is a bug: please report it",
     )
 
 
 async def _check_signing_key(read: Read, directory: Directory) -> Finding:
-    unsealable = await jwt_keys.can_unseal(read, directory)
-    if unsealable is None:
-        return Finding("signing key", OK, "none yet; the first sign-in that needs one makes it")
+    can_unseal = await jwt_keys.can_unseal(read, directory)
+    if can_unseal is None:
+        return Finding("signing key", OK, "none yet; the first sign-in that needs one creates it")
     return _ok_or_fail(
         "signing key",
-        unsealable,
-        "opens" if unsealable else "sealed with another server's key: nobody gets a JWT",
-        "bring that DRAGOMAN_SECRET_KEY back; if it is lost, 'dragoman keys rotate'",
+        can_unseal,
+        "can be opened" if can_unseal else "sealed with another server key: no JWT can be issued",
+        "restore that DRAGOMAN_SECRET_KEY, or if it is lost run 'dragoman keys rotate'",
     )
 
 
 async def _check_outbox(read: Read, settings: Settings) -> Finding:
     queue = await diagnostics.outbox_info(read)
-    found = f"{queue.pending} wait, {queue.failed} were given up"
+    found = f"{queue.pending} waiting, {queue.failed} given up"
     if queue.failed:
-        return Finding("outbox", WARN, found, "'dragoman outbox' says why")
+        return Finding("outbox", WARN, found, "run 'dragoman outbox' to see why")
     if settings.smtp_url and queue.pending and read.now - queue.oldest_at > MAX_MAIL_DELAY:
         return Finding(
-            "outbox", WARN, found, "is the server running, and the mail server answering?"
+            "outbox",
+            WARN,
+            found,
+            "check that 'dragoman serve' runs and that the mail server responds",
         )
     return Finding("outbox", OK, found)

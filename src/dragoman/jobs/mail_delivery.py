@@ -1,4 +1,4 @@
-"""Sends what the outbox holds, after the commit: each mail at least once, with patience."""
+"""Mail delivery: send the mails of the outbox, at least once each, with retries."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ from dragoman.store.outbox import OutboxMessage
 T = TypeVar("T")
 
 MAX_MAILS_PER_CONNECTION = 100
-"""How many mails go over one connection."""
+"""Maximum number of mails sent over one connection."""
 LEASE = 60 * SECOND
+"""How long a worker reserves a mail that it is sending (microseconds)."""
 RETRY_DELAYS_S = (10, 60, 300, 1800, 7200)
-"""How long to wait after each failure, the last one again and again; give or take a fifth."""
+"""Delay after each failed attempt, in seconds, varied by a fifth; the last one repeats."""
 GIVE_UP_AFTER = DAY
+"""Age from which a failed mail is not retried (microseconds)."""
 SHUTDOWN_GRACE_S = 2.0
-"""How long the end of the program waits for a mail that is on its way."""
+"""How long shutdown waits for a mail that is being sent, in seconds."""
 
 log: Any = structlog.get_logger()
 MAIL_ACTOR = system_actor("mails")
@@ -50,10 +52,11 @@ class _Outcome(Enum):
 
 
 async def send_due(directory: Directory) -> int:
-    """Send what is due; returns how many went out.
+    """Send the mails that are due; return how many were sent.
 
-    Without a mail server in the settings everything stays in the outbox. What cannot be sent is
-    tried again for a day; what has lost its cause is dropped. Raises Unavailable.
+    Without a mail server in the settings, mails stay in the outbox. A failed mail is retried until
+    it is older than ``GIVE_UP_AFTER``. A mail whose link is no longer valid is deleted. Raises
+    Unavailable.
     """
     settings = directory.settings
     if not settings.smtp_url or not await outbox.has_due(directory.read(MAIL_ACTOR)):
@@ -81,7 +84,7 @@ async def send_due(directory: Directory) -> int:
 async def preview(directory: Directory, outbox_message: OutboxMessage) -> str | None:
     """Return the text of a waiting mail, its link included, for the operator to pass on.
 
-    None for what was sent, was given up, has lost its cause, or is of a kind unknown here.
+    None if the mail was sent or given up, is of an unknown kind, or has no valid link.
     """
     if (
         outbox_message.sent_at
@@ -89,7 +92,10 @@ async def preview(directory: Directory, outbox_message: OutboxMessage) -> str | 
         or outbox_message.kind not in EMAIL_BUILDERS
     ):
         return None
-    email = await EMAIL_BUILDERS[outbox_message.kind](directory, outbox_message)
+    try:
+        email = await EMAIL_BUILDERS[outbox_message.kind](directory, outbox_message)
+    except NotSent:
+        return None
     return None if email is None else messages.render_text(email)
 
 
@@ -102,7 +108,7 @@ async def _lease_next(directory: Directory) -> OutboxMessage | None:
 async def _deliver(
     directory: Directory, client: SmtpClient, outbox_message: OutboxMessage
 ) -> _Outcome:
-    """Send one mail, drop it or postpone it; whatever is wrong with it, the next ones go on."""
+    """Send, delete or postpone one mail; an error in it does not affect the others."""
     read = directory.read(MAIL_ACTOR)
     try:
         email = await EMAIL_BUILDERS[outbox_message.kind](directory, outbox_message)
@@ -121,11 +127,11 @@ async def _deliver(
         )
         await client.send(message)
     except DirectoryError:
-        raise  # the database cannot serve; the lease ends by itself
+        raise  # the database is unavailable; the lease expires by itself
     except NotSent as error:
         await _postpone(directory, outbox_message, error.summary, give_up=error.permanent)
         return _Outcome.OUTAGE if error.outage else _Outcome.FAILED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a bug in one mail must not stop the others
         await _postpone(directory, outbox_message, type(error).__name__, at=_source_location(error))
         return _Outcome.FAILED
     async with directory.begin(MAIL_ACTOR) as tx:
@@ -147,9 +153,17 @@ async def _postpone(
     give_up: bool = False,
     **log_fields: str,
 ) -> None:
-    """Postpone a mail, or give it up; ``error`` and the log never hold what it says."""
+    """Postpone a mail, or give it up if it is too old.
+
+    Args:
+        directory: the application's shared state.
+        outbox_message: the mail.
+        last_error: the error to store and log; never text of the mail.
+        give_up: do not retry, whatever the mail's age.
+        log_fields: further fields of the log event; with any, it is logged as an error.
+    """
     delay_s = RETRY_DELAYS_S[min(outbox_message.attempts, len(RETRY_DELAYS_S)) - 1]
-    jitter = random.uniform(0.8, 1.2)
+    jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries
     async with directory.begin(MAIL_ACTOR) as tx:
         give_up = give_up or tx.now - outbox_message.created_at > GIVE_UP_AFTER
         due_at = tx.now + round(delay_s * jitter * SECOND)
@@ -164,7 +178,7 @@ async def _postpone(
 
 
 def _source_location(error: Exception) -> str:
-    """Say where a bug is; its own words may hold what nobody should read."""
+    """Return file and line of an error; its message is not logged, for it may quote the mail."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -176,7 +190,7 @@ def _source_location(error: Exception) -> str:
 
 
 async def _finish_despite_cancellation(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await; if the program ends meanwhile, give the mail on its way a moment to be noted."""
+    """Await a delivery; on cancellation, wait ``SHUTDOWN_GRACE_S`` for it to be recorded."""
     task = asyncio.ensure_future(coroutine)
     try:
         return await asyncio.shield(task)
@@ -189,13 +203,13 @@ async def _finish_despite_cancellation(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class _ResetPayload(msgspec.Struct):
-    """The payload of a mail with a one-time secret: which one it was written for."""
+    """The payload of a reset mail: the generation of its one-time secret."""
 
     generation: int
 
 
 async def _build_reset(directory: Directory, outbox_message: OutboxMessage) -> Email | None:
-    """The link for a new password; None where it would open nothing any more."""
+    """Return the mail with a reset link; None if the link is no longer valid."""
     generation = msgspec.json.decode(outbox_message.payload, type=_ResetPayload).generation
     read = directory.read(MAIL_ACTOR)
     user = await users.find(read, outbox_message.user_id or 0)
@@ -210,7 +224,7 @@ async def _build_reset(directory: Directory, outbox_message: OutboxMessage) -> E
         recipient=outbox_message.recipient,
         subject="Choose a new password",
         context={
-            "link": f"{directory.settings.public_url}/wiwebb/reset/{user.public_id}/{secret}",
+            "link": _link(directory, outbox_message, user.public_id, secret),
             "hours": round((row.expires_at - outbox_message.created_at) / HOUR),
             "until": _format_timestamp(row.expires_at),
         },
@@ -218,14 +232,14 @@ async def _build_reset(directory: Directory, outbox_message: OutboxMessage) -> E
 
 
 class _InvitationPayload(msgspec.Struct):
-    """The payload of an invitation's mail: which one, and which of its links."""
+    """The payload of an invitation mail: the invitation's public id and generation."""
 
     invitation: str
     generation: int
 
 
 async def _build_invitation(directory: Directory, outbox_message: OutboxMessage) -> Email | None:
-    """The link to join a tenant; None where it would open nothing any more."""
+    """Return the mail with an invitation link; None if the link is no longer valid."""
     payload = msgspec.json.decode(outbox_message.payload, type=_InvitationPayload)
     open_invitation = await open_invitations.find_open(
         directory.read(MAIL_ACTOR), payload.invitation
@@ -241,15 +255,23 @@ async def _build_invitation(directory: Directory, outbox_message: OutboxMessage)
         recipient=outbox_message.recipient,
         subject="You are invited",
         context={
-            "link": f"{directory.settings.public_url}/vsay/accept/{secret}",
+            "link": _link(directory, outbox_message, invitation.public_id, secret),
             "organisation": messages.safe_name(open_invitation.tenant.name),
             "until": _format_timestamp(invitation.expires_at),
         },
     )
 
 
+def _link(directory: Directory, outbox_message: OutboxMessage, public_id: str, secret: str) -> str:
+    """Return the URL that a mail links to; raises NotSent if no contract has a page for it."""
+    path = directory.mail_links.get(outbox_message.kind)
+    if path is None:
+        raise NotSent("no contract has a page for the link")
+    return directory.settings.public_url + path.format(public_id=public_id, secret=secret)
+
+
 def _format_timestamp(timestamp: int) -> str:
-    """Return a moment (microseconds) as a mail tells it."""
+    """Return a time (microseconds since 1970) as text for a mail."""
     return f"{datetime.fromtimestamp(timestamp // SECOND, UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -257,4 +279,4 @@ EMAIL_BUILDERS: dict[str, Callable[[Directory, OutboxMessage], Awaitable[Email |
     password_resets.RESET: _build_reset,
     invitations.OUTBOX_KIND: _build_invitation,
 }
-"""What makes a letter of each kind of mail; None where its cause is gone."""
+"""The function that builds each kind of mail; it returns None if the mail is obsolete."""

@@ -1,4 +1,4 @@
-"""Who may do what: the table, ranks, what may be conferred, and how contracts narrow it.
+"""The policy: who may do what to whom, and which roles and permissions they may assign.
 
 ``policy_page`` renders it as ``docs/policy.md``.
 """
@@ -17,6 +17,7 @@ from dragoman.rules.vocabulary import (
     SELF,
     TENANT,
     Action,
+    AuditAction,
     PolicyTable,
     Reach,
     Restrictions,
@@ -58,7 +59,9 @@ ASSIGNABLE_ROLES: Mapping[Role, frozenset[Role]] = {
     Role.SUPERADMIN: ALL_ROLES,
     Role.ADMIN: ALL_ROLES - {Role.SUPERADMIN},
     Role.OWNER: frozenset({Role.OWNER, Role.MEMBER, Role.VIEWER}),
-    Role.MEMBER: frozenset({Role.MEMBER, Role.VIEWER}),  # where a permission lets it confer any
+    Role.MEMBER: frozenset(
+        {Role.MEMBER, Role.VIEWER}
+    ),  # only with a permission to create or invite users
     Role.VIEWER: frozenset({Role.VIEWER}),
 }
 
@@ -79,24 +82,31 @@ PERMISSION_CATALOGUE: tuple[tuple[int, str, str, tuple[Action, ...]], ...] = (
         (Action.SET_ACCESS, Action.VIEW_ACCESS),
     ),
 )
-"""The catalogue of permissions: stable id, codename, name, and the cells it raises to TENANT."""
+"""The permission catalogue: stable id, codename, name, and the actions it raises to TENANT."""
 
 ACTIONS_BY_PERMISSION: Mapping[str, frozenset[Action]] = {
     code: frozenset(acts) for _, code, _, acts in PERMISSION_CATALOGUE
 }
 LOWEST_ROLE_WITH_ALL_PERMISSIONS = Role.OWNER
-"""Every permission is held, without a grant, by this role and all above it."""
+"""This role and all higher ones have every permission without a grant."""
 
 PUBLIC_ACTIONS = frozenset(
-    {"sign_up", "sign_in", "refresh", "request_reset", "reset_password", "get_open", "accept"}
+    {
+        AuditAction.SIGN_UP,
+        AuditAction.SIGN_IN,
+        AuditAction.REFRESH_SESSION,
+        AuditAction.REQUEST_PASSWORD_RESET,
+        AuditAction.COMPLETE_PASSWORD_RESET,
+        AuditAction.ACCEPT_INVITATION,
+    }
 )
-"""Actions that anybody may ask for; each guards itself (limits, one-time secrets)."""
+"""Actions open to anonymous callers; rate limits or one-time secrets protect each of them."""
 
 NOT_ON_OWN_ACCOUNT = frozenset({Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD})
-"""Not on the own account; the own password is changed by CHANGE_PASSWORD."""
+"""Actions denied on one's own account; CHANGE_PASSWORD changes one's own password."""
 
 STRICTLY_LOWER_RANK = frozenset({Action.ISSUE_TOKEN})
-"""On others, only on those who stand lower: a credential of an equal is that equal's power."""
+"""Actions denied on users of equal rank: a credential for a peer gives all of the peer's rights."""
 
 READ_ACTIONS = frozenset(
     {
@@ -107,13 +117,13 @@ READ_ACTIONS = frozenset(
         Action.VIEW_HISTORY,
     }
 )
-"""Seeing is not acting: rank does not bar it."""
+"""Actions that only read: they are allowed on users of higher rank."""
 
 _SELF_SERVICE_ACTIONS = frozenset({Action.UPDATE_USER, Action.DELETE_USER, Action.REVOKE_TOKEN})
 
 
 class Target(Protocol):
-    """As much of a target as the policy looks at."""
+    """The properties of a target user that the policy needs."""
 
     @property
     def id(self) -> int:
@@ -132,10 +142,11 @@ class Target(Protocol):
 
 
 def granted_reach(actor: Actor, action: Action) -> Reach:
-    """Return how far this actor's action goes, after permissions and narrowing.
+    """Return the reach of an action for this actor, after permissions and restrictions.
 
-    A permission raises a cell of a tenant's user to TENANT; the contract's narrowing is
-    applied last, so that nothing widens it.
+    A permission raises the reach to TENANT. The contract's restrictions are applied last, so that
+    nothing exceeds them. An actor without a tenant has SELF instead of TENANT for reading and
+    self-service actions, and NONE for all others.
     """
     if actor.kind == "system":
         return Reach.ANY
@@ -161,10 +172,16 @@ def granted_reach(actor: Actor, action: Action) -> Reach:
 def effective_role_and_tenant(
     role: Role, tenant_id: int | None, restrictions: Restrictions, home_tenant_id: int
 ) -> RoleAndTenant:
-    """Return the rank and the tenant in which somebody acts at a contract.
+    """Return the role and tenant with which a user acts at a contract (docs/decisions/0012).
 
-    Where platform administrators do not act as such, they act as owners; whoever has no tenant
-    stands in the settings' one, ``home`` (decision 12).
+    Unless ``platform_roles_apply``, platform administrators act as owners, and a user without a
+    tenant acts in the default tenant.
+
+    Args:
+        role: the user's role.
+        tenant_id: the user's tenant, if any.
+        restrictions: the contract's restrictions.
+        home_tenant_id: the id of the default tenant.
     """
     if restrictions.platform_roles_apply:
         return role, tenant_id
@@ -172,9 +189,10 @@ def effective_role_and_tenant(
 
 
 def require_reach(actor: Actor, action: Action, user_id: int = 0) -> Reach:
-    """Return the cell, or raise Forbidden(FUNCTION): a refused function is refused for every id.
+    """Return the reach of an action for this actor; raises Forbidden(FUNCTION) if it is NONE.
 
-    ``user_id`` is the target's, where the contract refuses all but the own one (``own_alone``).
+    The error does not depend on whether the target exists. ``user_id`` is the target's id, for
+    actions in ``refuse_other_ids``, which raise the error for all ids but the actor's own.
     """
     reach = granted_reach(actor, action)
     self_only = reach is Reach.SELF and action in actor.restrictions.refuse_other_ids
@@ -184,18 +202,20 @@ def require_reach(actor: Actor, action: Action, user_id: int = 0) -> Reach:
 
 
 def includes(actor: Actor, reach: Reach, target: Target) -> bool:
-    """Say whether a cell of this actor includes the target."""
+    """Return whether the target is within this reach of the actor."""
     if reach is Reach.ANY or (reach >= Reach.SELF and actor.is_user(target.id)):
         return True
     return reach is Reach.TENANT and target.tenant_id == actor.tenant_id is not None
 
 
 def require(actor: Actor, action: Action, target: Target) -> None:
-    """Pass, or say why not.
+    """Raise an error unless the actor may perform the action on the target.
 
-    Raises Forbidden(FUNCTION) for every id, NotFound for a target that this actor cannot even
-    see, Forbidden(REACH) for one it sees but may not act upon, Forbidden(RANK) for one that
-    stands higher, Forbidden(ONESELF) for what nobody does to the own account.
+    Raises:
+        Forbidden: FUNCTION if the actor may not perform the action on anyone, REACH if the actor
+            may view the target but not act on it, RANK if the target has a higher role, and
+            OWN_ACCOUNT if the action is denied on one's own account.
+        NotFound: the actor may not view the target.
     """
     reach = require_reach(actor, action, target.id)
     if not includes(actor, reach, target):
@@ -217,13 +237,17 @@ def require(actor: Actor, action: Action, target: Target) -> None:
 
 
 def require_tenant(actor: Actor, action: Action, tenant_id: int) -> None:
-    """The same for a tenant as target: Forbidden(FUNCTION), or NotFound beyond the own one."""
+    """Raise an error unless the actor may perform the action on the tenant.
+
+    Raises Forbidden(FUNCTION) if it may perform the action on no tenant, NotFound if only on its
+    own.
+    """
     if require_reach(actor, action) is not Reach.ANY and actor.tenant_id != tenant_id:
         raise NotFound
 
 
 def assignable_roles(actor: Actor) -> frozenset[Role]:
-    """Return the roles that this actor may confer, here."""
+    """Return the roles that this actor may assign at its contract."""
     if actor.kind == "system":
         return ALL_ROLES
     if actor.kind != "user":
@@ -233,23 +257,22 @@ def assignable_roles(actor: Actor) -> frozenset[Role]:
 
 
 def require_assignable(actor: Actor, role: Role) -> None:
-    """Raise Forbidden(CONFER) for a role that this actor may not confer."""
+    """Raise Forbidden(DELEGATION) if the actor may not assign this role."""
     if role not in assignable_roles(actor):
         raise Forbidden(Reason.DELEGATION)
 
 
 def has_permission(actor: Actor, codename: str) -> bool:
-    """Say whether this actor holds a permission: by role, by group or directly."""
+    """Return whether the actor has a permission: by its role, by a group or granted directly."""
     if actor.kind == "system" or actor.role <= LOWEST_ROLE_WITH_ALL_PERMISSIONS:
         return True
     return codename in actor.permissions
 
 
 def is_bound_by_last_owner_rule(actor: Actor) -> bool:
-    """Say whether this actor is bound by the last-owner rule.
+    """Return whether the actor must not remove a tenant's last active owner (docs/policy.md).
 
-    Everybody is, but the command line and platform administrators where they act as such
-    (see docs/policy.md).
+    False for the system, and for platform administrators at contracts where their role applies.
     """
     if actor.kind == "system":
         return False

@@ -1,4 +1,4 @@
-"""The words of the policy: actions, reach, and a contract's restrictions."""
+"""Terms of the policy and the audit log: actions, reach, and the restrictions of a contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dragoman.rules.model import Role
 
 
 class Reach(IntEnum):
-    """How far a cell of the table goes; a larger one includes the smaller."""
+    """The set of users that an action may target; a greater reach includes every smaller one."""
 
     NONE = 0
     SELF = 1
@@ -20,7 +20,7 @@ class Reach(IntEnum):
 
 
 class Action(StrEnum):
-    """Everything that somebody can do, as it stands in the audit."""
+    """Everything that the policy decides about; each has a row in ``policy.TABLE``."""
 
     LIST_USERS = "users.list"
     VIEW_USER = "users.view"
@@ -48,24 +48,64 @@ class Action(StrEnum):
     VIEW_HISTORY = "history.view"
 
 
+class AuditAction(StrEnum):
+    """Everything that the audit log records, as ``noun.verb``.
+
+    The values are stored in ``audit.action``: a renamed one needs a migration (see 0005).
+    """
+
+    CREATE_USER = "users.create"
+    SIGN_UP = "users.sign_up"
+    UPDATE_USER = "users.update"
+    SET_ACTIVE = "users.set_active"
+    SET_PASSWORD = "users.set_password"
+    CHANGE_PASSWORD = "users.change_password"
+    DELETE_USER = "users.delete"
+    ASSIGN_ROLE = "users.assign_role"
+    REQUEST_PASSWORD_RESET = "password_resets.request"
+    COMPLETE_PASSWORD_RESET = "password_resets.complete"
+    SIGN_IN = "sessions.sign_in"
+    SIGN_IN_FAILED = "sessions.sign_in_failed"
+    SIGN_OUT = "sessions.sign_out"
+    REFRESH_SESSION = "sessions.refresh"
+    REFRESH_TOKEN_REUSED = "sessions.refresh_reused"
+    ISSUE_TOKEN = "tokens.issue"
+    REVOKE_TOKEN = "tokens.revoke"
+    ASSIGN_PERMISSION = "permissions.assign"
+    SET_ACCESS = "access.set"
+    CREATE_GROUP = "groups.create"
+    DELETE_GROUP = "groups.delete"
+    SEND_INVITATION = "invitations.send"
+    RESEND_INVITATION = "invitations.resend"
+    REVOKE_INVITATION = "invitations.revoke"
+    ACCEPT_INVITATION = "invitations.accept"
+    CREATE_TENANT = "tenants.create"
+    UPDATE_TENANT = "tenants.update"
+    DELETE_TENANT = "tenants.delete"
+    ROTATE_KEYS = "keys.rotate"
+
+
 NONE, SELF, TENANT, ANY = Reach.NONE, Reach.SELF, Reach.TENANT, Reach.ANY
 
-
 PolicyRow = tuple[Reach, Reach, Reach, Reach, Reach]
-
+"""The reach of one action, per role in the order of ``Role``."""
 
 PolicyTable = Mapping[Action, PolicyRow]
 
 
 class Restrictions(msgspec.Struct, frozen=True):
-    """A contract's stricter view: rows of the same form, of which the lesser cell holds.
+    """How a contract limits the policy; it can only take reach away.
 
-    ``may_assign`` limits what may be conferred; ``whole_platform`` says that platform
-    administrators act here as such (they may even remove a tenant's last owner).
-    ``no_self_service`` are actions that nobody has for the own account alone: a SELF cell reads
-    NONE. ``own_alone`` are those for which a SELF cell refuses every other id, instead of not
-    finding it. ``sets_own_password`` lets an administrator set the own password without the
-    current one, where a contract documents that.
+    Attributes:
+        rows: rows in the format of the policy table; the smaller of both reaches applies.
+        assignable_roles: the roles that each role may assign at this contract.
+        platform_roles_apply: platform administrators act with their own role. They may then
+            remove a tenant's last owner. If False, they act as owners of their tenant.
+        no_self_service: actions that users may not perform on their own account by SELF reach.
+        refuse_other_ids: actions that with SELF reach answer Forbidden for every other user's id,
+            instead of NotFound.
+        may_set_own_password: administrators may set their own password without the current one,
+            for a contract that documents this.
     """
 
     rows: PolicyTable = msgspec.field(default_factory=dict)
@@ -77,3 +117,4 @@ class Restrictions(msgspec.Struct, frozen=True):
 
 
 UNRESTRICTED = Restrictions(platform_roles_apply=True)
+"""The restrictions of a contract that applies the policy table as it is."""

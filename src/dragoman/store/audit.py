@@ -1,4 +1,4 @@
-"""The history: one row for every change, written with it."""
+"""The audit log: one row for every change, written in the transaction of the change."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from dragoman.rules.model import AuditEntry
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store.query import Query, bind
 from dragoman.store.schema import audit
 from dragoman.store.transaction import Read, Tx
@@ -25,22 +26,22 @@ _LATEST: Query[AuditEntry] = Query(
 
 def write(
     tx: Tx,
-    action: str,
+    action: AuditAction,
     *,
     target_kind: str = "user",
     target_id: int = 0,
     tenant_id: int | None = None,
     fields: Iterable[str] = (),
 ) -> None:
-    """Add the history's row of a change.
+    """Record a change, together with the actor and the contract of the transaction.
 
     Args:
-        tx: the transaction of the change; it knows who acts, through which contract.
-        action: the policy's word for what was done.
-        target_kind: ``user``, ``tenant``, ``token``.
-        target_id: which one; 0 where there is none.
-        tenant_id: the target's tenant.
-        fields: names of what was changed, never values.
+        tx: the transaction of the change.
+        action: what was done.
+        target_kind: ``user``, ``tenant``, ``group``, ``invitation`` or ``signing_key``.
+        target_id: the target's id; 0 if there is none.
+        tenant_id: the target's tenant, if any.
+        fields: the names of the changed fields; values are never recorded.
     """
     actor = tx.actor
     tx.defer(
@@ -50,7 +51,7 @@ def write(
         actor_id=actor.user_id,
         actor_name=actor.name,
         contract=actor.contract,
-        action=action,
+        action=action.value,
         target_kind=target_kind,
         target_id=target_id,
         tenant_id=tenant_id,
@@ -61,5 +62,5 @@ def write(
 
 
 async def list_latest(reader: Read, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:
-    """Return the newest entries with an id above ``after``, newest first."""
+    """Return the newest entries with an id greater than ``after``, newest first."""
     return await reader.fetch(_LATEST, after=after, limit=limit)

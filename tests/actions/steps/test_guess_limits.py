@@ -1,4 +1,4 @@
-"""Whether a current password is right is told within the limits, whatever else is wrong."""
+"""The limits on guesses apply to the current password, whatever else is wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_after_ten_wrong_ones_the_right_one_is_not_told_apart(
             request_id="",
             address="x",
         )
-        actor, _, _ = await tokens.authenticate(directory, presented)
+        actor = (await tokens.authenticate(directory, presented)).actor
 
         async def guess(current: str) -> list[str]:
             mismatch = [Problem("password2", "mismatch")]

@@ -1,4 +1,4 @@
-"""JWTs are signed, others verify them with what is published, and no private half is in clear."""
+"""JWT keys: signing, verification with published keys, and sealed private keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mail of an invitation: one link, an end, and nothing that a person could smuggle in."""
+"""Invitation mails: one link, an expiry, and no text that a user could inject."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ HOSTILE_NAMES = [
     "⒈test",
     "",
 ]
-"""What a letter does not repeat."""
+"""Names that a mail must not contain."""
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

@@ -1,4 +1,4 @@
-"""What goes to a mail server, and what it may do to us: TLS, passwords, refusals, silence."""
+"""The SMTP client: TLS, passwords, refused mails and unresponsive servers."""
 
 from __future__ import annotations
 

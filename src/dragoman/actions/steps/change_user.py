@@ -1,4 +1,4 @@
-"""What every change of a user shares: names and sessions follow, and the last of a rank stays."""
+"""Shared steps of every change to a user: names, sessions, audit, and the last-admin rules."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ from dragoman.actions.steps import create_user
 from dragoman.rules import policy
 from dragoman.rules.errors import Invalid, LastOwner, LastSuperadmin, Problem, Taken
 from dragoman.rules.model import Role, User
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, invitations, last_admins, one_time_secrets, outbox, users
 from dragoman.store.transaction import LOCK_OWNERS, LOCK_SUPERADMINS, Tx
 
 
-async def apply(tx: Tx, user: User, changed: dict[str, Any], action: str) -> User:
-    """Write changed columns of a user whose row is held, and return it as it stands then.
+async def apply(tx: Tx, user: User, changed: dict[str, Any], action: AuditAction) -> User:
+    """Save changed columns of a user, and return the user as changed.
 
-    A change of role, or being switched off, ends every session, and a step down also what the user
-    has offered to others; a change of the e-mail address voids what was sent to it. Raises
-    Invalid for a name that somebody took meanwhile.
+    Deactivation or a new role revokes all sessions. Deactivation or a lower role also revokes the
+    invitations that the user has sent. A new e-mail address voids the links sent to the old one.
+
+    Args:
+        tx: the transaction of the change.
+        user: the user before the change; its row is locked.
+        changed: the new values by column name; the display name follows the first and last name.
+        action: what the audit log calls the change.
+
+    Raises:
+        Invalid: another user took the username or e-mail address meanwhile.
     """
     changed_fields = tuple(changed)
     if "display_name" not in changed and {"first_name", "last_name"} & changed.keys():
@@ -42,7 +51,15 @@ async def apply(tx: Tx, user: User, changed: dict[str, Any], action: str) -> Use
 
 
 async def ensure_not_last(tx: Tx, user: User) -> None:
-    """Let nobody take away the last active superadmin, nor a tenant's user the last owner."""
+    """Check that a user may lose its role, its active state or its account.
+
+    Locks the set of owners or superadmins until the transaction ends, so that two of them cannot
+    be removed at the same time.
+
+    Raises:
+        LastSuperadmin: the user is the last active superadmin.
+        LastOwner: the user is its tenant's last active owner, and the rule binds the actor.
+    """
     if not user.active:
         return
     if user.role is Role.SUPERADMIN:

@@ -1,8 +1,8 @@
-"""What creating, signing up and importing share: check a newcomer, hash, insert, write history."""
+"""Create a user in two steps: check the input and hash the password, then insert the row."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import UNSET
@@ -15,90 +15,115 @@ from dragoman.rules.errors import Invalid, NotFound, Problem, Taken
 from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser, Role, User
 from dragoman.rules.passwords import PasswordRules
-from dragoman.rules.vocabulary import Action
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, login_names, tenants, users
-from dragoman.store.transaction import Tx
+from dragoman.store.transaction import Read, Tx
 
 
-async def insert(
+class PreparedUser(msgspec.Struct, frozen=True):
+    """A checked new user and the hash of its password, ready for ``insert``."""
+
+    new: NewUser
+    password_hash: str
+
+
+async def prepare(
     directory: Directory,
     actor: Actor,
     new: NewUser,
     password: str,
     rules: PasswordRules,
-    charset: UsernameCharset,
-    problems: list[Problem],
     *,
-    action: str = Action.CREATE_USER,
-    before: Callable[[Tx, NewUser], Awaitable[None]] | None = None,
-    also: Callable[[Tx, User], Awaitable[None]] | None = None,
-    verified: bool = False,
-) -> User:
-    """Check, hash and insert a user whose maker has the right to it (``create``, ``sign_up``).
+    charset: UsernameCharset,
+    problems: Iterable[Problem] = (),
+) -> PreparedUser:
+    """Check a new user and hash its password, before the transaction begins.
 
-    ``before`` and ``also`` do what belongs to the same transaction, first and last in it;
-    ``verified`` says that the e-mail address has been proved.
+    Args:
+        directory: the application's shared state.
+        actor: the caller; its right to create this user is checked by the action.
+        new: the new user; its texts are trimmed in place.
+        password: the password in plain text.
+        rules: the contract's password rules.
+        charset: the characters that the contract allows in a username.
+        problems: what the dialect found wrong with the request; reported together with the rest.
+
+    Raises:
+        Invalid: every problem that was found.
+        Unavailable: the hashing queue is full, or the database cannot serve.
     """
     trim_fields(new)
-    told = {fault.field for fault in problems}
-    problems += [p for p in fields.user_problems(new, charset=charset) if p.field not in told]
-    if password or not problems:  # an absent one was told already
-        problems += password_problems(directory, password, rules, new)
-    told = {fault.field for fault in problems}
-    read = directory.read(actor)
-    problems += [
-        Problem(field, "taken")
-        for field in await login_names.taken(read, username=new.username, email=new.email)
-        if field not in told
-    ]
-    tenant_id = None if new.tenant_id is UNSET else new.tenant_id
+    all_problems = list(problems)
+    reported_fields = {problem.field for problem in all_problems}
+    field_problems = fields.user_problems(new, charset=charset)
+    all_problems += [problem for problem in field_problems if problem.field not in reported_fields]
+    if password or not all_problems:  # else the dialect has reported a missing password already
+        all_problems += password_problems(directory, password, rules, new)
+    all_problems += await _lookup_problems(
+        directory.read(actor), new, {problem.field for problem in all_problems}
+    )
+    if all_problems:
+        raise Invalid(*all_problems)
+    return PreparedUser(new, await directory.password_hasher.hash(password))
+
+
+async def _lookup_problems(read: Read, new: NewUser, reported_fields: set[str]) -> list[Problem]:
+    """Return the problems that only the database knows: taken names, an unknown tenant."""
+    taken_fields = await login_names.taken(read, username=new.username, email=new.email)
+    problems = [Problem(field, "taken") for field in taken_fields if field not in reported_fields]
     if (
-        tenant_id is not None
-        and not told & {"tenant", "tenant_id"}
-        and await tenants.find(read, tenant_id) is None
+        isinstance(new.tenant_id, int)
+        and not reported_fields & {"tenant", "tenant_id"}
+        and await tenants.find(read, new.tenant_id) is None
     ):
-        problems.append(Problem("tenant", "unknown", tenant_id))
-    if problems:
-        raise Invalid(*problems)
-    encoded = await directory.password_hasher.hash(password)
-    async with directory.begin(actor) as tx:
-        if before is not None:
-            await before(tx, new)
-        if tenant_id is not None:
-            await _lock_tenant(tx, tenant_id, new.role)
-        row = msgspec.structs.asdict(new)
-        row.update(
-            public_id=crypto.generate_public_id(),
-            tenant_id=tenant_id,
-            role=int(new.role),
-            display_name=new.display_name or full_name(new.first_name, new.last_name),
-            password_hash=encoded,
-            verified=verified,
-            auth_epoch=0,
-            created_at=tx.now,
-            updated_at=tx.now,
-            last_login_at=0,
-        )
-        try:
-            user_id = await users.insert(tx, row)
-        except Taken as taken:
-            raise Invalid(Problem(taken.field, "taken")) from None
-        audit.write(
-            tx,
-            action,
-            target_id=user_id,
-            tenant_id=tenant_id,
-            fields=[name for name, value in msgspec.structs.asdict(new).items() if value != ""],
-        )
-        user = await users.get(tx, user_id)
-        if also is not None:
-            await also(tx, user)
-        return user
+        problems.append(Problem("tenant", "unknown", new.tenant_id))
+    return problems
+
+
+async def insert(
+    tx: Tx, prepared: PreparedUser, action: AuditAction, *, verified: bool = False
+) -> User:
+    """Insert a prepared user, and record it in the audit log as ``action``.
+
+    Args:
+        tx: the transaction of the change.
+        prepared: the result of ``prepare``; the caller may have changed its role since.
+        action: what the audit log calls the change.
+        verified: whether the user has proved that the e-mail address is its own.
+
+    Raises:
+        Invalid: a name was taken, or the tenant deleted, since ``prepare``.
+    """
+    new = prepared.new
+    tenant_id = None if new.tenant_id is UNSET else new.tenant_id
+    if tenant_id is not None:
+        await _lock_tenant(tx, tenant_id, new.role)
+    values = msgspec.structs.asdict(new)
+    row = {
+        **values,
+        "public_id": crypto.generate_public_id(),
+        "tenant_id": tenant_id,
+        "role": int(new.role),
+        "display_name": new.display_name or full_name(new.first_name, new.last_name),
+        "password_hash": prepared.password_hash,
+        "verified": verified,
+        "auth_epoch": 0,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "last_login_at": 0,
+    }
+    try:
+        user_id = await users.insert(tx, row)
+    except Taken as error:
+        raise Invalid(Problem(error.field, "taken")) from None
+    changed_fields = [name for name, value in values.items() if value != ""]
+    audit.write(tx, action, target_id=user_id, tenant_id=tenant_id, fields=changed_fields)
+    return await users.get(tx, user_id)
 
 
 async def _lock_tenant(tx: Tx, tenant_id: int, role: Role) -> None:
     try:
-        await tenants.get(tx, tenant_id, for_update=role is Role.OWNER)
+        await tenants.get(tx, tenant_id, lock="update" if role is Role.OWNER else "share")
     except NotFound:
         raise Invalid(Problem("tenant", "unknown", tenant_id)) from None
     if role is Role.OWNER:
@@ -106,7 +131,7 @@ async def _lock_tenant(tx: Tx, tenant_id: int, role: Role) -> None:
 
 
 def trim_fields(struct: msgspec.Struct) -> None:
-    """Take the outer white space off every text that somebody gave."""
+    """Trim white space from the ends of every text of a struct, in place."""
     for name in struct.__struct_fields__:
         value = getattr(struct, name)
         if isinstance(value, str):
@@ -114,5 +139,5 @@ def trim_fields(struct: msgspec.Struct) -> None:
 
 
 def full_name(first_name: str, last_name: str) -> str:
-    """Return the display name of a first and a last name."""
+    """Return the display name that a first and a last name make."""
     return f"{first_name} {last_name}".strip()

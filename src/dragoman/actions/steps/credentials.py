@@ -1,4 +1,9 @@
-"""Mint credentials. The caller has decided that the user may have one."""
+"""Create credentials.
+
+Only actions may call this: nothing here checks who asks. The action has verified a password, a
+one-time secret or the policy first, and has locked the rows of the user and its tenant, so that
+neither can be deactivated before the credential exists. import-linter keeps dialects out.
+"""
 
 from __future__ import annotations
 
@@ -22,91 +27,82 @@ async def mint(
     *,
     family: int = 0,
 ) -> Credential:
-    """Make a credential for a user; its secret is nowhere else.
+    """Create a credential for a user and store its digest; the secret is returned only here.
 
-    The caller has decided that the user may have it, and holds its row and its tenant's: see
-    ``hold_tenant``, ``sign_in`` and ``issue``.
-    ``family`` is that of the refresh token which was spent for it.
+    Args:
+        tx: the transaction; it has locked the user and its tenant (``lock_active_tenant``).
+        directory: the application's shared state.
+        user: the user that the credential is for.
+        credential_format: the format of the contract's credentials.
+        family: the family of the refresh token that is exchanged; 0 starts a new one.
+
+    Raises:
+        Unavailable: a JWT is needed, and the server key does not open the signing key.
     """
-    max_lifetime = directory.settings.token_max_days * DAY
-    expires_at = tx.now + (min(credential_format.lifetime, max_lifetime) or max_lifetime)
-    idle_until = (
-        expires_at
-        if credential_format.lifetime
-        else tx.now + directory.settings.token_idle_days * DAY
-    )
+    settings = directory.settings
+    max_lifetime = settings.token_max_days * DAY
     refresh_token = ""
     if credential_format.refresh_lifetime:
         family = family or crypto.generate_number()
-        refresh_token = crypto.generate_urlsafe()
-        refresh_expires_at = tx.now + min(credential_format.refresh_lifetime, max_lifetime)
-        _insert(
-            tx,
-            user,
-            credential_format,
-            REFRESH,
-            refresh_token,
-            family,
-            refresh_expires_at,
-            refresh_expires_at,
+        refresh_lifetime = min(credential_format.refresh_lifetime, max_lifetime)
+        refresh_token = _insert_refresh_token(
+            tx, user, credential_format.contract, family, tx.now + refresh_lifetime
         )
-    if credential_format.claims is not None:
-        secret = await jwt_keys.sign(
-            tx, directory, _jwt_claims(tx, directory, user, credential_format, expires_at)
-        )
-    else:
+    lifetime = min(credential_format.lifetime, max_lifetime) or max_lifetime
+    idle_lifetime = lifetime if credential_format.lifetime else settings.token_idle_days * DAY
+    if credential_format.claims is None:
         secret = credential_format.generate()
-    _insert(
+    else:
+        claims = _jwt_claims(tx, directory, user, credential_format, lifetime)
+        secret = await jwt_keys.sign(tx, directory, claims)
+    tokens.insert(
         tx,
-        user,
-        credential_format,
-        credential_format.token_type,
-        secret,
-        family,
-        idle_until,
-        expires_at,
+        user_id=user.id,
+        digest=crypto.digest(secret),
+        contract=credential_format.contract,
+        kind=credential_format.token_type,
+        family=family,
+        idle_until=tx.now + idle_lifetime,
+        expires_at=tx.now + lifetime,
     )
-    return Credential(secret, expires_at, refresh_token)
+    return Credential(secret, tx.now + lifetime, refresh_token)
+
+
+def _insert_refresh_token(tx: Tx, user: User, contract: str, family: int, expires_at: int) -> str:
+    """Store a new refresh token's digest; return the token."""
+    refresh_token = crypto.generate_urlsafe()
+    tokens.insert(
+        tx,
+        user_id=user.id,
+        digest=crypto.digest(refresh_token),
+        contract=contract,
+        kind=REFRESH,
+        family=family,
+        idle_until=expires_at,
+        expires_at=expires_at,
+    )
+    return refresh_token
 
 
 async def lock_active_tenant(tx: Tx, user: User) -> bool:
-    """Hold the tenant of a user against any change; say whether it lets its users in."""
+    """Lock the user's tenant against changes, and return whether its users may sign in.
+
+    False also if the actor is the user and the tenant's sessions were revoked meanwhile.
+    """
     if user.tenant_id is None:
         return True
     try:
-        tenant = await tenants.get(tx, user.tenant_id, for_update=False)
+        tenant = await tenants.get(tx, user.tenant_id, lock="share")
     except NotFound:
         return False
     is_self = tx.actor.is_user(user.id)
     return tenant.active and not (is_self and tenant.auth_epoch != tx.actor.tenant_epoch)
 
 
-def _insert(
-    tx: Tx,
-    user: User,
-    credential_format: CredentialFormat,
-    token_type: str,
-    secret: str,
-    family: int,
-    idle_until: int,
-    expires_at: int,
-) -> None:
-    tokens.insert(
-        tx,
-        user_id=user.id,
-        digest=crypto.digest(secret),
-        contract=credential_format.contract,
-        kind=token_type,
-        family=family,
-        idle_until=idle_until,
-        expires_at=expires_at,
-    )
-
-
 def _jwt_claims(
-    tx: Tx, directory: Directory, user: User, credential_format: CredentialFormat, expires_at: int
+    tx: Tx, directory: Directory, user: User, credential_format: CredentialFormat, lifetime: int
 ) -> dict[str, Any]:
-    """Return the claims of a JWT (RFC 7519, 4.1; times in whole seconds) and the contract's own."""
+    """Return the registered claims (RFC 7519, 4.1; times in seconds) and the contract's own."""
     assert credential_format.claims is not None
     issued_at = tx.now // SECOND
     return {
@@ -117,5 +113,5 @@ def _jwt_claims(
         "aud": credential_format.contract,
         "iat": issued_at,
         "nbf": issued_at,
-        "exp": issued_at + (expires_at - tx.now) // SECOND,
+        "exp": issued_at + lifetime // SECOND,
     }

@@ -1,4 +1,4 @@
-"""What an actor may hand on or take away: permissions that exist, and that it holds itself."""
+"""Delegation: an actor may only grant or remove permissions and access that it has itself."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dragoman.store.transaction import Read, Tx
 
 
 async def current_permissions(tx: Tx) -> Actor:
-    """Return the actor with the permissions that it holds at this moment.
+    """Return the actor with the permissions that it has now.
 
-    They may have been taken from it while the transaction waited for the target's row.
+    They may have been revoked while the transaction waited for the target's row.
     """
     actor = tx.actor
     if actor.kind != "user" or actor.role <= policy.LOWEST_ROLE_WITH_ALL_PERMISSIONS:
@@ -30,7 +30,10 @@ async def current_permissions(tx: Tx) -> Actor:
 async def resolve_permissions(
     tx: Tx, permission_ids: Sequence[int], problems: Iterable[Problem] = ()
 ) -> list[Permission]:
-    """Return the permissions of these ids; raises Invalid with what is wrong, all of it."""
+    """Return the permissions with these ids, without duplicates.
+
+    Raises Invalid with ``problems`` and one problem for each unknown id.
+    """
     permissions_by_id = {permission.id: permission for permission in await permissions.list_all(tx)}
     unique_ids = dict.fromkeys(permission_ids)
     all_problems = list(problems)
@@ -45,17 +48,17 @@ async def resolve_permissions(
 
 
 def require_held(actor: Actor, required: Iterable[Permission]) -> None:
-    """Raise Forbidden(CONFER) where the actor does not hold one of these itself."""
+    """Raise Forbidden(DELEGATION) unless the actor has each of these permissions itself."""
     if not all(policy.has_permission(actor, permission.codename) for permission in required):
         raise Forbidden(Reason.DELEGATION)
 
 
 FULL_LEVEL = "full"
-"""The level that an accepted invitation gives: the greatest, which includes all others."""
+"""The access level that an accepted invitation grants; it includes every other level."""
 
 
 async def require_full_access(tx: Tx, resources: Iterable[str], full_level: str) -> None:
-    """Pass if the actor can give the greatest level of each resource, else Forbidden(CONFER)."""
+    """Raise Forbidden(DELEGATION) unless the actor can grant full access to each resource."""
     if not await has_full_access(tx, tx.actor, resources, full_level):
         raise Forbidden(Reason.DELEGATION)
 
@@ -63,7 +66,14 @@ async def require_full_access(tx: Tx, resources: Iterable[str], full_level: str)
 async def has_full_access(
     reader: Read | Tx, actor: Actor, resources: Iterable[str], full_level: str
 ) -> bool:
-    """Say whether an actor, who need not be the one who asks, can give all these in full."""
+    """Return whether an actor can grant full access to each resource.
+
+    Args:
+        reader: a reader or transaction; its own actor may be another one.
+        actor: the actor that would grant.
+        resources: the resources.
+        full_level: the level that includes every other.
+    """
     return await can_grant(
         reader, actor, [Access(name, full_level) for name in resources], full_level
     )
@@ -72,7 +82,14 @@ async def has_full_access(
 async def can_grant(
     reader: Read | Tx, actor: Actor, granted: Sequence[Access], full_level: str
 ) -> bool:
-    """Say whether an actor holds what it is about to give."""
+    """Return whether an actor has each access that it would grant, at that or the full level.
+
+    Args:
+        reader: a reader or transaction; its own actor may be another one.
+        actor: the actor that would grant.
+        granted: the resources and levels to grant.
+        full_level: the level that includes every other.
+    """
     if not granted or actor.kind == "system":
         return True
     if actor.kind != "user":

@@ -1,4 +1,4 @@
-"""How often somebody may guess: limits on failures, per account and per address."""
+"""Limits on failed sign-ins and on mails, per account and per client address."""
 
 from __future__ import annotations
 
@@ -8,37 +8,56 @@ from dragoman.rules.actor import Actor
 from dragoman.rules.errors import RateLimited
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import HOUR, MINUTE, SECOND, User
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, sign_in_failures
 from dragoman.store.transaction import LOCK_SIGN_IN_ATTEMPTS, AdvisoryLock, Read, Tx
 
 MAX_FAILURES_PER_ADDRESS = 10
-"""Failures in a minute on one account from one address."""
+"""Maximum failures per minute on one account from one address."""
 MAX_FAILURES_PER_ACCOUNT = 100
-"""Failures in an hour on one account; then only addresses that it has signed in from."""
+"""Maximum failures per hour on one account; beyond it, only its known addresses may sign in."""
 
 
 def account_key(directory: Directory, login_name: str, user: User | None) -> str:
-    """Return what an account's failures are counted under: all its names are one."""
+    """Return the key of an account's counters; all login names of a user share one."""
     if user is not None:
         return f"user:{user.id}"
     return "name:" + crypto.derive(directory.server_key, "account", canonical(login_name.strip()))
 
 
 async def increment(tx: Tx, account: str, address: str, window: int) -> int:
-    """Count one more; return how many there were before, in this window (microseconds).
+    """Add one to a counter, and return its value before, within the current window.
 
-    Counted first and read after: the others wait for the row, so none goes by unseen.
+    The counter is incremented before it is read: concurrent transactions wait for the row, so
+    each sees all those before it.
+
+    Args:
+        tx: the transaction.
+        account: the key of the account.
+        address: the key of the client address; empty for all addresses together.
+        window: the length of the window in microseconds.
     """
     await sign_in_failures.record_failure(tx, account, address, window)
     (_, failure_count), _ = await sign_in_failures.failure_counts(tx, account, address)
     return failure_count - 1
 
 
-class SignInAttempt:
-    """One attempt on one account from one address.
+def retry_after_s(microseconds: int) -> int:
+    """Return a duration as whole seconds for Retry-After: rounded up, at least 1."""
+    return max(1, -(-microseconds // SECOND))
 
-    The verdict is told only if, in the order of the database, fewer failures than the limit were
-    recorded before it: so parallel guesses gain nothing.
+
+class SignInAttempt:
+    """One sign-in attempt on one account from one address.
+
+    Attempts on an account are decided one after the other, under ``lock``. An attempt is decided
+    only if the failures before it are below the limits, so parallel guesses gain nothing.
+
+    Args:
+        directory: the application's shared state.
+        actor: the caller, with its client address.
+        login_name: the username or e-mail address as entered.
+        user: the user with this login name, if there is one.
     """
 
     def __init__(
@@ -50,45 +69,41 @@ class SignInAttempt:
 
     @property
     def lock(self) -> AdvisoryLock:
-        """What a transaction has to hold that gives a verdict: one after the other on an account."""
+        """The account's lock; a transaction that decides an attempt must hold it."""
         return LOCK_SIGN_IN_ATTEMPTS, int.from_bytes(crypto.digest(self._account_key)[:4], "big")
 
     async def ensure_allowed(self, reader: Read | Tx) -> None:
-        """Raise Limited if there were too many failures.
+        """Raise RateLimited if there were too many failures.
 
-        A transaction that is to give a verdict holds ``lock`` when it asks.
+        Only the result of a transaction that holds ``lock`` is final.
         """
         address_failures, account_failures = await sign_in_failures.failure_counts(
             reader, self._account_key, self._address_key
         )
         window_start, failure_count = address_failures
         if failure_count >= MAX_FAILURES_PER_ADDRESS and window_start + MINUTE > reader.now:
-            raise RateLimited(_retry_after_s(window_start + MINUTE - reader.now))
+            raise RateLimited(retry_after_s(window_start + MINUTE - reader.now))
         window_start, failure_count = account_failures
         if failure_count >= MAX_FAILURES_PER_ACCOUNT and window_start + HOUR > reader.now:
             is_known_address = self._user and await sign_in_failures.is_known_address(
                 reader, self._user.id, self._address_key
             )
             if not is_known_address:
-                raise RateLimited(_retry_after_s(window_start + HOUR - reader.now))
+                raise RateLimited(retry_after_s(window_start + HOUR - reader.now))
 
     async def record_failure(self, tx: Tx) -> None:
-        """Count it."""
+        """Count a failure for the address and for the account, and write the audit row."""
         await sign_in_failures.record_failure(tx, self._account_key, self._address_key, MINUTE)
         await sign_in_failures.record_failure(tx, self._account_key, "", HOUR)
         user = self._user
         audit.write(
             tx,
-            "sign_in_failed",
+            AuditAction.SIGN_IN_FAILED,
             target_id=user.id if user else 0,
             tenant_id=user.tenant_id if user else None,
         )
 
     def record_success(self, tx: Tx) -> None:
-        """Remember the address: it may try even while others are guessing."""
+        """Remember the address: it may sign in even while others guess the password."""
         if self._user is not None:
             sign_in_failures.remember_address(tx, self._user.id, self._address_key)
-
-
-def _retry_after_s(microseconds: int) -> int:
-    return max(1, -(-microseconds // SECOND))

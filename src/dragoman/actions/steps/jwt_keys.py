@@ -1,6 +1,6 @@
-"""Keys that sign JWTs (RFC 7515, RFC 8037): sign, rotate, publish what verifies them.
+"""Signing keys of JWTs (RFC 7515, RFC 8037): sign, rotate, publish the public keys.
 
-Whether a credential is good is never decided by its signature here: see decision 11.
+A signature never decides whether a credential is valid here; see decision 11.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from dragoman.actions.directory import Directory
 from dragoman.rules import crypto
 from dragoman.rules.errors import Forbidden, Reason, Unavailable
 from dragoman.rules.model import HOUR
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, signing_keys
 from dragoman.store.signing_keys import SealedPrivateKey
 from dragoman.store.transaction import LOCK_SIGNING_KEYS, Read, Tx
 
 MAX_JWT_LIFETIME = HOUR
-"""How long a JWT may live."""
+"""Maximum lifetime of a JWT (microseconds)."""
 RETIRED_KEY_LIFETIME = 2 * MAX_JWT_LIFETIME
-"""How long a retired key is published: until the last JWT that it signed is long over."""
+"""How long a retired key stays published, so that every JWT that it signed can be verified."""
 ALGORITHM = "EdDSA"
 SEAL_PURPOSE = "signing"
 PUBLIC_MEMBERS = ("kty", "crv", "x", "kid", "use", "alg")
@@ -32,15 +33,15 @@ log: Any = structlog.get_logger()
 
 
 async def sign(tx: Tx, directory: Directory, claims: dict[str, Any]) -> str:
-    """Return a JWT with these claims, in compact form, signed with the current key.
+    """Return a JWT with these claims in compact form, signed with the current key.
 
-    Makes the first key where there is none. The caller decides who gets one, and for how long
-    (``LIFE`` at most). Raises Unavailable where the private half was sealed with another
-    server's key.
+    Creates the first key if there is none. The caller decides who gets a JWT, with a lifetime of
+    at most ``MAX_JWT_LIFETIME``. Raises Unavailable if the private key was sealed with another
+    server key.
     """
     key = await signing_keys.current(tx)
     if key is None:
-        await tx.lock(LOCK_SIGNING_KEYS)  # another worker may be making it at this moment
+        await tx.lock(LOCK_SIGNING_KEYS)  # another worker may be creating it
         key = await signing_keys.current(tx) or await _create_key(tx, directory)
     private = _unseal(directory, key)
     if private is None:
@@ -64,10 +65,10 @@ def _unseal(directory: Directory, key: SealedPrivateKey) -> bytes | None:
 
 @functools.cache
 def _registry() -> Any:
-    """Return joserfc's registry with our algorithm alone.
+    """Return joserfc's registry with ``ALGORITHM`` only.
 
-    RFC 9864 gives Ed25519 a name of its own; verifiers know ``EdDSA``, so that stays in the
-    header, and the library's warning about it, which would come with every JWT, is put off.
+    RFC 9864 deprecates the name ``EdDSA`` in favour of ``Ed25519``, but verifiers only know
+    ``EdDSA``. The library would warn about the name with every JWT, so the warning is removed.
     """
     from joserfc.jws import JWSRegistry
 
@@ -79,7 +80,7 @@ def _registry() -> Any:
 
 
 async def _create_key(tx: Tx, directory: Directory) -> SealedPrivateKey:
-    """Add a key, named by its thumbprint (RFC 7638), that signs from now on."""
+    """Create a key, identified by its thumbprint (RFC 7638), and make it the current one."""
     from joserfc.jwk import OKPKey
 
     key = OKPKey.generate_key("Ed25519")
@@ -93,37 +94,37 @@ async def _create_key(tx: Tx, directory: Directory) -> SealedPrivateKey:
 
 
 async def rotate(tx: Tx, directory: Directory) -> str:
-    """Let a new key sign from now on; returns its kid.
+    """Create a new current key and return its ``kid``.
 
-    The earlier one is published until what it signed is over. Raises Forbidden for everybody
-    but the command line.
+    The previous key stays published for ``RETIRED_KEY_LIFETIME``. Raises Forbidden unless the
+    actor is the system.
     """
     if tx.actor.kind != "system":
         raise Forbidden(Reason.FUNCTION)
     await tx.lock(LOCK_SIGNING_KEYS)
     await signing_keys.retire(tx)
     key = await _create_key(tx, directory)
-    audit.write(tx, "keys.rotate", target_kind="signing_key")
+    audit.write(tx, AuditAction.ROTATE_KEYS, target_kind="signing_key")
     return key.kid
 
 
 async def jwk_set(read: Read) -> dict[str, Any]:
-    """Return the JWK set (RFC 7517, section 5) for whoever verifies JWTs without asking us.
+    """Return the JWK set (RFC 7517, section 5) with which others can verify JWTs.
 
-    It holds public halves alone: of the key that signs, and of those retired for less than
-    ``PUBLISHED``.
+    It holds the public keys of the current key, and of those retired for less than
+    ``RETIRED_KEY_LIFETIME``.
     """
     keys = await signing_keys.list_verifying(read, read.now - RETIRED_KEY_LIFETIME)
     return {"keys": [_public_jwk(key.public) for key in keys]}
 
 
 def _public_jwk(jwk_json: str) -> dict[str, str]:
-    """Return the members that may be shown; whatever else stood there stays here."""
+    """Return the public members of a stored JWK, whatever else it holds."""
     jwk: dict[str, str] = msgspec.json.decode(jwk_json, type=dict[str, str])
     return {name: jwk[name] for name in PUBLIC_MEMBERS}
 
 
 async def can_unseal(read: Read, directory: Directory) -> bool | None:
-    """Say whether the server's key opens the key that signs; None where none was made yet."""
+    """Return whether the server key opens the current key; None if there is none yet."""
     key = await signing_keys.current(read)
     return None if key is None else _unseal(directory, key) is not None

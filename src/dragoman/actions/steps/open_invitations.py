@@ -1,4 +1,4 @@
-"""Which invitations are open: unused, in time, and still backed by whoever sent them."""
+"""Open invitations: pending, not expired, and still authorised by their inviter."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from dragoman.store.transaction import Read, Tx
 
 
 class InvitationWithStatus(msgspec.Struct, frozen=True):
-    """An invitation as it stands: ``pending``, ``accepted``, ``revoked`` or ``expired``."""
+    """An invitation and its status: ``pending``, ``accepted``, ``revoked`` or ``expired``."""
 
     invitation: Invitation
     status: str
 
 
 class OpenInvitation(msgspec.Struct, frozen=True):
-    """What its recipient sees of an open invitation: whom it is for, and where to."""
+    """An open invitation and the tenant that it is for, as shown to its recipient."""
 
     invitation: Invitation
     tenant: Tenant
 
 
 def is_open(invitation: Invitation, now: int) -> bool:
-    """Say whether no date (``now`` in microseconds) and no act has ended an invitation."""
+    """Return whether an invitation is not accepted, revoked or expired (``now``: microseconds)."""
     ended = invitation.accepted_at or invitation.revoked_at
     return not ended and now < invitation.expires_at
 
 
 def status(invitation: Invitation, now: int, *, authorised: bool) -> str:
-    """Return the word for how an invitation stands; one that nobody backs reads ``revoked``."""
+    """Return an invitation's status; ``revoked`` if its inviter lost the right to send it."""
     if invitation.accepted_at:
         return "accepted"
     if invitation.revoked_at:
@@ -49,16 +49,18 @@ def status(invitation: Invitation, now: int, *, authorised: bool) -> str:
     return "pending" if authorised else "revoked"
 
 
-async def find(reader: Read | Tx, public_id: str) -> Invitation | None:
-    """Return an invitation, whatever became of it; held if read in a transaction."""
-    is_well_formed = (
-        public_id.isascii() and public_id.isalnum()
-    )  # no database takes whatever a path holds
-    return await invitations.find(reader, public_id) if is_well_formed else None
+async def find(reader: Read | Tx, public_id: str, *, for_update: bool = False) -> Invitation | None:
+    """Return an invitation in any state, or None.
+
+    ``for_update`` locks its row until the end of the transaction.
+    """
+    if not (public_id.isascii() and public_id.isalnum()):
+        return None  # a path may hold characters that a database rejects
+    return await invitations.find(reader, public_id, for_update=for_update)
 
 
 async def still_authorised(reader: Read | Tx, candidates: Iterable[Invitation]) -> set[int]:
-    """Return the ids of those whose inviter still has the right to make them."""
+    """Return the ids of the invitations whose inviter still has the right to send them."""
     pending = list(candidates)
     inviters = await invitations.find_inviters(
         reader, (invitation.inviter_id for invitation in pending)
@@ -74,9 +76,9 @@ async def still_authorised(reader: Read | Tx, candidates: Iterable[Invitation]) 
 async def _is_inviter_authorised(
     reader: Read | Tx, inviter: Inviter, invitation: Invitation
 ) -> bool:
-    """Say whether the inviter could make this very invitation now, at the contract that asks.
+    """Return whether the inviter could send this invitation now, at the reader's contract.
 
-    One without a tenant stood in the invitation's when it made it.
+    An inviter without a tenant acts in the invitation's tenant, as it did when it sent it.
     """
     user, restrictions = inviter.user, reader.actor.restrictions
     if not (user.active and inviter.tenant_active):
@@ -106,39 +108,47 @@ async def _is_inviter_authorised(
     )
 
 
-async def find_open(reader: Read | Tx, public_id: str) -> OpenInvitation | None:
-    """Return an invitation that can be accepted now, or None; held if read in a transaction."""
-    invitation = await find(reader, public_id)
+async def find_open(
+    reader: Read | Tx, public_id: str, *, for_update: bool = False
+) -> OpenInvitation | None:
+    """Return an invitation that can be accepted now, or None.
+
+    ``for_update`` locks it and its tenant until the end of the transaction.
+    """
+    invitation = await find(reader, public_id, for_update=for_update)
     if invitation is None or not is_open(invitation, reader.now):
         return None
-    tenant = await _find_tenant(reader, invitation)
+    lock: tenants.RowLock | None = None
+    if for_update:  # the lock that inserting the user takes: upgrading it later could deadlock
+        lock = "update" if invitation.role is Role.OWNER else "share"
+    tenant = await tenants.find(reader, invitation.tenant_id, lock=lock)
     if tenant is None or not tenant.active or not await still_authorised(reader, [invitation]):
         return None
     return OpenInvitation(invitation, tenant)
 
 
-async def _find_tenant(reader: Read | Tx, invitation: Invitation) -> Tenant | None:
-    if isinstance(reader, Read):
-        return await tenants.find(reader, invitation.tenant_id)
-    try:  # held as the insert of a user holds it: to raise a lock later is to risk a deadlock
-        for_update = invitation.role is Role.OWNER
-        return await tenants.get(reader, invitation.tenant_id, for_update=for_update)
-    except NotFound:
-        return None
-
-
 def link_secret(directory: Directory, invitation: Invitation) -> str:
-    """Return the secret of an invitation's link: derived from the server's key, never stored."""
+    """Return the secret of an invitation's link; derived from the server's key, never stored."""
     derived = crypto.derive(directory.server_key, OUTBOX_KIND, invitation.id, invitation.generation)
     return invitation.public_id + derived
 
 
-async def by_secret(directory: Directory, reader: Read | Tx, secret: str) -> OpenInvitation:
-    """Return what a link's secret opens; held if read in a transaction.
+async def by_secret(
+    directory: Directory, reader: Read | Tx, secret: str, *, for_update: bool = False
+) -> OpenInvitation:
+    """Return the open invitation that a link's secret belongs to.
 
-    Raises NotFound, for whatever reason it opens nothing.
+    Args:
+        directory: the application's shared state.
+        reader: a reader or a transaction.
+        secret: the secret in the link.
+        for_update: lock the invitation and its tenant until the end of the transaction.
+
+    Raises:
+        NotFound: the secret is wrong, or the invitation cannot be accepted.
     """
-    open_invitation = await find_open(reader, secret[: crypto.PUBLIC_ID_LENGTH])
+    public_id = secret[: crypto.PUBLIC_ID_LENGTH]
+    open_invitation = await find_open(reader, public_id, for_update=for_update)
     if open_invitation is None or not crypto.equal_in_constant_time(
         link_secret(directory, open_invitation.invitation), secret
     ):

@@ -1,31 +1,32 @@
-"""Mails in words: the facts of a letter, and the message that is made of them."""
+"""Mail messages: the content of an e-mail, and the MIME message rendered from it."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from email.message import EmailMessage
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from dragoman.rules import fields
 from dragoman.rules.unicode_safety import has_invisible_characters
 
-if TYPE_CHECKING:
-    from email.message import EmailMessage
-
 MAX_LINE_LENGTH = 998
-"""The longest line that SMTP carries (RFC 5321, 4.5.3.1.6), without its end."""
+"""Maximum length of a line without its line break (RFC 5321, 4.5.3.1.6)."""
 
 
 class Email(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody is told. ``template`` names a pair of files beside this one.
+    """The content of an e-mail.
 
-    ``facts`` never holds what a person has chosen, like a name, unless ``harmless`` let it
-    through: whoever asks for a mail to somebody else could put words, or a link of their own,
-    into it.
+    Attributes:
+        template: the name of a ``.txt`` and a ``.html`` file in this folder.
+        recipient: the e-mail address.
+        subject: the subject.
+        context: the template's variables. A text that a user chose must pass ``safe_name`` first,
+            else users could send texts or links of their own to others.
     """
 
     template: str
@@ -38,15 +39,15 @@ _NAME_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
 _NAME_PUNCTUATION = frozenset(" .,-–'’&+()")
 _LINKIFIED_DOT = re.compile(r"\.(?![ ,)]|$)")
 MAX_NAME_LENGTH = 80
-"""The longest name, in characters, that a letter repeats."""
+"""Maximum length of a user-chosen name in a mail, in characters."""
 
 
 def safe_name(name: str) -> str:
-    """Return a name that a letter may repeat, or nothing: it holds no link, header or markup.
+    """Return a user-chosen name if it is safe to show in a mail, else an empty string.
 
-    It is made of letters, marks, digits, spaces and a few signs, at most 80 in all; no dot joins
-    what follows, since mail programs make links of whatever looks like a host. Its compatibility
-    form (NFKC) has to pass as well, because other characters stand for a dot or a slash.
+    Safe are letters, marks, digits, spaces and some punctuation, at most ``MAX_NAME_LENGTH`` in
+    all. A dot must end a word, because mail programs turn anything like a host name into a link.
+    The compatibility form (NFKC) must be safe too: some characters decompose to a dot or a slash.
     """
     for variant in (name, unicodedata.normalize("NFKC", name)):
         is_allowed = all(
@@ -63,29 +64,29 @@ def safe_name(name: str) -> str:
 
 
 def render_text(email: Email) -> str:
-    """Return the letter as plain text."""
+    """Return the text body."""
     return _render(f"{email.template}.txt", email.context)
 
 
 def compose(email: Email, *, sender: str, message_id: str, sent_at: int) -> EmailMessage:
-    """Return the letter as a message: text and HTML, one link in each.
+    """Return the e-mail as a MIME message with a text and an HTML body.
 
     Args:
-        letter: what is told.
+        email: the content.
         sender: the From header, ``dragoman@example.com`` or ``Dragoman <dragoman@…>``.
-        message_id: what stands before the @ of the Message-ID; the same for every attempt, so
-            that a mail that comes twice can be known as one.
-        at: the moment of sending, microseconds since 1970.
+        message_id: the local part of the Message-ID; the same for every attempt, so that mail
+            programs recognise a duplicate.
+        sent_at: the time of sending, in microseconds since 1970.
 
-    Raises ValueError for what is no address: none breaks out of its header.
+    Raises:
+        ValueError: an address is not valid, so it might inject headers.
     """
     from datetime import UTC, datetime
     from email.headerregistry import Address
-    from email.message import EmailMessage
     from email.policy import SMTP
 
     message = EmailMessage(policy=SMTP)
-    message["From"] = sender  # it may have a name beside the address
+    message["From"] = sender  # may include a display name
     from_address = message["From"].addresses[0]
     local, domain = idna_address(from_address.addr_spec)
     message.replace_header("From", Address(from_address.display_name, local, domain))
@@ -93,7 +94,7 @@ def compose(email: Email, *, sender: str, message_id: str, sent_at: int) -> Emai
     message["Subject"] = email.subject
     message["Date"] = datetime.fromtimestamp(sent_at // 1_000_000, UTC)
     message["Message-ID"] = f"<{message_id}@{domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes in return
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses automatic replies
     text_body, html_body = render_text(email), _render(f"{email.template}.html", email.context)
     message.set_content(text_body, **_transfer_encoding(text_body))
     message.add_alternative(html_body, subtype="html", **_transfer_encoding(html_body))
@@ -101,12 +102,12 @@ def compose(email: Email, *, sender: str, message_id: str, sent_at: int) -> Emai
 
 
 def idna_address(address: str) -> tuple[str, str]:
-    """Return an address as it travels: the local part as it is, the domain in ASCII (RFC 5890).
+    """Return an address's local part, and its domain in ASCII (IDNA, RFC 5890).
 
-    Raises ValueError for what is no address by our own rules.
+    Raises ValueError if it is not a valid e-mail address.
     """
     if not address or fields.email_problems(address):
-        raise ValueError("no e-mail address")
+        raise ValueError("not a valid e-mail address")
     local, _, domain = address.rpartition("@")
     if not domain.isascii():
         from email_validator import validate_email
@@ -117,7 +118,7 @@ def idna_address(address: str) -> tuple[str, str]:
 
 
 def _transfer_encoding(body: str) -> dict[str, Any]:
-    """Leave plain lines as they are: a link that is broken into lines is easily lost."""
+    """Choose 7bit for plain ASCII: quoted-printable would break a link into lines."""
     is_7bit = body.isascii() and all(len(line) <= MAX_LINE_LENGTH for line in body.splitlines())
     return {"cte": "7bit"} if is_7bit else {}
 

@@ -1,4 +1,4 @@
-"""The way to the mail server: one connection for one batch, in threads that nobody waits for."""
+"""SMTP client: one connection per batch of mails, with blocking calls in daemon threads."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ import contextlib
 import ipaddress
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from email.message import EmailMessage
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from email.message import EmailMessage
 
 T = TypeVar("T")
 
 TIMEOUT_S = 10.0
-"""How long one step of the conversation may take."""
+"""Timeout of a single SMTP command, in seconds."""
 DEADLINE_S = 40.0
-"""How long all of it may take for one mail; less than a lease."""
+"""Timeout of one mail, connecting included, in seconds; shorter than the outbox lease."""
 DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
-AUTH_REQUIRED = 530  # RFC 4954, 6: it is we who are refused, not the recipient
+AUTH_REQUIRED = 530  # RFC 4954, section 6: concerns our login, not the recipient
 
 
 class NotSent(Exception):
-    """The mail has not gone out.
+    """The mail was not sent.
 
-    Attributes:
-        error: the kind of the fault and the server's code, without any of its words.
-        permanent: it never will.
-        outage: it is the server's fault, or ours, not this mail's: the others fare alike.
+    Args:
+        summary: the type of the error and the SMTP code. Never the server's text, which may quote
+            the mail.
+        permanent: retrying is useless.
+        outage: the error concerns the server or the settings, so it affects every mail.
     """
 
     def __init__(self, summary: str, *, permanent: bool = False, outage: bool = False) -> None:
@@ -40,12 +39,12 @@ class NotSent(Exception):
 
 
 class SmtpClient:
-    """A connection to the mail server, made when the first mail needs it.
+    """A connection to the mail server, opened for the first mail.
 
     Args:
-        url: ``smtp://user:pass@host:25``; ``smtps://`` speaks TLS from the first byte.
-            Certificates are always verified; with a password TLS is a must.
-        own_url: our public address; its host is the name by which we greet.
+        url: ``smtp://user:pass@host:25``, or ``smtps://`` for implicit TLS. Certificates are always
+            verified; a password is sent over TLS only.
+        public_url: the public URL of this service; its host is the name in EHLO.
     """
 
     def __init__(self, url: str, public_url: str) -> None:
@@ -55,7 +54,7 @@ class SmtpClient:
         self._aborted = False
 
     async def send(self, message: EmailMessage) -> None:
-        """Hand a message over; raises NotSent."""
+        """Send a message; raises NotSent."""
         connected = self._smtp is not None
         try:
             async with asyncio.timeout(DEADLINE_S):
@@ -75,7 +74,7 @@ class SmtpClient:
             raise not_sent from None
 
     async def close(self) -> None:
-        """Say goodbye."""
+        """Quit the session and close the connection."""
         smtp, self._smtp = self._smtp, None
         if smtp is not None:
             with contextlib.suppress(OSError):
@@ -83,13 +82,13 @@ class SmtpClient:
             _close_connection(smtp)
 
     def abort(self) -> None:
-        """Hang up without a word; a thread that still waits for the server ends by it."""
+        """Close the connection at once, which also ends a thread that is waiting for the server."""
         smtp, self._smtp, self._aborted = self._smtp, None, True
         if smtp is not None:
             _close_connection(smtp)
 
     def _connect(self) -> Any:
-        """Connect, in a thread, and say who we are; raises OSError, ValueError."""
+        """Connect and log in (blocking); raises OSError or ValueError."""
         import smtplib
         import ssl
 
@@ -120,7 +119,7 @@ class SmtpClient:
 
 
 def _classify(error: Exception) -> NotSent | None:
-    """Say what a fault means for the mail and for the others; None: it is a bug of ours."""
+    """Return what an error means for this mail and the others; None for a bug in this program."""
     import smtplib
 
     summary = _summarise(error)
@@ -145,7 +144,7 @@ def _smtp_code(error: Exception) -> int:
 
 
 def _ehlo_hostname(url: str) -> str:
-    """Return our name for EHLO (RFC 5321, 4.1.1.1): a domain, or an address in brackets."""
+    """Return the EHLO name of a URL's host (RFC 5321, 4.1.1.1): a domain or an address literal."""
     host = urlsplit(url).hostname or "localhost"
     try:
         address = ipaddress.ip_address(host)
@@ -166,9 +165,9 @@ def _close_connection(smtp: Any) -> None:
 
 
 async def _run_in_daemon_thread(work: Callable[[], T]) -> T:
-    """Run blocking work in a thread of its own, for which not even the end of the program waits.
+    """Run blocking work in a new daemon thread, and return its result.
 
-    A pool would be joined at the end: a silent mail server would then hold up the shutdown.
+    An executor's threads are joined at exit, so an unresponsive mail server would delay shutdown.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -184,9 +183,9 @@ async def _run_in_daemon_thread(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome: tuple[T | None, BaseException | None] = (work(), None)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the awaiting task
             outcome = (None, error)
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
             loop.call_soon_threadsafe(resolve, *outcome)
 
     threading.Thread(target=run, name="mail", daemon=True).start()

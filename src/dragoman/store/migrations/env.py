@@ -1,4 +1,4 @@
-"""Runs the migrations over our own drivers, one transaction, one node at a time."""
+"""Alembic's environment: runs the migrations in one transaction, on one node at a time."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def _migrate(connection: sa.Connection) -> None:
 
 
 def _acquire_migration_lock(connection: sa.Connection) -> None:
-    # What the role or the database says of time is meant for requests. Another node's migration
-    # takes as long as it takes, and so may ours: who gives up would not start.
+    # Timeouts set for the role or the database are meant for requests. A migration, here or on
+    # another node, may take longer, and a node that gave up would not start.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK_KEY})
-    # A table that somebody reads is another matter: behind who waits to change it everybody queues.
-    # Still, a chore's patience, and not a request's: a short one would fail beside any long read.
+    # All queries queue behind a statement that waits to change a table, so that wait is limited;
+    # but to the limit of a job, because the limit of a request would fail beside any long read.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LONG_LOCK_MS}")
 
 
