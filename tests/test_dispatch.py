@@ -1,4 +1,4 @@
-"""The door: which contract answers, by prefix, by host, and at the root."""
+"""Dispatcher: which contract answers, by prefix, by host, and at the root."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 async def dispatcher_app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
     """A running application with a host of its own for wiwebb."""
-    path = tmp_path_factory.mktemp("door") / "dragoman.db"
+    path = tmp_path_factory.mktemp("dispatch") / "dragoman.db"
     given = settings_for(
         f"sqlite:///{path}", hosts=PARSERS["hosts"]("users.example.com=wiwebb,[::1]=wiwebb")
     )
@@ -53,12 +53,12 @@ async def answer_text(client: httpx.AsyncClient, method: str, path: str, **heade
 
 
 async def metrics(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
-    """Return what /metrics tells, by the sample's name and the values of its labels."""
-    told = text_string_to_metric_families((await client.get("/metrics")).text)
-    return {(s.name, *s.labels.values()): s.value for family in told for s in family.samples}
+    """Return the samples of /metrics by name and values of labels."""
+    families = text_string_to_metric_families((await client.get("/metrics")).text)
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
 
-async def test_a_message_that_says_two_things_is_refused_like_everything_else(dispatcher_app: Any):
+async def test_the_response_to_an_ambiguous_message_has_security_headers(dispatcher_app: Any):
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -75,10 +75,10 @@ async def test_a_message_that_says_two_things_is_refused_like_everything_else(di
 
 class TestPrefix:
     @pytest.mark.parametrize("path", ["/wiwebb/api/v1/users/", "/wiwebb/api/v1/users"])
-    async def test_in_front_of_each_documented_path(self, client: httpx.AsyncClient, path: str):
+    async def test_documented_paths(self, client: httpx.AsyncClient, path: str):
         assert await answer_text(client, "GET", path) == (401, ANONYMOUS)
 
-    async def test_links_keep_it(self, client: httpx.AsyncClient):
+    async def test_links_contain_the_prefix(self, client: httpx.AsyncClient):
         login = {"username": "admin", "password": "violet-Kettle-42"}
         for prefix in ("/wiwebb", ""):
             answer = await client.post(f"{prefix}/api/v1/auth/login/", json=login)
@@ -94,14 +94,16 @@ class TestPrefix:
             assert page.json()["next"].startswith(f"http://127.0.0.1:8000{prefix}/api/v1/users/?")
 
     @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PROPFIND"])
-    async def test_what_the_contract_does_not_document_is_its_own_404(
+    async def test_undocumented_paths_get_the_contracts_404(
         self, client: httpx.AsyncClient, method: str
     ):
         for path in ("/wiwebb/nope", "/wiwebb/api/v2/users/", "/wiwebb/api", "/wiwebb/healthz"):
             assert await answer_text(client, method, path) == (404, UNKNOWN), path
 
     @pytest.mark.parametrize("path", ["/wiwebb", "/wiwebb/"])
-    async def test_the_prefix_alone_leads_to_its_page(self, client: httpx.AsyncClient, path: str):
+    async def test_the_prefix_alone_redirects_to_the_docs(
+        self, client: httpx.AsyncClient, path: str
+    ):
         answer = await client.get(path, headers={"Host": "evil.example"}, follow_redirects=False)
         assert answer.status_code in {307, 302, 303}
         assert answer.headers["Location"] == "/wiwebb/docs"
@@ -112,21 +114,21 @@ class TestPrefix:
     @pytest.mark.parametrize(
         "path", ["/WiWebb/api/v1/users/", "//wiwebb/api/v1/users/", "/wiwebbb/", "/nobody/api/v1/"]
     )
-    async def test_what_is_no_prefix(self, client: httpx.AsyncClient, path: str):
+    async def test_other_prefixes(self, client: httpx.AsyncClient, path: str):
         assert (await answer_text(client, "GET", f"{BASE}{path}"))[0] == 404
 
 
 class TestRoot:
-    async def test_a_documented_path_is_its_contract_s(self, client: httpx.AsyncClient):
+    async def test_a_documented_path_is_answered_by_its_contract(self, client: httpx.AsyncClient):
         assert await answer_text(client, "GET", "/api/v1/users/") == (401, ANONYMOUS)
         assert await answer_text(client, "GET", "/api/v1/nope/") == (404, UNKNOWN)
 
-    async def test_the_root_says_what_there_is(self, client: httpx.AsyncClient):
+    async def test_the_root_lists_the_contracts(self, client: httpx.AsyncClient):
         status, body = await answer_text(client, "GET", "/")
         assert status == 200
         assert body["contracts"]["wiwebb"] == "http://127.0.0.1:8000/wiwebb/"
 
-    async def test_what_nobody_documents(self, client: httpx.AsyncClient):
+    async def test_undocumented_paths(self, client: httpx.AsyncClient):
         wrong: list[str] = []
         for path in ("/nope", "/api/v2/users/", "/api/v11/", "/reset/x/y", "/docs", "/healthz/"):
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"):
@@ -136,34 +138,34 @@ class TestRoot:
                     wrong.append(f"{method} {path}: {answer.status_code} {kind}")
         assert wrong == []
 
-    async def test_health_and_figures(self, client: httpx.AsyncClient):
+    async def test_health_and_metrics(self, client: httpx.AsyncClient):
         assert await answer_text(client, "GET", "/healthz") == (200, {"status": "ok"})
         assert await answer_text(client, "GET", "/readyz") == (200, {"status": "ready"})
         assert "dragoman_requests" in (await client.get("/metrics")).text
 
-    async def test_every_answer_is_counted_once_and_timed(self, client: httpx.AsyncClient):
+    async def test_every_response_is_counted_once_and_timed(self, client: httpx.AsyncClient):
         before = await metrics(client)
         asked = [("GET", "/vsay/v1/users"), ("GET", "/vsay/nope"), ("BREW", "/vsay/nope")]
         for method, path in asked:
             await client.request(method, path)
         after = await metrics(client)
-        told = {key: n - before.get(key, 0.0) for key, n in after.items()}
+        increases = {key: n - before.get(key, 0.0) for key, n in after.items()}
         counted = {
-            key[1:]: n for key, n in told.items() if key[0] == "dragoman_requests_total" and n
+            key[1:]: n for key, n in increases.items() if key[0] == "dragoman_requests_total" and n
         }
         assert counted == {
             ("vsay", "GET", "401"): 1.0,
             ("vsay", "GET", "404"): 1.0,
             ("vsay", "other", "404"): 1.0,
         }
-        assert told["dragoman_request_seconds_count", "vsay"] == 3.0
-        assert told["dragoman_request_seconds_bucket", "vsay", "+Inf"] == 3.0
-        assert told["dragoman_request_seconds_bucket", "vsay", "0.001"] <= 3.0
-        assert 0.0 < told["dragoman_request_seconds_sum", "vsay"] < 30.0
+        assert increases["dragoman_request_seconds_count", "vsay"] == 3.0
+        assert increases["dragoman_request_seconds_bucket", "vsay", "+Inf"] == 3.0
+        assert increases["dragoman_request_seconds_bucket", "vsay", "0.001"] <= 3.0
+        assert 0.0 < increases["dragoman_request_seconds_sum", "vsay"] < 30.0
 
 
 class TestHost:
-    async def test_it_serves_the_contract_at_its_documented_paths(self, client: httpx.AsyncClient):
+    async def test_documented_paths(self, client: httpx.AsyncClient):
         assert await answer_text(client, "GET", "/api/v1/users/", **HOST) == (401, ANONYMOUS)
 
     @pytest.mark.parametrize(
@@ -175,18 +177,18 @@ class TestHost:
             "users.example.com.",
         ],
     )
-    async def test_however_it_is_written(self, client: httpx.AsyncClient, host: str):
+    async def test_spellings_of_the_host(self, client: httpx.AsyncClient, host: str):
         assert await answer_text(client, "GET", "/metrics", Host=host) == (404, UNKNOWN)
 
     @pytest.mark.parametrize("host", ["[::1]", "[::1]:8000"])
-    async def test_a_number_in_brackets_too(self, client: httpx.AsyncClient, host: str):
+    async def test_ipv6_addresses(self, client: httpx.AsyncClient, host: str):
         assert await answer_text(client, "GET", "/metrics", Host=host) == (404, UNKNOWN)
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-    async def test_besides_it_is_healthy_and_ready(self, client: httpx.AsyncClient, path: str):
+    async def test_health(self, client: httpx.AsyncClient, path: str):
         assert (await answer_text(client, "GET", path, **HOST))[0] == 200
 
-    async def test_anything_else_is_that_contract_s_404(self, client: httpx.AsyncClient):
+    async def test_other_paths_get_the_contracts_404(self, client: httpx.AsyncClient):
         paths = (
             "/", "/metrics", "/docs", "/openapi.json", "/nope", "/wiwebb/api/v1/users/", "/wiwebb",
             "/healthz/", "/api/v1x", "/api/v2/users/", "/reset/a/b", "//", "/:",
@@ -199,12 +201,12 @@ class TestHost:
     @pytest.mark.parametrize(
         "host", ["example.com", "users.example.com.evil.example", "xusers.example.com", "", "["]
     )
-    async def test_other_hosts_get_everything(self, client: httpx.AsyncClient, host: str):
+    async def test_other_hosts_serve_all_contracts(self, client: httpx.AsyncClient, host: str):
         assert (await answer_text(client, "GET", "/wiwebb/api/v1/users/", Host=host))[0] == 401
         assert (await client.get("/metrics", headers={"Host": host})).status_code == 200
 
 
-def test_a_contract_that_is_not_there_is_no_application(tmp_path: Path):
+def test_an_unknown_contract_is_rejected(tmp_path: Path):
     from dragoman.settings import SettingsError
 
     with pytest.raises(SettingsError):

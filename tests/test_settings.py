@@ -1,4 +1,4 @@
-"""Settings: every variable, from the environment, files and TOML; all faults at once."""
+"""Settings: every variable, from the environment, files and TOML; all errors at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import stat
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -23,24 +23,48 @@ from rich.console import Console
 from rich.pretty import Pretty
 
 from dragoman import app, dialects, server_key
-from dragoman.settings import PARSERS, SECRETS, Rate, Settings, SettingsError, load
+from dragoman.settings import (
+    PARSERS,
+    SECRETS,
+    ContractSettings,
+    Parser,
+    Rate,
+    Settings,
+    SettingsError,
+    all_parsers,
+    load,
+    parse_boolean,
+    replace,
+)
 
 KEY = bytes(range(200, 232))
 
 
+class EchoSettings(ContractSettings, frozen=True, kw_only=True):
+    """The settings of a dialect."""
+
+    echo_twice: bool = False
+    echo_loudly: bool = True
+
+    PARSERS: ClassVar[Mapping[str, Parser]] = {
+        "echo_twice": parse_boolean,
+        "echo_loudly": parse_boolean,
+    }
+
+
 def load_settings(**given: str) -> Settings:
     """Load settings of variables written without their prefix."""
-    return load({f"DRAGOMAN_{name}": value for name, value in given.items()})
+    return load({f"DRAGOMAN_{name}": value for name, value in given.items()}, (EchoSettings,))
 
 
 def setting_errors(**given: str) -> list[str]:
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings(**given)
-    return told.value.lines
+    return raised.value.lines
 
 
 class TestDefaults:
-    def test_they_are_those_of_the_interface(self):
+    def test_defaults(self):
         settings = load({})
         assert settings == Settings()
         assert settings.database == "sqlite:///dragoman.db"
@@ -53,21 +77,20 @@ class TestDefaults:
         assert settings.smtp_url == ""
         assert settings.anonymous_rate == Rate(60, 60)
         assert settings.self_registration is True
-        assert settings.first_user_is_admin is True
         assert settings.password_policy == "documented"
         assert settings.trusted_proxies == ()
 
     def test_all_contracts_are_served_by_name(self):
         assert app.enabled_contracts(Settings()) == tuple(sorted(dialects.NAMES))
 
-    def test_what_is_not_ours_is_passed_over(self):
+    def test_other_variables_are_ignored(self):
         assert load({"PATH": "/bin", "DRAGOMANX": "1", "HOME": "/x"}) == Settings()
 
     @pytest.mark.parametrize(
         "service", ["DRAGOMAN", "DRAGOMAN_X", "DRAGOMAN_DATABASE", "DRAGOMAN_9__Y"]
     )
-    def test_what_kubernetes_says_of_services_is_passed_over(self, service: str):
-        said = {
+    def test_variables_of_kubernetes_services_are_ignored(self, service: str):
+        variables = {
             f"{service}_SERVICE_HOST": "10.0.0.11",
             f"{service}_SERVICE_PORT": "8000",
             f"{service}_SERVICE_PORT_HTTP": "8000",
@@ -76,13 +99,13 @@ class TestDefaults:
         }
         for port, protocol in (("8000", "tcp"), ("53", "udp"), ("9", "sctp")):
             link = f"{service}_PORT_{port}_{protocol.upper()}"
-            said |= {
+            variables |= {
                 link: f"{protocol}://10.0.0.11:{port}",
                 f"{link}_PROTO": protocol,
                 f"{link}_PORT": port,
                 f"{link}_ADDR": "10.0.0.11",
             }
-        assert load(said) == Settings()
+        assert load(variables) == Settings()
 
 
 NETWORK = ipaddress.ip_network
@@ -130,8 +153,6 @@ GOOD: list[tuple[str, str, Any]] = [
     ("USER_RATE", "off", Rate(0, 1)),
     ("SELF_REGISTRATION", "off", False),
     ("SELF_REGISTRATION", "ON", True),
-    ("FIRST_USER_IS_ADMIN", "false", False),
-    ("WEKAN_ERRORS_AS_200", "on", True),
     ("PASSWORD_POLICY", "Hardened", "hardened"),
     ("PASSWORD_POLICY", "standard", "standard"),
     ("TRUSTED_PROXIES", "", ()),
@@ -161,7 +182,7 @@ BAD: list[tuple[str, str]] = [
     ("DATABASE", "postgresql://h/n?novalue"),
     ("SECRET_KEY", "short"),
     ("SECRET_KEY", KEY[:31].hex()),
-    ("SECRET_KEY", KEY[:24].hex()),  # 48 hex digits are no 36 bytes of base64
+    ("SECRET_KEY", KEY[:24].hex()),  # 48 hex digits are not read as 36 bytes of base64
     ("SECRET_KEY", base64.b64encode(KEY[:31]).decode()),
     ("SECRET_KEY", "x" * 43 + "!"),
     ("ADMIN_USERNAME", " "),
@@ -200,9 +221,7 @@ BAD: list[tuple[str, str]] = [
     ("ANONYMOUS_RATE", "-5/minute"),
     ("SELF_REGISTRATION", "maybe"),
     ("SELF_REGISTRATION", ""),
-    ("FIRST_USER_IS_ADMIN", "2"),
     ("USER_RATE", "60/fortnight"),
-    ("WEKAN_ERRORS_AS_200", "sometimes"),
     ("PASSWORD_POLICY", "strict"),
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.0/33"),
@@ -219,25 +238,68 @@ BAD: list[tuple[str, str]] = [
 
 class TestVariables:
     @pytest.mark.parametrize(("name", "text", "value"), GOOD, ids=itertools.count())
-    def test_what_is_read(self, name: str, text: str, value: Any):
+    def test_valid_values(self, name: str, text: str, value: Any):
         assert getattr(load_settings(**{name: text}), name.lower()) == value
 
     @pytest.mark.parametrize(("name", "text"), BAD, ids=itertools.count())
-    def test_what_is_refused(self, name: str, text: str):
+    def test_invalid_values(self, name: str, text: str):
         (line,) = setting_errors(**{name: text})
         assert line.startswith(f"DRAGOMAN_{name}: ")
 
-    def test_every_setting_is_tried_here(self):
+    def test_every_setting_is_covered_here(self):
         assert {name.lower() for name, *_ in GOOD} == set(PARSERS)
-        assert set(PARSERS) == {field.name for field in msgspec.structs.fields(Settings)}
+        fields = {field.name for field in msgspec.structs.fields(Settings)}
+        assert set(PARSERS) == fields - {"contract_settings"}
 
-    def test_a_password_keeps_its_white_space_and_even_emptiness(self):
+    def test_a_password_may_be_empty_or_white_space(self):
         assert load_settings(ADMIN_PASSWORD="").admin_password == ""
         assert load_settings(ADMIN_PASSWORD="\t").admin_password == "\t"
 
 
+class TestContractSettings:
+    def test_a_dialect_gets_its_own_settings(self):
+        settings = load_settings(ECHO_TWICE="yes", TENANT="acme")
+        assert settings.for_contract(EchoSettings) == EchoSettings(echo_twice=True)
+        assert settings.tenant == "acme"
+
+    def test_by_default(self):
+        assert load_settings() == Settings()
+        assert Settings().for_contract(EchoSettings) == EchoSettings()
+
+    def test_errors_are_listed_with_the_others(self):
+        lines = setting_errors(ECHO_TWICE="sometimes", LOG_LEVEL="loud")
+        assert lines[0].startswith("DRAGOMAN_LOG_LEVEL: ")
+        assert lines[1:] == ["DRAGOMAN_ECHO_TWICE: must be on or off"]
+
+    def test_without_its_dialect_a_setting_is_unknown(self):
+        with pytest.raises(SettingsError, match="DRAGOMAN_ECHO_TWICE: unknown setting"):
+            load({"DRAGOMAN_ECHO_TWICE": "on"})
+
+    def test_other_values(self):
+        first = replace(Settings(), {"echo_twice": True, "tenant": "x"}, (EchoSettings,))
+        second = replace(first, {"echo_loudly": False}, (EchoSettings,))
+        assert second.for_contract(EchoSettings) == EchoSettings(echo_twice=True, echo_loudly=False)
+        assert second.tenant == "x"
+        with pytest.raises(TypeError):
+            replace(first, {"echo_softly": True}, (EchoSettings,))
+
+    def test_no_two_declare_the_same_name(self):
+        declared = dialects.declared_settings()
+        names = [*PARSERS, *(name for each in declared for name in each.PARSERS)]
+        assert len(names) == len(set(names)) == len(all_parsers(declared))
+        for each in declared:
+            assert set(each.PARSERS) == set(each.__struct_fields__)
+
+    def test_all_dialects_are_asked(self):
+        for settings_class in dialects.declared_settings():
+            for name in settings_class.PARSERS:
+                with pytest.raises(SettingsError) as raised:
+                    app.load_settings({f"DRAGOMAN_{name.upper()}": ""})
+                assert "unknown" not in str(raised.value)
+
+
 class TestErrors:
-    def test_all_at_once(self, tmp_path: Path):
+    def test_all_errors_are_listed_at_once(self, tmp_path: Path):
         lines = setting_errors(
             DATABASE="mysql://x",
             ANONYMOUS_RATE="often",
@@ -258,7 +320,7 @@ class TestErrors:
             "DRAGOMAN_CONFIG",
         }
 
-    def test_they_hold_no_secret(self):
+    def test_errors_quote_no_secret(self):
         secret = "hunter2-hunter2"
         lines = setting_errors(
             DATABASE=f"mysql://u:{secret}@h/n",
@@ -293,18 +355,18 @@ class TestErrors:
         ],
         ids=itertools.count(),
     )
-    def test_a_secret_with_marks_in_it_is_refused_and_not_quoted(
+    def test_a_secret_with_special_characters_is_rejected_and_not_quoted(
         self, tmp_path: Path, name: str, text: str
     ):
-        """Those that read an address quote it, when they start or when a mail is due."""
+        """Libraries quote a URL that they cannot parse, at the start or when a mail is due."""
         config = tmp_path / "dragoman.toml"
         config.write_text(f"{name.lower()} = '{text}'", encoding="utf-8")
         for given in ({name: text}, {"CONFIG": str(config)}):
-            with pytest.raises(SettingsError) as told:
+            with pytest.raises(SettingsError) as raised:
                 load_settings(**given)
-            (line,) = told.value.lines
+            (line,) = raised.value.lines
             assert line.startswith(f"DRAGOMAN_{name}: ")
-            assert "heim" not in "".join(traceback.format_exception(told.value))
+            assert "heim" not in "".join(traceback.format_exception(raised.value))
 
     @pytest.mark.parametrize(
         ("variable", "value"),
@@ -319,32 +381,30 @@ class TestErrors:
             ("HOST", "10.0.0.11"),
         ],
     )
-    def test_what_only_looks_like_a_service_of_kubernetes(self, variable: str, value: str):
-        assert setting_errors(**{variable: value}) == [
-            f"DRAGOMAN_{variable}: there is no such setting"
-        ]
+    def test_variables_that_resemble_those_of_kubernetes_services(self, variable: str, value: str):
+        assert setting_errors(**{variable: value}) == [f"DRAGOMAN_{variable}: unknown setting"]
 
-    def test_what_is_wrong_with_a_host_is_said(self):
+    def test_messages_for_hosts(self):
         (line,) = setting_errors(HOSTS="wekan.example.com:8080=wekan")
         assert "wekan.example.com:8080" in line
         assert "without port" in line
         (line,) = setting_errors(HOSTS="bücher.example=wekan")
         assert "punycode" in line
         (line,) = setting_errors(DATABASE="postgresql://a,b,/n")
-        assert "a host is missing" in line
+        assert "a host name is missing" in line
 
-    def test_contracts_that_are_not_there(self):
-        with pytest.raises(SettingsError) as told:
+    def test_unknown_contracts(self):
+        with pytest.raises(SettingsError) as raised:
             app.enabled_contracts(Settings(contracts=("wiwebb", "nope"), hosts={"x.test": "never"}))
-        assert "nope" in str(told.value)
-        assert "never" in str(told.value)
-        assert "wiwebb" in str(told.value)
+        assert "nope" in str(raised.value)
+        assert "never" in str(raised.value)
+        assert "wiwebb" in str(raised.value)
 
-    def test_a_host_of_a_contract_that_is_off(self, monkeypatch: pytest.MonkeyPatch):
+    def test_a_host_of_a_contract_that_is_not_served(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(dialects, "NAMES", ("other", "wiwebb"))
-        with pytest.raises(SettingsError) as told:
+        with pytest.raises(SettingsError) as raised:
             app.enabled_contracts(Settings(contracts=("other",), hosts={"x.test": "wiwebb"}))
-        assert "wiwebb" in str(told.value)
+        assert "wiwebb" in str(raised.value)
 
 
 class TestFiles:
@@ -367,14 +427,14 @@ class TestFiles:
         assert settings.smtp_url == "smtp://u:p@mail.example.com"
         assert settings.database == "postgresql://u:p@h/n"
 
-    def test_the_environment_wins(self, tmp_path: Path):
+    def test_the_environment_overrides_a_file(self, tmp_path: Path):
         path = tmp_path / "password"
         path.write_text("from the file")
         given = {"ADMIN_PASSWORD_FILE": str(path), "ADMIN_PASSWORD": "from the environment"}
         assert load_settings(**given).admin_password == "from the environment"
 
     @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.write_bytes(b"\xff")])
-    def test_a_file_that_cannot_be_read(self, tmp_path: Path, make: Callable[[Path], Any]):
+    def test_an_unreadable_file(self, tmp_path: Path, make: Callable[[Path], Any]):
         path = tmp_path / "key"
         make(path)
         (line,) = setting_errors(SECRET_KEY_FILE=str(path))
@@ -387,13 +447,13 @@ class TestToml:
         path.write_text(text)
         return str(path)
 
-    def test_its_own_types_and_texts(self, tmp_path: Path):
+    def test_toml_types_and_strings(self, tmp_path: Path):
         text = """
             database = "sqlite:///x.db"
             secret_key = "%s"
             contracts = ["wekan", "wiwebb"]
             self_registration = false
-            first_user_is_admin = "off"
+            echo_twice = "on"
             hash_threads = 2
             token_idle_days = "7"
             trusted_proxies = ["10.0.0.1"]
@@ -408,7 +468,7 @@ class TestToml:
             secret_key=KEY,
             contracts=("wekan", "wiwebb"),
             self_registration=False,
-            first_user_is_admin=False,
+            contract_settings=(EchoSettings(echo_twice=True),),
             hash_threads=2,
             token_idle_days=7,
             trusted_proxies=(NETWORK("10.0.0.1"),),
@@ -417,7 +477,7 @@ class TestToml:
             hosts={"wekan.example.com": "wekan"},
         )
 
-    def test_the_environment_wins_and_so_does_a_secret_s_file(self, tmp_path: Path):
+    def test_environment_and_secret_files_override_toml(self, tmp_path: Path):
         path = tmp_path / "password"
         path.write_text("from the file")
         config = self.toml(tmp_path, 'tenant = "toml"\nadmin_password = "toml"')
@@ -446,12 +506,12 @@ class TestToml:
         (line,) = setting_errors(CONFIG=self.toml(tmp_path, text))
         assert line.startswith(f"DRAGOMAN_{text.split(maxsplit=1)[0].upper()}: ")
 
-    def test_a_key_that_is_no_setting(self, tmp_path: Path):
+    def test_unknown_keys(self, tmp_path: Path):
         lines = setting_errors(CONFIG=self.toml(tmp_path, 'tennant = "x"\nother = 1'))
         assert len(lines) == 2
         assert "'tennant'" in lines[0]
 
-    def test_what_is_no_toml(self, tmp_path: Path):
+    def test_invalid_toml(self, tmp_path: Path):
         (line,) = setting_errors(CONFIG=self.toml(tmp_path, "= nonsense"))
         assert line.startswith("DRAGOMAN_CONFIG: ")
 
@@ -464,7 +524,7 @@ class TestSecrets:
         smtp_url="smtp://u:hunter2@h",
     )
 
-    def test_nothing_that_shows_settings_shows_them(self):
+    def test_no_representation_shows_secrets(self):
         shown = [repr(self.SETTINGS), str(self.SETTINGS), f"{self.SETTINGS}"]
         console = Console(file=io.StringIO(), width=200)
         console.print(Pretty(self.SETTINGS), self.SETTINGS, {"settings": self.SETTINGS})
@@ -474,10 +534,10 @@ class TestSecrets:
             assert "tenant" in text
 
     def test_rich_shows_no_more_than_repr(self):
-        told = list(self.SETTINGS.__rich_repr__())
-        assert "hunter2" not in str(told)
+        shown = list(self.SETTINGS.__rich_repr__())
+        assert "hunter2" not in str(shown)
 
-    def test_a_rate_of_none_reads_as_none(self):
+    def test_an_unlimited_rate(self):
         assert re.search(r"count=0", repr(load_settings(ANONYMOUS_RATE="off")))
 
 
@@ -485,7 +545,7 @@ class TestKeyFile:
     def settings(self, tmp_path: Path) -> Settings:
         return Settings(database=f"sqlite:///{tmp_path}/dragoman.db")
 
-    def test_it_is_made_once_and_for_the_owner_s_eyes(self, tmp_path: Path):
+    def test_the_file_is_created_once_and_private(self, tmp_path: Path):
         first = server_key.with_server_key(self.settings(tmp_path)).secret_key
         path = tmp_path / "dragoman.key"
         assert len(first) == 32
@@ -498,23 +558,23 @@ class TestKeyFile:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("text", ["", "00ff", "no hex at all", KEY[:31].hex()])
-    def test_a_file_without_a_key_is_a_fault(self, tmp_path: Path, text: str):
+    def test_an_invalid_key_file(self, tmp_path: Path, text: str):
         (tmp_path / "dragoman.key").write_text(text)
         with pytest.raises(SettingsError):
             server_key.with_server_key(self.settings(tmp_path))
 
-    def test_nodes_that_start_at_once_have_the_same_one(self, tmp_path: Path):
-        """Whoever finds the file there finds the whole key in it."""
-        said: list[set[object]] = []
+    def test_processes_that_start_together_share_the_key(self, tmp_path: Path):
+        """A process that finds the file finds a complete key in it."""
+        keys_by_run: list[set[object]] = []
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
             for n in range(30):
                 (folder := tmp_path / str(n)).mkdir()
-                said.append(self._keys_of_six(self.settings(folder)))
+                keys_by_run.append(self._keys_of_six(self.settings(folder)))
         finally:
             sys.setswitchinterval(interval)
-        assert [len(keys) for keys in said] == [1] * 30
+        assert [len(keys) for keys in keys_by_run] == [1] * 30
 
     def _keys_of_six(self, settings: Settings) -> set[object]:
         together = threading.Barrier(6)
@@ -529,7 +589,7 @@ class TestKeyFile:
         with ThreadPoolExecutor(6) as pool:
             return set(pool.map(start, range(6)))
 
-    def test_with_postgresql_it_lies_in_the_current_folder(
+    def test_with_postgresql_it_is_in_the_current_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.chdir(tmp_path)

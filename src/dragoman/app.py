@@ -1,12 +1,12 @@
-"""Settings → store → dialects → door: the only wiring."""
+"""Puts the application together: settings, store, dialects and dispatcher."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dragoman import dialects
+from dragoman import settings as settings_module
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.dispatch import ContractDispatcher, MountedContract
@@ -24,13 +25,18 @@ from dragoman.jobs.bootstrap import FirstAdmin
 from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unavailable
 from dragoman.server_key import with_server_key
-from dragoman.settings import Settings, SettingsError, load
+from dragoman.settings import Settings, SettingsError
 from dragoman.store import migrate
 from dragoman.store.transaction import Driver
 from dragoman.web import health, jwks, logs
 from dragoman.web.responses import SecurityHeadersMiddleware
 
 RequestHandler = Callable[[Request], Awaitable[Response]]
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of this process, including those of dialects. Raises SettingsError."""
+    return settings_module.load(environ, dialects.declared_settings())
 
 
 def driver_for(settings: Settings) -> Driver:
@@ -46,26 +52,26 @@ def driver_for(settings: Settings) -> Driver:
 
 
 def enabled_contracts(settings: Settings) -> tuple[str, ...]:
-    """Return the contracts to serve, in order; raises SettingsError for one that is not there."""
+    """Return the contracts to serve, in order. Raises SettingsError for unknown ones."""
     names = settings.contracts or dialects.NAMES
     wanted = {*names, *settings.hosts.values()}
     unknown = sorted(wanted - set(dialects.NAMES))
     if unknown:
         available = ", ".join(dialects.NAMES)
-        raise SettingsError([f"no such contract: {', '.join(unknown)} (there are: {available})"])
+        raise SettingsError([f"unknown contract: {', '.join(unknown)} (available: {available})"])
     disabled = sorted(set(settings.hosts.values()) - set(names))
     if disabled:
-        raise SettingsError([f"DRAGOMAN_HOSTS names contracts that are off: {', '.join(disabled)}"])
+        raise SettingsError([f"DRAGOMAN_HOSTS: contract not served: {', '.join(disabled)}"])
     return tuple(names)
 
 
 def credential_format(contract_name: str) -> CredentialFormat:
-    """Return how a served contract's credentials look."""
+    """Return the format of a served contract's credentials."""
     return dialects.load(contract_name).CONTRACT.credential_format
 
 
 async def migrate_and_bootstrap(settings: Settings) -> FirstAdmin | None:
-    """Migrate the database and bring an empty one to life; returns a new first superadmin."""
+    """Migrate the database and fill an empty one. Return the first superadmin if it was created."""
     settings = with_server_key(settings)
     enabled_contracts(settings)
     await migrate.upgrade(settings.database)
@@ -75,11 +81,11 @@ async def migrate_and_bootstrap(settings: Settings) -> FirstAdmin | None:
 
 @contextlib.asynccontextmanager
 async def open_directory(settings: Settings) -> AsyncGenerator[Directory]:
-    """Open a directory for a while (the command line, the first start)."""
+    """Open a directory for the length of a block (command line, first start)."""
     settings = with_server_key(settings)
     driver = driver_for(settings)
     await driver.open()
-    directory = Directory(driver, settings)
+    directory = Directory(driver, settings, mail_links=dialects.mail_links())
     try:
         yield directory
     finally:
@@ -88,21 +94,27 @@ async def open_directory(settings: Settings) -> AsyncGenerator[Directory]:
 
 
 def create(settings: Settings | None = None, *, workers: int = 1) -> ContractDispatcher:
-    """Return the whole service as one ASGI application; its life cycle opens the database.
+    """Return the whole service as one ASGI application, whose lifespan opens the database.
 
-    It begins without a database that cannot serve now, and answers 503 until that can.
-    Raises SettingsError.
+    It starts even if the database is unavailable, and then answers 503 until it is back.
+
+    Args:
+        settings: the settings; by default those of this process.
+        workers: the number of worker processes that share this machine's cores.
+
+    Raises:
+        SettingsError: a setting is wrong, or a contract is unknown.
     """
-    settings = with_server_key(settings or load())
+    settings = with_server_key(settings or load_settings())
     logs.configure(settings.log_level)
     driver = driver_for(settings)
-    directory = Directory(driver, settings, workers=workers)
+    directory = Directory(driver, settings, workers=workers, mail_links=dialects.mail_links())
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         try:
             await driver.open()
-        except Unavailable:  # it was there before: whoever began then is answering 503 as well
+        except Unavailable:  # it was migrated before the workers started: wait for its return
             logs.log.warning("database_away")
         background_task = asyncio.create_task(background.run(directory))
         try:
@@ -117,10 +129,10 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ContractDis
 
     mounted: dict[str, MountedContract] = {}
     for name in enabled_contracts(settings):
-        dialect: Any = dialects.load(name)
+        dialect = dialects.load(name)
         app = dialect.build(directory)
         scheme = dialect.CONTRACT.scheme
-        mounted[name] = MountedContract(app, dialect.DOCUMENTED, scheme, app.route_infos)
+        mounted[name] = MountedContract(app, dialect.DOCUMENTED_PATHS, scheme, app.route_infos)
     routes = [*health.routes(directory, migrate.HEAD_REVISION), *jwks.routes(directory)]
     shared_app = Starlette(
         routes=[*routes, Route("/", _index_endpoint(settings, mounted))],

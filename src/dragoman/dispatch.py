@@ -1,4 +1,4 @@
-"""Which dialect answers: by host, by prefix, or at the root by who documents the path."""
+"""Dispatcher: passes each request to a contract, by host, by path prefix or by credential."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from dragoman.web.responses import add_security_headers
 from dragoman.web.routing import RouteInfo
 
 SHARED_PATHS = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
-"""What a host of a single contract serves besides it."""
+"""Shared paths that a host of a single contract serves too."""
 SMUGGLING_HEADERS = frozenset({b"content_length", b"transfer_encoding"})
-"""Some servers take an underscore for a hyphen."""
+"""Some servers read an underscore as a hyphen, and so find another end of the message."""
 UNDOCUMENTED_PATH = "/:"
-"""A path that no contract documents: it is answered with the contract's own 404."""
+"""A path that no contract has: the contract answers it with its own 404."""
 
 
 class MountedContract(msgspec.Struct, frozen=True):
-    """A contract's application, the paths that its document names, and what answers them.
+    """A contract that the dispatcher serves.
 
-    ``scheme`` is the word before its credentials.
+    Attributes:
+        app: its ASGI application.
+        documented_paths: matches its paths at the root of the server.
+        scheme: the scheme of its Authorization header.
+        routes: its routes, in order.
     """
 
     app: Any
@@ -35,19 +39,19 @@ class MountedContract(msgspec.Struct, frozen=True):
     routes: tuple[RouteInfo, ...] = ()
 
     def find_route(self, path: str) -> RouteInfo | None:
-        """Return what answers a path, with or without its trailing slash; None: nothing."""
+        """Return the first route that matches a path, with or without a trailing slash, or None."""
         bare_path = path.rstrip("/") or "/"
         return next((route for route in self.routes if route.pattern.match(bare_path)), None)
 
 
 class ContractDispatcher:
-    """The first thing a request meets.
+    """The outermost ASGI application.
 
     Args:
-        own: the directory's own paths (health, figures) and its life cycle.
-        contracts: the served contracts, in the order of the settings.
-        hosts: names of hosts that serve one contract alone.
-        issuer: tells at which contract a credential works now (empty: at none).
+        shared_app: serves the shared paths (health, metrics) and the lifespan.
+        contracts: the served contracts by name, in the order of the settings.
+        hosts: host names that serve a single contract → that contract.
+        find_issuer: returns the contract at which a credential is valid now, or "".
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class ContractDispatcher:
         self._find_issuer = find_issuer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request to whoever answers it."""
+        """Pass the request to the application that answers it."""
         if scope["type"] != "http":
             await self._shared_app(scope, receive, send)
             return
@@ -76,7 +80,7 @@ class ContractDispatcher:
             await response(scope, receive, send)
             return
         path: str = scope["path"]
-        if not path.startswith("/"):  # OPTIONS *: no path of anybody's
+        if not path.startswith("/"):  # OPTIONS *
             path = UNDOCUMENTED_PATH
             scope = {**scope, "path": path}
         if self._hosts and (name := self._hosts.get(_host_name(scope))) is not None:
@@ -104,11 +108,11 @@ class ContractDispatcher:
         return mounted.app, scope
 
     async def _route_at_root(self, scope: Scope, path: str, candidates: Sequence[str]) -> ASGIApp:
-        """Return who answers a path that several document: whoever issued the credential.
+        """Return the application for a path that several contracts document (decision 0013).
 
-        Where no valid one is presented, the first in the order of the settings that documents
-        path and method (decision 13). A path that one contract writes out is
-        no other's parameter.
+        It is the contract that issued the presented credential. Without a valid one, it is the
+        first in the order of the settings that documents path and method. A literal path takes
+        precedence over one with parameters.
         """
         routes = {
             name: route for name in candidates if (route := self._contracts[name].find_route(path))
@@ -131,19 +135,19 @@ class ContractDispatcher:
             return ""
         try:
             issuer = await self._find_issuer(parts[1])
-        except Unavailable:  # whoever answers meets it again, and says so
+        except Unavailable:  # the contract that answers will find out as well
             return ""
         return issuer if schemes.get(issuer) == parts[0].lower() else ""
 
 
 def has_ambiguous_framing(scope: Scope) -> bool:
-    """Say whether another server could read this message as another one (RFC 9112, 11.2).
+    """Return whether another server could parse this message differently (RFC 9112, section 11.2).
 
-    It could where a coding of transfer is not ``chunked``, once, and where a header is named
-    almost as one of those that tell where a message ends (6.1); with two hosts (3.2);
-    and where what follows is to be a tunnel. Lengths that contradict each other are Granian's to
-    refuse. Of a length beside chunks nothing is left for us to see, whichever comes first: Granian
-    drops the length, reads the chunks, and closes the connection after the answer (6.3).
+    That is the case for a transfer coding other than a single ``chunked``, a header name that
+    resembles those of message framing (6.1), two hosts (3.2), and CONNECT.
+    Granian rejects contradictory lengths itself. If a message has both a length and chunks, it
+    drops the length, reads the chunks and closes the connection after the response (6.3), so the
+    length cannot be seen here.
     """
     hosts = transfer_encodings = 0
     for name, value in scope["headers"]:

@@ -13,9 +13,9 @@ from dragoman.settings import Settings, SettingsError
 
 
 def with_server_key(settings: Settings) -> Settings:
-    """Return the settings with the server's key: as set, else read from, or made in, a file.
+    """Return the settings with the server's key: as set, else from its file, which may be created.
 
-    Raises SettingsError if the file holds no key of 32 bytes.
+    Raises SettingsError if the file does not contain a valid key.
     """
     if settings.secret_key:
         return settings
@@ -27,12 +27,12 @@ def with_server_key(settings: Settings) -> Settings:
     except ValueError:
         key = b""
     if len(key) < 32:
-        raise SettingsError([f"{path} holds no key of 32 bytes in hex"])
+        raise SettingsError([f"{path}: not a key of at least 32 bytes in hex"])
     return msgspec.structs.replace(settings, secret_key=key)
 
 
 def _create_key_file(path: Path) -> None:
-    """Put a new key there, whole or not at all; whoever was first wins."""
+    """Create the file with a new key, atomically; if another process was faster, its key is kept."""
     temporary_path = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -47,6 +47,6 @@ def _create_key_file(path: Path) -> None:
 
 
 def server_key_path(settings: Settings) -> Path:
-    """Return where the server's key lies when no setting gives it."""
+    """Return the file of the server's key, used if no setting contains the key."""
     path = settings.sqlite_path
     return (path.parent if path is not None else Path()) / "dragoman.key"

@@ -1,4 +1,4 @@
-"""Every knob, in one frozen class: from the environment, a TOML file, or files that hold secrets."""
+"""Settings: one frozen class, read from the environment, a TOML file and files with secrets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import msgspec
@@ -20,17 +20,36 @@ from dragoman.rules.rates import Rate, parse_rate
 
 PREFIX = "DRAGOMAN_"
 
+Parser = Callable[[Any], Any]
+"""Turns the text of a variable, or a value of the TOML file, into a value; raises ValueError."""
+
 
 class SettingsError(Exception):
-    """Everything that is wrong with the settings, one line each; never a secret's value."""
+    """Lists all errors of the settings, one line each; never quotes a secret."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
 
 
+class ContractSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Base class of the settings that a dialect declares in its own ``settings`` module.
+
+    A subclass has a field with a default for every setting, and the parsers of all of them.
+    Their environment variables and TOML keys are made like those of ``Settings``.
+    """
+
+    PARSERS: ClassVar[Mapping[str, Parser]] = {}
+
+
+C = TypeVar("C", bound=ContractSettings)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator can set (``docs/settings.md``); the field's name is the variable's."""
+    """What an operator can set (``docs/settings.md``); the field's name is the variable's.
+
+    ``contract_settings`` holds the settings of dialects that differ from their defaults.
+    """
 
     database: str = "sqlite:///dragoman.db"
     secret_key: bytes = b""
@@ -38,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_email: str = "admin@localhost"
     admin_password: str = ""
     tenant: str = "main"
-    contracts: tuple[str, ...] = ()  # all that there are, by name
+    contracts: tuple[str, ...] = ()  # empty: all, by name
     hosts: dict[str, str] = {}
     public_url: str = "http://127.0.0.1:8000"
     smtp_url: str = ""
@@ -46,8 +65,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_rate: Rate = Rate(60, 60)
     user_rate: Rate = Rate(6000, 60)
     self_registration: bool = True
-    first_user_is_admin: bool = True
-    wekan_errors_as_200: bool = False
     password_policy: str = "documented"
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     token_idle_days: int = 30
@@ -56,9 +73,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hash_threads: int = 0
     log_level: str = "info"
     access_log: bool = False
+    contract_settings: tuple[ContractSettings, ...] = ()
+
+    def for_contract(self, settings_class: type[C]) -> C:
+        """Return the settings that a dialect has declared with this class."""
+        for settings in self.contract_settings:
+            if isinstance(settings, settings_class):
+                return settings
+        return settings_class()
 
     def __rich_repr__(self, /) -> list[tuple[str, Any]]:
-        """Show the settings without anything that is secret."""
+        """Show the settings without the secrets."""
         return [
             (name, getattr(self, name)) for name in self.__struct_fields__ if name not in SECRETS
         ]
@@ -78,41 +103,58 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 SECRETS = ("secret_key", "admin_password", "smtp_url", "database")
 
 
-def load(environ: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    environ: Mapping[str, str] = os.environ, declared: Iterable[type[ContractSettings]] = ()
+) -> Settings:
     """Read the settings of this process.
 
-    The environment wins over a secret's file, that over the TOML file of ``DRAGOMAN_CONFIG``.
-    Raises SettingsError with every fault at once.
+    The environment overrides a secret's file, which overrides the TOML file of ``DRAGOMAN_CONFIG``.
+    ``declared`` are the classes that the dialects declare. Raises SettingsError with all errors.
     """
-    errors: list[str] = []
-    raw = _read_sources(environ, errors)
+    declared = tuple(declared)
+    parsers = all_parsers(declared)
+    raw, errors = _read_sources(environ, parsers)
     values: dict[str, Any] = {}
     for name, value in raw.items():
         try:
-            values[name] = PARSERS[name](value)
+            values[name] = parsers[name](value)
         except ValueError as error:
             errors.append(f"{PREFIX}{name.upper()}: {error}")
     if errors:
         raise SettingsError(errors)
-    return Settings(**values)
+    return replace(Settings(), values, declared)
 
 
-def _read_sources(environ: Mapping[str, str], errors: list[str]) -> dict[str, Any]:
-    raw: dict[str, Any] = {}
-    config = environ.get(f"{PREFIX}CONFIG", "")
-    if config:
-        try:
-            table = tomllib.loads(Path(config).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            errors.append(f"{PREFIX}CONFIG: {config}: {error}")
-            table = {}
-        for key, value in table.items():
-            name = key.lower().removeprefix(PREFIX.lower())
-            if name in PARSERS:
-                raw[name] = value
-            else:
-                errors.append(f"{config}: there is no setting {key!r}")
-    for name in PARSERS:
+def all_parsers(declared: Iterable[type[ContractSettings]]) -> dict[str, Parser]:
+    """Return the parsers of all settings by name, including those that dialects declare."""
+    parsers = dict(PARSERS)
+    for settings_class in declared:
+        parsers |= settings_class.PARSERS
+    return parsers
+
+
+def replace(
+    settings: Settings, values: Mapping[str, Any], declared: Iterable[type[ContractSettings]]
+) -> Settings:
+    """Return a copy with other values, by the settings' names; ``declared`` as for ``load``."""
+    remaining = dict(values)
+    contract_settings = {type(each): each for each in settings.contract_settings}
+    for settings_class in declared:
+        names = remaining.keys() & settings_class.PARSERS.keys()
+        if names:
+            changes = {name: remaining.pop(name) for name in names}
+            current = settings.for_contract(settings_class)
+            contract_settings[settings_class] = msgspec.structs.replace(current, **changes)
+    remaining["contract_settings"] = tuple(contract_settings.values())
+    return msgspec.structs.replace(settings, **remaining)
+
+
+def _read_sources(
+    environ: Mapping[str, str], parsers: Mapping[str, Parser]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the values that are set, not parsed yet, and the errors found meanwhile."""
+    raw, errors = _read_toml(environ.get(f"{PREFIX}CONFIG", ""), parsers)
+    for name in parsers:
         variable = f"{PREFIX}{name.upper()}"
         path = environ.get(f"{variable}_FILE", "")
         if path and name in SECRETS:
@@ -122,39 +164,63 @@ def _read_sources(environ: Mapping[str, str], errors: list[str]) -> dict[str, An
                 errors.append(f"{variable}_FILE: {type(error).__name__} reading {path}")
         if variable in environ:
             raw[name] = environ[variable]
-    known_variables = {f"{PREFIX}{name.upper()}" for name in PARSERS} | {f"{PREFIX}CONFIG"}
+    return raw, errors + _unknown_variables(environ, parsers)
+
+
+def _read_toml(path: str, parsers: Mapping[str, Parser]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values in the TOML file, if a path is given, and the errors found meanwhile."""
+    if not path:
+        return {}, []
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {}, [f"{PREFIX}CONFIG: {path}: {error}"]
+    raw: dict[str, Any] = {}
+    errors: list[str] = []
+    for key, value in table.items():
+        name = key.lower().removeprefix(PREFIX.lower())
+        if name in parsers:
+            raw[name] = value
+        else:
+            errors.append(f"{path}: unknown setting {key!r}")
+    return raw, errors
+
+
+def _unknown_variables(environ: Mapping[str, str], parsers: Mapping[str, Parser]) -> list[str]:
+    known_variables = {f"{PREFIX}{name.upper()}" for name in parsers} | {f"{PREFIX}CONFIG"}
     known_variables |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
-    errors.extend(
-        f"{variable}: there is no such setting"
+    return [
+        f"{variable}: unknown setting"
         for variable in sorted(environ)
         if variable.startswith(PREFIX) and variable not in known_variables
         if not dsn.is_service_link(variable, environ[variable], "DRAGOMAN")
-    )
-    return raw
+    ]
 
 
-def _text(value: Any) -> str:
+def parse_text(value: Any) -> str:
+    """Return a string without surrounding white space. Raises ValueError for other types."""
     if not isinstance(value, str):
-        raise ValueError("must be a text")
+        raise ValueError("must be a string")  # noqa: TRY004 - parsers raise ValueError only
     return value.strip()
 
 
 def _nonempty_text(value: Any) -> str:
-    text = _text(value)
+    text = parse_text(value)
     if not text:
         raise ValueError("must not be empty")
     return text
 
 
 def _text_list(value: Any) -> list[str]:
-    parts: list[Any] = value if isinstance(value, list) else _text(value).split(",")
-    return [text for part in parts if (text := _text(part))]
+    parts: list[Any] = value if isinstance(value, list) else parse_text(value).split(",")
+    return [text for part in parts if (text := parse_text(part))]
 
 
-def _boolean(value: Any) -> bool:
+def parse_boolean(value: Any) -> bool:
+    """Return what ``on``, ``true``, ``yes``, ``1`` or their opposites mean. Raises ValueError."""
     if isinstance(value, bool):
         return value
-    word = _text(value).lower()
+    word = parse_text(value).lower()
     if word in {"on", "true", "yes", "1"}:
         return True
     if word in {"off", "false", "no", "0"}:
@@ -162,12 +228,14 @@ def _boolean(value: Any) -> bool:
     raise ValueError("must be on or off")
 
 
-def _integer(minimum: int, maximum: int) -> Callable[[Any], int]:
+def integer_between(minimum: int, maximum: int) -> Parser:
+    """Return a parser of integers in a range that includes both limits."""
+
     def parse(value: Any) -> int:
         try:
             number = int("" if isinstance(value, bool | float) else value)
         except (TypeError, ValueError):
-            raise ValueError("must be a whole number") from None
+            raise ValueError("must be an integer") from None
         if not minimum <= number <= maximum:
             raise ValueError(f"must be between {minimum} and {maximum}")
         return number
@@ -175,9 +243,11 @@ def _integer(minimum: int, maximum: int) -> Callable[[Any], int]:
     return parse
 
 
-def _one_of(*choices: str) -> Callable[[Any], str]:
+def one_of(*choices: str) -> Parser:
+    """Return a parser of words, which ignores their case."""
+
     def parse(value: Any) -> str:
-        choice = _text(value).lower()
+        choice = parse_text(value).lower()
         if choice not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
         return choice
@@ -190,17 +260,17 @@ def _database(value: Any) -> str:
     if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
         return text
     if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must begin with sqlite:/// or postgresql://")
+        raise ValueError("must start with sqlite:/// or postgresql://")
     dsn.check_dsn(text)
     for host_dsn in dsn.split_hosts(text):
-        query = _split_url(host_dsn, "must be an address that a PostgreSQL driver can read").query
+        query = _split_url(host_dsn, "must be a URL that a PostgreSQL driver can parse").query
         if any("," in host for host in parse_qs(query).get("host", [])):
-            raise ValueError("several hosts stand before the name: postgresql://one,two/name")
+            raise ValueError("several hosts must precede the name: postgresql://one,two/name")
     return text
 
 
 def _split_url(text: str, message: str) -> SplitResult:
-    """Read an address as those do that use it, but say what is wrong without quoting it."""
+    """Split a URL like the libraries that use it, but raise ``message``, which does not quote it."""
     try:
         parts = urlsplit(text)
         _ = parts.port, parts.query and parse_qs(parts.query, strict_parsing=True)
@@ -210,7 +280,7 @@ def _split_url(text: str, message: str) -> SplitResult:
 
 
 def _secret_key(value: Any) -> bytes:
-    text = _text(value)
+    text = parse_text(value)
     if not text:
         return b""
     key = b""
@@ -242,13 +312,13 @@ def _hosts(value: Any) -> dict[str, str]:
         contracts_by_host = {host.strip(): name.strip() for host, _, name in pairs}
     for host, name in contracts_by_host.items():
         if not isinstance(name, str) or not host or not name:
-            raise ValueError("must read like wekan.example.com=wekan,users.example.com=wiwebb")
+            raise ValueError("must read like users.example.com=CONTRACT,api.example.com=CONTRACT")
     return {dsn.canonical_host(str(host)): name for host, name in contracts_by_host.items()}
 
 
-def _url(pattern: re.Pattern[str], message: str) -> Callable[[Any], str]:
+def _url(pattern: re.Pattern[str], message: str) -> Parser:
     def parse(value: Any) -> str:
-        text = _text(value).rstrip("/")
+        text = parse_text(value).rstrip("/")
         if not pattern.fullmatch(text):
             raise ValueError(message)
         _split_url(text, message)
@@ -266,35 +336,33 @@ def _networks(
         raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
 
 
-PARSERS: dict[str, Callable[[Any], Any]] = {
+PARSERS: dict[str, Parser] = {
     "database": _database,
     "secret_key": _secret_key,
     "admin_username": _nonempty_text,
     "admin_email": _nonempty_text,
-    "admin_password": lambda value: value if isinstance(value, str) else _text(value),
+    "admin_password": lambda value: value if isinstance(value, str) else parse_text(value),
     "tenant": _nonempty_text,
     "contracts": _contracts,
     "hosts": _hosts,
     "public_url": _url(
         re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"),
-        "must be an http or https address without query",
+        "must be an http or https URL without a query",
     ),
     "smtp_url": _url(
         re.compile(r"(?:smtps?://(?:[^\s@/?#]+@)?[^\s@/:?#]+(?::\d{1,5})?)?"),
         "must read like smtp://user:pass@host:25; in a password, / is %2F, @ is %40, and so on",
     ),
     "mail_from": _nonempty_text,
-    "anonymous_rate": lambda value: parse_rate(_text(value)),
-    "user_rate": lambda value: parse_rate(_text(value)),
-    "self_registration": _boolean,
-    "first_user_is_admin": _boolean,
-    "wekan_errors_as_200": _boolean,
-    "password_policy": _one_of("documented", "standard", "hardened"),
+    "anonymous_rate": lambda value: parse_rate(parse_text(value)),
+    "user_rate": lambda value: parse_rate(parse_text(value)),
+    "self_registration": parse_boolean,
+    "password_policy": one_of("documented", "standard", "hardened"),
     "trusted_proxies": _networks,
-    "token_idle_days": _integer(1, 3650),
-    "token_max_days": _integer(1, 3650),
-    "reset_hours": _integer(1, 168),
-    "hash_threads": _integer(0, 64),
-    "log_level": _one_of("debug", "info", "warning", "error"),
-    "access_log": _boolean,
+    "token_idle_days": integer_between(1, 3650),
+    "token_max_days": integer_between(1, 3650),
+    "reset_hours": integer_between(1, 168),
+    "hash_threads": integer_between(0, 64),
+    "log_level": one_of("debug", "info", "warning", "error"),
+    "access_log": parse_boolean,
 }

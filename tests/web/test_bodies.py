@@ -25,7 +25,7 @@ def request(
     content_type: str | None = "application/json",
     **headers: str,
 ) -> Request:
-    """Return a request as an ASGI server hands it over, its body in one piece or in several."""
+    """Return a request as an ASGI server passes it on, with its body in one chunk or in several."""
     raw = [(name.replace("_", "-").encode(), v.encode("latin-1")) for name, v in headers.items()]
     if content_type is not None:
         raw.append((b"content-type", content_type.encode("latin-1")))
@@ -68,7 +68,7 @@ GOOD: list[tuple[bytes, Any]] = [
     ('"é中😀"'.encode(), "é中😀"),
     (b'"\\u00e9\\ud83d\\ude00"', "é😀"),
     (b'{"a": {"a": 1}, "b": {"a": 2}}', {"a": {"a": 1}, "b": {"a": 2}}),
-    (b'"\\u0001"', "\x01"),  # what a text may hold is each field's own matter
+    (b'"\\u0001"', "\x01"),  # fields may reject control characters, the decoder does not
     (b'{"": 0}', {"": 0}),
 ]
 
@@ -137,20 +137,20 @@ class TestJson:
 
     @pytest.mark.parametrize("what", HOSTILE)
     def test_what_is_refused(self, what: str):
-        with pytest.raises(BadRequest) as refused:
+        with pytest.raises(BadRequest) as raised:
             bodies.decode_json(HOSTILE[what])
-        assert refused.value.message
-        assert "\n" not in refused.value.message
+        assert raised.value.message
+        assert "\n" not in raised.value.message
 
-    def test_a_refusal_does_not_repeat_what_came_in(self):
+    def test_messages_do_not_quote_the_body(self):
         for body in (
             b'{"password": "hunter2" nope}',
             b'["hunter2", NaN]',
             b'{"hunter2":1,"hunter2":2}',
         ):
-            with pytest.raises(BadRequest) as refused:
+            with pytest.raises(BadRequest) as raised:
                 bodies.decode_json(body)
-            assert "hunter2" not in refused.value.message
+            assert "hunter2" not in raised.value.message
 
     @pytest.mark.parametrize(
         "body",
@@ -165,8 +165,8 @@ class TestJson:
         ],
         ids=range(7),
     )
-    def test_the_work_grows_with_the_length_and_not_with_its_square(self, body: bytes):
-        """A tenth of the largest body; what takes half a second here takes a minute there."""
+    def test_decoding_takes_linear_time(self, body: bytes):
+        """With a tenth of the largest body: quadratic time would be a minute for the largest one."""
         began = time.process_time()
         with contextlib.suppress(BadRequest):
             bodies.decode_json(body)
@@ -174,7 +174,7 @@ class TestJson:
 
 
 def as_python(body: bytes) -> Any:
-    """Return what Python's own parser makes of it; raises ValueError."""
+    """Return the result of Python's own parser. Raises ValueError."""
     return json.loads(body.decode("utf-8"), parse_constant=_refuse)
 
 
@@ -220,7 +220,7 @@ BODIES = st.builds(_damaged, VALUES, DAMAGE, st.booleans()) | PIECES | st.binary
 
 
 def is_strict(value: Any, depth: int = 1) -> bool:
-    """Say whether a value keeps to the decoder's limits."""
+    """Return whether a value is within the decoder's limits."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
     if isinstance(value, bool) or value is None:
@@ -251,13 +251,13 @@ def test_the_decoder_agrees_with_python_or_refuses(body: bytes):
         assert refused
         return
     if refused:
-        assert not is_strict(plain) or _has_a_key_twice(body)
+        assert not is_strict(plain) or _has_duplicate_keys(body)
     else:
         assert json.dumps(value) == json.dumps(plain)
         assert is_strict(value)
 
 
-def _has_a_key_twice(body: bytes) -> bool:
+def _has_duplicate_keys(body: bytes) -> bool:
     found: list[bool] = []
 
     def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -281,14 +281,14 @@ class TestFields:
         "content_type",
         ["application/json", "Application/JSON; charset=utf-8", " application/json ;x=y"],
     )
-    async def test_the_media_type_is_read_without_its_parameters(self, content_type: str):
+    async def test_media_type_parameters_are_ignored(self, content_type: str):
         assert await bodies.read_fields(request(b"{}", content_type)) == {}
 
     @pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/jsonx", "json"])
-    async def test_a_body_of_another_type(self, content_type: str | None):
-        with pytest.raises(UnsupportedMedia) as refused:
+    async def test_unsupported_media_types(self, content_type: str | None):
+        with pytest.raises(UnsupportedMedia) as raised:
             await bodies.read_fields(request(b"{}", content_type))
-        assert refused.value.media_type == (content_type or "")
+        assert raised.value.media_type == (content_type or "")
 
     @pytest.mark.parametrize("content_type", [None, "text/plain", "application/json"])
     async def test_no_body_has_no_fields(self, content_type: str | None):
@@ -298,12 +298,12 @@ class TestFields:
         ("body", "kind"),
         [(b"[]", "list"), (b'"x"', "str"), (b"1", "int"), (b"null", "NoneType"), (b"true", "bool")],
     )
-    async def test_what_is_no_object(self, body: bytes, kind: str):
-        with pytest.raises(NotAnObject) as refused:
+    async def test_other_values_than_objects(self, body: bytes, kind: str):
+        with pytest.raises(NotAnObject) as raised:
             await bodies.read_fields(request(body))
-        assert refused.value.type_name == kind
+        assert raised.value.type_name == kind
 
-    async def test_a_type_that_the_contract_does_not_read(self):
+    async def test_a_media_type_that_the_contract_does_not_accept(self):
         with pytest.raises(UnsupportedMedia):
             await bodies.read_fields(request(b"a=1", bodies.FORM_TYPE), (bodies.JSON_TYPE,))
 
@@ -363,7 +363,7 @@ class TestMultipart:
         body = multipart(part(b"1"), part("é中\r\n".encode(), b'name="b"'), part(b"2"))
         assert await bodies.read_fields(request(body, TYPE)) == {"a": "2", "b": "é中\r\n"}
 
-    async def test_a_file_is_no_text(self):
+    async def test_a_file_is_not_a_string(self):
         body = multipart(part(b"data", b'name="a"; filename="x.txt"', b"Content-Type: text/plain"))
         assert await bodies.read_fields(request(body, TYPE)) == {"a": ["x.txt"]}
 
@@ -379,7 +379,7 @@ class TestMultipart:
             "multipart/form-data; boundary=é",
         ],
     )
-    async def test_a_strange_type_is_never_our_fault(self, content_type: str):
+    async def test_a_malformed_content_type_is_not_a_bug(self, content_type: str):
         with contextlib.suppress(BadRequest):
             found = await bodies.read_fields(request(multipart(part(b"1")), content_type))
             assert found in ({"a": "1"}, {})
@@ -402,16 +402,16 @@ class TestMultipart:
         with pytest.raises(BadRequest):
             await bodies.read_fields(request(body[1], TYPE))
 
-    def test_a_byte_order_mark_is_refused_by_its_name(self):
+    def test_the_message_for_a_byte_order_mark(self):
         with pytest.raises(BadRequest, match="byte order mark"):
             bodies.decode_json(b"\xef\xbb\xbf{}")
 
-    async def test_what_is_no_utf_8_is_refused(self):
-        """As in JSON and in forms: never guessed to be Latin-1."""
+    async def test_other_encodings_than_utf_8_are_rejected(self):
+        """As in JSON and in forms: Latin-1 is never assumed."""
         with pytest.raises(BadRequest):
             await bodies.read_fields(request(multipart(part(b"\xff\xe9")), TYPE))
 
-    async def test_what_is_cut_off_is_refused(self):
+    async def test_an_incomplete_form_is_rejected(self):
         whole = multipart(part(b"one"), part(b"two", b'name="b"'))
         for end in (len(whole) // 2, len(whole) - 12):
             with pytest.raises(BadRequest):
@@ -419,7 +419,7 @@ class TestMultipart:
 
     @settings(max_examples=150, deadline=None)
     @given(st.binary(max_size=60), st.binary(max_size=20), st.binary(max_size=20))
-    def test_it_is_read_or_refused(self, value: bytes, name: bytes, tail: bytes):
+    def test_any_body_is_parsed_or_rejected(self, value: bytes, name: bytes, tail: bytes):
         body = multipart(part(value, b'name="' + name + b'"'), end=tail)
         with contextlib.suppress(DirectoryError):
             found = asyncio.run(bodies.read_fields(request(body, TYPE)))
@@ -431,41 +431,41 @@ class TestMultipart:
 
 @pytest.mark.anyio
 class TestLimits:
-    async def test_as_much_as_is_allowed(self):
+    async def test_the_maximum_size(self):
         body = b'"' + b"x" * (bodies.MAX_BODY_BYTES - 2) + b'"'
         assert len(await bodies.read_body(request(body))) == bodies.MAX_BODY_BYTES == 256 * 1024
 
-    async def test_a_byte_more(self):
-        with pytest.raises(TooLarge) as refused:
+    async def test_a_byte_too_many(self):
+        with pytest.raises(TooLarge) as raised:
             await bodies.read_body(request(b"x" * (bodies.MAX_BODY_BYTES + 1)))
-        assert refused.value.limit == bodies.MAX_BODY_BYTES
+        assert raised.value.limit == bodies.MAX_BODY_BYTES
 
-    async def test_a_byte_more_in_pieces_that_say_nothing_of_their_length(self):
+    async def test_too_large_without_content_length(self):
         with pytest.raises(TooLarge):
             await bodies.read_body(request([b"x" * 1000] * 263))
 
-    async def test_who_announces_too_much_is_not_read(self):
+    async def test_a_too_large_content_length_is_rejected_unread(self):
         async def never() -> dict[str, Any]:
             raise AssertionError("was read")
 
         with pytest.raises(TooLarge):
             await bodies.read_body(request(never, content_length=str(bodies.MAX_BODY_BYTES + 1)))
 
-    async def test_who_announces_little_and_sends_much(self):
+    async def test_a_body_longer_than_its_content_length(self):
         with pytest.raises(TooLarge):
             await bodies.read_body(
                 request([b"x" * bodies.MAX_BODY_BYTES, b"x"], content_length="5")
             )
 
     @pytest.mark.parametrize("length", ["²", "-1", "1e3", "9" * 5000, "", " 5", "0x5", "five"])
-    async def test_a_length_that_is_none_is_never_our_fault(self, length: str):
+    async def test_a_malformed_content_length_is_not_a_bug(self, length: str):
         with contextlib.suppress(BadRequest, TooLarge):
             assert await bodies.read_body(request(b"{}", content_length=length)) == b"{}"
 
-    async def test_another_limit_for_those_who_need_one(self):
+    async def test_another_limit(self):
         assert len(await bodies.read_body(request(b"x" * 300_000), 400_000)) == 300_000
 
-    async def test_who_dawdles_is_not_waited_for(self, short_timeout: None):
+    async def test_the_timeout_for_slow_clients(self, short_timeout: None):
         async def forever() -> dict[str, Any]:
             await asyncio.sleep(0.02)
             return {"type": "http.request", "body": b"x", "more_body": True}
@@ -476,3 +476,23 @@ class TestLimits:
     @pytest.fixture
     def short_timeout(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.1)
+
+    async def test_a_client_that_disconnects(self):
+        async def disconnect() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        with pytest.raises(BadRequest, match="incomplete body"):
+            await bodies.read_body(request(disconnect))
+
+    async def test_too_many_chunks_are_rejected(self):
+        """Every chunk costs the same work, however small it is."""
+        received = 0
+
+        async def one_space() -> dict[str, Any]:
+            nonlocal received
+            received += 1
+            return {"type": "http.request", "body": b" ", "more_body": True}
+
+        with pytest.raises(BadRequest):
+            await bodies.read_body(request(one_space))
+        assert received == bodies.MAX_CHUNKS + 1

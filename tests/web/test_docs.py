@@ -1,4 +1,4 @@
-"""The OpenAPI document over HTTP: as JSON for tools, as one page for people."""
+"""The OpenAPI document over HTTP: as JSON and as an HTML page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VOID_TAGS = {"meta", "br", "hr", "link", "img", "input"}
 
 
 class Page(HTMLParser):
-    """A page as a browser reads it: tags, attributes, texts."""
+    """A parsed page: tags, attributes, texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ def operations(document):
 @pytest.mark.parametrize(
     ("prefix", "url"), [("/wiwebb", "/wiwebb"), ("", "/"), ("/a/b c", "/a/b%20c")]
 )
-def test_the_json_is_the_document_under_the_prefix_it_was_reached_by(document, prefix, url):
+def test_the_json_is_the_document_with_the_requested_prefix(document, prefix, url):
     (answer,) = get(app(prefix=prefix), f"{prefix}/openapi.json", host="evil.example")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -126,7 +126,7 @@ def test_the_json_is_the_document_under_the_prefix_it_was_reached_by(document, p
     assert "evil.example" not in answer.text
 
 
-def test_dates_and_numbers_as_keys_become_what_json_has(tmp_path):
+def test_dates_and_number_keys_become_strings(tmp_path):
     path = tmp_path / "openapi.yaml"
     path.write_text("paths: {/x: {get: {responses: {200: {example: 2025-11-30T16:00:00Z}}}}}\n")
     (answer,) = get(app(path, ""), "/openapi.json")
@@ -134,7 +134,7 @@ def test_dates_and_numbers_as_keys_become_what_json_has(tmp_path):
     assert responses == {"200": {"example": "2025-11-30T16:00:00Z"}}
 
 
-def test_the_document_is_read_when_first_asked_for_and_once(tmp_path, monkeypatch):
+def test_the_document_is_read_once_on_the_first_request(tmp_path, monkeypatch):
     path = tmp_path / "openapi.yaml"
     served = app(path)  # there is no such file yet
     path.write_bytes(WIWEBB.read_bytes())
@@ -151,7 +151,7 @@ def test_the_document_is_read_when_first_asked_for_and_once(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("path", ["/wiwebb/docs", "/wiwebb/openapi.json"])
-def test_who_has_it_already_gets_304_without_a_body(path):
+def test_a_matching_etag_gets_304_without_a_body(path):
     served = app()
     (first,) = get(served, path)
     tag = first.headers["etag"]
@@ -172,7 +172,7 @@ def test_another_prefix_is_another_page():
     assert "/wiwebb" not in there.text
 
 
-def test_what_was_made_is_kept_for_a_few_prefixes_only():
+def test_the_cache_is_limited_to_a_few_prefixes():
     served = docs._DocumentCache(WIWEBB, TITLE, "http://localhost")
     for i in range(3 * docs._MAX_CACHED):
         served._render(f"/{i}", "json")
@@ -180,7 +180,7 @@ def test_what_was_made_is_kept_for_a_few_prefixes_only():
 
 
 @pytest.mark.parametrize("path", ["/wiwebb/docs", "/wiwebb/openapi.json"])
-def test_browsers_are_told_to_load_nothing(path):
+def test_the_policy_allows_no_external_resources(path):
     (answer,) = get(app(), path)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
@@ -202,7 +202,7 @@ def test_the_policy_allows_the_pages_own_style_sheet(html):
 # --------------------------------------------------------------------------- the page
 
 
-def test_the_page_needs_nothing_from_anywhere(page):
+def test_the_page_has_no_external_resources(page):
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "link", "img", "iframe", "object", "embed", "form", "base", "svg"}
     for name in ("src", "srcset", "style", "action", "background", "ping"):
@@ -212,14 +212,14 @@ def test_the_page_needs_nothing_from_anywhere(page):
     assert elsewhere == {"/wiwebb/openapi.json"}
 
 
-def test_every_link_leads_to_one_place(page):
+def test_every_link_has_exactly_one_target(page):
     ids = page.all("id")
     assert len(ids) == len(set(ids))
     assert {href[1:] for href in page.all("href") if href.startswith("#")} <= set(ids)
     assert set(page.all("aria-labelledby")) <= set(ids)
 
 
-def test_the_page_can_be_read_by_everybody(html, page):
+def test_the_page_is_accessible(html, page):
     assert ("html", {"lang": "en"}) in page.tags
     assert "width=device-width" in html
     assert "prefers-color-scheme: dark" in html
@@ -261,14 +261,14 @@ def test_parameters_body_fields_and_answers_are_shown(html):
     twice = article("setPassword")
     assert re.search("password required .* or new_password1 required .* new_password2", twice)
     assert "the 40 hexadecimal digits" in Page(html).text
-    assert "Open to everybody." in article("logIn")
-    assert "Needs token." in article("logOut")
+    assert "No authentication required." in article("logIn")
+    assert "Requires token." in article("logOut")
     assert "FieldErrors or Detail" in article("schema-Refusal")
     user = article("schema-User")
     assert re.search("id .* username .* tenant integer or null .* last_login string or null", user)
 
 
-def test_every_call_can_be_copied_into_a_shell(document, page):
+def test_every_example_request_runs_in_a_shell(document, page):
     found = list(operations(document))
     assert len(page.calls) == len(found)
     assert ["curl", "$BASE/api/v1/users/5/", "-H", "Authorization: Token $TOKEN"] in page.calls
@@ -284,7 +284,7 @@ def test_every_call_can_be_copied_into_a_shell(document, page):
     assert "BASE=http://127.0.0.1:8000/wiwebb\nTOKEN=…" in page.codes
 
 
-def test_the_address_in_the_calls_is_the_servers_own(tmp_path):
+def test_example_requests_use_the_servers_url(tmp_path):
     routes = docs.routes(WIWEBB, TITLE, base_url="https://users.example.com/")
     (answer,) = get(Starlette(routes=routes), "/docs", host="evil.example")
     assert "BASE=https://users.example.com\n" in answer.text
@@ -356,7 +356,7 @@ def hostile() -> dict[str, Any]:
     }
 
 
-def test_a_hostile_document_stays_text():
+def test_a_hostile_document_is_escaped():
     html = docs.render(hostile(), EVIL, prefix=f"/{EVIL}", base_url="http://localhost")
     shown = Page(html)
     names = [tag for tag, _ in shown.tags]
@@ -370,7 +370,7 @@ def test_a_hostile_document_stays_text():
     assert "<b onclick=x>c</b>" in shown.text
 
 
-def test_a_hostile_document_gives_the_shell_nothing_to_do():
+def test_a_hostile_document_cannot_inject_shell_commands():
     shown = Page(docs.render(hostile(), EVIL, prefix=f"/{EVIL}", base_url="http://localhost"))
     (call,) = [code for code in shown.codes if code.startswith("curl ")]
     sent = words(call)
@@ -398,7 +398,7 @@ def test_a_hostile_document_gives_the_shell_nothing_to_do():
     ],
     ids=["itself", "allOf", "anyOf", "property", "nobody", "elsewhere", "boolean"],
 )
-def test_circles_and_loose_ends_come_to_an_end(schema):
+def test_circular_and_dangling_references_end(schema):
     media = {"application/json": {"schema": {"$ref": "#/components/schemas/Loop"}}}
     operation = {"requestBody": {"content": media}, "responses": {"200": {"content": media}}}
     document = {
@@ -409,7 +409,7 @@ def test_circles_and_loose_ends_come_to_an_end(schema):
     assert "PUT" in Page(html).text
 
 
-def test_a_document_with_nothing_in_it_is_a_page():
+def test_an_empty_document_is_rendered():
     assert TITLE in Page(docs.render({}, TITLE, prefix="", base_url="http://localhost")).text
 
 
@@ -421,7 +421,7 @@ def test_a_document_with_nothing_in_it_is_a_page():
         ({"type": "apiKey", "in": "query", "name": "key"}, None),
     ],
 )
-def test_a_call_carries_the_credential_as_the_scheme_says(scheme, line):
+def test_example_requests_send_the_credential_of_the_scheme(scheme, line):
     document = {
         "security": [{"it": []}],
         "paths": {"/x": {"get": {"responses": {}}}},
@@ -444,7 +444,7 @@ def test_a_form_is_sent_as_a_form():
 # --------------------------------------------------------------------------- true examples
 
 
-def test_every_example_keeps_to_its_schema(document):
+def test_every_example_matches_its_schema(document):
     checked = 0
     for node in nodes(document):
         examples = docs.DocumentReader(document).examples(node) if "schema" in node else []

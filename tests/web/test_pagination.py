@@ -1,4 +1,4 @@
-"""Paging links: they keep what was asked for, and their positions cannot be forged or moved."""
+"""Pagination links: they keep the query, and their cursors cannot be forged or reused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PUBLIC = "https://users.example.com/base"
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Directory:
-    """A directory whose database nobody opens."""
+    """A directory whose database is never opened."""
     path = tmp_path / "dragoman.db"
     return Directory(SqliteDriver(path), settings_for(f"sqlite:///{path}", public_url=PUBLIC))
 
@@ -64,11 +64,11 @@ class TestQuery:
             "c": "",
         }
 
-    def test_whatever_it_is_it_can_be_read(self, directory: Directory):
+    def test_any_query_string_can_be_parsed(self, directory: Directory):
         found = pagination.query_params(call(directory, "a=%ff%00x&%zz=1&=&%F0%9F%98%80=%C3"))
         assert found == {"a": "\ufffd\ufffdx", "%zz": "1", "": "", "😀": "\ufffd"}
 
-    def test_the_host_has_no_part_in_it(self, directory: Directory):
+    def test_the_host_header_is_ignored(self, directory: Directory):
         for host in ("[", "a?x=1", "a#b", "a/b?page=9"):
             assert pagination.query_params(call(directory, "page=2", host=host)) == {"page": "2"}
 
@@ -81,11 +81,11 @@ class TestLinks:
         assert link.startswith(f"{PUBLIC}/wiwebb/api/v1/users/?")
         assert parse_qs(parts.query) == {"search": ["a&b"], "page": ["3"], "role": ["x"]}
 
-    def test_none_takes_a_parameter_away(self, directory: Directory):
+    def test_none_removes_a_parameter(self, directory: Directory):
         here = call(directory, "page=2")
         assert pagination.page_url(here, {"page": "2"}, page=None) == f"{PUBLIC}/api/v1/users/"
 
-    def test_they_are_made_of_the_setting_and_never_of_a_header(self, directory: Directory):
+    def test_the_base_url_is_the_setting_and_never_a_header(self, directory: Directory):
         here = call(directory, host="evil.example", x_forwarded_host="evil.example")
         assert "evil" not in pagination.page_url(here, {}, page="2")
 
@@ -95,7 +95,7 @@ class TestLinks:
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(st.dictionaries(st.text(min_size=1, max_size=6), st.text(max_size=8), max_size=4))
-    def test_what_they_carry_is_read_back(self, directory: Directory, query: dict[str, str]):
+    def test_parameters_survive_the_round_trip(self, directory: Directory, query: dict[str, str]):
         query = {
             key: value
             for key, value in query.items()
@@ -117,7 +117,7 @@ AFTER: list[tuple[Any, int]] = [
 
 class TestPositions:
     @pytest.mark.parametrize("after", AFTER)
-    def test_they_come_back_as_they_were(self, directory: Directory, after: tuple[Any, int]):
+    def test_cursors_survive_the_round_trip(self, directory: Directory, after: tuple[Any, int]):
         query = {"search": "x", "page": "4"}
         here = call(directory)
         text = pagination.sign_cursor(here, query, 5, after)
@@ -125,7 +125,7 @@ class TestPositions:
         assert pagination.read_cursor(here, later, 5) == after
         assert quote(text, safe="") == text  # it stands in a link as it is
 
-    def test_they_are_good_for_their_own_page_and_list_alone(self, directory: Directory):
+    def test_a_cursor_is_valid_for_one_page_of_one_list(self, directory: Directory):
         here = call(directory)
         query = {"search": "x", "page_size": "50", "ordering": "email"}
         text = pagination.sign_cursor(here, query, 5, ("mia", 7))
@@ -140,7 +140,7 @@ class TestPositions:
         ):
             assert pagination.read_cursor(here, {**other, "after": text}, 5) is None, other
 
-    def test_they_are_worth_nothing_at_another_path_or_contract(self, directory: Directory):
+    def test_a_cursor_is_invalid_at_another_path_or_contract(self, directory: Directory):
         """The same parameters there mean another list."""
         text = pagination.sign_cursor(call(directory), {}, 2, ("mia", 7))
         there = call(directory, path="/api/v1/tenants/")
@@ -148,23 +148,23 @@ class TestPositions:
         other = msgspec.structs.replace(CONTRACT, name="accounts")
         assert pagination.read_cursor(call(directory, contract=other), {"after": text}, 2) is None
 
-    def test_with_the_slash_or_without_it_is_the_same_list(self, directory: Directory):
+    def test_a_trailing_slash_makes_no_difference(self, directory: Directory):
         text = pagination.sign_cursor(call(directory), {}, 2, ("mia", 7))
         bare = call(directory, path="/api/v1/users")
         assert pagination.read_cursor(bare, {"after": text}, 2) == ("mia", 7)
 
-    def test_another_key_signs_otherwise(self, directory: Directory):
+    def test_another_server_key(self, directory: Directory):
         text = pagination.sign_cursor(call(directory), {}, 2, ("mia", 7))
         changed = settings_for("sqlite:///x.db", secret_key=b"k" * 32)
         other = Directory(directory.driver, changed)
         assert pagination.read_cursor(call(other), {"after": text}, 2) is None
 
-    def test_what_was_signed_for_something_else_is_none(self, directory: Directory):
+    def test_a_signature_for_another_purpose_is_invalid(self, directory: Directory):
         payload = msgspec.json.encode(["", 2, "mia", 7])
         text = crypto.sign(directory.server_key, "something else", payload)
         assert pagination.read_cursor(call(directory), {"after": text}, 2) is None
 
-    def test_every_changed_letter_is_noticed(self, directory: Directory):
+    def test_every_changed_character_is_detected(self, directory: Directory):
         here = call(directory)
         text = pagination.sign_cursor(here, {}, 2, ("mia", 7))
         for at, letter in enumerate(text):
@@ -175,7 +175,7 @@ class TestPositions:
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.text(max_size=60) | st.text("ABCabc012-_=", max_size=80))
-    def test_nonsense_is_none(self, directory: Directory, text: str):
+    def test_malformed_cursors_are_ignored(self, directory: Directory, text: str):
         assert pagination.read_cursor(call(directory), {"after": text}, 2) is None
 
 
@@ -184,8 +184,8 @@ class TestPositions:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-async def test_a_walk_by_links_over_a_deep_list(database: str):
-    """Links carry a position where skipping would cost; the pages are the same either way."""
+async def test_following_links_through_a_deep_list(database: str):
+    """Links to deep pages carry a cursor; the pages are the same with and without it."""
     given = settings_for(database)
     async with open_directory(given) as directory, directory.begin(SYSTEM_ACTOR) as tx:
         await insert_users(tx, (UserRow(username=f"user{n:04}", tenant_id=1) for n in range(1250)))

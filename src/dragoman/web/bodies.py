@@ -1,13 +1,12 @@
-"""Bodies: one strict JSON decoder for all dialects, forms, and a limit of size and time."""
+"""Request bodies: one strict JSON decoder for all dialects, forms, and limits of size and time."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
@@ -19,16 +18,17 @@ from dragoman.web.body_errors import BadRequest, NotAnObject, TooLarge, Unsuppor
 
 MAX_BODY_BYTES = 256 * 1024
 BODY_TIMEOUT_S = 20.0
-SLOW_AFTER_S = 0.1
-"""A client that has not sent its body by then is late: what it waits for is not our work."""
-LOOP_TURNS = 3
-"""A body that is there reaches its request within so many turns of the event loop."""
+"""Maximum time for a whole body to arrive."""
 MAX_CHUNKS = 4096
-"""Each piece costs the same work, however small it is; nobody sends a body in more of them."""
+"""Maximum number of chunks of a body: every chunk costs the same work, however small it is."""
 MAX_DEPTH = 32
+"""Maximum nesting depth of a JSON text."""
 MAX_FIELDS = 1000
+"""Maximum number of fields of a form."""
 
-_TOO_DEEP = f"more than {MAX_DEPTH} levels"
+_TOO_DEEP = f"more than {MAX_DEPTH} levels of nesting"
+_OUT_OF_RANGE = "integer out of the 64-bit range"
+_MALFORMED_FORM = "malformed form"
 _UNSAFE = re.compile("[\x00\ud800-\udfff]")
 
 JSON_TYPE = "application/json"
@@ -36,46 +36,13 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = "multipart/form-data"
 
 
-class SlowBodies:
-    """How many requests wait for a client that takes its time to send their bodies."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    @contextlib.contextmanager
-    def tracked(self) -> Generator[None]:
-        """Count whoever is in this block for longer than ``LATE_S``, for as long as it is.
-
-        Not one whose body is there already, in a loop that has not come round to it.
-        """
-        loop = asyncio.get_running_loop()
-        is_slow = False
-
-        def on_turn(turns_left: int) -> None:
-            nonlocal is_slow, handle
-            if turns_left:
-                handle = loop.call_soon(on_turn, turns_left - 1)
-            else:
-                is_slow = True
-                self.count += 1
-
-        handle: asyncio.Handle = loop.call_later(SLOW_AFTER_S, on_turn, LOOP_TURNS)
-        try:
-            yield
-        finally:
-            handle.cancel()
-            self.count -= is_slow
-
-
-SLOW_BODIES = SlowBodies()
-"""This process's: it has one event loop."""
-
-
 async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return the body.
 
-    Raises TooLarge beyond ``limit`` bytes; BadRequest when it takes too long, comes in more than
-    ``PIECES``, or ends early.
+    Raises:
+        TooLarge: it is longer than ``max_bytes``.
+        BadRequest: it takes longer than ``BODY_TIMEOUT_S``, arrives in more than ``MAX_CHUNKS``
+            chunks, or is incomplete.
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > max_bytes):
@@ -84,18 +51,17 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            with SLOW_BODIES.tracked():
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > max_bytes:
-                        raise TooLarge(max_bytes)
-                    chunks.append(chunk)
-                    if len(chunks) > MAX_CHUNKS:
-                        raise BadRequest("the body came in too many pieces")
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > max_bytes:
+                    raise TooLarge(max_bytes)
+                chunks.append(chunk)
+                if len(chunks) > MAX_CHUNKS:
+                    raise BadRequest(f"more than {MAX_CHUNKS} chunks")
     except TimeoutError:
-        raise BadRequest("the body took too long") from None
+        raise BadRequest("timeout while reading the body") from None
     except ClientDisconnect:
-        raise BadRequest("the body ended early") from None
+        raise BadRequest("incomplete body") from None
     return b"".join(chunks)
 
 
@@ -109,10 +75,11 @@ async def read_fields(
     accepted_types: tuple[str, ...] = (JSON_TYPE, FORM_TYPE, MULTIPART_TYPE),
     list_keys: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Return the body's fields: of a JSON object, or of a form (texts; the last one wins).
+    """Return the fields of a JSON object or of a form; without a body, no fields.
 
-    ``lists`` are keys of forms that stand for the list of all their texts. A request without a
-    body has no fields. Raises BadRequest, NotAnObject, UnsupportedMedia or TooLarge.
+    The values of a form are strings; the last one of a repeated key wins, except for
+    ``list_keys``, whose value is the list of all of them.
+    Raises BadRequest, NotAnObject, UnsupportedMedia or TooLarge.
     """
     body = await read_body(request)
     if not body:
@@ -139,9 +106,9 @@ def decode_json(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise BadRequest("the text is not UTF-8") from None
+        raise BadRequest("not valid UTF-8") from None
     if text.startswith("\ufeff"):
-        raise BadRequest("the text begins with a byte order mark")
+        raise BadRequest("unexpected byte order mark")
     try:
         value = json.loads(
             text,
@@ -161,27 +128,27 @@ def decode_json(body: bytes) -> Any:
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise BadRequest("a key stands twice")
+        raise BadRequest("duplicate key")
     return result
 
 
 def _reject_constant(_: str) -> Any:
-    raise BadRequest("NaN and Infinity are no JSON")
+    raise BadRequest("NaN and Infinity are not valid JSON")
 
 
 def _parse_integer(digits: str) -> int:
     if len(digits) > 20:
-        raise BadRequest("a number beyond 64 bits")
+        raise BadRequest(_OUT_OF_RANGE)
     number = int(digits)
     if not -(2**63) <= number < 2**63:
-        raise BadRequest("a number beyond 64 bits")
+        raise BadRequest(_OUT_OF_RANGE)
     return number
 
 
 def _parse_float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise BadRequest("a number beyond 64 bits")
+        raise BadRequest("number out of the 64-bit range")
     return number
 
 
@@ -199,9 +166,9 @@ def _check_value(value: Any, depth: int) -> None:
 
 
 def check_text(text: str) -> None:
-    """Raise BadRequest for a text with NUL or a lone surrogate."""
+    """Raise BadRequest if the text contains NUL or a lone surrogate."""
     if _UNSAFE.search(text):
-        raise BadRequest("a text with NUL or a lone surrogate")
+        raise BadRequest("NUL or lone surrogate in a string")
 
 
 def _merge_pairs(pairs: list[tuple[str, Any]], list_keys: frozenset[str]) -> dict[str, Any]:
@@ -226,7 +193,7 @@ def _parse_form(body: bytes) -> list[tuple[str, str]]:
             max_num_fields=MAX_FIELDS,
         )
     except ValueError:
-        raise BadRequest("the form cannot be read") from None
+        raise BadRequest(_MALFORMED_FORM) from None
     for key, value in pairs:
         check_text(key)
         check_text(value)
@@ -241,19 +208,18 @@ async def _parse_multipart(headers: Headers, body: bytes) -> list[tuple[str, Any
         body.decode("utf-8")
         _, options = parse_options_header(headers.get("content-type"))
         if b"--" + options[b"boundary"] + b"--" not in body:
-            raise BadRequest("the form was cut off")
+            raise BadRequest("incomplete form")
         parser = MultiPartParser(headers, body_stream(), max_files=10, max_fields=MAX_FIELDS)
         form: FormData = await parser.parse()
     except (MultiPartException, ValueError, KeyError, LookupError):
-        raise BadRequest("the form cannot be read") from None
+        raise BadRequest(_MALFORMED_FORM) from None
     pairs: list[tuple[str, Any]] = []
     for key, value in form.multi_items():
         check_text(key)
         if isinstance(value, UploadFile):
             await value.close()
-            pairs.append(
-                (key, [value.filename])
-            )  # a file is no text: the field's own check says so
+            # A list, so that the check of the field rejects a file where a string is expected.
+            pairs.append((key, [value.filename]))
         else:
             check_text(value)
             pairs.append((key, value))

@@ -6,7 +6,7 @@ from dragoman.rules.errors import DirectoryError
 
 
 class BadRequest(DirectoryError):
-    """The request itself cannot be read; ``what`` says why in plain words without its content."""
+    """The request cannot be parsed; ``message`` says why, without quoting its content."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class TooLarge(DirectoryError):
 
 
 class UnsupportedMedia(DirectoryError):
-    """The body is of a media type that this contract does not read."""
+    """The contract does not accept bodies of this media type."""
 
     def __init__(self, media_type: str) -> None:
         super().__init__(media_type)
@@ -30,7 +30,7 @@ class UnsupportedMedia(DirectoryError):
 
 
 class NotAnObject(DirectoryError):
-    """A body that is well-formed, but no object; ``kind`` is ``list``, ``str``, …."""
+    """The body is well-formed but not an object; ``type_name`` is ``list``, ``str``, …."""
 
     def __init__(self, type_name: str) -> None:
         super().__init__(type_name)

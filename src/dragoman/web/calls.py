@@ -1,4 +1,4 @@
-"""One request as a dialect sees it: who calls, what came in, and how its answer leaves."""
+"""Call: one request as a dialect's handlers see it, and the contract and endpoint it belongs to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -30,17 +31,21 @@ _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def new_request_id() -> str:
-    """Return an id for a request: 32 hex digits, to be told apart and no secret."""
+    """Return a request id of 32 hex digits. It is unique but predictable: never use it as a secret."""
     return f"{random.getrandbits(128):032x}"
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dialect tells the web floor about itself.
+    """A dialect's configuration of the web layer.
 
-    ``scheme`` is the word in the Authorization header, ``kind`` what its credentials look like,
-    ``narrowing`` its policy, ``voice`` puts every error into its words. ``finish`` adds to an
-    answer what all of this contract's carry; ``limits_users`` takes who has signed in to the
-    settings' rate as well.
+    Attributes:
+        name: the contract's name, which is also its path prefix.
+        scheme: the scheme of its Authorization header (``Bearer``, ``Token``).
+        credential_format: how its credentials are generated and how long they live.
+        restrictions: what its callers may not do, on top of the policy.
+        handle_error: renders every error as a response.
+        finalize_response: adds headers to every response of the contract.
+        rate_limit_users: count requests with a valid credential against the ``user_rate``.
     """
 
     name: str
@@ -53,7 +58,14 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A handler; ``public`` ones need no credential; ``ahead`` is the path's user id, if any."""
+    """A handler and how its requests are authenticated.
+
+    Attributes:
+        handler: answers the request.
+        public: no credential is required.
+        prefetch_param: the path parameter that holds a user's id; that user is fetched in the
+            same statement as the credential.
+    """
 
     handler: Handler
     public: bool = False
@@ -61,10 +73,24 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Call:
-    """A request at a contract. ``actor`` is a visitor until a credential says who it is.
+    """One request at a contract, with everything that its handler and its error renderers share.
 
-    ``names`` says what this request's form calls the directory's fields, for its errors; a handler
-    whose errors are worded otherwise than the contract's sets ``voice``.
+    Args:
+        request: the HTTP request.
+        directory: the application's shared state.
+        contract: the contract at which the request arrived.
+
+    Attributes:
+        request_id: the sane ``X-Request-Id`` of the request, or a new id.
+        address: the client's IP address.
+        actor: a visitor until ``identify`` has found a valid credential.
+        user: the actor's user, if the actor is one.
+        prefetched_user: the user that ``identify`` has fetched along with the credential.
+        field_names: the directory's field names → what this request's form calls them. A handler
+            sets it for the error renderers.
+        message_values: values from the request that error messages quote, by placeholder. A
+            handler sets them for the error renderers; never a secret.
+        handle_error: the contract's; a handler may replace it for its own errors.
     """
 
     def __init__(self, request: Request, directory: Directory, contract: Contract) -> None:
@@ -79,6 +105,7 @@ class Call:
         )
         self.address = rate_limits.client_address(request, directory.settings)
         self.field_names: Mapping[str, str] = {}
+        self.message_values: Mapping[str, Any] = {}
         self.handle_error = contract.handle_error
         self.user: User | None = None
         self.prefetched_user: User | None = None
@@ -92,8 +119,8 @@ class Call:
 
     @property
     def path(self) -> str:
-        """The path as it was requested, prefix and slash included."""
-        return self.request.scope.get("dragoman.path") or self.request.scope["path"]
+        """The requested path, with the contract's prefix and any trailing slash."""
+        return self.request.scope["path"]
 
     @property
     def path_params(self) -> Mapping[str, str]:
@@ -101,35 +128,38 @@ class Call:
         return self.request.path_params
 
     def id_param(self, name: str) -> int:
-        """Return a path parameter that is an id; raises NotFound where it can be none."""
+        """Return a path parameter that is an id. Raises NotFound if it cannot be one."""
         return parse_positive_int(self.path_params[name]) or _raise_not_found()
 
     def read(self) -> Read:
-        """Read on the caller's behalf."""
+        """Return a reader that acts for the caller."""
         return self.directory.read(self.actor, self.prefetched_user or self.user)
 
-    async def identify(self, ahead: int = 0) -> None:
-        """Set the actor and the user from the presented credential.
+    async def identify(self, prefetch_id: int = 0) -> None:
+        """Set ``actor``, ``user`` and ``prefetched_user`` from the presented credential.
 
-        Fetches the user ``ahead`` (an id; 0: none) in the same statement. Raises Unauthenticated,
-        also for more than one Authorization header.
+        The user ``prefetch_id`` (0: none) is fetched in the same statement.
+        Raises Unauthenticated, also for more than one Authorization header.
         """
-        given = headers.getlist(self.request.scope, b"authorization")
-        if len(given) > 1:
+        header_values = headers.getlist(self.request.scope, b"authorization")
+        if len(header_values) > 1:
             raise Unauthenticated("malformed", "spaces")
         presented = PresentedCredential(
             credential_format=self.contract.credential_format,
-            secret=secret_from_header(given[0] if given else None, self.contract.scheme),
+            secret=secret_from_header(
+                header_values[0] if header_values else None, self.contract.scheme
+            ),
             restrictions=self.contract.restrictions,
             request_id=self.request_id,
             address=self.address,
         )
-        self.actor, self.user, self.prefetched_user = await tokens.authenticate(
-            self.directory, presented, ahead
-        )
+        authenticated = await tokens.authenticate(self.directory, presented, prefetch_id)
+        self.actor = authenticated.actor
+        self.user = authenticated.user
+        self.prefetched_user = authenticated.prefetched_user
 
     def begin(self) -> AbstractAsyncContextManager[Tx]:
-        """Open the transaction of this request."""
+        """Open the request's transaction, which acts for the caller."""
         return self.directory.begin(self.actor)
 
 
@@ -138,7 +168,7 @@ def _raise_not_found() -> int:
 
 
 def parse_positive_int(text: str) -> int:
-    """Return the positive 64-bit number that a text is, or 0."""
+    """Return the positive 64-bit integer that the text spells in ASCII digits, or 0."""
     if text.isascii() and text.isdigit() and len(text) <= 19:
         number = int(text)
         return number if number < 2**63 else 0

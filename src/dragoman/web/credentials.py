@@ -1,20 +1,22 @@
-"""The Authorization header: find the credential, and who stands behind it."""
+"""Authorization header: extracts the secret of a scheme."""
 
 from __future__ import annotations
 
 from dragoman.rules.errors import Unauthenticated
 
 MAX_LENGTH = 4096
-"""No credential of ours is longer (characters)."""
+"""No issued credential is longer (characters)."""
 
 
 def secret_from_header(header: str | None, scheme: str) -> str:
-    """Return the secret in an Authorization header of a scheme (RFC 9110, section 11.4).
+    """Return the secret in an Authorization header (RFC 9110, section 11.4).
 
-    Raises Unauthenticated: ``missing`` without a header or with another scheme, ``malformed``
-    where the scheme stands alone (detail ``alone``), is followed by more than one word
-    (``spaces``), or by what no credential is made of (``characters``); ``unknown`` for one that
-    is longer than any of ours.
+    Raises Unauthenticated with one of these reasons:
+
+    - ``missing``: no header, or another scheme;
+    - ``malformed``: the scheme without a secret (detail ``alone``), more than one word after it
+      (``spaces``), or characters outside ASCII (``characters``);
+    - ``unknown``: longer than any issued credential.
     """
     parts = (header or "").split()
     if not parts or parts[0].lower() != scheme.lower():

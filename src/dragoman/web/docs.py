@@ -1,4 +1,4 @@
-"""Serves a contract's OpenAPI document: as JSON for tools, as one page for people."""
+"""Documentation: serves a contract's OpenAPI document as JSON and as an HTML page."""
 
 from __future__ import annotations
 
@@ -22,26 +22,33 @@ from starlette.routing import Route
 
 TEMPLATE = Path(__file__).with_name("docs.html")
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
-MAX_DEPTH = 16  # hops after which references are taken for a circle
+MAX_DEPTH = 16
+"""Maximum number of references to follow; a longer chain is a circle."""
 
 Node = dict[str, Any]
-Field = tuple[str, Node, bool]  # name, schema, whether required
+Field = tuple[str, Node, bool]
+"""Name, schema, and whether the field is required."""
 
 _HEADERS = {
-    "Cache-Control": "no-cache",  # kept, but asked for again: the ETag makes that cheap
+    "Cache-Control": "no-cache",  # revalidate always: the ETag makes that cheap
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_MAX_CACHED = 8  # made answers, one for each prefix and kind
+_MAX_CACHED = 8
+"""Maximum number of cached renditions, one for each prefix and format."""
 
 
 def routes(document: Path, title: str, *, base_url: str = "http://127.0.0.1:8000") -> list[Route]:
-    """Return the routes of one contract's document: ``/openapi.json``, ``/docs``, and ``/`` to it.
+    """Return the routes ``/openapi.json``, ``/docs``, and ``/``, which redirects to ``/docs``.
 
-    ``document`` is its OpenAPI 3 document in YAML, read when first asked for and once; the
-    routes may be mounted anywhere, and speak of the prefix (``root_path``) under which they
-    were reached, never of the Host header. ``address`` is shown in the page's example calls.
+    The routes may be mounted anywhere: URLs contain the prefix (``root_path``) of the request, and
+    never its Host header.
+
+    Args:
+        document: the OpenAPI 3 document, in YAML; it is read once, on the first request.
+        title: the title of the page.
+        base_url: the server's URL in the page's examples.
     """
     respond = _DocumentCache(document, title, base_url).respond
     return [
@@ -58,7 +65,7 @@ class _Rendition(NamedTuple):
 
 
 class _DocumentCache:
-    """One document and what was made of it."""
+    """One document, and its renditions by prefix and format."""
 
     def __init__(self, document: Path, title: str, base_url: str) -> None:
         self._path = document
@@ -69,7 +76,7 @@ class _DocumentCache:
         self._renditions: dict[tuple[str, str], _Rendition] = {}
 
     def respond(self, request: Request, output_format: str) -> Response:
-        """Answer with the document; no coroutine, so that it is made in a thread."""
+        """Answer with the document. Not a coroutine, so that Starlette runs it in a thread."""
         root = cast("str", request.scope.get("root_path", "")).strip("/")
         prefix = f"/{root}" if root else ""
         with self._lock:
@@ -101,7 +108,7 @@ class _DocumentCache:
 
 
 def _content_security_policy(page: str) -> str:
-    """Return the policy that allows the page's own style sheet and nothing else."""
+    """Return the policy that allows only the page's own style sheet, by digest."""
     style = page.partition("<style>")[2].partition("</style>")[0]
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
@@ -113,30 +120,36 @@ def _content_security_policy(page: str) -> str:
 def _load(path: Path) -> Node:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where it is there
-    document = yaml.load(path.read_bytes(), Loader=loader)
-    return msgspec.to_builtins(
-        document, str_keys=True
-    )  # YAML has dates, and keys that are no texts
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, if available
+    document = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are safe ones
+    # YAML has dates, and keys that are not strings.
+    return msgspec.to_builtins(document, str_keys=True)
 
 
 # --------------------------------------------------------------------------- the page
 
 
 def render(document: Node, title: str, *, prefix: str, base_url: str) -> str:
-    """Return the page of an OpenAPI document; every text of the document is escaped."""
+    """Return the HTML page of an OpenAPI document, whose texts are escaped.
+
+    Args:
+        document: the OpenAPI document.
+        title: the title of the page.
+        prefix: the path prefix of the contract.
+        base_url: the server's URL in the examples.
+    """
     from jinja2 import Environment, StrictUndefined
     from markdown_it import MarkdownIt
 
-    # Raw HTML stays text, and an image would be fetched from somewhere.
+    # Raw HTML is escaped; images are disabled because they would be loaded from elsewhere.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     filters = cast("dict[str, Any]", environment.filters)
     filters |= {
-        "prose": lambda text: Markup(markdown.render(text)),
-        "inline": lambda text: Markup(markdown.renderInline(text.strip())),
+        "prose": lambda text: Markup(markdown.render(text)),  # noqa: S704 - escaped by it
+        "inline": lambda text: Markup(markdown.renderInline(text.strip())),  # noqa: S704
         "anchor": anchor, "compact": compact_json, "fitted": format_json, "paint": highlight_json,
         "expandable": re.compile(r"[\w :.-]*(\$TOKEN)?").fullmatch,
         "shell": shlex.quote, "percent": lambda value: quote(str(value), safe=""),
@@ -148,7 +161,7 @@ def render(document: Node, title: str, *, prefix: str, base_url: str) -> str:
 
 
 class Operation(NamedTuple):
-    """An operation with everything that concerns it, references followed."""
+    """An operation with its parameters, body and responses, references resolved."""
 
     anchor: str
     method: str
@@ -161,14 +174,14 @@ class Operation(NamedTuple):
 
 
 class DocumentReader:
-    """Follows a document's references, and gathers what the page shows."""
+    """Resolves a document's references and collects what the page shows."""
 
     def __init__(self, document: Node) -> None:
         self._document = document
         self._linked_schemas: list[str] = []
 
     def follow(self, node: Node) -> Node:
-        """Return what a node refers to, with its own keys over it; a node without reference."""
+        """Return a node with its reference resolved; keys beside the reference take precedence."""
         for _ in range(MAX_DEPTH):
             if "$ref" not in node:
                 return node
@@ -181,35 +194,33 @@ class DocumentReader:
         return {}
 
     def components(self, component_type: str) -> Node:
-        """Return the document's components of a kind, by name."""
+        """Return the document's components of a type, by name."""
         return self._document.get("components", {}).get(component_type, {})
 
     def name(self, node: Node) -> str:
-        """Return the name of what a node refers to, or nothing."""
+        """Return the name of the component that a node references, or ""."""
         return str(node.get("$ref", "")).rpartition("/")[2]
 
     def mention(self, name: str) -> str:
-        """Note that the page links to a schema, and return its anchor."""
+        """Record that the page links to a schema, and return its anchor."""
         if name not in self._linked_schemas:
             self._linked_schemas.append(name)
         return f"schema-{anchor(name)}"
 
     def mentions(self) -> Iterator[tuple[str, Node]]:
-        """Give the schemas that the page links to, those that come up meanwhile included."""
-        for (
-            name
-        ) in self._linked_schemas:  # a list that grows under its own loop is walked to its end
+        """Yield the schemas that the page links to, including those that are recorded meanwhile."""
+        for name in self._linked_schemas:  # the loop also visits names appended meanwhile
             yield name, self.follow(self.components("schemas").get(name, {}))
 
     def is_object(self, node: Node, depth: int = 0) -> bool:
-        """Say whether a schema describes an object, or alternatives with one among them."""
+        """Return whether a schema describes an object, or has an alternative that does."""
         node = self.follow(node)
         parts = [*node.get("allOf", []), *node.get("anyOf", []), *node.get("oneOf", [])]
         nested = depth < MAX_DEPTH and any(self.is_object(part, depth + 1) for part in parts)
         return node.get("type") == "object" or "properties" in node or nested
 
     def shapes(self, node: Node) -> list[list[Field]]:
-        """Return the fields of an object; several lists where it has alternatives."""
+        """Return the fields of an object: one list for each alternative."""
         node = self.follow(node)
         branches = [*node.get("anyOf", []), *node.get("oneOf", [])]
         alternatives = [branch for branch in branches if self._merge_all_of(branch)[0]]
@@ -233,14 +244,14 @@ class DocumentReader:
         return properties | node.get("properties", {}), required | set(node.get("required", []))
 
     def examples(self, media: Node) -> list[tuple[str, Any]]:
-        """Return the examples of a media type with their names."""
+        """Return the examples of a media type, with their names."""
         if "example" in media:
             return [("", media["example"])]
         by_name = {name: self.follow(each) for name, each in media.get("examples", {}).items()}
         return [(name, each["value"]) for name, each in by_name.items() if "value" in each]
 
     def tags(self) -> list[tuple[Node, list[Operation]]]:
-        """Return the operations by their first tag, in the document's order of tags."""
+        """Return the operations by their first tag, in the order of the document's tags."""
         tags: dict[str, Node] = {tag["name"]: tag for tag in self._document.get("tags", [])}
         grouped: dict[str, list[Operation]] = {name: [] for name in tags}
         for path, item in self._document.get("paths", {}).items():
@@ -272,11 +283,11 @@ class DocumentReader:
         )
 
 
-# --------------------------------------------------------------------------- small texts
+# --------------------------------------------------------------------------- formatting
 
 
 def anchor(text: str) -> str:
-    """Return a text as an id within the page."""
+    """Return a text as an element id."""
     return re.sub(r"\W+", "-", text).strip("-")
 
 
@@ -286,7 +297,7 @@ def compact_json(value: Any) -> str:
 
 
 def format_json(value: Any, width: int = 48) -> str:
-    """Return a value as JSON: on one line where it fits into ``width`` characters."""
+    """Return a value as JSON, on one line if it fits into ``width`` characters."""
     line = compact_json(value)
     return line if len(line) <= width else json.dumps(value, ensure_ascii=False, indent=2)
 
@@ -299,7 +310,7 @@ _JSON_TOKEN = re.compile(
 
 
 def highlight_json(value: Any, width: int = 72) -> Markup:
-    """Return a value as coloured JSON, fitted into ``width`` characters where it can be."""
+    """Return a value as highlighted JSON, on one line if it fits into ``width`` characters."""
     highlighted = Markup()
     for token in _JSON_TOKEN.finditer(format_json(value, width)):
         escaped, token_type = escape(token.group()), token.lastgroup

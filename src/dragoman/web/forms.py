@@ -1,4 +1,4 @@
-"""Typed fields out of a body: values, and everything that is wrong with them at once."""
+"""Forms: turns the fields of a body into typed values and a list of all problems."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ FALSE = frozenset({"f", "n", "no", "false", "off", "0"})
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """What a form expects under a key.
+    """A field of a form.
 
-    ``kind``: ``text`` (trimmed; numbers are taken as their digits), ``secret`` (a text as it
-    is), ``boolean`` (also ``"true"``, ``1``, …) or ``integer`` (also its digits).
-    ``to`` is the directory's own name of the field.
+    Attributes:
+        name: the directory's name of the field.
+        data_type: ``text`` (trimmed; a number becomes its digits), ``secret`` (a string, not
+            trimmed), ``boolean`` (also ``"true"``, ``1``, …) or ``integer`` (also its digits).
+        required: the key must be present.
+        blank: the empty string is valid.
+        null: null is valid.
+        max_length: the maximum number of characters; 0: no limit.
     """
 
     name: str
@@ -33,10 +38,10 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 def parse(
     body: Mapping[str, Any], fields: Mapping[str, Field], *, partial: bool = False
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the values that can be read, by the directory's names, and what is wrong.
+    """Return the valid values by the directory's field names, and all problems.
 
-    Keys that the form does not know are passed over; absent ones are absent from the values.
-    ``partial`` asks for nothing.
+    Unknown keys are ignored; absent ones are absent from the values. With ``partial``, no field is
+    required.
     """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -76,7 +81,7 @@ def _parse_value(value: Any, field: Field) -> tuple[Any, str]:
 
 
 def parse_boolean(value: Any) -> bool | None:
-    """Return the truth that a value means, or None."""
+    """Return the boolean that a value represents, or None."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int | str | float):
@@ -86,7 +91,7 @@ def parse_boolean(value: Any) -> bool | None:
 
 
 def parse_integer(value: Any) -> int | None:
-    """Return the 64-bit number that a value means, or None."""
+    """Return the 64-bit integer that a value represents, or None."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     text = str(value).strip()

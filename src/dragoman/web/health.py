@@ -1,4 +1,4 @@
-"""Is the process alive, is the directory ready, and the figures of both."""
+"""Health endpoints: liveness, readiness and Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dragoman.web.metrics import HASHES_WAITING
 
 
 def routes(directory: Directory, required_revision: str) -> list[Route]:
-    """Return /healthz, /readyz and /metrics; ``head`` is the migration this code wants.
+    """Return the routes of /healthz, /readyz and /metrics.
 
-    A database that is ahead is served as well: migrations only add, so that the nodes of the
-    version before go on while those of the next one start.
+    /readyz requires a database at migration ``required_revision`` or newer: migrations only add,
+    so nodes of the previous version keep working while those of the next one start.
     """
 
     async def alive(_: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Pages behind the links of mails: they work without JavaScript, and a GET uses nothing up."""
+"""HTML pages behind the links in mails. They work without JavaScript; GET changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from dragoman.rules import errors
 from dragoman.web import bodies, body_errors
 from dragoman.web.calls import Call, Contract
-from dragoman.web.errors import MethodNotAllowed
+from dragoman.web.errors import MethodNotAllowed, error_headers
 
 FORM_TYPES = (bodies.FORM_TYPE, bodies.MULTIPART_TYPE)
 UNREADABLE_BODY: tuple[type[errors.DirectoryError], ...] = (
@@ -23,35 +23,32 @@ UNREADABLE_BODY: tuple[type[errors.DirectoryError], ...] = (
     body_errors.TooLarge,
     body_errors.UnsupportedMedia,
 )
-"""What a body can be that is no form; ``status_of`` says with which status a page tells it."""
+"""Errors of a body that is not a form; ``status_for`` returns their status."""
 _STATUS: dict[type[errors.DirectoryError], int] = {
     body_errors.TooLarge: 413,
     body_errors.UnsupportedMedia: 415,
 }
 _UNAVAILABLE_TEXT = (
-    "Not just now",
-    (
-        "The service cannot do this at the moment. Nothing was changed, and the link stays good:"
-        " try again in a minute."
-    ),
+    "Temporarily unavailable",
+    "Nothing was changed, and the link is still valid. Please try again in a minute.",
 )
-_GONE_TITLE = "This link is of no use any more"
+_GONE_TITLE = "This link is no longer valid"
 
 
 def status_for(error: errors.DirectoryError) -> int:
-    """Return the status for a body that could not be read as a form."""
+    """Return the status for a body that is not a valid form."""
     return _STATUS.get(type(error), 400)
 
 
 class HtmlPage:
-    """A page: its template, which extends ``page.html``, and its own way to tell facts.
+    """A page: a template that extends ``page.html``, and the page's error messages.
 
     Args:
-        template: the file, in the dialect's folder.
-        title: what stands above it.
-        dead: what is said of a link that opens nothing; used, void, expired and unknown ones
-            are one and the same.
-        taken: title and words where somebody else holds the name by now.
+        template: the template file, in the dialect's folder.
+        title: the page's title.
+        gone_text: the message for an invalid link, whether it was used, revoked, has expired or
+            never existed.
+        conflict_text: title and message if the name has been taken meanwhile.
     """
 
     def __init__(
@@ -68,34 +65,34 @@ class HtmlPage:
         self._conflict_text = conflict_text
 
     def with_page_errors(self, contract: Contract) -> Contract:
-        """Return the contract as it speaks on this page: everything that goes wrong is a page."""
+        """Return the contract with an error handler that renders every error as this page."""
         return msgspec.structs.replace(contract, handle_error=self._handle_error)
 
     def render(self, status: int = 200, *, title: str = "", **context: Any) -> Response:
-        """Return the page with what its template asks for."""
+        """Return the page as a response; ``context`` holds the template's variables."""
         text = self._template.render(title=title or self._title, **context)
         return HTMLResponse(text, status, self._headers)
 
     def _handle_error(self, _: Call, error: Exception) -> Response:
+        response = self._render_error(error)
+        response.headers.update(error_headers(error))
+        return response
+
+    def _render_error(self, error: Exception) -> Response:
         if isinstance(error, errors.NotFound | errors.InvalidLink):
             return self.render(404, title=_GONE_TITLE, notice=self._gone_text)
         if isinstance(error, errors.Taken):
             return self.render(409, title=self._conflict_text[0], notice=self._conflict_text[1])
         if isinstance(error, MethodNotAllowed):
-            response = self.render(
-                405, title="Not this way", notice="This page is read and sent only."
+            return self.render(
+                405, title="Method not allowed", notice="Open this link in a browser."
             )
-            response.headers["Allow"] = ", ".join(error.allowed)
-            return response
         if isinstance(error, errors.Unavailable | errors.RateLimited):
             status = 429 if isinstance(error, errors.RateLimited) else 503
-            response = self.render(status, title=_UNAVAILABLE_TEXT[0], notice=_UNAVAILABLE_TEXT[1])
-            response.headers["Retry-After"] = str(error.retry_after)
-            return response
+            return self.render(status, title=_UNAVAILABLE_TEXT[0], notice=_UNAVAILABLE_TEXT[1])
         if isinstance(error, errors.DirectoryError):
-            return self.render(
-                status_for(error), notice="This could not be read. Nothing was changed."
-            )
+            notice = "The form could not be read. Nothing was changed."
+            return self.render(status_for(error), notice=notice)
         return self.render(500, title="Something went wrong", notice=_UNAVAILABLE_TEXT[1])
 
     @cached_property
@@ -109,10 +106,10 @@ class HtmlPage:
 
     @cached_property
     def _headers(self) -> dict[str, str]:
-        """Let the page do nothing but be read and sent.
+        """The security headers of the page.
 
-        Its only style is named by its digest; no-referrer and no-store keep the link, which is
-        a secret, from other sites and from caches.
+        They allow its own style sheet, by digest, and its form. The link is a secret:
+        no-referrer hides it from other sites, no-store from caches.
         """
         text = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
         style = text.partition("<style>")[2].partition("</style>")[0]

@@ -1,4 +1,4 @@
-"""The public halves of the keys that sign JWTs, for whoever verifies one offline (RFC 7517)."""
+"""JSON Web Key Set: the public keys with which clients verify JWTs offline (RFC 7517)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dragoman.actions.system import system_actor
 from dragoman.rules.errors import Unavailable
 
 MAX_AGE_S = 300
-"""How long a copy of the keys may be kept; a key that is not among them is asked for anew."""
+"""How long clients may cache the keys (seconds); they fetch them again for an unknown key id."""
 
 
 def routes(directory: Directory) -> list[Route]:
-    """Return /.well-known/jwks.json: the current key, and earlier ones that still verify."""
+    """Return the route of /.well-known/jwks.json: the current key, and retired ones still in use."""
 
     async def jwks(_: Request) -> Response:
         try:

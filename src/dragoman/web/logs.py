@@ -1,4 +1,4 @@
-"""Logs: JSON lines on standard error; nothing secret is ever given to them."""
+"""Logs: JSON lines on standard error, never with secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _encode(event: dict[str, Any], **_: Any) -> str:
 
 
 def _add_stack_frames(_: Any, __: str, event: Any) -> Any:
-    """Tell where it happened, never the exception's own words: those quote what came in."""
+    """Replace the exception by its class and stack; its message may quote the request."""
     error = event.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()[1]
@@ -33,21 +33,21 @@ def _add_stack_frames(_: Any, __: str, event: Any) -> Any:
 
 
 class _BestEffortStderr:
-    """Standard error, which may be full or gone: a line is lost then, and nothing else."""
+    """Standard error that drops a line instead of raising if the file is full or closed."""
 
     def write(self, text: str) -> None:
-        """Write a line."""
+        """Write a line, if possible."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        """Send it on its way."""
+        """Flush, if possible."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
 
 
 def configure(level: str) -> None:
-    """Send everything from ``level`` up to standard error, a JSON object a line."""
+    """Log everything from ``level`` up to standard error, one JSON object a line."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -62,14 +62,14 @@ def configure(level: str) -> None:
 
 
 class LogThrottle:
-    """What is said once a second at most: a flood of refusals is no flood of lines."""
+    """Limits log events to one a second for each key, so that a flood of errors stays readable."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
         self._suppressed: dict[str, int] = {}
 
     def should_log(self, key: str) -> int | None:
-        """Return how often it was not said since the last time; None where that was just now."""
+        """Return the number of suppressed events since the last one; None: suppress this one too."""
         now = time.monotonic()
         if now - self._last.get(key, -1.0) < 1.0:
             self._suppressed[key] = self._suppressed.get(key, 0) + 1

@@ -17,12 +17,11 @@ from prometheus_client.utils import floatToGoString
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, math.inf)
 
 
 class RequestMetrics(Collector):
-    """What was answered, and how long it took: plain numbers, as one thread alone counts."""
+    """Counts requests and their duration without locks: only the event loop's thread counts."""
 
     def __init__(self) -> None:
         self._requests: Counter[tuple[str, str, int]] = Counter()
@@ -30,7 +29,14 @@ class RequestMetrics(Collector):
         self._total_seconds: defaultdict[str, float] = defaultdict(float)
 
     def observe(self, contract: str, method: str, status: int, started: float) -> None:
-        """Count one more, which began at ``time.perf_counter()``."""
+        """Count one request.
+
+        Args:
+            contract: the contract that answered.
+            method: the HTTP method.
+            status: the status of the response.
+            started: ``time.perf_counter()`` at the beginning of the request (seconds).
+        """
         seconds = time.perf_counter() - started
         method_label = method if method in _METHODS else "other"
         self._requests[contract, method_label, status] += 1
@@ -38,7 +44,7 @@ class RequestMetrics(Collector):
         self._total_seconds[contract] += seconds
 
     def collect(self) -> Iterator[Metric]:
-        """Give the figures to whoever writes them down."""
+        """Yield the metrics for the Prometheus client."""
         labels = ["contract", "method", "status"]
         requests = CounterMetricFamily("dragoman_requests", "Answered requests.", labels=labels)
         for (contract, method, status), number in self._requests.items():
@@ -57,8 +63,6 @@ class RequestMetrics(Collector):
 
 
 REQUEST_METRICS = RequestMetrics()
-
-
 REGISTRY.register(REQUEST_METRICS)
 
 HASHES_WAITING = Gauge("dragoman_hashes_waiting", "Password hashes running or waiting.")

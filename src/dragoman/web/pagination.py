@@ -1,4 +1,4 @@
-"""Paging links: the page's number as documented, and for deep pages a signed position besides."""
+"""Pagination links: documented page numbers, and signed cursors for deep pages."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from dragoman.web.calls import Call
 
 CURSOR_PARAM = "after"
 CURSOR_THRESHOLD = 1000
-"""Rows into a list from which `next` links carry a position; before, skipping costs nothing."""
+"""Offset from which `next` links carry a cursor; below it, skipping rows costs little."""
 
 _CursorPayload = tuple[str, int, Any, int]
 
 
 class NoSuchPage(NotFound):
-    """The list has no page of that number."""
+    """The list has no page with this number."""
 
 
 def query_params(call: Call) -> dict[str, str]:
-    """Return the query's parameters; the last one wins."""
+    """Return the query parameters; the last one of a repeated name wins."""
     text: str = call.request.scope["query_string"].decode("latin-1")
     pairs = parse_qsl(text, keep_blank_values=True, errors="replace")
     return {key: value.replace("\x00", "\ufffd") for key, value in pairs}
 
 
 def page_url(call: Call, query: dict[str, str], **overrides: str | None) -> str:
-    """Return the address of this list with other parameters; None takes one away."""
+    """Return the URL of this list with other query parameters; None removes one."""
     merged = {**query, **overrides}
     kept = sorted((key, value) for key, value in merged.items() if value is not None)
     base = call.directory.settings.public_url + call.path
@@ -45,13 +45,20 @@ def _cursor_subject(call: Call, query: dict[str, str]) -> str:
 def sign_cursor(
     call: Call, query: dict[str, str], page_or_offset: int, cursor: tuple[Any, int]
 ) -> str:
-    """Return a position of this very list, good for its page ``number`` alone."""
+    """Return a signed cursor, valid for one page of this list with these parameters.
+
+    Args:
+        call: the request for the list.
+        query: the query parameters.
+        page_or_offset: the page number or offset to which the cursor leads.
+        cursor: the sort key and id of the row before it.
+    """
     payload = msgspec.json.encode([_cursor_subject(call, query), page_or_offset, *cursor])
     return crypto.sign(call.directory.server_key, "position", payload)
 
 
 def read_cursor(call: Call, query: dict[str, str], page_or_offset: int) -> tuple[Any, int] | None:
-    """Return the position that the query carries; None where there is none for this page."""
+    """Return the cursor in the query: sort key and id of a row; None if it is not for this page."""
     payload = crypto.unsign(call.directory.server_key, "position", query.get(CURSOR_PARAM, ""))
     if payload is None:
         return None

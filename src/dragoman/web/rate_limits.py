@@ -1,4 +1,4 @@
-"""Limits of rate, with and without a valid credential, and from where a caller really comes."""
+"""Rate limits for anonymous and signed-in callers, and the client's address behind proxies."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from dragoman.settings import Rate, Settings
 _storage = MemoryStorage()
 _limiter = FixedWindowRateLimiter(_storage)
 CLOCK_STEP_S = 1.0
-"""A clock that is so much earlier than before was set, not corrected little by little."""
+"""A clock that goes back by more (seconds) was set, not slewed by NTP."""
 
 
 class _ClockWatch:
-    """The latest time of day that was seen; windows end by it."""
+    """Notices a clock that was set back: windows end by the time of day."""
 
     latest_s = 0.0
 
     def check(self) -> None:
-        """Forget every window if the clock was set back: they would last as much longer."""
+        """Reset all windows if the clock was set back, because they would last longer."""
         now_s = time.time()
         if now_s < self.latest_s - CLOCK_STEP_S:
             _storage.reset()
@@ -44,9 +44,9 @@ def _rate_limit_item(count: int, seconds: int) -> RateLimitItem:
 
 
 def hit(settings: Settings, address: str) -> None:
-    """Count one request of a caller without a valid credential; raises Limited.
+    """Count one request without a valid credential. Raises RateLimited.
 
-    One bucket per address over all contracts, per process.
+    All contracts share one limit per address and worker process.
     """
     _hit(settings.anonymous_rate, "anonymous", address)
 
@@ -62,7 +62,7 @@ def _hit(rate: Rate, *key: str) -> None:
 
 
 class RateLimitStatus(msgspec.Struct, frozen=True):
-    """What a limit leaves a caller: so many of so many until a moment (unix seconds)."""
+    """A caller's rate limit: ``remaining`` of ``limit`` requests until ``resets_at`` (Unix time)."""
 
     limit: int
     remaining: int
@@ -70,12 +70,12 @@ class RateLimitStatus(msgspec.Struct, frozen=True):
 
 
 def hit_user(settings: Settings, user_id: int) -> None:
-    """Count one request of somebody who has signed in; raises Limited."""
+    """Count one request with a valid credential. Raises RateLimited."""
     _hit(settings.user_rate, "user", str(user_id))
 
 
 def remaining(settings: Settings, address: str, user_id: int) -> RateLimitStatus | None:
-    """Return what is left to a caller, by its address where ``user_id`` is 0; None: no limit."""
+    """Return the status of a user's limit, or of an address's if ``user_id`` is 0; None: no limit."""
     rate = settings.user_rate if user_id else settings.anonymous_rate
     if not rate.count:
         return None
@@ -85,9 +85,10 @@ def remaining(settings: Settings, address: str, user_id: int) -> RateLimitStatus
 
 
 def client_address(request: Request, settings: Settings) -> str:
-    """Return the client's address; X-Forwarded-For counts only behind trusted proxies.
+    """Return the client's IP address.
 
-    It is read from its right end, past every proxy that is trusted.
+    X-Forwarded-For is used only if the connection comes from a trusted proxy. It is read from the
+    right, up to the first address that is not a trusted proxy.
     """
     client = request.scope.get("client")
     address = _normalized_address(client[0]) if client else ""
@@ -107,7 +108,7 @@ def client_address(request: Request, settings: Settings) -> str:
 
 @lru_cache(maxsize=1024)
 def _normalized_address(text: str) -> str:
-    """Return an address in its one form; an IPv4 one in IPv6's clothes as what it is."""
+    """Return an address in canonical form, IPv4-mapped IPv6 ones as IPv4; "" if it is invalid."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A path of a contract: which method does what, and how a response leaves."""
+"""Resource: dispatches a path's methods, renders errors, and finalises and logs responses."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from dragoman.rules.errors import (
     Unavailable,
 )
 from dragoman.web import rate_limits
-from dragoman.web.admission import ADMISSION
-from dragoman.web.bodies import SLOW_BODIES
 from dragoman.web.calls import Call, Contract, Endpoint, Handler, parse_positive_int
 from dragoman.web.errors import MethodNotAllowed
 from dragoman.web.logs import log, throttle
@@ -29,11 +27,17 @@ from dragoman.web.responses import add_security_headers
 
 
 class ResponseAborted(Exception):
-    """An answer that had begun cannot be finished; the server ends the connection."""
+    """A response failed after its headers were sent; the server closes the connection."""
 
 
 class Resource:
-    """A path: which method does what. An ASGI application, the endpoint of one route."""
+    """One path of a contract: an ASGI application that maps methods to endpoints.
+
+    Args:
+        directory: the application's shared state.
+        contract: the contract to which the path belongs.
+        endpoints: an endpoint for each method; a bare handler requires a credential.
+    """
 
     def __init__(
         self, directory: Directory, contract: Contract, **endpoints: Endpoint | Handler
@@ -48,25 +52,19 @@ class Resource:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that it answers, in the order given."""
+        """The supported methods, in the given order."""
         return tuple(self._endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: whatever happens, in the dialect's words."""
+        """Answer one request; the contract renders every error."""
         started = time.perf_counter()
         request = Request(scope, receive)
         call = Call(request, self._directory, self._contract)
         try:
-            ADMISSION.acquire(
-                self._directory.password_hasher.load_shedder.in_use + SLOW_BODIES.count
-            )
-            try:
-                response = await self._respond(call)
-            finally:
-                ADMISSION.release()
+            response = await self._respond(call)
         except ClientDisconnect:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the contract answers every error
             response = call.handle_error(call, error)
             _log_error(call, error)
         if self._contract.finalize_response is not None:
@@ -79,8 +77,8 @@ class Resource:
             await response(scope, receive, send)
         except ClientDisconnect:
             return
-        except Exception as error:
-            _log_error(call, error)  # in the middle of a streamed answer: it has to be cut off
+        except Exception as error:  # noqa: BLE001 - too late for an error response
+            _log_error(call, error)
             raise ResponseAborted from None
         finally:
             REQUEST_METRICS.observe(
@@ -114,7 +112,7 @@ class Resource:
 
 
 async def _without_body(response: Response) -> Response:
-    """Return an answer without its body; one that is streamed has no length to tell."""
+    """Return the response to HEAD; a streamed response has no Content-Length."""
     head_response = Response(None, response.status_code)
     head_response.raw_headers = response.raw_headers
     stream: Any = getattr(response, "body_iterator", None)
@@ -124,16 +122,17 @@ async def _without_body(response: Response) -> Response:
 
 
 class NotFoundResource(Resource):
-    """Every path that a contract does not have, by whatever method."""
+    """Answers every path that a contract does not have, for all methods."""
 
     async def _respond(self, call: Call) -> Response:
-        with contextlib.suppress(Unauthenticated):  # without a credential it counts, like any other
+        # Requests without a valid credential count against the rate limit here as well.
+        with contextlib.suppress(Unauthenticated):
             await self._identify(call, None)
         raise NotFound
 
 
 def _log_error(call: Call, error: Exception) -> None:
-    """Log what a person should see: our bugs loudly, refusals and overload in one line."""
+    """Log bugs with their stack, everything else in one line; Unavailable at most once a second."""
     context = {
         "request_id": call.request_id,
         "contract": call.contract.name,
@@ -154,12 +153,11 @@ def _log_error(call: Call, error: Exception) -> None:
 
 
 def _loggable_reason(error: DirectoryError) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "why", None)
-    return str(reason or "")
+    return str(getattr(error, "reason", None) or "")
 
 
 def route_pattern(call: Call) -> str:
-    """Return the route's pattern, never the path: paths may carry secrets."""
+    """Return the pattern of the matched route, or ""; paths themselves may contain secrets."""
     route: Any = call.request.scope.get("route")
     return getattr(route, "path", "")
 

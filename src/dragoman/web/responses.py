@@ -1,4 +1,4 @@
-"""What answers have in common: JSON made without a detour, and the headers that all of them carry."""
+"""Responses: JSON encoded by msgspec, and the security headers of every response."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SECURITY_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
 )
-"""What every answer carries, unless it says otherwise itself."""
+"""Headers of every response that does not set them itself."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class MsgspecResponse(Response):
-    """An answer whose body is ``body`` as JSON: structs, dicts, lists and what they hold.
+    """A response with a JSON body.
 
     Args:
         status: the HTTP status.
-        body: what to encode.
-        headers: further ones.
-        media_type: what the body is called (``application/json``).
+        body: the value to encode: structs, dicts, lists and their contents.
+        headers: further headers.
+        media_type: the media type of the body.
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class MsgspecResponse(Response):
 
 
 def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
-    """Add what every answer carries to the headers of one."""
-    if headers and headers[-1] is SECURITY_HEADERS[-1]:  # most are made with them
+    """Add the security headers that are missing."""
+    if headers and headers[-1] is SECURITY_HEADERS[-1]:  # a MsgspecResponse has them
         return
     present = [name for name, _ in headers]
     headers += [header for header in SECURITY_HEADERS if header[0] not in present]
 
 
 class SecurityHeadersMiddleware:
-    """An ASGI application whose answers are completed (those of contracts do it themselves)."""
+    """Adds the security headers to the responses of an ASGI application (a Resource adds its own)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve as the application does."""
+        """Serve one request."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

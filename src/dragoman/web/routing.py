@@ -1,4 +1,4 @@
-"""A contract's paths: which resource answers which, with and without a trailing slash."""
+"""A contract's routes, matched with and without a trailing slash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from dragoman.web.responses import SecurityHeadersMiddleware
 
 
 class RouteInfo(msgspec.Struct, frozen=True):
-    """A path of a contract: how it is matched, whether it is a literal one, and its methods."""
+    """A route of a contract, as the dispatcher needs it.
+
+    Attributes:
+        pattern: matches the path without prefix and trailing slash.
+        literal: the path has no parameters.
+        methods: the supported methods.
+    """
 
     pattern: re.Pattern[str]
     literal: bool
@@ -22,11 +28,13 @@ class RouteInfo(msgspec.Struct, frozen=True):
 
 
 class ContractApp:
-    """A contract as an ASGI application: the first of its routes that fits a path answers it.
+    """A contract as an ASGI application; the first route that matches the path answers.
+
+    Sets ``route`` and ``path_params`` in the scope, like Starlette's router.
 
     Args:
-        routes: the documented paths, those asked for most often first.
-        nowhere: what refuses every other path, in the contract's words.
+        routes: the documented paths, the most requested ones first.
+        not_found: answers all other paths with the contract's error.
     """
 
     def __init__(self, routes: Iterable[Route], not_found: NotFoundResource) -> None:
@@ -38,7 +46,7 @@ class ContractApp:
 
     @property
     def route_infos(self) -> tuple[RouteInfo, ...]:
-        """The paths that resources answer, in order."""
+        """The routes that resources answer, in order."""
         return tuple(
             RouteInfo(pattern, not route.param_convertors, app.methods)
             for pattern, route, app in self._table
@@ -46,13 +54,11 @@ class ContractApp:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer one request."""
         path: str = scope["path"]
         relative_path = path.removeprefix(scope["root_path"])
         if len(relative_path) > 1 and relative_path.endswith("/"):
             relative_path = relative_path[:-1]
-            scope["dragoman.path"] = path
-            scope["path"] = path[:-1]
         for pattern, route, app in self._table:
             if matched := pattern.match(relative_path):
                 scope["path_params"] = matched.groupdict()
@@ -63,7 +69,7 @@ class ContractApp:
 
 
 def _endpoint_app(route: Route) -> ASGIApp:
-    """Return what answers a route: a resource itself, anything else as Starlette does it."""
+    """Return the application of a route: its resource, or Starlette's own handling of a function."""
     return (
         route.endpoint
         if isinstance(route.endpoint, Resource)
@@ -72,5 +78,5 @@ def _endpoint_app(route: Route) -> ASGIApp:
 
 
 def _compile_pattern(route: Route) -> re.Pattern[str]:
-    """Return what a route matches: whole paths, line breaks and all."""
+    """Return the pattern of a route: a whole path, in which parameters may contain line breaks."""
     return re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
