@@ -11,8 +11,9 @@ import pytest
 from dragoman import dialects
 from dragoman.actions.password_hashing import PasswordHasherPool
 from tests.support.clients import CLIENTS, Client, Person, RefusedResponse
-from tests.support.databases import query, settings_for
+from tests.support.databases import declared_only, query, settings_for
 from tests.support.running_app import running_client
+from tests.support.user_requests import SIGN_INS
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
@@ -39,15 +40,6 @@ def person(world: World, name: str, **changes: Any) -> Person:
     found = world.people[name]
     told = {"username": found.username, "email": found.email, "password": found.password}
     return Person(found.id, found.public_id, **{**told, **changes})
-
-
-SIGN_INS = {
-    "wiwebb": ("/wiwebb/api/v1/auth/login/", "username"),
-    "accounts": ("/accounts/api/users/signin", "username"),
-    "binacle": ("/binacle/api/auth/token", "email"),
-    "wekan": ("/wekan/users/login", "username"),
-    "vsay": ("/vsay/auth/login", "email"),
-}
 
 
 @every_contract
@@ -183,7 +175,9 @@ async def test_sign_up_grants_no_privileges(
 ) -> None:
     path, more = SIGN_UPS[name]
     database = seeded_database[0]
-    async with running_client(settings_for(database, first_user_is_admin=False)) as http:
+    async with running_client(
+        settings_for(database, **declared_only(first_user_is_admin=False))
+    ) as http:
         body = {**FORBIDDEN_SIGN_UP_FIELDS, "username": "eve", "email": "eve@evil.test", **more}
         answer = await http.post(path, json={"password": "violet-Kettle-42", **body})
         assert answer.is_success, answer.text

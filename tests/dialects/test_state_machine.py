@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -27,7 +28,7 @@ from tests.support.clients import (
 from tests.support.databases import DatabaseTemplates, query, settings_for
 from tests.support.running_app import running_client
 
-EXAMPLES, STEPS = 10, 25
+EXAMPLES, STEPS = int(os.environ.get("STATE_EXAMPLES", "6")), 25
 contract_names = st.sampled_from(sorted(CLIENTS))
 numbers = st.integers(0, 10_000)
 

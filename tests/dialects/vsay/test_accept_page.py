@@ -3,74 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import re
 import time
 from base64 import b64encode
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from markupsafe import escape
 
-from tests.support.databases import query, settings_for
-from tests.support.mail_servers import MailServer, mail_server
-from tests.support.mailbox import text_of
-from tests.support.running_app import running_client
+from tests.support.account_pages import LINK, NORA, PASSWORD, accept_page_test
+from tests.support.databases import query
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
 
-NORA = "nora@example.com"
-PASSWORD = "violet-Kettle-42"
-LINK = re.compile(r"https?://[^\s\"'<>]+")
-INVALID_LINK_TEXT = "of no use any more"
-
-
-class AcceptPageTest(msgspec.Struct):
-    """A running application, the mail server that it sends to, and who lives there."""
-
-    client: httpx.AsyncClient
-    server: MailServer
-    world: World
-    database: str
-
-    def authorization(self, name: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.world.people[name].tokens['vsay']}"}
-
-    async def invite(self, email: str = NORA, by: str = "olga", **fields: Any) -> str:
-        """Invite somebody and return the link in the mail."""
-        body = {"email": email, "role": "member", **fields}
-        answer = await self.client.post("/users/invite", json=body, headers=self.authorization(by))
-        assert answer.status_code == 201, answer.text
-        return await self.link(email)
-
-    async def link(self, email: str = NORA) -> str:
-        mail = await self.server.next_mail_to(email)
-        assert mail is not None
-        (link,) = LINK.findall(text_of(mail))
-        return link
-
-    async def fill_in(self, link: str, password: str = PASSWORD, **fields: str) -> httpx.Response:
-        """Send the page's form, as a browser does."""
-        return await self.client.post(link, data={"name": "", "password": password, **fields})
-
-    async def signs_in(self, email: str = NORA, password: str = PASSWORD) -> httpx.Response:
-        return await self.client.post("/auth/login", json={"email": email, "password": password})
-
-
-@contextlib.asynccontextmanager
-async def accept_page_test(
-    seeded_database: tuple[str, World], **settings: Any
-) -> AsyncGenerator[AcceptPageTest]:
-    database, world = seeded_database
-    with mail_server() as server:
-        changed = settings_for(database, smtp_url=server.url, **settings)
-        async with running_client(changed) as client:
-            yield AcceptPageTest(client, server, world, database)
+INVALID_LINK_TEXT = "no longer valid"
 
 
 def without_request_id(response: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dragoman.dialects.vsay.routes import DOCUMENTED
+from dragoman.dialects.vsay.routes import DOCUMENTED_PATHS
 
-DOCUMENTED_PATHS = (
+PATHS_OF_VSAY = (
     "/users",
     "/users/usr_x",
     "/users/xyz",
@@ -21,7 +21,7 @@ DOCUMENTED_PATHS = (
     "/auth/logout",
     "/auth/me",
 )
-UNDOCUMENTED_PATHS = (
+UNPATHS_OF_VSAY = (
     "/",
     "/v1",
     "/v1/v1/users",
@@ -44,20 +44,20 @@ UNDOCUMENTED_PATHS = (
 )
 
 
-@pytest.mark.parametrize("path", DOCUMENTED_PATHS)
+@pytest.mark.parametrize("path", PATHS_OF_VSAY)
 @pytest.mark.parametrize("version", ["", "/v1"])
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_ours(version: str, path: str, slash: str) -> None:
-    assert DOCUMENTED.match(version + path + slash)
+    assert DOCUMENTED_PATHS.match(version + path + slash)
 
 
 @pytest.mark.parametrize(
-    "path", [*UNDOCUMENTED_PATHS, "/users/login", "/users/register/", "/users/logout"]
+    "path", [*UNPATHS_OF_VSAY, "/users/login", "/users/register/", "/users/logout"]
 )
 def test_not_ours(path: str) -> None:
-    assert not DOCUMENTED.match(path)
+    assert not DOCUMENTED_PATHS.match(path)
 
 
 def test_what_only_looks_like_anothers_path_is_ours() -> None:
     for path in ("/users/login/permissions", "/users/loginx", "/users/logouts/", "/v1/users/login"):
-        assert DOCUMENTED.match(path), path
+        assert DOCUMENTED_PATHS.match(path), path

@@ -88,8 +88,8 @@ async def test_the_audit_names_new_users(seeded_database: tuple[str, World]) -> 
         assert first.status_code == 200
     rows = [row for row in await audit_rows(database, before) if row.contract == "wekan"]
     assert [(row.actor_kind, row.action) for row in rows] == [
-        ("visitor", "sign_up"),
-        ("visitor", "sign_up"),
+        ("visitor", "users.sign_up"),
+        ("visitor", "users.sign_up"),
         ("user", "users.create"),
     ]
     assert rows[2].actor_id == world.people["olga"].id

@@ -1,4 +1,4 @@
-"""Signing up and in, at the accounts contract."""
+"""Sign-up and sign-in of the accounts contract."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from starlette.responses import Response
 from dragoman.actions import permissions, sign_in, tokens
 from dragoman.actions.permissions import NO_GRANTS
 from dragoman.dialects.accounts import schemas
-from dragoman.dialects.accounts.errors import json_response
 from dragoman.rules import crypto
 from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Invalid
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
+from dragoman.web.responses import MsgspecResponse
 
 CREDENTIAL_FORMAT = CredentialFormat(contract="accounts", generate=crypto.generate_hex)
 
 
 async def register(call: Call) -> Response:
-    """POST /api/users/signup: a plain member of the settings' tenant; no token comes with it."""
+    """POST /api/users/signup: create a member of the default tenant; no token is issued."""
     sign_in.ensure_sign_up_allowed(call.directory)
     values, problems = forms.parse(await bodies.read_fields(call.request), schemas.REGISTER)
     password = values.pop("password", "")
@@ -26,20 +26,20 @@ async def register(call: Call) -> Response:
     user, _ = await sign_in.sign_up(
         call.directory, call.actor, new, password, schemas.PASSWORD_RULES, None, problems=problems
     )
-    return json_response(201, schemas.user_out(user, NO_GRANTS))
+    return MsgspecResponse(201, schemas.user_out(user, NO_GRANTS))
 
 
 async def login(call: Call) -> Response:
-    """POST /api/users/signin: by username or e-mail address; a new token each time."""
+    """POST /api/users/signin: sign in with a username or an e-mail address; issues a new token."""
     values, problems = forms.parse(await bodies.read_fields(call.request), schemas.LOGIN)
     if problems:
         raise Invalid(*problems)
     user, credential = await sign_in.sign_in(
         call.directory, call.actor, values["username"], values["password"], CREDENTIAL_FORMAT
     )
-    # What one has been granted is shown to whom it belongs, no longer to a visitor.
+    # Read as the user: a visitor may not see grants.
     call.actor, call.user = await tokens.as_actor(call.directory, call.actor, user), user
     grants_by_user = await permissions.grants_by_user(call.read(), [user])
-    return json_response(
+    return MsgspecResponse(
         200, schemas.signed_in_out(user, grants_by_user[user.id], credential.secret)
     )

@@ -1,4 +1,4 @@
-"""How the accounts contract narrows the directory's policy."""
+"""Restrictions of the accounts contract: other users' ids are refused, known or not."""
 
 from __future__ import annotations
 

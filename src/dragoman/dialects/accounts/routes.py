@@ -1,4 +1,4 @@
-"""The paths of the accounts contract, and what answers them."""
+"""Routes of the accounts contract."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
-from dragoman.dialects.accounts import auth, grants, users
+from dragoman.dialects.accounts import auth, permissions, users
 from dragoman.dialects.accounts.errors import handle_error
 from dragoman.dialects.accounts.policy import RESTRICTIONS
 from dragoman.web import docs
@@ -16,8 +16,8 @@ from dragoman.web.calls import Contract, Endpoint, Handler
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.routing import ContractApp
 
-DOCUMENTED = re.compile(r"/api/users(/(signup|signin|[^/]+(/permissions)?))?/?\Z")
-"""The paths that this contract documents, where it stands at the root or on a host of its own."""
+DOCUMENTED_PATHS = re.compile(r"/api/users(/(signup|signin|[^/]+(/permissions)?))?/?\Z")
+"""The contract's paths at the root of the server or of a host of its own."""
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
 
@@ -31,7 +31,7 @@ CONTRACT = Contract(
 
 
 def build(directory: Directory) -> ContractApp:
-    """Return the contract as an ASGI application of its own."""
+    """Return the contract as an ASGI application."""
 
     def route(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
@@ -48,9 +48,9 @@ def build(directory: Directory) -> ContractApp:
         ),
         route(
             "/api/users/{id}/permissions",
-            GET=Endpoint(grants.list_permissions, prefetch_param="id"),
-            PUT=grants.grant,
-            DELETE=grants.revoke,
+            GET=Endpoint(permissions.list_permissions, prefetch_param="id"),
+            PUT=permissions.grant,
+            DELETE=permissions.revoke,
         ),
         *docs.routes(OPENAPI, "Accounts Users API", base_url=directory.settings.public_url),
     ]

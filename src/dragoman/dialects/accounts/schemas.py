@@ -1,4 +1,4 @@
-"""The words of the accounts contract: forms, and the objects of its answers."""
+"""Forms and response objects of the accounts contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dragoman.web import forms
 from dragoman.web.forms import Field
 
 MAX_LENGTH = 150
-"""Characters in any text of this contract."""
+"""Maximum number of characters in every text of this contract."""
 
 PASSWORD_RULES = PasswordRules(min_length=1, max_length=MAX_LENGTH)
 PERMISSIONS_KEY = "permissions"
@@ -37,15 +37,15 @@ CHANGE_PASSWORD = {
 
 
 def new_user(values: dict[str, Any]) -> NewUser:
-    """Return what a user is made from, out of a form's values; a missing name is told elsewhere."""
+    """Return the new user of a form's values; a missing username is reported by the form."""
     fields: dict[str, Any] = {"username": "", **values}
     return NewUser(**fields)
 
 
 def parse_permission_ids(body: dict[str, Any]) -> tuple[list[int], list[Problem]]:
-    """Return the ids that a body lists under ``permissions``, or what is wrong with the list.
+    """Return the ids under ``permissions``, or the problem of the list.
 
-    As the framework does, it stops at the first item that is none.
+    Only the first invalid item is reported, as in Django REST framework.
     """
     if PERMISSIONS_KEY not in body:
         return [], [Problem(PERMISSIONS_KEY, "required")]
@@ -65,7 +65,7 @@ def parse_permission_ids(body: dict[str, Any]) -> tuple[list[int], list[Problem]
 
 
 class UserOut(msgspec.Struct, frozen=True):
-    """The eight fields of a user, in the contract's order; ``person`` equals ``id``."""
+    """A user; ``person`` equals ``id``. The fields are in the contract's order."""
 
     id: int
     first_name: str
@@ -78,7 +78,7 @@ class UserOut(msgspec.Struct, frozen=True):
 
 
 class SignedInOut(UserOut, frozen=True):
-    """A user with the token that signing in made."""
+    """A user with a new token."""
 
     token: str
 
@@ -97,15 +97,15 @@ def _user_fields(user: User, grants: UserGrants) -> dict[str, Any]:
 
 
 def user_out(user: User, grants: UserGrants) -> UserOut:
-    """Return a user as the contract shows it."""
+    """Return a user in the contract's format."""
     return UserOut(**_user_fields(user, grants))
 
 
 def signed_in_out(user: User, grants: UserGrants, token: str) -> SignedInOut:
-    """Return a user who has just signed in, with its token."""
+    """Return a user with its new token, in the contract's format."""
     return SignedInOut(**_user_fields(user, grants), token=token)
 
 
 def permission_out(permission: Permission) -> dict[str, Any]:
-    """Return a permission as the contract shows it."""
+    """Return a permission in the contract's format."""
     return {"id": permission.id, "codename": permission.codename, "name": permission.name}

@@ -1,31 +1,30 @@
-"""Users at the accounts contract: list, retrieve, update, delete."""
+"""Users of the accounts contract: list, retrieve, update, delete."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from starlette.responses import Response
 
 from dragoman.actions import permissions, sign_in, user_lists, users
 from dragoman.dialects.accounts import schemas
-from dragoman.dialects.accounts.errors import json_response
 from dragoman.rules.errors import Forbidden, NotFound, Problem
 from dragoman.rules.fields import trim
 from dragoman.rules.model import Filter, Order, Page, User, UserChanges
 from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call, parse_positive_int
+from dragoman.web.responses import MsgspecResponse
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 100
-"""Users on a page, unless ``limit`` says otherwise, and at most."""
+"""Users per page: without ``limit``, and the maximum."""
 MAX_OFFSET = 10**12
-"""Beyond every list; an offset is cut to it."""
+"""Larger offsets are reduced to this one, which is past the end of every list."""
 
 
 def user_id_from_path(call: Call) -> int:
-    """Return the id in the path; raises NotFound where it is none.
+    """Return the user id in the path. Raises NotFound if it is not a number.
 
-    A number that nobody can have is -1: whoever is refused for every id is refused for it too.
+    A number out of range becomes -1, so that the policy treats it like any other unknown id.
     """
     text = call.path_params["id"]
     return parse_positive_int(text) or (
@@ -34,13 +33,14 @@ def user_id_from_path(call: Call) -> int:
 
 
 async def list_users(call: Call) -> Response:
-    """GET /api/users: one page, by id."""
+    """GET /api/users: return a page of users, ordered by id."""
     query = pagination.query_params(call)
     limit = min(_query_number(query, "limit") or DEFAULT_LIMIT, MAX_LIMIT)
     offset = _query_number(query, "offset")
-    query["limit"] = str(limit)  # as the framework's links do, also where it was left out
+    query["limit"] = str(limit)  # DRF's links contain it even if the request did not
     read = call.read()
     page = await user_lists.list_page(
+        call.directory,
         read,
         Filter(),
         (Order("id"),),
@@ -51,11 +51,11 @@ async def list_users(call: Call) -> Response:
     grants_by_user = await permissions.grants_by_user(read, page.rows)
     body = _envelope(call, query, limit, offset, page)
     body["results"] = [schemas.user_out(user, grants_by_user[user.id]) for user in page.rows]
-    return json_response(200, body)
+    return MsgspecResponse(200, body)
 
 
 def _query_number(query: dict[str, str], name: str) -> int:
-    """Return the number that a parameter is, FARTHEST at most; 0 where it is none."""
+    """Return a parameter's value, at most MAX_OFFSET; 0 if it is not a number."""
     text = query.get(name, "").strip()
     if not (text.isascii() and text.isdigit()):
         return 0
@@ -83,17 +83,17 @@ def _envelope(
 
 
 async def retrieve(call: Call) -> Response:
-    """GET /api/users/{id}."""
+    """GET /api/users/{id}: return a user."""
     return await _user_response(call, await user_lists.get(call.read(), call.id_param("id")))
 
 
 async def _user_response(call: Call, user: User) -> Response:
     grants_by_user = await permissions.grants_by_user(call.read(), [user])
-    return json_response(200, schemas.user_out(user, grants_by_user[user.id]))
+    return MsgspecResponse(200, schemas.user_out(user, grants_by_user[user.id]))
 
 
 async def put(call: Call) -> Response:
-    """PUT /api/users/{id}: partial; a password among the fields goes with them, all or nothing."""
+    """PUT /api/users/{id}: change the given fields and the password, in one transaction."""
     user_id = user_id_from_path(call)
     body = await bodies.read_fields(call.request)
     values, problems = forms.parse(body, schemas.UPDATE, partial=True)
@@ -110,16 +110,17 @@ async def put(call: Call) -> Response:
 async def _ignore_unchanged_too_long(
     call: Call, user_id: int, body: dict[str, Any], problems: list[Problem]
 ) -> list[Problem]:
-    """Leave out that a text is too long which the user has already, from another contract.
+    """Return the problems without ``too_long`` for texts that equal the user's current ones.
 
-    It is absent from the form's values, so it stays.
+    Other contracts allow longer texts, and clients send back what they have read. Such a text is
+    not among the form's values, so it is not changed.
     """
     too_long_fields = {problem.field for problem in problems if problem.code == "too_long"}
     if not too_long_fields:
         return problems
     try:
         user = await user_lists.get(call.read(), user_id)
-    except (Forbidden, NotFound):  # whoever may not see the user is told so by the action
+    except (Forbidden, NotFound):  # the action that follows raises it again
         return problems
     unchanged_fields = {
         field for field in too_long_fields if trim(str(body[field])) == getattr(user, field)
@@ -130,7 +131,7 @@ async def _ignore_unchanged_too_long(
 async def _update_with_password(
     call: Call, user_id: int, body: dict[str, Any], values: dict[str, Any], problems: list[Problem]
 ) -> User:
-    """Change the own password, which takes the current one, or set another's; and the rest."""
+    """Change the password (the caller's own requires the current one) and the other fields."""
     is_self = call.actor.is_user(user_id)
     password_values, password_problems = forms.parse(
         body, schemas.CHANGE_PASSWORD if is_self else schemas.SET_PASSWORD
@@ -140,8 +141,7 @@ async def _update_with_password(
         password_values.get("current", ""),
     )
     all_problems = problems + password_problems
-    changes = UserChanges(**values)
-    update_profile = partial(users.update, user_id=user_id, changes=changes) if values else None
+    changes = UserChanges(**values) if values else None
     directory, actor, rules = call.directory, call.actor, schemas.PASSWORD_RULES
     if is_self:
         await sign_in.change_password(
@@ -151,7 +151,7 @@ async def _update_with_password(
             new_password,
             rules,
             problems=all_problems,
-            also=update_profile,
+            changes=changes,
         )
     else:
         await users.set_password(
@@ -161,14 +161,14 @@ async def _update_with_password(
             new_password,
             rules,
             problems=all_problems,
-            also=update_profile,
+            changes=changes,
         )
-    # Not call.read(): it knows the user as it was before.
+    # Not call.read(), which would return the user as it was before the change.
     return await user_lists.get(directory.read(actor), user_id)
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /api/users/{id}: erases for ever."""
+    """DELETE /api/users/{id}: erase the user permanently."""
     async with call.begin() as tx:
         await users.delete(tx, user_id_from_path(call), erase=True)
     return Response(None, 204)

@@ -1,4 +1,4 @@
-"""Binacle's tokens: an e-mail address and a password for a JWT of an hour."""
+"""Binacle's tokens: exchange an e-mail address and a password for a JWT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dragoman.dialects.binacle.schemas import (
 )
 from dragoman.rules import fields, passwords
 from dragoman.rules.credentials import CredentialFormat
-from dragoman.rules.errors import Invalid, Problem
+from dragoman.rules.errors import Invalid
 from dragoman.rules.model import HOUR, SECOND
 from dragoman.web.calls import Call
 from dragoman.web.responses import MsgspecResponse
@@ -25,12 +25,12 @@ CREDENTIAL_FORMAT = CredentialFormat(
 
 
 async def issue_token(call: Call) -> Response:
-    """POST /api/auth/token: the form is judged like that of a new user, before any look-up."""
+    """POST /api/auth/token: issue a JWT; the body is validated like a new user's before any lookup."""
     form_fields = await parse_fields(call.request)
-    problems: list[Problem] = []
-    email = parse_email(form_fields, problems)
+    email, problems = parse_email(form_fields)
     problems += fields.email_problems(email)
-    password = parse_password(call, form_fields, problems, PASSWORD_RULES, "password")
+    password, password_problems = parse_password(call, form_fields, PASSWORD_RULES, "password")
+    problems += password_problems
     if password:
         problems += passwords.password_rule_problems(password, PASSWORD_RULES, context={})
     if problems:

@@ -1,9 +1,8 @@
-"""Every fact in Binacle's words: a status, and sentences only for what a form got wrong."""
+"""Errors of Binacle: a status without a body, except for validation errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from starlette.responses import Response
 
@@ -11,7 +10,7 @@ from dragoman.rules import errors
 from dragoman.rules.errors import Problem
 from dragoman.web import body_errors
 from dragoman.web.calls import Call
-from dragoman.web.errors import ErrorRenderer, MethodNotAllowed, error_handler
+from dragoman.web.errors import ErrorRenderer, MethodNotAllowed, error_handler, error_headers
 from dragoman.web.responses import MsgspecResponse
 
 FIELD_NAMES = {
@@ -23,12 +22,12 @@ FIELD_NAMES = {
     "first_name": "First Name",
     "last_name": "Last Name",
 }
-"""What the contract calls the directory's fields; whoever is created here has no other name."""
+"""The contract's names of the directory's fields; its users have no username but the address."""
 
 EMPTY_MESSAGE = "'{name}' must not be empty."
 FORMAT_MESSAGE = "'{name}' is not in the correct format."
 EMAIL_MESSAGE = "'Email' is not a valid email address."
-MESSAGES: dict[str, str] = {
+MESSAGE_TEMPLATES: dict[str, str] = {
     "required": EMPTY_MESSAGE,
     "null": EMPTY_MESSAGE,
     "blank": EMPTY_MESSAGE,
@@ -36,9 +35,9 @@ MESSAGES: dict[str, str] = {
     "too_short": "The length of '{name}' must be at least {detail} characters. "
     "You entered {entered} characters.",
     "too_many_bytes": "The length of '{name}' must be {detail} bytes or fewer.",
-    "common": "'{name}' must not be a common one.",
-    "numeric": "'{name}' must not consist of digits alone.",
-    "similar": "'{name}' must not resemble '{detail}'.",
+    "common": "'{name}' is too common.",
+    "numeric": "'{name}' must not consist of digits only.",
+    "similar": "'{name}' is too similar to '{detail}'.",
 }
 ONE_OF_MESSAGE = (
     "'{name}' must not be empty when '{other}' is empty"
@@ -51,7 +50,7 @@ CHOICE_MESSAGES = {
 
 
 def messages_for(problem: Problem, password_length: int = 0) -> Iterator[str]:
-    """Give what the contract says to a problem; ``entered`` is the password's length."""
+    """Yield the contract's messages for a problem; one quotes the length of the password."""
     if problem.field in CHOICE_MESSAGES:
         yield CHOICE_MESSAGES[problem.field]
         return
@@ -66,27 +65,23 @@ def messages_for(problem: Problem, password_length: int = 0) -> Iterator[str]:
         if problem.code == "similar"
         else problem.detail
     )
-    template = MESSAGES.get(problem.code, FORMAT_MESSAGE)
+    template = MESSAGE_TEMPLATES.get(problem.code, FORMAT_MESSAGE)
     yield template.format(name=name, detail=detail, entered=password_length)
 
 
-def validation_error_response(messages: list[str]) -> Response:
-    """Return the one refusal that has a body."""
-    return MsgspecResponse(400, {"message": "Validation Error", "errors": messages})
-
-
 def _invalid(call: Call, error: errors.Invalid) -> Response:
-    """Say everything that is wrong; only where nothing else is, that the address is taken."""
+    """Report all problems; a taken address only (409) if nothing else is wrong."""
     other_problems = [problem for problem in error.problems if problem.code != "taken"]
     if not other_problems:
         return Response(None, 409)
-    password_length = getattr(call.request.state, "entered", 0)
+    password_length = call.message_values.get("entered", 0)
     reported_problems = [
         p for p in other_problems if p.field != "username"
-    ] or other_problems  # it is the address once more
-    return validation_error_response(
-        list(dict.fromkeys(s for p in reported_problems for s in messages_for(p, password_length)))
+    ] or other_problems  # the username is the address
+    messages = dict.fromkeys(
+        message for p in reported_problems for message in messages_for(p, password_length)
     )
+    return MsgspecResponse(400, {"message": "Validation Error", "errors": list(messages)})
 
 
 def _unauthenticated(_: Call, error: errors.Unauthenticated) -> Response:
@@ -95,36 +90,28 @@ def _unauthenticated(_: Call, error: errors.Unauthenticated) -> Response:
     return Response(None, 401, {"WWW-Authenticate": challenge})
 
 
-def _method_not_allowed(_: Call, error: MethodNotAllowed) -> Response:
-    return Response(None, 405, {"Allow": ", ".join(error.allowed)})
+def _renderer(status: int, headers: Mapping[str, str] | None = None) -> ErrorRenderer:
+    return lambda call, error: Response(None, status, {**(headers or {}), **error_headers(error)})
 
 
-def _fixed_response(status: int, headers: dict[str, str] | None = None) -> ErrorRenderer:
-    return lambda call, error: Response(None, status, headers)
-
-
-def _with_retry_after(status: int) -> Callable[[Call, Any], Response]:
-    return lambda call, error: Response(None, status, {"Retry-After": str(error.retry_after)})
-
-
-ERROR_RENDERERS: dict[type[Exception], ErrorRenderer] = {
-    errors.NotFound: _fixed_response(404),
-    errors.Taken: _fixed_response(409),
+ERROR_RENDERERS: Mapping[type[Exception], ErrorRenderer] = {
+    errors.NotFound: _renderer(404),
+    errors.Taken: _renderer(409),
     errors.Invalid: _invalid,
-    errors.Forbidden: _fixed_response(403),
+    errors.Forbidden: _renderer(403),
     errors.Unauthenticated: _unauthenticated,
-    errors.BadCredentials: _fixed_response(401, {"WWW-Authenticate": "Bearer"}),
-    errors.RateLimited: _with_retry_after(429),
-    errors.LastOwner: _fixed_response(409),
-    errors.Unchanged: _fixed_response(409),
-    errors.InUse: _fixed_response(409),
-    errors.Inactive: _fixed_response(409),
-    errors.NoTenant: _fixed_response(409),
-    errors.Unavailable: _with_retry_after(503),
-    body_errors.TooLarge: _fixed_response(413),
-    body_errors.UnsupportedMedia: _fixed_response(415),
-    MethodNotAllowed: _method_not_allowed,
-    errors.DirectoryError: _fixed_response(400),
-    Exception: _fixed_response(500),
+    errors.BadCredentials: _renderer(401, {"WWW-Authenticate": "Bearer"}),
+    errors.RateLimited: _renderer(429),
+    errors.LastOwner: _renderer(409),
+    errors.Unchanged: _renderer(409),
+    errors.InUse: _renderer(409),
+    errors.Inactive: _renderer(409),
+    errors.NoTenant: _renderer(409),
+    errors.Unavailable: _renderer(503),
+    body_errors.TooLarge: _renderer(413),
+    body_errors.UnsupportedMedia: _renderer(415),
+    MethodNotAllowed: _renderer(405),
+    errors.DirectoryError: _renderer(400),
+    Exception: _renderer(500),
 }
 handle_error = error_handler(ERROR_RENDERERS)

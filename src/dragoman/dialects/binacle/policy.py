@@ -1,4 +1,4 @@
-"""How Binacle narrows the directory's policy: administrators alone manage users."""
+"""Restrictions of Binacle: only administrators manage users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binacle's paths, and what answers them."""
+"""Binacle's routes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from dragoman.web.errors import MethodNotAllowed
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.routing import ContractApp
 
-DOCUMENTED = re.compile(r"/api/(auth/token|users(/[^/]+)?)/?\Z")
-"""The paths that this contract documents, where it stands at the root or on a host of its own."""
+DOCUMENTED_PATHS = re.compile(r"/api/(auth/token|users(/[^/]+)?)/?\Z")
+"""The contract's paths at the root of the server or of a host of its own."""
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
 
@@ -36,9 +36,10 @@ CONTRACT = Contract(
 
 
 class MethodBeforeAuthResource(Resource):
-    """A path that refuses the methods it does not have with or without a credential.
+    """A resource that rejects unsupported methods before it requires a credential.
 
-    Whoever sends a valid token is not limited, where none is needed neither.
+    A valid token exempts a request from the rate limit of anonymous clients, also at public
+    endpoints.
     """
 
     async def _respond(self, call: Call) -> Response:
@@ -47,15 +48,15 @@ class MethodBeforeAuthResource(Resource):
             return await super()._respond(call)
         visitor = call.actor
         with contextlib.suppress(Unauthenticated):
-            await self._identify(call, None)  # raises Limited for who has no valid token
+            await self._identify(call, None)  # raises RateLimited without a valid token
         if endpoint is None:
             raise MethodNotAllowed(call.request.method, self.methods)
-        call.actor, call.user = visitor, None  # whoever's token it is, a visitor signs in
+        call.actor, call.user = visitor, None  # public endpoints ignore the token's user
         return await endpoint.handler(call)
 
 
 def build(directory: Directory) -> ContractApp:
-    """Return the contract as an ASGI application of its own."""
+    """Return the contract as an ASGI application."""
 
     def route(path: str, **endpoints: Any) -> Route:
         return Route(path, MethodBeforeAuthResource(directory, CONTRACT, **endpoints))

@@ -1,4 +1,4 @@
-"""Binacle's words: types and states of users, and what comes in."""
+"""Binacle's user types and states, and its request bodies."""
 
 from __future__ import annotations
 
@@ -26,40 +26,39 @@ ROLE_NAMES: dict[Role, str] = {
     Role.VIEWER: "User",
 }
 ROLES_BY_NAME: dict[str, Role] = {"Admin": Role.OWNER, "User": Role.MEMBER}
-ROLES_SHOWN_AS: dict[Role, frozenset[Role]] = {
-    role: frozenset(each for each, read in ROLE_NAMES.items() if read == word)
-    for word, role in ROLES_BY_NAME.items()
+ROLES_SHOWN_AS: dict[str, frozenset[Role]] = {
+    name: frozenset(role for role, role_name in ROLE_NAMES.items() if role_name == name)
+    for name in ROLES_BY_NAME
 }
-"""By the role that a word writes, those that read as the same word."""
+"""Name of a type → all roles that are shown by this name."""
 GROUP_CLAIMS = {"Admin": "Admins", "User": "Users"}
-"""What a token calls the types."""
+"""Name of a type → its name in the claims of a token."""
 
-_ROLES_BY_LOWER_NAME = {word.lower(): role for word, role in ROLES_BY_NAME.items()}
+_ROLES_BY_LOWER_NAME = {name.lower(): role for name, role in ROLES_BY_NAME.items()}
 _ACTIVE_BY_STATUS = {"active": True, "inactive": False}
 
 
 def jwt_claims(user: User) -> dict[str, Any]:
-    """Return what a token says of its user besides the registered claims."""
+    """Return a token's claims about its user, in addition to the registered claims."""
     return {"email": user.email, "groups": GROUP_CLAIMS[ROLE_NAMES[user.role]]}
 
 
-# --------------------------------------------------------------------------- bodies
+# --------------------------------------------------------------------------- requests
 
-# Texts are matched first and kept, so that no comment begins within one; an unfinished one is
-# taken whole, so that each byte is looked at once.
+# Strings are matched first and kept, so that `//` within one does not start a comment. An
+# unterminated string is matched to its end, so that matching takes linear time.
 _COMMENT = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|//[^\r\n]*', re.DOTALL)
 
 
 async def parse_fields(request: Request) -> dict[str, Any]:
-    """Return the properties of a JSON object by their names in lower case.
+    """Return the members of a JSON object by their names in lower case.
 
-    Comments to the end of a line, as the document's example of an update has them, are passed
-    over. Raises BadRequest (also for a name that stands twice in any case), NotAnObject,
-    UnsupportedMedia or TooLarge.
+    Comments (``//``) are ignored: the contract's example of an update contains one. Raises
+    BadRequest, also for names that differ only in case, NotAnObject, UnsupportedMedia or TooLarge.
     """
     body = await bodies.read_body(request)
     if not body:
-        raise BadRequest("no body")
+        raise BadRequest("empty body")
     media_type = bodies.media_type(request)
     if media_type != bodies.JSON_TYPE and not (
         media_type.startswith("application/") and media_type.endswith("+json")
@@ -71,67 +70,64 @@ async def parse_fields(request: Request) -> dict[str, Any]:
     raw_fields: dict[str, Any] = value
     fields = {key.lower(): item for key, item in raw_fields.items()}
     if len(fields) != len(raw_fields):
-        raise BadRequest("a key stands twice")
+        raise BadRequest("duplicate key")
     return fields
 
 
 def _parse_text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise BadRequest(f"{name} is no text")
+        raise BadRequest(f"{name} is not a string")
     return value
 
 
-def parse_email(fields: Mapping[str, Any], problems: list[Problem]) -> str:
-    """Return the e-mail address of a form; empty, with a problem that says why, without one."""
-    email = _parse_text(fields, "email")
-    if email is None:
-        problems.append(Problem("email", "required"))
-    elif not trim(email):
-        problems.append(Problem("email", "blank"))
-    return trim(email or "")
+def parse_email(fields: Mapping[str, Any]) -> tuple[str, list[Problem]]:
+    """Return the e-mail address of a body and its problems; the address may be empty."""
+    text = _parse_text(fields, "email")
+    email = trim(text or "")
+    if email:
+        return email, []
+    return "", [Problem("email", "required" if text is None else "blank")]
 
 
 def parse_password(
-    call: Call,
-    fields: Mapping[str, Any],
-    problems: list[Problem],
-    rules: PasswordRules,
-    *names: str,
-) -> str:
-    """Return the password under the first of some names, which are in lower case.
+    call: Call, fields: Mapping[str, Any], rules: PasswordRules, *names: str
+) -> tuple[str, list[Problem]]:
+    """Return the password of a body and its problems; with problems, it is empty.
 
-    It is empty, with a problem that says why, without one and for white space alone. Its length
-    is noted at the request, for the sentence that counts it.
+    Its length is set in ``call.message_values``, for the message that quotes it.
+
+    Args:
+        call: the request.
+        fields: the body's members.
+        rules: the password rules that apply; only the length of blank passwords is checked here.
+        names: the names of the member, in lower case; the first that is present counts.
     """
     texts = [_parse_text(fields, name) for name in names]
     password = next((text for text in texts if text is not None), None)
-    call.request.state.entered = len(password or "")
+    call.message_values = {"entered": len(password or "")}
     if password is None:
-        problems.append(Problem("password", "required"))
-    elif not trim(password):
-        problems.append(Problem("password", "blank"))
-        if len(password) < rules.min_length:
-            problems.append(Problem("password", "too_short", rules.min_length))
-    else:
-        return password
-    return ""
+        return "", [Problem("password", "required")]
+    if trim(password):
+        return password, []
+    problems = [Problem("password", "blank")]
+    if len(password) < rules.min_length:
+        problems.append(Problem("password", "too_short", rules.min_length))
+    return "", problems
 
 
 def parse_role_and_status(
-    fields: Mapping[str, Any], problems: list[Problem]
-) -> tuple[Role | None, bool | None]:
-    """Return the type and the state that an update asks for; unknown words are no words.
+    fields: Mapping[str, Any],
+) -> tuple[Role | None, bool | None, list[Problem]]:
+    """Return the type and the state of an update, and its problems.
 
-    Without either, there is a problem for each.
+    An unknown value counts as absent; at least one of the two is required.
     """
-    role, active = (
-        _parse_choice(fields, "type", _ROLES_BY_LOWER_NAME),
-        _parse_choice(fields, "status", _ACTIVE_BY_STATUS),
-    )
+    role = _parse_choice(fields, "type", _ROLES_BY_LOWER_NAME)
+    active = _parse_choice(fields, "status", _ACTIVE_BY_STATUS)
     if role is None and active is None:
-        problems += [Problem("role", "required"), Problem("active", "required")]
-    return role, active
+        return None, None, [Problem("role", "required"), Problem("active", "required")]
+    return role, active, []
 
 
 def _parse_choice(fields: Mapping[str, Any], name: str, choices: Mapping[str, Any]) -> Any:

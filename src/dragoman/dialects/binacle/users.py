@@ -1,13 +1,13 @@
-"""Binacle's users: create, change type and state, set a password, delete."""
+"""Binacle's users: create, update type and status, set the password, delete."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from dragoman.actions import user_lists, users
-from dragoman.actions.steps import passwords
 from dragoman.dialects.binacle.schemas import (
     PASSWORD_RULES,
+    ROLE_NAMES,
     ROLES_SHOWN_AS,
     parse_email,
     parse_fields,
@@ -22,17 +22,18 @@ from dragoman.rules.passwords import PasswordRules, effective_rules
 from dragoman.rules.vocabulary import Action
 from dragoman.web.calls import Call
 
-# Who is refused the function is told so before anything is said about the request: each
-# handler asks the policy first.
+# Each handler checks the policy first, so that a caller without the right gets 403 whatever the
+# request contains.
 
 
 async def create(call: Call) -> Response:
-    """POST /api/users: a user of type User, active, whose username is the e-mail address."""
+    """POST /api/users: create an active user of type User; its username is the e-mail address."""
     policy.require_reach(call.actor, Action.CREATE_USER)
     form_fields = await parse_fields(call.request)
-    problems: list[Problem] = []
-    email = parse_email(form_fields, problems)
-    password = parse_password(call, form_fields, problems, _effective_rules(call), "password")
+    email, problems = parse_email(form_fields)
+    password, password_problems = parse_password(
+        call, form_fields, _effective_rules(call), "password"
+    )
     await users.create(
         call.directory,
         call.actor,
@@ -40,20 +41,20 @@ async def create(call: Call) -> Response:
         password,
         PASSWORD_RULES,
         charset=UsernameCharset.PERMISSIVE,
-        problems=problems,
+        problems=problems + password_problems,
     )
     return Response(None, 201)
 
 
 async def update(call: Call) -> Response:
-    """PUT /api/users/{email}: type, status, or both at once."""
+    """PUT /api/users/{email}: change the type, the status or both."""
     policy.require_reach(call.actor, Action.ASSIGN_ROLE)
     form_fields = await parse_fields(call.request)
     email, problems = _email_from_path(call)
-    role, active = parse_role_and_status(form_fields, problems)
-    if problems:
+    role, active, choice_problems = parse_role_and_status(form_fields)
+    if problems := problems + choice_problems:
         raise Invalid(*problems)
-    same_role_names = ROLES_SHOWN_AS[role] if role is not None else frozenset[Role]()
+    same_role_names = ROLES_SHOWN_AS[ROLE_NAMES[role]] if role is not None else frozenset[Role]()
     async with call.begin() as tx:
         user = await user_lists.find(tx, email=email)
         await users.update_with_role(
@@ -63,16 +64,17 @@ async def update(call: Call) -> Response:
 
 
 async def set_password(call: Call) -> Response:
-    """PATCH /api/users/{email}: ``newPassword``, or ``password`` as the releases read it."""
+    """PATCH /api/users/{email}: set ``newPassword``, or ``password`` as in Binacle's releases."""
     policy.require_reach(call.actor, Action.SET_PASSWORD)
     form_fields = await parse_fields(call.request)
     email, problems = _email_from_path(call)
-    password = parse_password(
-        call, form_fields, problems, _effective_rules(call), "newpassword", "password"
+    password, password_problems = parse_password(
+        call, form_fields, _effective_rules(call), "newpassword", "password"
     )
+    problems += password_problems
     if password:
         password_owner = NewUser(username=email, email=email)
-        problems += passwords.password_problems(
+        problems += users.password_problems(
             call.directory, password, PASSWORD_RULES, password_owner
         )
     if problems:
@@ -85,7 +87,7 @@ async def set_password(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /api/users/{email}: invisible and unusable; the row stays, the address is free."""
+    """DELETE /api/users/{email}: delete the user; its row is kept and its address is released."""
     policy.require_reach(call.actor, Action.DELETE_USER)
     email, problems = _email_from_path(call)
     if problems:
@@ -97,7 +99,7 @@ async def delete(call: Call) -> Response:
 
 
 def _email_from_path(call: Call) -> tuple[str, list[Problem]]:
-    """Return the path's e-mail address, and what is wrong with it."""
+    """Return the path's e-mail address and its problems."""
     email = trim(call.path_params["email"])
     return email, email_problems(email) if email else [Problem("email", "blank")]
 

@@ -1,4 +1,4 @@
-"""VSAY Terminal's sessions: sign in, refresh, sign out, and the own account."""
+"""VSAY Terminal's sessions: sign in, refresh, sign out, and the caller's own account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CREDENTIAL_FORMAT = CredentialFormat(
 
 
 async def login(call: Call) -> Response:
-    """POST /auth/login: by e-mail address."""
+    """POST /auth/login: exchange an e-mail address and a password for a pair of tokens."""
     values, problems = schemas.parse_form(await bodies.read_fields(call.request), schemas.LOGIN)
     if problems:
         raise Invalid(*problems)
@@ -37,7 +37,7 @@ async def login(call: Call) -> Response:
 
 
 async def refresh(call: Call) -> Response:
-    """POST /auth/refresh: a refresh token buys a new pair, once."""
+    """POST /auth/refresh: exchange a refresh token, which works once, for a new pair of tokens."""
     values, problems = schemas.parse_form(await bodies.read_fields(call.request), schemas.REFRESH)
     if problems:
         raise Invalid(*problems)
@@ -49,14 +49,14 @@ async def refresh(call: Call) -> Response:
 
 
 async def logout(call: Call) -> Response:
-    """POST /auth/logout: this session is over, its refresh token too."""
+    """POST /auth/logout: revoke the session's tokens."""
     async with call.begin() as tx:
         await tokens.sign_out(tx)
     return success_response(200, message="Logged out successfully")
 
 
 async def me(call: Call) -> Response:
-    """GET /auth/me: the own account, and in which organisation it acts."""
+    """GET /auth/me: return the caller's own account and its organization."""
     read = call.read()
     user = await user_lists.get(read, call.actor.user_id)
     own_tenant = await tenants.get_own(read)

@@ -1,4 +1,4 @@
-"""VSAY Terminal's invitations: send, list, send again, take back, look at, accept."""
+"""VSAY Terminal's invitations: send, list, resend, revoke, show, accept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dragoman.actions import invitations
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.auth import CREDENTIAL_FORMAT
 from dragoman.dialects.vsay.errors import success_response
-from dragoman.dialects.vsay.paging import PageQuery
+from dragoman.dialects.vsay.pagination import PageQuery
 from dragoman.rules import policy
 from dragoman.rules.errors import Invalid
 from dragoman.rules.model import Role
@@ -18,20 +18,19 @@ from dragoman.web.calls import Call
 
 
 async def invite(call: Call) -> Response:
-    """POST /users/invite: a mail goes out."""
+    """POST /users/invite: create an invitation and send it by mail."""
     policy.require_reach(call.actor, Action.INVITE)
     body = await bodies.read_fields(call.request)
     values, problems = schemas.parse_form(body, schemas.INVITE)
-    role = schemas.pop_role(values, problems)
-    machine_ids = schemas.parse_machine_ids(body, problems)
+    machine_ids, machine_problems = schemas.parse_machine_ids(body)
     async with call.begin() as tx:
         invitation = await invitations.invite(
             tx,
             email=values.get("email", ""),
             name=values.get("name") or "",
-            role=role or Role.VIEWER,  # where there is none, a problem says so
+            role=values.get("role", Role.VIEWER),  # a problem reports a missing role
             resources=machine_ids,
-            problems=problems,
+            problems=problems + machine_problems,
         )
     return success_response(
         201, schemas.sent_invitation_out(invitation), "Invitation sent successfully"
@@ -39,7 +38,7 @@ async def invite(call: Call) -> Response:
 
 
 async def list_invitations(call: Call) -> Response:
-    """GET /users/invitations: newest first."""
+    """GET /users/invitations: list invitations, newest first."""
     policy.require_reach(call.actor, Action.INVITE)
     page_query = PageQuery(pagination.query_params(call))
     if page_query.problems:
@@ -58,21 +57,21 @@ def _public_id(call: Call) -> str:
 
 
 async def resend(call: Call) -> Response:
-    """POST /users/invitations/{invitation}/resend: another week, another link."""
+    """POST /users/invitations/{invitation}/resend: send a new link and extend the invitation."""
     async with call.begin() as tx:
         await invitations.resend(tx, _public_id(call))
     return success_response(200, message="Invitation resent successfully")
 
 
 async def revoke(call: Call) -> Response:
-    """DELETE /users/invitations/{invitation}."""
+    """DELETE /users/invitations/{invitation}: revoke an invitation."""
     async with call.begin() as tx:
         await invitations.revoke(tx, _public_id(call))
     return success_response(200, message="Invitation revoked successfully")
 
 
 async def show(call: Call) -> Response:
-    """GET /users/invitations/{invitation}, which is a link's secret here: whom it is for."""
+    """GET /users/invitations/{invitation}: show an invitation by the secret of its link."""
     open_invitation = await invitations.get_open(
         call.directory, call.actor, call.path_params["invitation"]
     )
@@ -88,7 +87,7 @@ async def show(call: Call) -> Response:
 
 
 async def accept(call: Call) -> Response:
-    """POST /users/invitations/{invitation}/accept: the user, and a first session."""
+    """POST /users/invitations/{invitation}/accept: create the user and its first session."""
     values, problems = schemas.parse_form(await bodies.read_fields(call.request), schemas.ACCEPT)
     user, credential = await invitations.accept(
         call.directory,

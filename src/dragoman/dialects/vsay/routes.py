@@ -1,4 +1,4 @@
-"""VSAY Terminal's paths, and what answers them."""
+"""VSAY Terminal's routes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from dragoman.actions.directory import Directory
-from dragoman.dialects.vsay import accept, auth, invitations, users
+from dragoman.dialects.vsay import accept_page, auth, invitations, users
 from dragoman.dialects.vsay.errors import handle_error
-from dragoman.dialects.vsay.limits import add_rate_limit_headers
 from dragoman.dialects.vsay.policy import RESTRICTIONS
+from dragoman.dialects.vsay.rate_limits import add_rate_limit_headers
 from dragoman.web import docs
 from dragoman.web.calls import Contract, Endpoint, Handler
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.routing import ContractApp
 
-DOCUMENTED = re.compile(
+DOCUMENTED_PATHS = re.compile(
     r"(?!/users/(?:login|register|logout)/?\Z)(?:/v1)?/(?:"
     r"users|users/[^/]+(?:/permissions)?|users/invitations/[^/]+(?:/(?:resend|accept))?"
     r"|auth/(?:login|refresh|logout|me))/?\Z"
 )
-"""The paths that this contract documents, where it stands at the root or on a host of its own.
+"""The contract's paths at the root of the server or of a host of its own.
 
-Three that look like a user's are another contract's.
+The lookahead excludes three paths of another contract that look like a user's.
 """
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
@@ -43,10 +43,10 @@ CONTRACT = Contract(
 
 
 class VersionedContractApp(ContractApp):
-    """Serves every path with and without ``/v1`` before it alike."""
+    """An application that serves every path with and without the prefix ``/v1``."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on without the version."""
+        """Handle the request, without its version prefix."""
         path: str = scope.get("path", "")
         root: str = scope.get("root_path", "")
         if scope["type"] == "http" and path.startswith(f"{root}{VERSION_PREFIX}/"):
@@ -59,16 +59,16 @@ def _public_endpoint(handler: Handler) -> Endpoint:
 
 
 def build(directory: Directory) -> ContractApp:
-    """Return the contract as an ASGI application of its own."""
+    """Return the contract as an ASGI application."""
 
     def route(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
-    accept_page = Resource(
+    page = Resource(
         directory,
-        accept.PAGE.with_page_errors(CONTRACT),
-        GET=_public_endpoint(accept.show),
-        POST=_public_endpoint(accept.submit),
+        accept_page.PAGE.with_page_errors(CONTRACT),
+        GET=_public_endpoint(accept_page.show),
+        POST=_public_endpoint(accept_page.submit),
     )
     routes = [
         route("/users", GET=users.list_users),
@@ -87,7 +87,7 @@ def build(directory: Directory) -> ContractApp:
         route("/auth/refresh", POST=_public_endpoint(auth.refresh)),
         route("/auth/logout", POST=auth.logout),
         route("/auth/me", GET=auth.me),
-        Route("/accept/{secret}", accept_page),
+        Route("/accept/{secret}", page),
         *docs.routes(OPENAPI, "VSAY Terminal Users API", base_url=directory.settings.public_url),
     ]
     return VersionedContractApp(routes, NotFoundResource(directory, CONTRACT))

@@ -1,4 +1,4 @@
-"""VSAY Terminal's words: roles, ids, forms, and the objects of its answers."""
+"""VSAY Terminal's roles, ids, forms and response objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from dragoman.actions.steps.open_invitations import InvitationWithStatus
+from dragoman.actions.invitations import InvitationWithStatus
 from dragoman.rules.credentials import Credential
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import SECOND, Access, Invitation, Role, Tenant, User, UserChanges
@@ -28,9 +28,10 @@ ROLE_NAMES: dict[Role, str] = {
 }
 ROLES_BY_NAME: dict[str, Role] = {"admin": Role.OWNER, "member": Role.MEMBER, "viewer": Role.VIEWER}
 ROLES_SHOWN_AS: dict[str, frozenset[Role]] = {
-    word: frozenset(role for role, read in ROLE_NAMES.items() if read == word)
-    for word in ROLES_BY_NAME
+    name: frozenset(role for role, role_name in ROLE_NAMES.items() if role_name == name)
+    for name in ROLES_BY_NAME
 }
+"""Name of a role → all roles that are shown by this name."""
 ROLE_PERMISSIONS: dict[str, dict[str, list[str]]] = {
     "admin": {
         "machines": ["read", "write", "delete"],
@@ -40,19 +41,19 @@ ROLE_PERMISSIONS: dict[str, dict[str, list[str]]] = {
     "member": {"machines": ["read", "write"], "sessions": ["read", "write"]},
     "viewer": {"machines": ["read"], "sessions": ["read"]},
 }
-"""What the product lets each of its roles do; nothing here is decided by it."""
+"""What the product allows each of its roles; shown to clients, not enforced here."""
 
 ACCESS_LEVELS = ("full", "read_only", "connect_only")
 FULL_LEVEL = "full"
 MACHINE_ID_PATTERN = re.compile(r"mch_[A-Za-z0-9]{1,64}")
 MAX_MACHINES = 1000
-"""As many machines as one request may name."""
+"""Maximum number of machines in one request."""
 MAX_REPORTED_ENTRIES = 20
-"""As many entries of a list as are told to be wrong."""
+"""Maximum number of list entries whose problems are reported."""
 
 USER_ID_PREFIX, INVITATION_ID_PREFIX = "usr_", "inv_"
 
-# --------------------------------------------------------------------------- what comes in
+# --------------------------------------------------------------------------- requests
 
 _EMAIL = Field(name="email", required=True, blank=False)
 _PASSWORD = Field(name="password", data_type="secret", required=True, blank=False)
@@ -74,66 +75,64 @@ ACCEPT = {"password": _PASSWORD, "name": Field(name="name", null=True)}
 def parse_form(
     body: Mapping[str, Any], form: Mapping[str, Field]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """Return a form's values and what is wrong with them; here a number is no text."""
+    """Return a form's values and its problems; a ``role`` among the values is a Role.
+
+    Unlike other contracts, this one rejects numbers where it expects a string.
+    """
     numbers = {key: [] for key in form if isinstance(body.get(key), int | float)}
-    return forms.parse({**body, **numbers}, form)
-
-
-def pop_role(values: dict[str, Any], problems: list[Problem]) -> Role | None:
-    """Take the role out of a form's values; None, with a problem, for a word that is none."""
-    role_name = values.pop("role", None)
-    if role_name is not None and role_name not in ROLES_BY_NAME:
-        problems.append(Problem("role", "choice", tuple(ROLES_BY_NAME)))
-    return ROLES_BY_NAME.get(role_name or "")
+    values, problems = forms.parse({**body, **numbers}, form)
+    if (role_name := values.pop("role", None)) is not None:
+        if role_name in ROLES_BY_NAME:
+            values["role"] = ROLES_BY_NAME[role_name]
+        else:
+            problems.append(Problem("role", "choice", tuple(ROLES_BY_NAME)))
+    return values, problems
 
 
 def public_id(text: str, prefix: str) -> str:
-    """Return the directory's id in one of this contract's; empty where there is none."""
+    """Return the directory's id from one of this contract; empty if the prefix is missing."""
     return text.removeprefix(prefix) if text.startswith(prefix) else ""
 
 
-def parse_machine_ids(body: Mapping[str, Any], problems: list[Problem]) -> list[str]:
-    """Return the machines that an invitation names; what is wrong is added to ``problems``."""
-    entries = _parse_list(body.get("machine_ids", []), "machine_ids", problems)
+def parse_machine_ids(body: Mapping[str, Any]) -> tuple[list[str], list[Problem]]:
+    """Return the valid machine ids of an invitation, and the problems of the others."""
+    entries, problems = _parse_list(body.get("machine_ids", []), "machine_ids")
     invalid_indexes = [n for n, each in enumerate(entries) if not _is_machine_id(each)]
     problems += (
         Problem(f"machine_ids[{n}]", "invalid") for n in invalid_indexes[:MAX_REPORTED_ENTRIES]
     )
-    return [each for each in entries if _is_machine_id(each)]
+    return [each for each in entries if _is_machine_id(each)], problems
 
 
-def parse_machine_access(body: Mapping[str, Any], problems: list[Problem]) -> list[Access]:
-    """Return the access that a request gives; what is wrong is added to ``problems``."""
+def parse_machine_access(body: Mapping[str, Any]) -> tuple[list[Access], list[Problem]]:
+    """Return the access that a request grants, and its problems; no access if there are any."""
     if "machine_access" not in body:
-        problems.append(Problem("machine_access", "required"))
-        return []
+        return [], [Problem("machine_access", "required")]
+    entries, problems = _parse_list(body["machine_access"], "machine_access")
     access_by_machine: dict[str, Access] = {}
-    entry_problems: list[Problem] = []
-    for index, entry in enumerate(_parse_list(body["machine_access"], "machine_access", problems)):
+    for index, entry in enumerate(entries):
         entry_path = f"machine_access[{index}]"
         values: dict[str, Any] = entry if isinstance(entry, dict) else {}
         machine, level = values.get("machine_id"), values.get("access_level")
         if not _is_machine_id(machine):
-            entry_problems.append(
-                Problem(f"{entry_path}.machine_id", "required" if machine is None else "invalid")
-            )
+            code = "required" if machine is None else "invalid"
+            problems.append(Problem(f"{entry_path}.machine_id", code))
         elif machine in access_by_machine:
-            entry_problems.append(Problem(f"{entry_path}.machine_id", "taken"))
+            problems.append(Problem(f"{entry_path}.machine_id", "taken"))
         if level not in ACCESS_LEVELS:
-            entry_problems.append(Problem(f"{entry_path}.access_level", "choice", ACCESS_LEVELS))
+            problems.append(Problem(f"{entry_path}.access_level", "choice", ACCESS_LEVELS))
         access_by_machine[str(machine)] = Access(str(machine), str(level))
-    problems += entry_problems[:MAX_REPORTED_ENTRIES]
-    return [] if entry_problems else list(access_by_machine.values())
+    if problems:
+        return [], problems[:MAX_REPORTED_ENTRIES]
+    return list(access_by_machine.values()), []
 
 
-def _parse_list(value: Any, field: str, problems: list[Problem]) -> list[Any]:
+def _parse_list(value: Any, field: str) -> tuple[list[Any], list[Problem]]:
     if not isinstance(value, list):
-        problems.append(Problem(field, "null" if value is None else "not_list"))
-        return []
+        return [], [Problem(field, "null" if value is None else "not_list")]
     if len(value) > MAX_MACHINES:
-        problems.append(Problem(field, "invalid", f"more than {MAX_MACHINES} entries"))
-        return []
-    return value
+        return [], [Problem(field, "invalid", f"more than {MAX_MACHINES} entries")]
+    return value, []
 
 
 def _is_machine_id(value: Any) -> bool:
@@ -141,34 +140,34 @@ def _is_machine_id(value: Any) -> bool:
 
 
 def display_name_changes(
-    user: User, values: Mapping[str, Any], problems: list[Problem]
-) -> UserChanges:
-    """Return what a new display name changes; the name that a user has already changes nothing.
+    user: User, values: Mapping[str, Any]
+) -> tuple[UserChanges, list[Problem]]:
+    """Return the changes of an update's display name, and its problems.
 
-    First and last name of the other contracts are its parts before and after the first space.
+    The parts before and after the first space become the first and last name that other
+    contracts show. The user's current name changes nothing, even if it is empty.
     """
     name = values.get("name", UNSET)
     if name is UNSET or name == user.display_name:
-        return UserChanges()
+        return UserChanges(), []
     if not name:
-        problems.append(Problem("name", "blank"))
-        return UserChanges()
+        return UserChanges(), [Problem("name", "blank")]
     first_name, _, last_name = name.partition(" ")
-    return UserChanges(display_name=name, first_name=first_name, last_name=last_name)
+    return UserChanges(display_name=name, first_name=first_name, last_name=last_name), []
 
 
-# --------------------------------------------------------------------------- what goes out
+# --------------------------------------------------------------------------- responses
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(microseconds: int) -> datetime | None:
-    """Return a time in whole seconds, written ``2024-01-01T12:00:00Z``; None for "never"."""
+    """Return a time in microseconds, rounded down to seconds; None for 0, which means never."""
     return _UNIX_EPOCH + timedelta(seconds=microseconds // SECOND) if microseconds else None
 
 
 def user_summary_out(user: User) -> dict[str, Any]:
-    """Return the four fields by which a session tells whose it is."""
+    """Return a user as a session shows it."""
     return {
         "id": USER_ID_PREFIX + user.public_id,
         "email": user.email or None,
@@ -178,7 +177,7 @@ def user_summary_out(user: User) -> dict[str, Any]:
 
 
 def user_list_item_out(user: User, *, with_last_login: bool) -> dict[str, Any]:
-    """Return a user as lists show it; ``whole`` with the last sign-in."""
+    """Return a user as lists show it."""
     status = "active" if user.active else "suspended"
     last_login = {"last_login": timestamp(user.last_login_at)} if with_last_login else {}
     return {
@@ -190,7 +189,7 @@ def user_list_item_out(user: User, *, with_last_login: bool) -> dict[str, Any]:
 
 
 def user_detail_out(user: User, access: list[Access] | None) -> dict[str, Any]:
-    """Return a user by itself; without ``access``, what is not everybody's business is left out."""
+    """Return a user in detail; ``access`` is None if the caller may not see it."""
     list_item = user_list_item_out(user, with_last_login=access is not None)
     if access is None:
         return list_item
@@ -206,7 +205,7 @@ def user_detail_out(user: User, access: list[Access] | None) -> dict[str, Any]:
 
 
 def updated_user_out(user: User) -> dict[str, Any]:
-    """Return what an update tells."""
+    """Return a user as the response to an update shows it."""
     return {
         "id": USER_ID_PREFIX + user.public_id,
         "name": user.display_name,
@@ -216,18 +215,18 @@ def updated_user_out(user: User) -> dict[str, Any]:
 
 
 def account_out(user: User, tenant: Tenant) -> dict[str, Any]:
-    """Return the own account."""
+    """Return the caller's own account."""
     timestamps = {"created_at": timestamp(user.created_at)}
     return {**user_summary_out(user), "organization": organization_out(tenant), **timestamps}
 
 
 def organization_out(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant as the contract names it."""
+    """Return a tenant, which this contract calls an organization."""
     return {"id": tenant.public_id, "name": tenant.name}
 
 
 def session_out(credential: Credential) -> dict[str, Any]:
-    """Return a credential's three parts."""
+    """Return the tokens of a session."""
     return {
         "token": credential.secret,
         "refresh_token": credential.refresh_token,
@@ -236,7 +235,7 @@ def session_out(credential: Credential) -> dict[str, Any]:
 
 
 def invitation_out(invitation_with_status: InvitationWithStatus) -> dict[str, Any]:
-    """Return an invitation as its senders see it."""
+    """Return an invitation as admins of its organization see it."""
     invitation = invitation_with_status.invitation
     return {
         "invitation_id": INVITATION_ID_PREFIX + invitation.public_id,
@@ -251,7 +250,7 @@ def invitation_out(invitation_with_status: InvitationWithStatus) -> dict[str, An
 
 
 def sent_invitation_out(invitation: Invitation) -> dict[str, Any]:
-    """Return what sending an invitation tells."""
+    """Return an invitation as the response to sending it shows it."""
     return {
         "invitation_id": INVITATION_ID_PREFIX + invitation.public_id,
         "email": invitation.email,

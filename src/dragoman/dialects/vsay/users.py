@@ -1,4 +1,4 @@
-"""VSAY Terminal's users: list, look at, update, set access, remove."""
+"""VSAY Terminal's users: list, retrieve, update, set access, delete."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from starlette.responses import Response
 from dragoman.actions import access, user_lists, users
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.errors import success_response
-from dragoman.dialects.vsay.paging import PageQuery
+from dragoman.dialects.vsay.pagination import PageQuery
 from dragoman.rules import policy
 from dragoman.rules.errors import Problem
 from dragoman.rules.fields import search_words
-from dragoman.rules.model import Filter, Order, User
+from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.vocabulary import Action
 from dragoman.web import bodies, pagination
 from dragoman.web.calls import Call
@@ -20,7 +20,7 @@ NEWEST_FIRST = (Order("id", descending=True),)
 
 
 async def list_users(call: Call) -> Response:
-    """GET /users: newest first."""
+    """GET /users: list users, newest first."""
     query = pagination.query_params(call)
     page_query = PageQuery(query)
     roles = None
@@ -30,6 +30,7 @@ async def list_users(call: Call) -> Response:
             page_query.problems.append(Problem("role", "choice", tuple(schemas.ROLES_BY_NAME)))
     user_filter = Filter(roles=roles, words=search_words(query.get("search", "")))
     page = await user_lists.list_page(
+        call.directory,
         call.read(),
         user_filter,
         NEWEST_FIRST,
@@ -45,12 +46,12 @@ async def list_users(call: Call) -> Response:
 
 
 def _can_view_access(call: Call, user: User) -> bool:
-    """Say whether the caller sees what not everybody sees of a user."""
+    """Return whether the caller may see a user's access and last sign-in."""
     return policy.includes(call.actor, policy.granted_reach(call.actor, Action.VIEW_ACCESS), user)
 
 
 async def retrieve(call: Call) -> Response:
-    """GET /users/{id}."""
+    """GET /users/{id}: return a user."""
     read = call.read()
     user = await user_lists.find(read, public_id=_public_id(call))
     machine_access = (
@@ -64,31 +65,30 @@ def _public_id(call: Call) -> str:
 
 
 async def update(call: Call) -> Response:
-    """PUT /users/{id}: name and role, all or nothing."""
+    """PUT /users/{id}: change the name, the role or both."""
     policy.require_reach(call.actor, Action.UPDATE_USER)
     values, problems = schemas.parse_form(await bodies.read_fields(call.request), schemas.UPDATE)
-    role_name = values.get("role", "")
-    role = schemas.pop_role(values, problems)
+    role: Role | None = values.get("role")
+    same_role_names = schemas.ROLES_SHOWN_AS[schemas.ROLE_NAMES[role]] if role is not None else ()
     async with call.begin() as tx:
         user = await user_lists.find(tx, public_id=_public_id(call))
-        changes = schemas.display_name_changes(user, values, problems)
-        same_role_names = schemas.ROLES_SHOWN_AS.get(role_name, frozenset())
+        changes, name_problems = schemas.display_name_changes(user, values)
         user = await users.update_with_role(
             tx,
             user.id,
             changes=changes,
             role=role,
-            same_role_names=same_role_names,
-            problems=problems,
+            same_role_names=frozenset(same_role_names),
+            problems=problems + name_problems,
         )
     return success_response(200, schemas.updated_user_out(user), "User updated successfully")
 
 
 async def set_access(call: Call) -> Response:
-    """PUT /users/{id}/permissions: the whole list anew."""
+    """PUT /users/{id}/permissions: replace the user's access to machines."""
     policy.require_reach(call.actor, Action.SET_ACCESS)
-    problems: list[Problem] = []
-    machine_access = schemas.parse_machine_access(await bodies.read_fields(call.request), problems)
+    body = await bodies.read_fields(call.request)
+    machine_access, problems = schemas.parse_machine_access(body)
     async with call.begin() as tx:
         user = await user_lists.find(tx, public_id=_public_id(call))
         full_level = schemas.FULL_LEVEL
@@ -97,7 +97,7 @@ async def set_access(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /users/{id}: leaves the directory; its row is kept."""
+    """DELETE /users/{id}: remove the user; its row is kept."""
     policy.require_reach(call.actor, Action.DELETE_USER)
     async with call.begin() as tx:
         user = await user_lists.find(tx, public_id=_public_id(call))

@@ -1,4 +1,4 @@
-"""How Wekan narrows the directory's policy: administrators act, others see themselves."""
+"""Restrictions of Wekan: only administrators manage users, others see themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wekan's paths, and what answers them."""
+"""Wekan's routes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
-from dragoman.dialects.wekan import auth, keys, users
+from dragoman.dialects.wekan import auth, tokens, users
 from dragoman.dialects.wekan.errors import handle_error
 from dragoman.dialects.wekan.policy import RESTRICTIONS
 from dragoman.web import docs
@@ -16,11 +16,11 @@ from dragoman.web.calls import Contract, Endpoint, Handler
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.routing import ContractApp
 
-DOCUMENTED = re.compile(
+DOCUMENTED_PATHS = re.compile(
     r"(/users/(login|register|logout)"
     r"|/api/(user(/[^/]+)?|users(/[^/]+(/boards)?)?|boards|createtoken/[^/]+|deletetoken))/?\Z"
 )
-"""The paths that this contract documents, where it stands at the root or on a host of its own."""
+"""The contract's paths at the root of the server or of a host of its own."""
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
 
@@ -34,7 +34,7 @@ CONTRACT = Contract(
 
 
 def build(directory: Directory) -> ContractApp:
-    """Return the contract as an ASGI application of its own."""
+    """Return the contract as an ASGI application."""
 
     def route(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
@@ -47,8 +47,8 @@ def build(directory: Directory) -> ContractApp:
         route("/users/login", POST=Endpoint(auth.login, public=True)),
         route("/users/register", POST=Endpoint(auth.register, public=True)),
         route("/users/logout", POST=auth.logout),
-        route("/api/createtoken/{id}", POST=keys.create),
-        route("/api/deletetoken", POST=keys.revoke),
+        route("/api/createtoken/{id}", POST=tokens.create),
+        route("/api/deletetoken", POST=tokens.revoke),
         route("/api/boards", GET=users.boards),
         route("/api/users/{id}/boards", GET=users.boards),
         *docs.routes(OPENAPI, "Wekan Users API", base_url=directory.settings.public_url),

@@ -1,4 +1,4 @@
-"""Wekan's words: who is given in a body, and the objects of its answers."""
+"""Wekan's request bodies and response objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dragoman.web import bodies
 
 PASSWORD_RULES = PasswordRules(min_length=1)
 MEDIA_TYPES = (bodies.JSON_TYPE, bodies.FORM_TYPE)
-"""Media types that this contract reads."""
+"""The media types that this contract accepts."""
 
 IS_ADMIN_BY_ROLE: dict[Role, bool] = {
     Role.SUPERADMIN: True,
@@ -22,44 +22,56 @@ IS_ADMIN_BY_ROLE: dict[Role, bool] = {
     Role.MEMBER: False,
     Role.VIEWER: False,
 }
-"""How each role reads as ``isAdmin``; nothing here writes a role."""
+"""``isAdmin`` for each role. No request of this contract sets a role."""
 
 ACTIVE_BY_ACTION = {"disableLogin": False, "enableLogin": True}
-"""The actions of a PUT, as the state that they lead to."""
+"""The state that each action of a PUT leads to."""
 
 REDACTED = "[redacted]"
 
 
-def parse_text(body: dict[str, Any], key: str, problems: list[Problem]) -> str:
-    """Return a text of the body, empty where there is none; what is no text is a problem."""
+def parse_text(body: dict[str, Any], key: str) -> tuple[str, list[Problem]]:
+    """Return a text of a body and its problems; the text is empty if absent or not a string."""
     value = body.get(key)
     if value is None:
-        return ""
-    if not isinstance(value, str):
-        problems.append(Problem(key, "not_string"))
-        return ""
-    return value
+        return "", []
+    return (value, []) if isinstance(value, str) else ("", [Problem(key, "not_string")])
 
 
-def parse_password(body: dict[str, Any], problems: list[Problem]) -> str:
-    """Return the password of a body; that it is missing is a problem."""
-    password = parse_text(body, "password", problems)
+def parse_password(body: dict[str, Any]) -> tuple[str, list[Problem]]:
+    """Return the password of a body and its problems; it is required."""
     if body.get("password") is None:
-        problems.append(Problem("password", "required"))
-    return password
+        return "", [Problem("password", "required")]
+    return parse_text(body, "password")
 
 
-def new_user(body: dict[str, Any], problems: list[Problem]) -> NewUser:
-    """Return what a user is made from: who gives no username has its e-mail address as one."""
-    username = trim(parse_text(body, "username", problems))
-    email = trim(parse_text(body, "email", problems))
+def parse_login_name(body: dict[str, Any]) -> tuple[str, list[Problem]]:
+    """Return the e-mail address or username to sign in with, and its problems."""
+    email, problems = parse_text(body, "email")
+    if login_name := trim(email):
+        return login_name, problems
+    username, username_problems = parse_text(body, "username")
+    if login_name := trim(username):
+        return login_name, problems
+    return "", [*problems, *username_problems, Problem("username", "blank")]
+
+
+def parse_new_user(body: dict[str, Any]) -> tuple[NewUser, list[Problem]]:
+    """Return the new user of a body and its problems.
+
+    Without a username, the e-mail address becomes the username.
+    """
+    username, username_problems = parse_text(body, "username")
+    email, email_problems = parse_text(body, "email")
+    username, email = trim(username), trim(email)
+    problems = username_problems + email_problems
     if not (username or email or problems):
         problems.append(Problem("username", "required"))
-    return NewUser(username=username or email, email=email)
+    return NewUser(username=username or email, email=email), problems
 
 
 def form_field_names(new: NewUser) -> dict[str, str]:
-    """Return what a form calls the directory's fields: a borrowed username is the e-mail."""
+    """Return the form's names of the directory's fields: a username may be the e-mail address."""
     return {"username": "email"} if new.username == new.email else {}
 
 
@@ -67,7 +79,7 @@ _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(microseconds: int) -> str:
-    """Return a time as ``2017-12-15T00:47:26.303Z``."""
+    """Format a time in microseconds as ``2017-12-15T00:47:26.303Z``."""
     instant = _UNIX_EPOCH + timedelta(microseconds=microseconds)
     return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03d}Z"
 
@@ -92,9 +104,9 @@ def user_out(user: User, services: dict[str, Any] | None = None) -> dict[str, An
 
 
 def services_out(session_start_times: list[int]) -> dict[str, Any]:
-    """Return the documented shape of a user's ``services``, which holds no secret.
+    """Return a user's ``services`` in the documented shape, without any secret.
 
-    ``sessions`` are the times (microseconds) at which those of this contract began.
+    ``session_start_times`` (microseconds) are those of the user's sessions at this contract.
     """
     tokens = [
         {"when": timestamp(started_at), "hashedToken": REDACTED}

@@ -1,4 +1,4 @@
-"""Wekan's users: the own document, and what administrators see and do."""
+"""Wekan's users: the caller's own document, and management by administrators."""
 
 from __future__ import annotations
 
@@ -10,31 +10,38 @@ from starlette.responses import Response, StreamingResponse
 
 from dragoman.actions import tokens, user_lists, users
 from dragoman.dialects.wekan import schemas
-from dragoman.dialects.wekan.errors import json_response
-from dragoman.dialects.wekan.schemas import ACTIVE_BY_ACTION, MEDIA_TYPES, PASSWORD_RULES, user_out
+from dragoman.dialects.wekan.schemas import (
+    ACTIVE_BY_ACTION,
+    MEDIA_TYPES,
+    PASSWORD_RULES,
+    parse_new_user,
+    parse_password,
+    user_out,
+)
 from dragoman.rules import policy
-from dragoman.rules.errors import Forbidden, Problem, Reason
+from dragoman.rules.errors import Forbidden, Reason
 from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import User
 from dragoman.rules.vocabulary import Action
 from dragoman.web import bodies
 from dragoman.web.calls import Call
+from dragoman.web.responses import MsgspecResponse
 
 
 def require_admin(call: Call) -> None:
-    """Pass administrators; raises Forbidden for all others, whoever they ask for."""
+    """Raise Forbidden unless the caller is an administrator, whatever user is requested."""
     policy.require_reach(call.actor, Action.LIST_USERS)
 
 
 async def me(call: Call) -> Response:
-    """GET /api/user: the own document, without ``services``."""
-    return json_response(200, user_out(await user_lists.get(call.read(), call.actor.user_id)))
+    """GET /api/user: return the caller's own document, without ``services``."""
+    return MsgspecResponse(200, user_out(await user_lists.get(call.read(), call.actor.user_id)))
 
 
 async def list_users(call: Call) -> Response:
-    """GET /api/users: all of the tenant, written while they are read."""
-    batches = user_lists.iterate(call.read())
-    first_batch = await anext(batches)  # before the status is sent, so that a refusal still has one
+    """GET /api/users: stream all users within the caller's reach."""
+    batches = user_lists.iterate(call.directory, call.read())
+    first_batch = await anext(batches)  # before the status is sent: it may raise Forbidden
 
     async def stream_body() -> AsyncGenerator[bytes]:
         async with aclosing(batches):
@@ -53,26 +60,26 @@ def _encode_rows(batch: list[User]) -> bytes:
 
 
 async def create(call: Call) -> Response:
-    """POST /api/users: a member of the administrator's tenant."""
+    """POST /api/users: create a member of the administrator's tenant."""
     require_admin(call)
     body = await bodies.read_fields(call.request, MEDIA_TYPES)
-    problems: list[Problem] = []
-    new = schemas.new_user(body, problems)
+    new, problems = parse_new_user(body)
+    password, password_problems = parse_password(body)
     call.field_names = schemas.form_field_names(new)
     user = await users.create(
         call.directory,
         call.actor,
         new,
-        schemas.parse_password(body, problems),
+        password,
         PASSWORD_RULES,
         charset=UsernameCharset.PERMISSIVE,
-        problems=problems,
+        problems=problems + password_problems,
     )
-    return json_response(200, {"_id": user.public_id})
+    return MsgspecResponse(200, {"_id": user.public_id})
 
 
 async def retrieve(call: Call) -> Response:
-    """GET /api/users/:id."""
+    """GET /api/users/:id: return a user's document, with ``services``."""
     require_admin(call)
     id_or_username = call.path_params["id"]
     return await _user_response(
@@ -82,13 +89,13 @@ async def retrieve(call: Call) -> Response:
 
 async def _user_response(call: Call, user: User) -> Response:
     session_start_times = await tokens.session_start_times(call.read(), user)
-    return json_response(200, user_out(user, schemas.services_out(session_start_times)))
+    return MsgspecResponse(200, user_out(user, schemas.services_out(session_start_times)))
 
 
 async def set_active(call: Call) -> Response:
-    """PUT /api/users/:id and /api/user/:id: switch somebody off or on.
+    """PUT /api/users/:id and /api/user/:id: disable or enable a user's login.
 
-    An action that is not known, or one on oneself, leaves the document as it is.
+    An unknown action, or one on the caller's own account, changes nothing.
     """
     require_admin(call)
     body = await bodies.read_fields(call.request, MEDIA_TYPES)
@@ -105,15 +112,15 @@ async def set_active(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /api/users/:id: erases for ever."""
+    """DELETE /api/users/:id: erase the user permanently."""
     require_admin(call)
     id_or_username = call.path_params["id"]
     async with call.begin() as tx:
         user = await user_lists.find(tx, public_id=id_or_username, username=id_or_username)
         await users.delete(tx, user.id, erase=True)
-    return json_response(200, {"_id": user.public_id})
+    return MsgspecResponse(200, {"_id": user.public_id})
 
 
 async def boards(_: Call) -> Response:
-    """GET /api/boards and /api/users/:id/boards: there are none here, but clients ask."""
-    return json_response(200, [])
+    """GET /api/boards and /api/users/:id/boards: always empty; clients call it after signing in."""
+    return MsgspecResponse(200, [])

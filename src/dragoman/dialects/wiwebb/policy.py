@@ -1,4 +1,4 @@
-"""How WiWebb narrows the directory's policy."""
+"""Restrictions of WiWebb: tenant owners cannot change others' profiles or assign their own role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WiWebb's paths, and what answers them."""
+"""WiWebb's routes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
-from dragoman.dialects.wiwebb import auth, reset, tenants, users
+from dragoman.dialects.wiwebb import auth, reset_page, tenants, users
 from dragoman.dialects.wiwebb.errors import handle_error
 from dragoman.dialects.wiwebb.policy import RESTRICTIONS
 from dragoman.web import docs
@@ -16,8 +16,8 @@ from dragoman.web.calls import Contract, Endpoint, Handler
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.routing import ContractApp
 
-DOCUMENTED = re.compile(r"/api/v1(/|\Z)")
-"""The paths that this contract documents, where it stands at the root or on a host of its own."""
+DOCUMENTED_PATHS = re.compile(r"/api/v1(/|\Z)")
+"""The contract's paths at the root of the server or of a host of its own."""
 
 OPENAPI = Path(__file__).with_name("openapi.yaml")
 
@@ -35,16 +35,16 @@ def _public_endpoint(handler: Handler) -> Endpoint:
 
 
 def build(directory: Directory) -> ContractApp:
-    """Return the contract as an ASGI application of its own."""
+    """Return the contract as an ASGI application."""
 
     def route(path: str, **endpoints: Endpoint | Handler) -> Route:
         return Route(path, Resource(directory, CONTRACT, **endpoints))
 
-    reset_page = Resource(
+    page = Resource(
         directory,
-        reset.PAGE.with_page_errors(CONTRACT),
-        GET=_public_endpoint(reset.show),
-        POST=_public_endpoint(reset.submit),
+        reset_page.PAGE.with_page_errors(CONTRACT),
+        GET=_public_endpoint(reset_page.show),
+        POST=_public_endpoint(reset_page.submit),
     )
     routes = [
         route(
@@ -74,7 +74,7 @@ def build(directory: Directory) -> ContractApp:
             PATCH=tenants.patch,
             DELETE=tenants.delete,
         ),
-        Route("/reset/{uid}/{secret}", reset_page),
+        Route("/reset/{uid}/{secret}", page),
         *docs.routes(OPENAPI, "WiWebb Users API", base_url=directory.settings.public_url),
     ]
     return ContractApp(routes, NotFoundResource(directory, CONTRACT))

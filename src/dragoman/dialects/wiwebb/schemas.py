@@ -1,7 +1,8 @@
-"""WiWebb's words: roles, forms, and the objects of its answers."""
+"""WiWebb's roles, forms and response objects."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from dragoman.actions.tenants import TenantWithCount
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import NewUser, Role, User
 from dragoman.rules.passwords import PasswordRules
+from dragoman.web import forms
 from dragoman.web.forms import Field
 
 PASSWORD_RULES = PasswordRules(
@@ -31,13 +33,14 @@ ROLES_BY_NAME: dict[str, Role] = {
     "subscriber": Role.MEMBER,
 }
 ROLES_SHOWN_AS: dict[str, frozenset[Role]] = {
-    word: frozenset(role for role, read in ROLE_NAMES.items() if read == word)
-    for word in ROLES_BY_NAME
+    name: frozenset(role for role, role_name in ROLE_NAMES.items() if role_name == name)
+    for name in ROLES_BY_NAME
 }
+"""Name of a role → all roles that are shown by this name."""
 ROLE_SORT_KEYS: tuple[int, ...] = tuple(
     sorted(ROLES_BY_NAME).index(ROLE_NAMES[role]) for role in Role
 )
-"""Roles are ordered by their words, as this contract's clients know it."""
+"""Sort key of each role: lists are ordered by the roles' names."""
 
 _PROFILE = {
     "first_name": Field(name="first_name"),
@@ -54,6 +57,11 @@ _NEW_PASSWORD = Field(name="password", data_type="secret", required=True, blank=
 _REPEATED_PASSWORD = Field(name="password2", data_type="secret", required=True, blank=False)
 _ACTIVE = Field(name="active", data_type="boolean")
 
+LOGIN = {
+    "username": Field(name="username", blank=False),
+    "email": Field(name="email", blank=False),
+    "password": _NEW_PASSWORD,
+}
 CREATE = {
     "username": _USERNAME,
     "email": _EMAIL,
@@ -84,7 +92,7 @@ PASSWORD_PAIR_NAMES = {
     "password2": "new_password2",
     "current": "old_password",
 }
-"""What the forms with a pair of new passwords call the directory's fields."""
+"""Names of the directory's fields in the forms with a pair of new passwords."""
 CHANGE_PASSWORD = {
     "old_password": Field(name="current", data_type="secret", required=True, blank=False),
     **SET_PASSWORD_TWICE,
@@ -124,22 +132,25 @@ TENANT_ORDERING_FIELDS = {
 }
 
 
-def matching_passwords(values: dict[str, Any], problems: list[Problem]) -> str:
-    """Take a pair of passwords out of a form's values; return the one that stands in both.
+def parse_matching_passwords(
+    body: Mapping[str, Any], form: Mapping[str, Field]
+) -> tuple[dict[str, Any], str, list[Problem]]:
+    """Parse a form with a new password and its repetition.
 
-    It is empty, with a problem that says why, if none does.
+    Returns the other values, the password (empty unless both are valid and equal) and all
+    problems.
     """
-    first, second = values.pop("password1", ""), values.pop("password2", "")
+    values, problems = forms.parse(body, form)
+    password, repeated_password = values.pop("password1", ""), values.pop("password2", "")
     if any(problem.field in {"password1", "password2"} for problem in problems):
-        return ""
-    if first != second:
-        problems.append(Problem("password2", "mismatch"))
-        return ""
-    return first
+        return values, "", problems
+    if password != repeated_password:
+        return values, "", [*problems, Problem("password2", "mismatch")]
+    return values, password, problems
 
 
 def new_user(values: dict[str, Any], role: Role = Role.MEMBER) -> NewUser:
-    """Return what a user is made from, out of a form's values; a missing name is told elsewhere."""
+    """Return the new user of a form's values; a missing username is reported by the form."""
     fields: dict[str, Any] = {"username": "", **values, "role": role}
     return NewUser(**fields)
 
@@ -148,12 +159,12 @@ _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(microseconds: int) -> datetime | None:
-    """Return a time, which is written as ``2025-11-30T16:00:00Z``; None for "never"."""
+    """Return a time in microseconds as a datetime; None for 0, which means never."""
     return _UNIX_EPOCH + timedelta(microseconds=microseconds) if microseconds else None
 
 
 class UserOut(msgspec.Struct, frozen=True):
-    """The sixteen fields of a user, in the contract's order."""
+    """A user, with its fields in the contract's order."""
 
     id: int
     username: str
@@ -174,7 +185,7 @@ class UserOut(msgspec.Struct, frozen=True):
 
 
 def user_out(user: User) -> UserOut:
-    """Return a user as the contract shows it."""
+    """Return a user in the contract's format."""
     return UserOut(
         user.id,
         user.username,
@@ -196,13 +207,13 @@ def user_out(user: User) -> UserOut:
 
 
 def pick(user: User, *names: str) -> dict[str, Any]:
-    """Return some of a user's sixteen fields, in the order of ``names``."""
+    """Return some of a user's fields, in the order of ``names``."""
     out = user_out(user)
     return {name: getattr(out, name) for name in names}
 
 
 def tenant_out(tenant_with_count: TenantWithCount) -> dict[str, Any]:
-    """Return a tenant as the contract shows it."""
+    """Return a tenant in the contract's format."""
     tenant = tenant_with_count.tenant
     return {
         "id": tenant.id,

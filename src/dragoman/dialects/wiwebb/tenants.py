@@ -1,4 +1,4 @@
-"""WiWebb's tenants: the companion endpoints that its sample code calls."""
+"""WiWebb's tenants: list, create, retrieve, update, delete."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from dragoman.actions import tenants
 from dragoman.dialects.wiwebb import schemas
-from dragoman.dialects.wiwebb.errors import handle_filter_error, json_response
+from dragoman.dialects.wiwebb.errors import handle_filter_error
 from dragoman.dialects.wiwebb.schemas import tenant_out
 from dragoman.dialects.wiwebb.users import envelope, get_requested_page, page_size
 from dragoman.rules.errors import Problem
@@ -16,10 +16,11 @@ from dragoman.rules.fields import search_words
 from dragoman.rules.model import Page, TenantChanges
 from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call
+from dragoman.web.responses import MsgspecResponse
 
 
 async def list_tenants(call: Call) -> Response:
-    """GET /tenants/: one page."""
+    """GET /tenants/: return a page of tenants."""
     call.handle_error = handle_filter_error
     query = pagination.query_params(call)
     size = page_size(query)
@@ -44,7 +45,7 @@ async def list_tenants(call: Call) -> Response:
     number, page = await get_requested_page(query, size, fetch_page)
     body: dict[str, Any] = envelope(call, query, number, size, page.count)
     body["results"] = [tenant_out(counted) for counted in page.rows]
-    return json_response(200, body)
+    return MsgspecResponse(200, body)
 
 
 def _parse_ordering(text: str) -> tuple[str, bool]:
@@ -57,30 +58,30 @@ def _parse_ordering(text: str) -> tuple[str, bool]:
 
 
 async def create(call: Call) -> Response:
-    """POST /tenants/."""
+    """POST /tenants/: create a tenant."""
     values, problems = forms.parse(await bodies.read_fields(call.request), schemas.TENANT)
     async with call.begin() as tx:
         created = await tenants.create(tx, TenantChanges(**values), problems=problems)
-    return json_response(201, tenant_out(created))
+    return MsgspecResponse(201, tenant_out(created))
 
 
 async def retrieve(call: Call) -> Response:
-    """GET /tenants/{id}/."""
-    return json_response(200, tenant_out(await tenants.get(call.read(), _tenant_id(call))))
+    """GET /tenants/{id}/: return a tenant."""
+    return MsgspecResponse(200, tenant_out(await tenants.get(call.read(), _tenant_id(call))))
 
 
 async def retrieve_own(call: Call) -> Response:
-    """GET /tenants/me/."""
-    return json_response(200, tenant_out(await tenants.get_own(call.read())))
+    """GET /tenants/me/: return the caller's own tenant."""
+    return MsgspecResponse(200, tenant_out(await tenants.get_own(call.read())))
 
 
 async def put(call: Call) -> Response:
-    """PUT /tenants/{id}/."""
+    """PUT /tenants/{id}/: update a tenant; name and slug are required."""
     return await _update(call, partial=False)
 
 
 async def patch(call: Call) -> Response:
-    """PATCH /tenants/{id}/."""
+    """PATCH /tenants/{id}/: update fields of a tenant."""
     return await _update(call, partial=True)
 
 
@@ -93,11 +94,11 @@ async def _update(call: Call, *, partial: bool) -> Response:
         updated = await tenants.update(
             tx, _tenant_id(call), changes, home_slug=default_tenant, problems=problems
         )
-    return json_response(200, tenant_out(updated))
+    return MsgspecResponse(200, tenant_out(updated))
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /tenants/{id}/."""
+    """DELETE /tenants/{id}/: delete a tenant."""
     async with call.begin() as tx:
         await tenants.delete(tx, _tenant_id(call), home_slug=call.directory.settings.tenant)
     return Response(None, 204)

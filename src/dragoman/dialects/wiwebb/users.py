@@ -1,28 +1,28 @@
-"""WiWebb's users: the eight documented endpoints."""
+"""WiWebb's users: list, create, retrieve, update, delete, assign roles, set passwords, activate."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
 from dragoman.actions import user_lists, users
 from dragoman.dialects.wiwebb import schemas
-from dragoman.dialects.wiwebb.errors import (
-    handle_assign_role_error,
-    handle_filter_error,
-    json_response,
-)
+from dragoman.dialects.wiwebb.errors import handle_assign_role_error, handle_filter_error
 from dragoman.dialects.wiwebb.schemas import ROLES_BY_NAME, pick, user_out
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.fields import search_words
 from dragoman.rules.model import Filter, Order, Page, Role, User, UserChanges
 from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call, parse_positive_int
+from dragoman.web.responses import MsgspecResponse
+
+Row = TypeVar("Row")
 
 
 async def list_users(call: Call) -> Response:
-    """GET /users/: one page."""
+    """GET /users/: return a page of users."""
     call.handle_error = handle_filter_error
     query = pagination.query_params(call)
     user_filter, problems = _parse_filter(query)
@@ -34,24 +34,34 @@ async def list_users(call: Call) -> Response:
         offset = (number - 1) * size
         read = call.read()
         return await user_lists.list_page(
-            read, user_filter, ordering, limit=size, offset=offset, after=after, problems=problems
+            call.directory,
+            read,
+            user_filter,
+            ordering,
+            limit=size,
+            offset=offset,
+            after=after,
+            problems=problems,
         )
 
     number, page = await get_requested_page(query, size, fetch_page)
     body = envelope(call, query, number, size, page.count, page.after)
     body["results"] = [user_out(user) for user in page.rows]
-    return json_response(200, body)
+    return MsgspecResponse(200, body)
 
 
 def page_size(query: dict[str, str]) -> int:
-    """Return how many rows a page has: 10, or what is asked for up to 100."""
+    """Return the number of rows per page: 10 by default, at most 100."""
     return min(parse_positive_int(query.get("page_size", "")) or 10, 100)
 
 
 async def get_requested_page(
-    query: dict[str, str], size: int, fetch_page: Any
-) -> tuple[int, Page[Any]]:
-    """Return the page that is asked for and its number; raises NoSuchPage."""
+    query: dict[str, str], size: int, fetch_page: Callable[[int], Awaitable[Page[Row]]]
+) -> tuple[int, Page[Row]]:
+    """Return the number of the requested page, and the page. Raises NoSuchPage.
+
+    ``fetch_page`` returns the page with a number, from 1; ``size`` is the number of rows per page.
+    """
     requested = query.get("page", "") or "1"
     is_last = requested == "last"
     number = 1 if is_last else parse_positive_int(requested.strip())
@@ -74,7 +84,16 @@ def envelope(
     count: int,
     after: tuple[Any, int] | None = None,
 ) -> dict[str, Any]:
-    """Return the count and the links of a page; the link to page 1 has no number."""
+    """Return the count and the links of a page; the link to page 1 has no number.
+
+    Args:
+        call: the request.
+        query: its query parameters.
+        number: the page's number, from 1.
+        size: the number of rows per page.
+        count: the number of rows on all pages.
+        after: the position of the page's last row, for signed links to deep pages.
+    """
     next_link = previous_link = None
     if number * size < count:
         is_deep = number * size >= pagination.CURSOR_THRESHOLD and after is not None
@@ -119,7 +138,7 @@ def _parse_ordering(text: str) -> tuple[Order, ...]:
 
 
 async def create(call: Call) -> Response:
-    """POST /users/."""
+    """POST /users/: create a user."""
     body = await bodies.read_fields(call.request)
     values, problems = forms.parse(body, schemas.CREATE)
     password = values.pop("password", "")
@@ -131,32 +150,32 @@ async def create(call: Call) -> Response:
     user = await users.create(
         call.directory, call.actor, new, password, schemas.PASSWORD_RULES, problems=problems
     )
-    return json_response(201, user_out(user))
+    return MsgspecResponse(201, user_out(user))
 
 
 async def retrieve(call: Call) -> Response:
-    """GET /users/{id}/."""
-    return json_response(200, user_out(await user_lists.get(call.read(), call.id_param("id"))))
+    """GET /users/{id}/: return a user."""
+    return MsgspecResponse(200, user_out(await user_lists.get(call.read(), call.id_param("id"))))
 
 
 async def put(call: Call) -> Response:
-    """PUT /users/{id}/: the e-mail is required, what is left out stays."""
+    """PUT /users/{id}/: update a profile; the e-mail address is required, other fields are not."""
     return await _update(call, partial=False)
 
 
 async def patch(call: Call) -> Response:
-    """PATCH /users/{id}/."""
+    """PATCH /users/{id}/: update fields of a profile."""
     return await _update(call, partial=True)
 
 
 async def _update(call: Call, *, partial: bool) -> Response:
-    return json_response(
+    return MsgspecResponse(
         200, user_out(await update_profile(call, call.id_param("id"), partial=partial))
     )
 
 
 async def update_profile(call: Call, user_id: int, *, partial: bool) -> User:
-    """Change a user's profile by the body; read-only fields in it are passed over."""
+    """Update a user's profile from the body; read-only fields are ignored."""
     body = await bodies.read_fields(call.request)
     values, problems = forms.parse(body, schemas.UPDATE, partial=partial)
     async with call.begin() as tx:
@@ -164,14 +183,14 @@ async def update_profile(call: Call, user_id: int, *, partial: bool) -> User:
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /users/{id}/: erases for ever."""
+    """DELETE /users/{id}/: erase the user permanently."""
     async with call.begin() as tx:
         await users.delete(tx, call.id_param("id"), erase=True)
     return Response(None, 204)
 
 
 async def assign_role(call: Call) -> Response:
-    """POST /users/{id}/assign-role/."""
+    """POST /users/{id}/assign-role/: change a user's role."""
     call.handle_error = handle_assign_role_error
     body = await bodies.read_fields(call.request)
     role_name = body.get("role")
@@ -183,19 +202,19 @@ async def assign_role(call: Call) -> Response:
             tx, user_id, ROLES_BY_NAME[role_name], same_role_names=schemas.ROLES_SHOWN_AS[role_name]
         )
     user_fields = pick(user, "id", "username", "email", "role", "tenant", "tenant_name")
-    return json_response(200, {"message": "Role updated successfully", "user": user_fields})
+    return MsgspecResponse(200, {"message": "Role updated successfully", "user": user_fields})
 
 
 async def set_password(call: Call) -> Response:
-    """POST /users/{id}/set-password/: ``password``, or the older pair."""
+    """POST /users/{id}/set-password/: set ``password``, or the pair ``new_password1`` and ``2``."""
     body = await bodies.read_fields(call.request)
     is_pair = "password" not in body and ("new_password1" in body or "new_password2" in body)
-    form = schemas.SET_PASSWORD_TWICE if is_pair else schemas.SET_PASSWORD
     call.field_names = schemas.PASSWORD_PAIR_NAMES if is_pair else {}
-    values, problems = forms.parse(body, form)
-    password = (
-        schemas.matching_passwords(values, problems) if is_pair else values.get("password", "")
-    )
+    if is_pair:
+        _, password, problems = schemas.parse_matching_passwords(body, schemas.SET_PASSWORD_TWICE)
+    else:
+        values, problems = forms.parse(body, schemas.SET_PASSWORD)
+        password = values.get("password", "")
     await users.set_password(
         call.directory,
         call.actor,
@@ -204,11 +223,11 @@ async def set_password(call: Call) -> Response:
         schemas.PASSWORD_RULES,
         problems=problems,
     )
-    return json_response(200, {"message": "Password updated successfully"})
+    return MsgspecResponse(200, {"message": "Password updated successfully"})
 
 
 async def activate(call: Call) -> Response:
-    """POST /users/{id}/activate/."""
+    """POST /users/{id}/activate/: activate or deactivate a user."""
     body = await bodies.read_fields(call.request)
     values, problems = forms.parse(body, schemas.ACTIVATE)
     async with call.begin() as tx:
@@ -220,4 +239,4 @@ async def activate(call: Call) -> Response:
         )
     state = "activated" if user.active else "deactivated"
     user_fields = pick(user, "id", "username", "is_active")
-    return json_response(200, {"message": f"User {state} successfully", "user": user_fields})
+    return MsgspecResponse(200, {"message": f"User {state} successfully", "user": user_fields})

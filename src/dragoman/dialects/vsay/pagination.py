@@ -1,4 +1,4 @@
-"""Which part of a list is asked for, and how an answer tells it."""
+"""Pagination by ``page`` and ``limit``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 
 class PageQuery:
-    """Which part of a list is asked for: ``page`` from 1, ``limit`` to a page, from the query.
+    """The page that a query requests: ``page`` from 1, with ``limit`` entries.
 
-    What is empty counts as absent, a larger limit than ``MOST`` as that; ``problems`` tells what
-    is no positive number.
+    An empty parameter counts as absent, and a limit above ``MAX_LIMIT`` as that. ``problems``
+    lists the parameters that are not positive integers.
     """
 
     def __init__(self, query: dict[str, str]) -> None:
@@ -29,9 +29,9 @@ class PageQuery:
 
     @property
     def offset(self) -> int:
-        """Return how many rows come before; beyond every list where it would not fit 64 bits."""
+        """The number of rows before the page, at most 2**62 so that it fits 64 bits."""
         return min((self.page - 1) * self.limit, 2**62)
 
     def to_dict(self, total: int) -> dict[str, int]:
-        """Return the ``pagination`` of an answer."""
+        """Return the ``pagination`` object of a response."""
         return {"page": self.page, "limit": self.limit, "total": total}

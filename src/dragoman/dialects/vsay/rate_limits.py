@@ -1,4 +1,4 @@
-"""The headers that tell every caller what its limit leaves."""
+"""Rate limit headers of every response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dragoman.web.calls import Call
 
 
 def add_rate_limit_headers(call: Call, response: Response) -> None:
-    """Add ``X-RateLimit-…`` to an answer: requests, and unix seconds; nothing without a limit."""
+    """Add ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (Unix seconds) if a limit is set."""
     rate_limit = rate_limits.remaining(call.directory.settings, call.address, call.actor.user_id)
     if rate_limit is None:
         return

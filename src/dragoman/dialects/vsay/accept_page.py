@@ -1,4 +1,4 @@
-"""The page behind an invitation's link."""
+"""The page where an invitation is accepted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from dragoman.actions import invitations
-from dragoman.actions.steps.open_invitations import OpenInvitation
+from dragoman.actions.invitations import OpenInvitation
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.auth import CREDENTIAL_FORMAT
 from dragoman.dialects.vsay.errors import field_errors
@@ -21,25 +21,25 @@ from dragoman.web.html_pages import HtmlPage
 EXPIRED_CREDENTIAL_FORMAT = msgspec.structs.replace(
     CREDENTIAL_FORMAT, lifetime=1, refresh_lifetime=0
 )
-"""A page has no use for a session: the one that acceptance opens ends as it begins."""
+"""The page needs no session: the tokens that accepting issues expire at once."""
 
 PAGE = HtmlPage(
-    Path(__file__).with_name("accept.html"),
+    Path(__file__).with_name("accept_page.html"),
     title="Accept the invitation",
-    gone_text="It was used, or it is too old, or a newer one was sent, or it was taken back, or it was"
-    " not copied to its end. Ask whoever invited you for another one.",
+    gone_text="It has been used, has expired, was replaced by a newer one, was revoked, or was"
+    " not copied completely. Ask the person who invited you for a new invitation.",
     conflict_text=(
-        "You are a user already",
+        "This e-mail address is already in use",
         (
-            "Somebody has this e-mail address by now. Nothing was changed. If it is you, sign in as"
-            " ever."
+            "There is already a user with this e-mail address. Nothing was changed. If it is you,"
+            " sign in as usual."
         ),
     ),
 )
 
 
 def _render_form(status: int, open_invitation: OpenInvitation, **extra: Any) -> Response:
-    """Show the form again or for the first time, with what the invitation says."""
+    """Return the form with the invitation's data; ``extra`` is passed to the template."""
     invitation = open_invitation.invitation
     context: dict[str, Any] = {"name": invitation.name, **extra}
     return PAGE.render(
@@ -47,13 +47,13 @@ def _render_form(status: int, open_invitation: OpenInvitation, **extra: Any) -> 
         email=invitation.email,
         role=schemas.ROLE_NAMES[invitation.role],
         organization=open_invitation.tenant.name,
-        least=schemas.PASSWORD_RULES.min_length,
+        min_length=schemas.PASSWORD_RULES.min_length,
         **context,
     )
 
 
 async def show(call: Call) -> Response:
-    """GET /accept/{secret}: the form, or word that the link is of no use any more."""
+    """GET /accept/{secret}: the form, or the message that the link is no longer valid."""
     open_invitation = await invitations.get_open(
         call.directory, call.actor, call.path_params["secret"]
     )
@@ -61,13 +61,13 @@ async def show(call: Call) -> Response:
 
 
 async def submit(call: Call) -> Response:
-    """POST /accept/{secret}: become a user."""
+    """POST /accept/{secret}: accept the invitation."""
     secret = call.path_params["secret"]
     open_invitation = await invitations.get_open(call.directory, call.actor, secret)
     try:
         body = await bodies.read_fields(call.request, html_pages.FORM_TYPES)
     except html_pages.UNREADABLE_BODY as error:
-        return _render_form(html_pages.status_for(error), open_invitation, unread=True)
+        return _render_form(html_pages.status_for(error), open_invitation, unreadable=True)
     values, problems = schemas.parse_form(body, schemas.ACCEPT)
     name = values.get("name", "")
     try:
@@ -83,7 +83,7 @@ async def submit(call: Call) -> Response:
         )
     except Invalid as error:
         return _render_form(
-            400, open_invitation, problems=field_errors(call, error.problems), name=name
+            400, open_invitation, messages=field_errors(error, call.field_names), name=name
         )
     return PAGE.render(
         title="Welcome", done=True, email=user.email, organization=open_invitation.tenant.name
