@@ -1,4 +1,4 @@
-"""What tests of the command line can ask for besides."""
+"""Fixtures for tests of the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.terminal import Terminal
 
 @pytest.fixture(autouse=True)
 def _restore_umask() -> Iterator[None]:
-    """Give back what commands that run in this process take away."""
+    """Restore the umask, which commands change when they run in this process."""
     mask = os.umask(0o022)
     yield
     os.umask(mask)
@@ -22,12 +22,12 @@ def _restore_umask() -> Iterator[None]:
 
 @pytest.fixture
 def terminal(database: str, tmp_path: Path) -> Terminal:
-    """A shell, on each database in turn, with the first superadmin and the tenant main in it."""
+    """A terminal on each database in turn, with the first superadmin and the tenant main."""
     return Terminal(database, tmp_path)
 
 
 @pytest.fixture
 def sqlite_terminal(database_templates: DatabaseTemplates, tmp_path: Path) -> Iterator[Terminal]:
-    """The same on SQLite alone, where nothing depends on the database."""
+    """The same on SQLite only, for tests that do not depend on the database."""
     with database_templates.empty("sqlite") as url:
         yield Terminal(url, tmp_path)

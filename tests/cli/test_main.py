@@ -1,4 +1,4 @@
-"""The installed command itself: streams, exit codes, help, the password that nobody sees."""
+"""The installed command: streams, exit codes, help, completion and prompts."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def test_a_fresh_directory_from_the_shell(tmp_path: Path) -> None:
-    """Every way to end but one (5, in test_users), by the installed command."""
+def test_new_directory_with_the_installed_command(tmp_path: Path) -> None:
+    """All exit codes of the installed command except 5, which test_users covers."""
     shell = Terminal("sqlite:///dragoman.db", tmp_path, DRAGOMAN_SECRET_KEY="")
-    shell.spawn("users", "list").assert_refused(1, "there is no database at dragoman.db")
+    shell.spawn("users", "list").assert_refused(1, "database dragoman.db not found")
     assert list(tmp_path.iterdir()) == []
     assert shell.spawn("migrate").exit_code == 0
     assert (tmp_path / "dragoman.db").stat().st_mode & 0o777 == 0o600
     words = ["users", "create", "--username", "ada", "--email", "ada@acme.test", "--role", "admin"]
-    made = shell.spawn(*words, "--password-stdin", "-o", "json", stdin="violet-Kettle-42\n")
-    assert made.json()["username"] == "ada"
-    assert made.stderr == ""
-    assert not (tmp_path / "dragoman.key").exists(), "only a server makes a key"
+    created = shell.spawn(*words, "--password-stdin", "-o", "json", stdin="violet-Kettle-42\n")
+    assert created.json()["username"] == "ada"
+    assert created.stderr == ""
+    assert not (tmp_path / "dragoman.key").exists(), "only the server creates a key file"
     shell.spawn(*words, "--password-stdin", stdin="violet-Kettle-42\n").assert_refused(
-        4, "is taken"
+        4, "already in use"
     )
     shell.spawn(*words).assert_refused(2, "--password-stdin")
-    shell.spawn("users", "show", "nix").assert_refused(3, "there is no user 'nix'")
-    assert shell.spawn("users", "show", "ada", "-o", "ndjson").lines() == [made.json()]
+    shell.spawn("users", "show", "nix").assert_refused(3, "user 'nix' not found")
+    assert shell.spawn("users", "show", "ada", "-o", "ndjson").lines() == [created.json()]
 
 
-def test_all_faults_of_the_settings_at_once(sqlite_terminal: Terminal) -> None:
-    wrong = {"DRAGOMAN_PUBLIC_URL": "nowhere", "DRAGOMAN_NONSENSE": "1", "DRAGOMAN_TENANT": ""}
+def test_all_wrong_settings_are_reported_at_once(sqlite_terminal: Terminal) -> None:
+    settings = {"DRAGOMAN_PUBLIC_URL": "nowhere", "DRAGOMAN_NONSENSE": "1", "DRAGOMAN_TENANT": ""}
     for words in (["users", "list"], ["serve"], ["migrate"]):
-        said = sqlite_terminal.run(*words, **wrong)
-        said.assert_refused(1, *wrong)
-        assert len(said.stderr.splitlines()) == 3
+        result = sqlite_terminal.run(*words, **settings)
+        result.assert_refused(1, *settings)
+        assert len(result.stderr.splitlines()) == 3
 
 
 def test_version() -> None:
@@ -67,13 +67,13 @@ def test_version() -> None:
     "command", ["", "users", "tenants", "tokens", "permissions", "groups", "keys", *COMMANDS]
 )
 def test_help(sqlite_terminal: Terminal, command: str) -> None:
-    said = sqlite_terminal.run(*command.split(), "--help")
-    assert said.exit_code == 0
-    assert "Usage: dragoman" in said.stdout
+    result = sqlite_terminal.run(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert "Usage: dragoman" in result.stdout
 
 
-def test_help_needs_nothing_heavy() -> None:
-    """What makes ``dragoman --help`` slow is imported by the commands alone."""
+def test_help_imports_no_slow_modules() -> None:
+    """Slow modules are imported only when a command runs."""
     code = (
         "import sys; from dragoman.cli.main import main; main(['users', 'create', '--help'],"
         " standalone_mode=False); heavy = {'sqlalchemy', 'asyncpg', 'starlette', 'granian', 'msgspec'};"
@@ -89,23 +89,23 @@ def test_usage(sqlite_terminal: Terminal) -> None:
     sqlite_terminal.run("serve", "--port", "70000").assert_refused(2, "70000")
 
 
-def test_the_roles_are_those_of_the_rules() -> None:
+def test_role_names_match_the_model() -> None:
     assert tuple(role.name.lower() for role in Role) == options.ROLE_NAMES
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_completion(sqlite_terminal: Terminal, name: str) -> None:
-    said = sqlite_terminal.run("completion", name)
-    assert said.exit_code == 0
-    assert "_DRAGOMAN_COMPLETE" in said.stdout
+    result = sqlite_terminal.run("completion", name)
+    assert result.exit_code == 0
+    assert "_DRAGOMAN_COMPLETE" in result.stdout
     sqlite_terminal.run("completion", "tcsh").assert_refused(2)
 
 
-def test_completion_completes() -> None:
-    asked = {"_DRAGOMAN_COMPLETE": "bash_complete", "COMP_WORDS": "dragoman users se"}
+def test_completion_of_a_command() -> None:
+    variables = {"_DRAGOMAN_COMPLETE": "bash_complete", "COMP_WORDS": "dragoman users se"}
     done = subprocess.run(
         dragoman_command(),
-        env=environment({**asked, "COMP_CWORD": "2"}),
+        env=environment({**variables, "COMP_CWORD": "2"}),
         capture_output=True,
         text=True,
         check=True,
@@ -113,8 +113,8 @@ def test_completion_completes() -> None:
     assert done.stdout.split() == ["plain,set-password", "plain,set-role"]
 
 
-def test_a_reader_that_goes_away(sqlite_terminal: Terminal) -> None:
-    """``dragoman users list | head -1`` says nothing about it."""
+def test_closed_pipe_is_silent(sqlite_terminal: Terminal) -> None:
+    """``dragoman users list | head -1`` writes no error message."""
     for name in ("ann", "ben"):
         sqlite_terminal.create(name)
     read, write = os.pipe()
@@ -130,7 +130,7 @@ def test_a_reader_that_goes_away(sqlite_terminal: Terminal) -> None:
     assert done.stderr == b""
 
 
-def test_a_terminal_asks_twice_and_shows_nothing(sqlite_terminal: Terminal) -> None:
+def test_password_prompt_asks_twice_without_echo(sqlite_terminal: Terminal) -> None:
     words = ["users", "create", "--username", "ada", "--email", "a@acme.test", "--role", "admin"]
     status, shown = run_on_tty(sqlite_terminal, words, "other-Kettle-43\n", "other-Kettle-43\n")
     assert status == 0, shown
@@ -139,17 +139,17 @@ def test_a_terminal_asks_twice_and_shows_nothing(sqlite_terminal: Terminal) -> N
     assert sqlite_terminal.sign_in("ada", "other-Kettle-43") == 200
 
 
-def test_a_terminal_is_asked_before_somebody_is_deleted(sqlite_terminal: Terminal) -> None:
+def test_delete_asks_for_confirmation(sqlite_terminal: Terminal) -> None:
     sqlite_terminal.create("olga")
     status, shown = run_on_tty(sqlite_terminal, ["users", "delete", "olga"], "n\n")
     assert status == 1, shown
-    assert "Delete olga" in shown
+    assert "Permanently delete olga?" in shown
     assert sqlite_terminal.run("users", "show", "olga").exit_code == 0
     assert sqlite_terminal.run("users", "delete", "olga", "--yes").exit_code == 0
 
 
 def run_on_tty(sqlite_terminal: Terminal, words: list[str], *typed: str) -> tuple[int, str]:
-    """Run the command on a terminal of its own; type each text when it asks for something."""
+    """Run the command on a pseudo-terminal and type one text at each prompt."""
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [*dragoman_command(), *words],
@@ -163,28 +163,30 @@ def run_on_tty(sqlite_terminal: Terminal, words: list[str], *typed: str) -> tupl
     shown, left = "", list(typed)
     while True:
         try:
-            said = os.read(parent, 4096)
-        except OSError:  # Linux's way to say that nobody has it open any more
+            result = os.read(parent, 4096)
+        except OSError:  # on Linux, after the child process has closed the terminal
             break
-        if not said:
+        if not result:
             break
-        shown += said.decode()
+        shown += result.decode()
         if left and shown.rstrip(" ").endswith(":"):
             os.write(parent, left.pop(0).encode())
     os.close(parent)
     return process.wait(30), shown
 
 
-def test_json_is_utf8_whatever_the_locale(sqlite_terminal: Terminal) -> None:
+def test_json_is_utf8_in_every_locale(sqlite_terminal: Terminal) -> None:
     sqlite_terminal.create("olga", "member", "--first-name", "Ольга")
-    said = sqlite_terminal.spawn("users", "show", "olga", "-o", "json", LC_ALL="C", PYTHONUTF8="0")
-    assert json.loads(said.stdout)["first_name"] == "Ольга"
+    result = sqlite_terminal.spawn(
+        "users", "show", "olga", "-o", "json", LC_ALL="C", PYTHONUTF8="0"
+    )
+    assert json.loads(result.stdout)["first_name"] == "Ольга"
 
 
-def test_every_command_stands_in_this_list() -> None:
-    there = [
+def test_list_of_commands_is_complete() -> None:
+    actual = [
         f"{name} {sub}" if sub else name
         for name, command in main.commands.items()
         for sub in (getattr(command, "commands", None) or {"": None})
     ]
-    assert sorted(there) == sorted(COMMANDS)
+    assert sorted(actual) == sorted(COMMANDS)

@@ -1,4 +1,4 @@
-"""Secrets: credentials nobody guesses, digests, signatures and seals that hold."""
+"""Random secrets, digests, derivation, signing and sealing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dragoman.rules import crypto
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
-Close = Callable[[bytes, str, bytes], str]
-Open = Callable[[bytes, str, str], bytes | None]
+Encode = Callable[[bytes, str, bytes], str]
+Decode = Callable[[bytes, str, str], bytes | None]
 PARTS = st.lists(st.integers() | ANYTHING, max_size=4)
 
 
 @pytest.mark.parametrize(
-    ("make", "form"),
+    ("make", "pattern"),
     [
         (crypto.generate_hex, "[0-9a-f]{40}"),
         (crypto.generate_urlsafe, "[A-Za-z0-9_-]{43}"),
@@ -31,19 +31,19 @@ PARTS = st.lists(st.integers() | ANYTHING, max_size=4)
         (crypto.generate_password, f"[{crypto.READABLE_ALPHABET}]{{24}}"),
     ],
 )
-def test_credentials_have_their_form_and_never_repeat(make: Callable[[], str], form: str):
+def test_secrets_have_their_format_and_never_repeat(make: Callable[[], str], pattern: str):
     made = {make() for _ in range(200)}
     assert len(made) == 200
-    assert all(re.fullmatch(form, one) for one in made)
+    assert all(re.fullmatch(pattern, one) for one in made)
     assert set("".join(made)) >= set("456789abcdef")
 
 
-def test_lengths_are_the_callers():
+def test_lengths():
     assert len(crypto.generate_hex(32)) == 64
     assert len(crypto.generate_urlsafe(20)) == 20
 
 
-def test_the_alphabet_of_ids_is_meteors():
+def test_ids_use_meteors_alphabet():
     assert crypto.READABLE_ALPHABET == "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
     assert not set("01IOUVl") & set(crypto.READABLE_ALPHABET)
 
@@ -56,7 +56,7 @@ def test_passwords_have_both_cases_and_a_digit():
         assert re.search("[2-9]", password)
 
 
-def test_a_password_is_drawn_again_until_it_has_both_cases_and_a_digit(
+def test_passwords_are_drawn_until_they_have_both_cases_and_a_digit(
     monkeypatch: pytest.MonkeyPatch,
 ):
     upper, lower, digits = (
@@ -65,7 +65,7 @@ def test_a_password_is_drawn_again_until_it_has_both_cases_and_a_digit(
     )
 
     def first_of(*drawn: str) -> str:
-        """Return what is made where these are drawn, one after the other."""
+        """Return the password generated if these texts are drawn in turn."""
         chars = iter("".join(text.ljust(crypto.PASSWORD_LENGTH, text[-1]) for text in drawn))
         monkeypatch.setattr("secrets.choice", lambda _: next(chars))
         return crypto.generate_password()
@@ -80,7 +80,7 @@ def test_a_password_is_drawn_again_until_it_has_both_cases_and_a_digit(
         assert first_of(enough, "zZ9").startswith(enough)
 
 
-def test_numbers_are_above_0_and_fit_into_64_bits(monkeypatch: pytest.MonkeyPatch):
+def test_numbers_are_positive_and_fit_into_64_bits(monkeypatch: pytest.MonkeyPatch):
     made = {crypto.generate_number() for _ in range(200)}
     assert len(made) == 200
     monkeypatch.setattr("secrets.randbits", lambda _: 0)
@@ -96,7 +96,7 @@ def test_digest_is_sha256():
     assert crypto.digest("ü") == hashlib.sha256(b"\xc3\xbc").digest()
 
 
-def test_surrogates_have_a_digest_that_no_text_has():
+def test_digest_of_surrogates_equals_no_other():
     for replaced in ("a?", "a\ufffd", "a", "a\\ud800"):
         assert crypto.digest("a\ud800") != crypto.digest(replaced)
 
@@ -107,25 +107,25 @@ def test_digest_never_raises(text: str):
 
 
 @given(ANYTHING, ANYTHING)
-def test_same_is_equality(a: str, b: str):
+def test_equal_in_constant_time(a: str, b: str):
     assert crypto.equal_in_constant_time(a, b) == (a == b)
     assert crypto.equal_in_constant_time(a, a)
 
 
-def test_same_takes_bytes():
+def test_equal_in_constant_time_accepts_bytes():
     assert crypto.equal_in_constant_time(b"ab", b"ab")
     assert not crypto.equal_in_constant_time(b"ab", b"abc")
     assert crypto.equal_in_constant_time("ü", "ü".encode())
 
 
-def test_what_is_no_text_is_compared_and_derived_from_too():
+def test_surrogates_are_compared_and_derived_from():
     assert crypto.equal_in_constant_time("a\ud800", "a\ud800")
     assert not crypto.equal_in_constant_time("a\ud800", "a?")
     assert crypto.derive(KEY, "reset", "\ud800") != crypto.derive(KEY, "reset", "?")
 
 
 def reference_mac(purpose: bytes, *parts: bytes) -> bytes:
-    """Return the MAC of these as it has been since the first version."""
+    """Return the MAC as computed since the first version."""
     whole = b"".join(len(part).to_bytes(8, "big") + part for part in (purpose, *parts))
     return hmac.digest(KEY, whole, "sha256")
 
@@ -135,7 +135,7 @@ def text_of(raw: bytes) -> str:
 
 
 class TestBackwardCompatibility:
-    """Links in mails, keys in the table and places in lists outlive the version that made them."""
+    """Links in mails, stored keys and list positions must remain valid after an upgrade."""
 
     def test_derived(self):
         assert crypto.derive(KEY, "reset", 7, "x") == text_of(reference_mac(b"reset", b"i7", b"sx"))
@@ -144,7 +144,7 @@ class TestBackwardCompatibility:
         old = text_of(reference_mac(b"page", b"payload")[:16] + b"payload")
         assert crypto.sign(KEY, "page", b"payload") == old
         assert crypto.unsign(KEY, "page", old) == b"payload"
-        for last in range(64):  # whatever character it ends with
+        for last in range(64):  # every possible last character
             raw = bytes([0, last])
             old = text_of(reference_mac(b"page", raw)[:16] + raw)
             assert crypto.sign(KEY, "page", raw) == old
@@ -159,14 +159,14 @@ class TestBackwardCompatibility:
         assert AESGCM(reference_mac(b"seal", b"keys")).decrypt(raw[:12], raw[12:], None) == b"plain"
 
 
-def test_derive_is_stable():
+def test_derive_is_deterministic():
     made = crypto.derive(KEY, "reset", 7, "x")
     assert made == crypto.derive(KEY, "reset", 7, "x")
     assert re.fullmatch("[A-Za-z0-9_-]{43}", made)
 
 
-def test_derive_tells_everything_apart():
-    asked: list[tuple[bytes, str, *tuple[int | str, ...]]] = [
+def test_derive_separates_keys_purposes_and_parts():
+    inputs: list[tuple[bytes, str, *tuple[int | str, ...]]] = [
         (KEY, "reset", 1, 23),
         (KEY, "reset", 12, 3),
         (KEY, "reset", 123),
@@ -181,47 +181,47 @@ def test_derive_tells_everything_apart():
         (KEY, "", "reset"),
         (OTHER, "reset", 1, 23),
     ]
-    assert len({crypto.derive(*one) for one in asked}) == len(asked)
+    assert len({crypto.derive(*one) for one in inputs}) == len(inputs)
 
 
 @given(PARTS, PARTS)
 def test_derive_is_unambiguous(a: list[int | str], b: list[int | str]):
-    alike = crypto.derive(KEY, "p", *a) == crypto.derive(KEY, "p", *b)
-    assert alike == ([(type(x), x) for x in a] == [(type(x), x) for x in b])
+    equal = crypto.derive(KEY, "p", *a) == crypto.derive(KEY, "p", *b)
+    assert equal == ([(type(x), x) for x in a] == [(type(x), x) for x in b])
 
 
 @pytest.mark.parametrize(
-    ("close", "open_"),
+    ("encode", "decode"),
     [(crypto.sign, crypto.unsign), (crypto.seal, crypto.unseal)],
     ids=["sign", "seal"],
 )
 class TestSignAndSeal:
     @given(payload=st.binary(max_size=100))
-    def test_there_and_back(self, close: Close, open_: Open, payload: bytes):
-        text = close(KEY, "page", payload)
+    def test_round_trip(self, encode: Encode, decode: Decode, payload: bytes):
+        text = encode(KEY, "page", payload)
         assert re.fullmatch("[A-Za-z0-9_-]+", text)
-        assert open_(KEY, "page", text) == payload
+        assert decode(KEY, "page", text) == payload
 
-    def test_only_with_the_same_key_and_purpose(self, close: Close, open_: Open):
-        text = close(KEY, "page", b"payload")
-        assert open_(OTHER, "page", text) is None
-        assert open_(KEY, "pag", text) is None
+    def test_requires_the_same_key_and_purpose(self, encode: Encode, decode: Decode):
+        text = encode(KEY, "page", b"payload")
+        assert decode(OTHER, "page", text) is None
+        assert decode(KEY, "pag", text) is None
 
-    def test_every_change_is_noticed(self, close: Close, open_: Open):
-        text = close(KEY, "page", b"payload")
-        for at, char in enumerate(text):
+    def test_every_change_is_detected(self, encode: Encode, decode: Decode):
+        text = encode(KEY, "page", b"payload")
+        for index, char in enumerate(text):
             other = "A" if char != "A" else "B"
-            assert open_(KEY, "page", text[:at] + other + text[at + 1 :]) is None
-            assert open_(KEY, "page", text[:at]) is None
+            assert decode(KEY, "page", text[:index] + other + text[index + 1 :]) is None
+            assert decode(KEY, "page", text[:index]) is None
         for changed in (f"{text}=", f"{text}A", f" {text}", f"{text}\n", text + text):
-            assert open_(KEY, "page", changed) is None
+            assert decode(KEY, "page", changed) is None
 
     @given(text=ANYTHING)
-    def test_nothing_raises(self, close: Close, open_: Open, text: str):
-        assert open_(KEY, "page", text) is None
+    def test_never_raises(self, encode: Encode, decode: Decode, text: str):
+        assert decode(KEY, "page", text) is None
 
 
-def test_sealed_text_shows_nothing_and_never_repeats():
+def test_sealed_text_reveals_nothing_and_never_repeats():
     one, two = (crypto.seal(KEY, "keys", b"private" * 9) for _ in "12")
     assert one != two
     assert crypto.unsign(KEY, "keys", one) is None

@@ -1,4 +1,4 @@
-"""Passwords: floors say everything at once, hashes of every origin verify, nothing raises."""
+"""Password rules, and verification of own and imported hashes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ JANE = {
 }
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=()), max_size=60)
 
-# Made by other programs out of this password: Django 5.2, bcryptjs and Node's crypto module,
-# `openssl passwd -6`, and the test vectors that the makers of bcrypt and phpass publish.
+# Hashes of this password made by other programs: Django 5.2, bcryptjs and Node's crypto module,
+# `openssl passwd -6`, and the test vectors published with bcrypt and phpass.
 PASSWORD = "Grüße, Wörld 7"
 HASH_VECTORS = {
     "django pbkdf2_sha256": "pbkdf2_sha256$1000$AN0HsKEhSPpf7aga0ZUqiI$njjhPtzqdwe3sHghayA081IfR8f"
@@ -63,7 +63,7 @@ HASH_VECTORS = {
     "sha512-crypt with rounds": "$6$rounds=1000$abc$Q.ow2XZs.DrGgAe5O.g39SLTg147hOfueQAVn.dPiXg8YII"
     "We/TZKAQSN1cOiagElfYUhMqXe6o0lEZh10YV91",
 }
-OVER_LIMIT_HASHES = {  # well-formed, and made to keep a server busy
+OVER_LIMIT_HASHES = {  # well-formed, but too expensive
     "argon2 memory": "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$oF8pb3S5tGwzNZ6KcGolJIwajA",
     "argon2 passes": "$argon2id$v=19$m=65536,t=999,p=1$c29tZXNhbHQ$oF8pb3S5tGwzNZ6KcGolJIwajA",
     "bcrypt": "$2b$31$Eh9vTlhQ5OVLt/vhiPbXpO.7UxuJstcp17GK4BY4bigX2Eo5QYEY.",
@@ -100,10 +100,10 @@ class TestPasswordRules:
         [JANE, {"username": "user1", "email": "user1@example.com"}, {}],
         ids=["jane", "user1", "nobody"],
     )
-    def test_the_contracts_own_examples_pass(self, password: str, context: dict[str, str]):
+    def test_examples_of_the_contract_are_valid(self, password: str, context: dict[str, str]):
         assert password_rule_problems(password, WIWEBB, context=context) == []
 
-    def test_everything_wrong_is_said_at_once_in_djangos_order(self):
+    def test_all_problems_in_djangos_order(self):
         found = password_rule_problems(
             "1234", WIWEBB, context={"username": "12345"}, field="new_password2"
         )
@@ -119,7 +119,7 @@ class TestPasswordRules:
         ["password", "password123", "12345678", "qwertyuiop", "letmein", "iloveyou", "football",
          "PassWord", " password ", "123456789", "welcome1", "administrator", "dragoman"],
     )  # fmt: skip
-    def test_common_passwords_are_refused(self, password: str):
+    def test_common_passwords_are_rejected(self, password: str):
         assert password_rule_problems(password, PasswordRules(reject_common=True), context={}) == [
             Problem("password", "common")
         ]
@@ -129,7 +129,7 @@ class TestPasswordRules:
         assert not passwords.is_common(password)
 
     @pytest.mark.parametrize("password", ["83649276", "٨٣٦٤٩٢٧٦"])
-    def test_digits_alone_are_refused(self, password: str):
+    def test_numeric_passwords_are_rejected(self, password: str):
         assert codes(password_rule_problems(password, WIWEBB, context={})) == ["numeric"]
 
     @pytest.mark.parametrize(
@@ -142,21 +142,21 @@ class TestPasswordRules:
             ("jane.smith@example.com", "email"),
         ],
     )
-    def test_what_resembles_the_user_is_refused(self, password: str, name: str):
+    def test_passwords_similar_to_the_user_are_rejected(self, password: str, name: str):
         assert password_rule_problems(password, WIWEBB, context=JANE) == [
             Problem("password", "similar", name)
         ]
 
-    def test_only_the_first_resemblance_is_said(self):
+    def test_only_the_first_similar_field_is_reported(self):
         context = {"email": "x@y.z", "last_name": "Featherstone", "first_name": "Featherstone"}
         found = password_rule_problems("featherstone", WIWEBB, context=context)
         assert found == [Problem("password", "similar", "first_name")]
 
-    def test_entries_beyond_the_users_own_count_too(self):
+    def test_additional_context_is_compared(self):
         found = password_rule_problems("acme-rockets", WIWEBB, context={"company": "Acme Rockets"})
         assert found == [Problem("password", "similar", "company")]
 
-    def test_long_contexts_are_bounded(self):
+    def test_long_context_is_truncated(self):
         context = {"username": "a b c d e f " * 100_000, "email": "x" * 1_000_000}
         assert password_rule_problems("correct horse battery", WIWEBB, context=context) == []
 
@@ -174,12 +174,12 @@ class TestPasswordRules:
         assert found == [Problem("password", "too_many_bytes", 1024)]
 
     @pytest.mark.parametrize("password", ["a\ud800bcdefgh", "a\0bcdefgh"])
-    def test_what_is_no_text_is_unsafe(self, password: str):
+    def test_surrogates_and_nul_are_unsafe(self, password: str):
         assert password_rule_problems(password, WIWEBB, context={}) == [
             Problem("password", "unsafe")
         ]
 
-    def test_generated_passwords_pass_every_floor(self):
+    def test_generated_passwords_are_valid_under_all_rules(self):
         for _ in range(50):
             assert (
                 password_rule_problems(
@@ -189,18 +189,18 @@ class TestPasswordRules:
             )
 
     @given(ANYTHING, st.dictionaries(ANYTHING, ANYTHING, max_size=3))
-    def test_nothing_raises(self, password: str, context: dict[str, str]):
+    def test_never_raises(self, password: str, context: dict[str, str]):
         assert (
             set(codes(password_rule_problems(password, WIWEBB, context=context))) <= PROBLEM_CODES
         )
 
 
-class TestPasswordRulesFor:
+class TestEffectiveRules:
     def test_documented_adds_nothing(self):
-        for floor in (PasswordRules(), WIWEBB, PasswordRules(min_length=10)):
-            assert effective_rules("documented", floor) == floor
+        for contract_rules in (PasswordRules(), WIWEBB, PasswordRules(min_length=10)):
+            assert effective_rules("documented", contract_rules) == contract_rules
 
-    def test_the_stricter_of_both(self):
+    def test_stricter_of_contract_and_policy_applies(self):
         assert effective_rules("standard", PasswordRules(max_length=150)) == PasswordRules(
             min_length=8, reject_common=True, reject_similar=True, max_length=150
         )
@@ -210,13 +210,13 @@ class TestPasswordRulesFor:
             min_length=15, reject_common=True, reject_numeric=True, reject_similar=True
         )
 
-    def test_an_unknown_policy_is_an_error(self):
+    def test_unknown_policy_is_an_error(self):
         with pytest.raises(ValueError, match="lax"):
             effective_rules("lax", WIWEBB)
 
 
 class TestHashing:
-    def test_there_and_back(self):
+    def test_hash_and_verify(self):
         encoded = passwords.hash_password(PASSWORD)
         assert encoded.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
         assert verify_password(PASSWORD, encoded)
@@ -225,7 +225,7 @@ class TestHashing:
         assert passwords.recognises(encoded)
         assert encoded != passwords.hash_password(PASSWORD)
 
-    def test_the_dummy_costs_the_same_and_is_nobodys(self):
+    def test_dummy_hash_has_the_same_cost_and_matches_nothing(self):
         encoded = passwords.hash_password(PASSWORD)
         assert passwords.DUMMY_HASH.split("$")[:4] == encoded.split("$")[:4]
         assert len(passwords.DUMMY_HASH) == len(encoded)
@@ -247,12 +247,12 @@ class TestHashing:
         assert verify_password("U*U", crypt_blowfish)
         assert verify_password("test12345", "$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0")
 
-    def test_the_hexadecimal_digest_is_not_the_password(self):
+    def test_digest_is_not_accepted_as_password(self):
         digest = hashlib.sha256(PASSWORD.encode()).hexdigest()
         assert not verify_password(digest, HASH_VECTORS["meteor"])
         assert not verify_password(digest, HASH_VECTORS["django bcrypt_sha256"])
 
-    def test_bcrypt_looks_at_72_bytes(self):
+    def test_bcrypt_uses_72_bytes(self):
         cut = "$2b$04$kvctXJ.oZs/PFO1elxqt1.9B3dPgjB3SS1fUIBc/1rIAMilgatAR2"  # bcryptjs, 100 × x
         assert verify_password("x" * 100, cut)
         assert verify_password("x" * 72, cut)
@@ -265,32 +265,32 @@ class TestHashing:
         assert verify_password(PASSWORD, "meteor$" + passwords.hash_password(digest))
 
     @pytest.mark.parametrize("encoded", OVER_LIMIT_HASHES.values(), ids=OVER_LIMIT_HASHES)
-    def test_hashes_of_absurd_cost_are_not_touched(self, encoded: str):
+    def test_hashes_above_the_cost_limit_are_not_recognised(self, encoded: str):
         assert not passwords.recognises(encoded)
         assert not verify_password(PASSWORD, encoded)
 
-    def test_the_dearest_scrypt_fits_its_memory(self):
+    def test_most_expensive_scrypt_is_verified(self):
         salt, n = "abc", 65_536
-        made = hashlib.scrypt(b"x", salt=salt.encode(), n=n, r=16, p=1, maxmem=2**28, dklen=64)
-        encoded = f"scrypt${n}${salt}$16$1${b64encode(made).decode()}"
+        raw = hashlib.scrypt(b"x", salt=salt.encode(), n=n, r=16, p=1, maxmem=2**28, dklen=64)
+        encoded = f"scrypt${n}${salt}$16$1${b64encode(raw).decode()}"
         assert verify_password("x", encoded)
 
     @pytest.mark.parametrize("encoded", MALFORMED)
-    def test_malformed_hashes_are_false(self, encoded: str):
+    def test_malformed_hashes_do_not_verify(self, encoded: str):
         assert verify_password(PASSWORD, encoded) is False
         assert passwords.needs_rehash(encoded)
 
     @pytest.mark.parametrize("encoded", ["", "x", PASSWORD, "md5$a$b", "$1$abc$def", "\ud800"])
-    def test_unknown_forms_are_not_recognised(self, encoded: str):
+    def test_unknown_formats_are_not_recognised(self, encoded: str):
         assert not passwords.recognises(encoded)
 
-    def test_overlong_passwords_are_false_without_work(self):
+    def test_too_long_passwords_do_not_verify(self):
         encoded = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
         assert verify_password("x" * 1024, encoded)
         assert not verify_password("x" * 1025, encoded)
 
     @given(ANYTHING, ANYTHING)
-    def test_nothing_raises(self, password: str, encoded: str):
+    def test_never_raises(self, password: str, encoded: str):
         assert verify_password(password, encoded) is False
         assert passwords.needs_rehash(encoded)
         assert not passwords.recognises(encoded)
@@ -298,13 +298,15 @@ class TestHashing:
     @settings(deadline=None)
     @given(st.sampled_from(sorted(set(HASH_VECTORS.values()))), st.data())
     def test_a_changed_hash_never_raises(self, encoded: str, data: st.DataObject):
-        at = data.draw(st.integers(0, len(encoded) - 1))
-        changed = encoded[:at] + data.draw(st.sampled_from("$./=,A9!\0é\ud800")) + encoded[at + 1 :]
+        index = data.draw(st.integers(0, len(encoded) - 1))
+        changed = (
+            encoded[:index] + data.draw(st.sampled_from("$./=,A9!\0é\ud800")) + encoded[index + 1 :]
+        )
         assert verify_password("not this one", changed) is False
         assert passwords.needs_rehash(changed)
         assert passwords.recognises(changed) in {True, False}
 
-    def test_argon2_alone_loads_nothing_else(self):
+    def test_argon2_imports_no_other_hash_library(self):
         program = (
             "import sys; from dragoman.rules.passwords import DUMMY_HASH, verify_password, needs_rehash;"
             "verify_password('x', DUMMY_HASH), needs_rehash(DUMMY_HASH);"

@@ -1,4 +1,4 @@
-"""The policy: every cell of the table, ranks, oneself, what may be conferred."""
+"""The policy: the table, ranks, own account, delegation, permissions and restrictions."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from dragoman.rules.vocabulary import (
 HOME, AWAY = 1, 2
 ME, OTHER = 10, 11
 
-# The design's table ("Roles and the table"), and the rows that its dots stand for, by the same
-# letters: superadmin admin owner member viewer; any, tenant, self, none.
+# The table of the design ("Roles and the table"). Columns: superadmin, admin, owner, member, viewer.
+# Letters: Any, Tenant, Self, None.
 DESIGN = {
     Action.LIST_USERS: "AATTT",
     Action.VIEW_USER: "AATTT",
@@ -73,7 +73,7 @@ NOT_ON_SELF = {Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD}
 
 
 class Target(msgspec.Struct, frozen=True):
-    """As much of a user as the policy looks at."""
+    """The properties of a user that the policy needs."""
 
     id: int
     tenant_id: int | None
@@ -93,7 +93,7 @@ def actor(role: Role, **given: Any) -> Actor:
 
 
 def decision(who: Actor, action: Action, target: Target) -> str:
-    """Return what the policy says: ``yes``, ``not found`` or a reason."""
+    """Return the policy's decision: ``yes``, ``not found`` or the reason of a Forbidden."""
     try:
         policy.require(who, action, target)
     except NotFound:
@@ -104,7 +104,7 @@ def decision(who: Actor, action: Action, target: Target) -> str:
 
 
 def expected(who: Actor, action: Action, reach: Reach, target: Target) -> str:
-    """Say it again, in the order of the table's words."""
+    """Return the expected decision, computed independently of the implementation."""
     own = target.id == who.user_id
     in_tenant = who.tenant_id is not None and target.tenant_id == who.tenant_id
     if reach is NONE:
@@ -123,7 +123,7 @@ def expected(who: Actor, action: Action, reach: Reach, target: Target) -> str:
 
 
 class TestTable:
-    def test_it_is_the_design(self):
+    def test_table_matches_the_design(self):
         table = {
             action: "".join(reach.name[0] for reach in row)  # ANY TENANT SELF NONE
             for action, row in policy.TABLE.items()
@@ -134,21 +134,24 @@ class TestTable:
         assert set(policy.TABLE) == set(Action)
 
     @pytest.mark.parametrize("role", Role, ids=lambda role: role.name.lower())
-    def test_every_cell_over_every_target(self, role: Role):
+    def test_every_cell_with_every_target(self, role: Role):
         who = actor(role)
         targets = [Target(ME, who.tenant_id, role)]
         for other in Role:
             places = (None,) if other.is_platform_role else (HOME, AWAY)
-            targets += [Target(OTHER, place, other) for place in places]
+            targets += [Target(OTHER, tenant, other) for tenant in places]
         wrong: list[str] = []
         for action, target in itertools.product(ON_USERS, targets):
             reach = REACH_BY_LETTER[DESIGN[action][role]]
-            wanted, got = expected(who, action, reach, target), decision(who, action, target)
-            if wanted != got:
-                wrong.append(f"{action} on {target}: {got} instead of {wanted}")
+            expected_decision, actual = (
+                expected(who, action, reach, target),
+                decision(who, action, target),
+            )
+            if expected_decision != actual:
+                wrong.append(f"{action} on {target}: {actual} instead of {expected_decision}")
         assert wrong == []
 
-    def test_a_few_cells_by_name(self):
+    def test_selected_cells(self):
         owner, member, viewer = (actor(r) for r in (Role.OWNER, Role.MEMBER, Role.VIEWER))
         admin, root = actor(Role.ADMIN), actor(Role.SUPERADMIN)
         neighbour = Target(OTHER, HOME, Role.MEMBER)
@@ -169,7 +172,7 @@ class TestTable:
         assert decision(admin, Action.VIEW_USER, boss) == "yes"
         assert decision(root, Action.DELETE_USER, boss) == "yes"
 
-    def test_a_refused_function_is_refused_for_every_id(self):
+    def test_denied_action_is_denied_for_every_id(self):
         for role, action in itertools.product(Role, ON_USERS):
             if REACH_BY_LETTER[DESIGN[action][role]] is not NONE:
                 continue
@@ -183,7 +186,7 @@ class TestTable:
 
 
 class TestRank:
-    def test_the_order(self):
+    def test_order_of_roles(self):
         assert list(Role) == sorted(Role)
         assert [role.name for role in Role] == ["SUPERADMIN", "ADMIN", "OWNER", "MEMBER", "VIEWER"]
         for higher, lower in itertools.combinations(Role, 2):
@@ -191,50 +194,50 @@ class TestRank:
             assert not lower.outranks(higher)
             assert not higher.outranks(higher)
 
-    def test_nobody_acts_on_a_higher_rank_whatever_it_was_given(self):
+    def test_permissions_never_override_rank(self):
         everything = frozenset(code for _, code, _, _ in PERMISSION_CATALOGUE)
         for mine, theirs, action in itertools.product(Role, Role, ON_USERS):
             who = actor(mine, tenant_id=HOME, permissions=everything)
-            got = decision(who, action, Target(OTHER, HOME, theirs))
+            actual = decision(who, action, Target(OTHER, HOME, theirs))
             equal = theirs == mine and action is Action.ISSUE_TOKEN
             if (equal or theirs < mine) and action not in READ_ACTIONS:
-                assert got in {"rank", "function", "reach"}, (mine, theirs, action)
+                assert actual in {"rank", "function", "reach"}, (mine, theirs, action)
             else:
-                assert got != "rank", (mine, theirs, action)
+                assert actual != "rank", (mine, theirs, action)
 
-    def test_equals_may_act_on_each_other_where_the_table_allows_the_act(self):
+    def test_equal_ranks_may_act_on_each_other(self):
         for role in (Role.SUPERADMIN, Role.ADMIN, Role.OWNER):
             target = Target(OTHER, None if role.is_platform_role else HOME, role)
             for action in (Action.DELETE_USER, Action.SET_ACTIVE, Action.ASSIGN_ROLE):
                 assert decision(actor(role), action, target) == "yes"
 
 
-class TestOneself:
+class TestOwnAccount:
     @pytest.mark.parametrize("action", sorted(NOT_ON_SELF))
     @pytest.mark.parametrize("role", [Role.SUPERADMIN, Role.ADMIN, Role.OWNER])
-    def test_not_on_the_own_account(self, role: Role, action: Action):
+    def test_actions_denied_on_own_account(self, role: Role, action: Action):
         who = actor(role)
         assert decision(who, action, Target(ME, who.tenant_id, role)) == "oneself"
 
-    def test_a_member_with_the_permission_neither(self):
+    def test_permission_does_not_allow_them_on_own_account(self):
         who = actor(Role.MEMBER, permissions=frozenset({"users.set_active"}))
         assert decision(who, Action.SET_ACTIVE, Target(ME, HOME, Role.MEMBER)) == "oneself"
         assert decision(who, Action.SET_ACTIVE, Target(OTHER, HOME, Role.MEMBER)) == "yes"
 
-    def test_the_own_password_is_changed_by_another_action(self):
+    def test_change_password_is_allowed_on_own_account_only(self):
         for role in Role:
             who = actor(role)
             assert decision(who, Action.CHANGE_PASSWORD, Target(ME, who.tenant_id, role)) == "yes"
             stranger = Target(OTHER, who.tenant_id, role)
             assert decision(who, Action.CHANGE_PASSWORD, stranger) in {"reach", "not found"}
 
-    def test_a_machine_is_nobody_and_may_act_on_user_zero(self):
+    def test_system_actor_has_no_own_account(self):
         system = Actor(kind="system", contract="cli", restrictions=UNRESTRICTED)
         assert decision(system, Action.SET_ACTIVE, Target(0, None, Role.SUPERADMIN)) == "yes"
 
 
 class TestEffectiveRole:
-    """In which rank and tenant somebody acts at a contract (decision 12)."""
+    """The role and tenant with which a user acts at a contract (docs/decisions/0012)."""
 
     @pytest.mark.parametrize(
         ("role", "tenant", "expected"),
@@ -247,13 +250,13 @@ class TestEffectiveRole:
             (Role.VIEWER, HOME, (Role.VIEWER, HOME)),
         ],
     )
-    def test_where_the_platform_is_not_known(
+    def test_platform_roles_act_as_owners_of_the_default_tenant(
         self, role: Role, tenant: int | None, expected: object
     ):
         assert policy.effective_role_and_tenant(role, tenant, Restrictions(), HOME) == expected
         assert policy.effective_role_and_tenant(role, tenant, UNRESTRICTED, HOME) == (role, tenant)
 
-    def test_who_acts_as_an_owner_touches_no_administrator_but_itself(self):
+    def test_acting_as_owner_does_not_reach_administrators(self):
         who = actor(Role.OWNER, tenant_id=HOME)
         for role in (Role.SUPERADMIN, Role.ADMIN):
             assert decision(who, Action.UPDATE_USER, Target(OTHER, HOME, role)) == "rank"
@@ -262,9 +265,9 @@ class TestEffectiveRole:
 
 
 class TestRestrictionFlags:
-    """What a restrictions says beside its rows."""
+    """The fields of Restrictions other than ``rows``."""
 
-    def test_no_self_service_leaves_others(self):
+    def test_no_self_service_applies_to_own_account_only(self):
         restrictions = Restrictions(no_self_service=frozenset({Action.UPDATE_USER}))
         member = actor(Role.MEMBER, restrictions=restrictions)
         assert decision(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "function"
@@ -273,7 +276,7 @@ class TestRestrictionFlags:
         helper = actor(Role.MEMBER, restrictions=restrictions, permissions=given)
         assert decision(helper, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
 
-    def test_own_alone_refuses_every_other_id(self):
+    def test_refuse_other_ids(self):
         restrictions = Restrictions(refuse_other_ids=frozenset({Action.UPDATE_USER}))
         member = actor(Role.MEMBER, restrictions=restrictions)
         assert decision(member, Action.UPDATE_USER, Target(ME, HOME, Role.MEMBER)) == "yes"
@@ -281,26 +284,26 @@ class TestRestrictionFlags:
             assert decision(member, Action.UPDATE_USER, target) == "function"
         with pytest.raises(Forbidden):
             policy.require_reach(member, Action.UPDATE_USER, 987_654_321)
-        assert policy.require_reach(member, Action.UPDATE_USER) is SELF, "while no id is told"
+        assert policy.require_reach(member, Action.UPDATE_USER) is SELF, "if no id is given"
         given = frozenset({"users.change"})
         helper = actor(Role.MEMBER, restrictions=restrictions, permissions=given)
         assert decision(helper, Action.UPDATE_USER, Target(OTHER, AWAY, Role.VIEWER)) == "not found"
 
-    def test_a_contract_that_shows_nobody_does_not_even_show_oneself(self):
+    def test_hidden_users_include_oneself(self):
         nobody = Restrictions(rows={Action.VIEW_USER: (NONE, NONE, NONE, NONE, NONE)})
         member = actor(Role.MEMBER, restrictions=nobody)
         own = Target(ME, HOME, Role.MEMBER)
         assert not policy.includes(member, policy.granted_reach(member, Action.VIEW_USER), own)
         assert decision(member, Action.VIEW_USER, own) == "function"
 
-    def test_nobody_widens_one_that_all_share(self):
+    def test_unrestricted_is_immutable(self):
         with pytest.raises(AttributeError):
             UNRESTRICTED.platform_roles_apply = False  # pyright: ignore[reportAttributeAccessIssue]
 
-    def test_only_a_contract_that_says_so_sets_the_own_password(self):
+    def test_may_set_own_password(self):
         plain, documented = (
-            actor(Role.OWNER, restrictions=Restrictions(may_set_own_password=said_so))
-            for said_so in (False, True)
+            actor(Role.OWNER, restrictions=Restrictions(may_set_own_password=allowed))
+            for allowed in (False, True)
         )
         own = Target(ME, HOME, Role.OWNER)
         assert decision(plain, Action.SET_PASSWORD, own) == "oneself"
@@ -309,7 +312,7 @@ class TestRestrictionFlags:
 
 
 class TestDelegation:
-    def test_who_may_confer_what(self):
+    def test_assignable_roles(self):
         everything = set(Role)
         below = {Role.OWNER, Role.MEMBER, Role.VIEWER}
         assert policy.assignable_roles(actor(Role.SUPERADMIN)) == everything
@@ -318,16 +321,16 @@ class TestDelegation:
         assert policy.assignable_roles(actor(Role.MEMBER)) == {Role.MEMBER, Role.VIEWER}
         assert policy.assignable_roles(actor(Role.VIEWER)) == {Role.VIEWER}
 
-    def test_nobody_confers_more_than_it_is(self):
+    def test_no_role_assigns_a_higher_one(self):
         for role, given in itertools.product(Role, Role):
             if given.outranks(role) or given not in policy.assignable_roles(actor(role)):
-                with pytest.raises(Forbidden) as told:
+                with pytest.raises(Forbidden) as raised:
                     policy.require_assignable(actor(role), given)
-                assert told.value.reason is Reason.DELEGATION
+                assert raised.value.reason is Reason.DELEGATION
             else:
                 policy.require_assignable(actor(role), given)
 
-    def test_a_narrowing_takes_away_and_gives_nothing(self):
+    def test_restrictions_only_remove_assignable_roles(self):
         restrictions = Restrictions(
             assignable_roles={
                 Role.OWNER: frozenset({Role.SUPERADMIN, Role.MEMBER}),
@@ -340,7 +343,7 @@ class TestDelegation:
         assert policy.assignable_roles(actor(Role.MEMBER, restrictions=restrictions)) == set()
         assert Role.OWNER in policy.assignable_roles(actor(Role.ADMIN, restrictions=restrictions))
 
-    def test_who_holds_a_permission(self):
+    def test_has_permission(self):
         for _, code, _, _ in PERMISSION_CATALOGUE:
             assert policy.has_permission(actor(Role.OWNER), code)
             assert policy.has_permission(actor(Role.ADMIN), code)
@@ -351,28 +354,28 @@ class TestDelegation:
 
 
 class TestPermissions:
-    def test_each_raises_its_cells_to_the_tenant_and_no_other(self):
+    def test_each_raises_only_its_own_actions(self):
         for role, (_, code, _, raised) in itertools.product(Role, PERMISSION_CATALOGUE):
             who = actor(role, permissions=frozenset({code}))
             for action in Action:
                 bare = REACH_BY_LETTER[DESIGN[action][role]]
-                wanted = max(bare, TENANT) if action in raised else bare
+                expected_reach = max(bare, TENANT) if action in raised else bare
                 if role.is_platform_role and bare < TENANT:
-                    wanted = bare
-                assert policy.granted_reach(who, action) is wanted, (role, code, action)
+                    expected_reach = bare
+                assert policy.granted_reach(who, action) is expected_reach, (role, code, action)
 
-    def test_they_reach_no_further_than_the_own_tenant(self):
+    def test_they_do_not_reach_other_tenants(self):
         who = actor(Role.MEMBER, permissions=frozenset({"users.delete"}))
         assert decision(who, Action.DELETE_USER, Target(OTHER, HOME, Role.MEMBER)) == "yes"
         assert decision(who, Action.DELETE_USER, Target(OTHER, AWAY, Role.MEMBER)) == "not found"
         assert decision(who, Action.DELETE_USER, Target(OTHER, None, Role.VIEWER)) == "not found"
 
-    def test_an_unknown_one_is_worth_nothing(self):
+    def test_unknown_permission_has_no_effect(self):
         who = actor(Role.MEMBER, permissions=frozenset({"users.everything"}))
         assert policy.granted_reach(who, Action.DELETE_USER) is SELF
 
-    def test_the_catalogue_stays_what_is_granted_already(self):
-        """Ids stand in tables, codenames in credentials of clients, names on their screens."""
+    def test_catalogue_entries_never_change(self):
+        """Ids are stored in tables, codenames are used by clients, names are shown to users."""
         assert [(number, code) for number, code, _, _ in PERMISSION_CATALOGUE] == [
             (1, "users.view"), (2, "users.create"), (3, "users.change"), (4, "users.delete"),
             (5, "users.set_active"), (6, "users.set_password"), (7, "permissions.view"),
@@ -385,7 +388,7 @@ class TestPermissions:
             "Can set users' access to resources",
         ]  # fmt: skip
 
-    def test_who_may_list_may_look_and_who_may_set_access_may_see_it(self):
+    def test_listing_implies_viewing_and_setting_access_implies_viewing_it(self):
         for code, opened in (
             ("users.view", {Action.LIST_USERS, Action.VIEW_USER}),
             ("access.set", {Action.SET_ACCESS, Action.VIEW_ACCESS}),
@@ -398,14 +401,14 @@ class TestPermissions:
     @pytest.mark.parametrize(
         "role", [r for r in Role if r <= policy.LOWEST_ROLE_WITH_ALL_PERMISSIONS]
     )
-    def test_to_whoever_holds_all_by_its_role_a_permission_adds_nothing(self, role: Role):
+    def test_permissions_add_nothing_to_roles_that_have_all(self, role: Role):
         every = frozenset(policy.ACTIONS_BY_PERMISSION)
         raised = {action for actions in policy.ACTIONS_BY_PERMISSION.values() for action in actions}
         for action in raised:
             without, with_all = actor(role), actor(role, permissions=every)
             assert policy.granted_reach(without, action) is policy.granted_reach(with_all, action)
 
-    def test_the_catalogue_is_sound(self):
+    def test_catalogue_is_consistent(self):
         numbers = [number for number, *_ in PERMISSION_CATALOGUE]
         codes = [code for _, code, _, _ in PERMISSION_CATALOGUE]
         assert numbers == sorted(set(numbers))
@@ -417,10 +420,10 @@ class TestPermissions:
 
 
 class TestWithoutTenant:
-    """A user of a tenant's role without a tenant: nowhere to reach but itself."""
+    """A user with a tenant's role but without a tenant."""
 
     @pytest.mark.parametrize("role", [Role.OWNER, Role.MEMBER, Role.VIEWER])
-    def test_it_sees_itself_and_nobody_else(self, role: Role):
+    def test_user_views_only_itself(self, role: Role):
         who = actor(role, tenant_id=None)
         assert decision(who, Action.VIEW_USER, Target(ME, None, role)) == "yes"
         assert decision(who, Action.VIEW_USER, Target(OTHER, None, role)) == "not found"
@@ -429,31 +432,31 @@ class TestWithoutTenant:
             assert decision(who, action, Target(ME, None, role)) == "yes"
         assert policy.granted_reach(who, Action.LIST_USERS) is SELF, "a list of one"
 
-    def test_its_owner_creates_and_switches_nobody(self):
+    def test_owner_without_tenant_cannot_manage_users(self):
         who = actor(Role.OWNER, tenant_id=None)
         for action in (Action.CREATE_USER, Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.INVITE):
             with pytest.raises(Forbidden):
                 policy.require_reach(who, action)
 
 
-class TestWhoIsNoUser:
-    def test_a_visitor_gets_nothing(self):
+class TestOtherActors:
+    def test_visitor_is_denied_everything(self):
         visitor = Actor(kind="visitor", contract="tests", restrictions=UNRESTRICTED)
         for action in Action:
             assert policy.granted_reach(visitor, action) is NONE
-            with pytest.raises(Forbidden) as told:
+            with pytest.raises(Forbidden) as raised:
                 policy.require(visitor, action, Target(0, None, Role.VIEWER))
-            assert told.value.reason is Reason.FUNCTION
+            assert raised.value.reason is Reason.FUNCTION
         assert policy.assignable_roles(visitor) == frozenset()
         assert not policy.has_permission(visitor, "users.view")
         assert policy.is_bound_by_last_owner_rule(visitor)
 
-    def test_an_actor_of_no_known_kind_gets_nothing_either(self):
+    def test_unknown_kind_of_actor_is_denied_everything(self):
         robot = Actor(kind="robot", contract="x", restrictions=UNRESTRICTED, role=Role.SUPERADMIN)
         assert all(policy.granted_reach(robot, action) is NONE for action in Action)
         assert policy.assignable_roles(robot) == frozenset()
 
-    def test_the_system_may_everything(self):
+    def test_system_is_allowed_everything(self):
         system = Actor(kind="system", contract="cli", restrictions=UNRESTRICTED)
         for action, role in itertools.product(Action, Role):
             assert policy.granted_reach(system, action) is ANY
@@ -464,21 +467,21 @@ class TestWhoIsNoUser:
 
 
 class TestLastOwner:
-    def test_whom_the_rule_binds(self):
-        there = Restrictions(platform_roles_apply=True)
-        here = Restrictions()
+    def test_roles_bound_by_the_rule(self):
+        unrestricted = Restrictions(platform_roles_apply=True)
+        restricted = Restrictions()
         for role in Role:
-            assert policy.is_bound_by_last_owner_rule(actor(role, restrictions=here))
-            bound = policy.is_bound_by_last_owner_rule(actor(role, restrictions=there))
+            assert policy.is_bound_by_last_owner_rule(actor(role, restrictions=restricted))
+            bound = policy.is_bound_by_last_owner_rule(actor(role, restrictions=unrestricted))
             assert bound is not role.is_platform_role
 
 
 class TestTenants:
-    def test_whose_tenant(self):
+    def test_require_tenant(self):
         owner, member, admin = (actor(r) for r in (Role.OWNER, Role.MEMBER, Role.ADMIN))
         policy.require_tenant(owner, Action.VIEW_TENANT, HOME)
         policy.require_tenant(admin, Action.DELETE_TENANT, AWAY)
-        for who, action, place, fault in (
+        for who, action, tenant, expected_error in (
             (owner, Action.VIEW_TENANT, AWAY, NotFound),
             (owner, Action.UPDATE_TENANT, AWAY, NotFound),
             (owner, Action.DELETE_TENANT, HOME, Forbidden),
@@ -486,10 +489,10 @@ class TestTenants:
             (member, Action.VIEW_TENANT, HOME, Forbidden),
             (member, Action.VIEW_OWN_TENANT, AWAY, NotFound),
         ):
-            with pytest.raises(fault):
-                policy.require_tenant(who, action, place)
+            with pytest.raises(expected_error):
+                policy.require_tenant(who, action, tenant)
 
-    def test_a_permission_never_opens_other_tenants(self):
+    def test_permissions_never_open_tenants(self):
         everything = frozenset(code for _, code, _, _ in PERMISSION_CATALOGUE)
         who = actor(Role.MEMBER, permissions=everything)
         for action in (Action.VIEW_TENANT, Action.UPDATE_TENANT, Action.CREATE_TENANT):
@@ -498,16 +501,16 @@ class TestTenants:
 
 
 class TestRestrictions:
-    def test_the_lesser_cell_holds(self):
+    def test_smaller_reach_applies(self):
         rows = {Action.DELETE_USER: (NONE, SELF, ANY, ANY, NONE)}
         restrictions = Restrictions(rows=rows)
-        got = [
+        actual = [
             policy.granted_reach(actor(r, restrictions=restrictions), Action.DELETE_USER)
             for r in Role
         ]
-        assert got == [NONE, SELF, TENANT, SELF, NONE]
+        assert actual == [NONE, SELF, TENANT, SELF, NONE]
 
-    def test_it_comes_after_the_permissions(self):
+    def test_restrictions_apply_after_permissions(self):
         restrictions = Restrictions(rows={Action.DELETE_USER: (ANY, ANY, TENANT, SELF, NONE)})
         held = frozenset({"users.delete"})
         member = actor(Role.MEMBER, restrictions=restrictions, permissions=held)
@@ -515,8 +518,8 @@ class TestRestrictions:
         viewer = actor(Role.VIEWER, restrictions=restrictions, permissions=held)
         assert policy.granted_reach(viewer, Action.DELETE_USER) is NONE
 
-    def test_who_is_narrowed_sees_less_and_is_told_less(self):
-        """Where a contract narrows the view, the others are not found any more, not forbidden."""
+    def test_restricted_view_answers_not_found(self):
+        """If a contract restricts viewing, other users are reported as not found, not as forbidden."""
         rows = {Action.VIEW_USER: (ANY, ANY, TENANT, SELF, SELF)}
         who = actor(Role.MEMBER, restrictions=Restrictions(rows=rows))
         assert decision(who, Action.UPDATE_USER, Target(OTHER, HOME, Role.MEMBER)) == "not found"

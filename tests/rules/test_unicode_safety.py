@@ -1,4 +1,4 @@
-"""Characters: what hides is refused wherever it stands, what spelling needs is not."""
+"""Invisible characters and mixed scripts are detected; characters needed for spelling are allowed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ UNSAFE = {
     "lone surrogate": "a\ud800b",
     "lone low surrogate": "a\udfffb",
 }
-# Besides, identifiers hold none of these, which prose may.
+# Allowed in prose but not in identifiers.
 UNSAFE_IN_NAMES = UNSAFE | {
     "zero-width joiner": "a\u200db",
     "zero-width non-joiner": "a\u200cb",
@@ -63,27 +63,27 @@ UNSAFE_IN_NAMES = UNSAFE | {
 
 class TestIdentifiers:
     @pytest.mark.parametrize("text", UNSAFE_IN_NAMES.values(), ids=UNSAFE_IN_NAMES)
-    def test_usernames_hide_nothing(self, text: str):
-        for alphabet in UsernameCharset:
-            problems = fields.username_problems(text, charset=alphabet)
+    def test_unsafe_in_usernames(self, text: str):
+        for charset in UsernameCharset:
+            problems = fields.username_problems(text, charset=charset)
             assert problems == [Problem("username", "unsafe")]
 
     @pytest.mark.parametrize("text", UNSAFE_IN_NAMES.values(), ids=UNSAFE_IN_NAMES)
-    def test_addresses_hide_nothing(self, text: str):
+    def test_unsafe_in_addresses(self, text: str):
         for address in (f"{text}@example.com", f"a@{text}.com", f"a@example.com/{text}"):
             assert fields.email_problems(address) == [Problem("email", "unsafe")]
         assert fields.url_problems(f"http://a.bc/{text}") == [Problem("url", "unsafe")]
 
-    def test_no_control_format_or_surrogate_character_passes(self):
+    def test_control_format_and_surrogate_characters_are_invisible(self):
         for code in range(0x110000):
             char = chr(code)
             if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
                 assert has_invisible_characters(char), hex(code)
 
-    def test_letters_and_plain_spaces_hide_nothing(self):
+    def test_letters_and_plain_spaces_are_visible(self):
         assert not has_invisible_characters("Bob Müller 太郎 محمد e\u0301 🙂")
 
-    def test_scripts_that_may_meet(self):
+    def test_script_combinations(self):
         for name in (
             "tanaka太郎",
             "かなカナ漢字ー",
@@ -98,7 +98,7 @@ class TestIdentifiers:
             assert mixes_scripts(name), name
 
     @given(ANYTHING)
-    def test_nothing_raises(self, text: str):
+    def test_never_raises(self, text: str):
         assert mixes_scripts(text) in {True, False}
         assert has_unsafe_prose_characters(text, multiline=True) in {True, False}
         if not has_invisible_characters(text):
@@ -106,10 +106,10 @@ class TestIdentifiers:
 
 
 class TestProse:
-    @pytest.mark.parametrize("lines", [False, True])
+    @pytest.mark.parametrize("multiline", [False, True])
     @pytest.mark.parametrize("text", UNSAFE.values(), ids=UNSAFE)
-    def test_what_cannot_be_seen_is_refused(self, text: str, lines: bool):
-        problems = fields.text_problems(text, "company", max_length=100, multiline=lines)
+    def test_unsafe_in_prose(self, text: str, multiline: bool):
+        problems = fields.text_problems(text, "company", max_length=100, multiline=multiline)
         assert problems == [Problem("company", "unsafe")]
 
     @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ class TestProse:
          "👩\u200d💻", "👩🏽\u200d⚕\ufe0f", "1\ufe0f\u20e3", "山田\u3000太郎", "a\u00a0b", "Bob Боб",
          "\U0001fae8", "a\ue000"],
     )  # fmt: skip
-    def test_names_of_all_the_world_pass(self, name: str):
+    def test_names_in_many_scripts_are_safe(self, name: str):
         assert fields.text_problems(name, "first_name", max_length=150) == []
 
     @pytest.mark.parametrize(
         "text", ["a \u200d b", "a\u200d", "x\u200d\u200dy", "1\u200c2", "a \ufe0f", "a\ufe0f\ufe0f"]
     )
-    def test_joiners_and_selectors_stand_only_where_spelling_needs_them(self, text: str):
+    def test_misplaced_joiners_and_selectors_are_unsafe(self, text: str):
         assert has_unsafe_prose_characters(f"{text}.", multiline=False)
 
-    def test_lines_only_where_allowed(self):
+    def test_newlines_require_multiline(self):
         text = "one\r\ntwo\tthree"
         assert fields.text_problems(text, "bio", max_length=100, multiline=True) == []
         assert fields.text_problems(text, "bio", max_length=100) == [Problem("bio", "unsafe")]
 
     @given(ANYTHING, st.booleans())
-    def test_nothing_raises(self, text: str, lines: bool):
-        assert len(fields.text_problems(text, "bio", max_length=30, multiline=lines)) <= 1
+    def test_never_raises(self, text: str, multiline: bool):
+        assert len(fields.text_problems(text, "bio", max_length=30, multiline=multiline)) <= 1

@@ -1,1 +1,1 @@
-"""The terminal's face of the directory."""
+"""The command line: the directory's administration from a terminal."""

@@ -1,4 +1,7 @@
-"""The commands of ``dragoman``; what they need is imported when they run, so that help is fast."""
+"""The ``dragoman`` command.
+
+Commands import their handlers when they run, so that ``--help`` is fast.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,12 @@ COMPLETE_VARIABLE = "_DRAGOMAN_COMPLETE"
 
 
 class RootGroup(click.RichGroup):
-    """The root of all commands: what goes wrong in one is told here, once."""
+    """The root command; reports the errors of all commands."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
-        """Read the command line; raises click.UsageError for bytes that are no text."""
+        """Parse the command line; raises click.UsageError if it is not UTF-8."""
         try:
             "".join(args).encode()
         except UnicodeEncodeError:
@@ -34,7 +37,7 @@ class RootGroup(click.RichGroup):
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a fact becomes its lines on standard error and its exit code."""
+        """Run a command; report an expected error on standard error, with its exit code."""
         try:
             return super().invoke(ctx)
         except (Abort, ClickException, Exit):
@@ -53,13 +56,13 @@ class RootGroup(click.RichGroup):
 @click.group(cls=RootGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dragoman", message="%(prog)s %(version)s")
 def main() -> None:
-    """One user directory that speaks the Users APIs which applications already have.
+    """One user directory that serves the Users APIs of existing applications.
 
-    Settings are environment variables, DRAGOMAN_NAME, or keys of the TOML file that
-    DRAGOMAN_CONFIG names. Data goes to standard output, messages to standard error.
-    Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 partly done.
+    Settings are environment variables named DRAGOMAN_..., or keys of the TOML file given by
+    DRAGOMAN_CONFIG. Data goes to standard output, messages go to standard error.
+    Exit codes: 0 success, 1 error, 2 usage error, 3 not found, 4 conflict, 5 partial success.
     """
-    os.umask(0o077)  # the database and the key that a command makes are nobody else's to read
+    os.umask(0o077)  # a database or key file created by a command is readable by its owner only
 
 
 for command_group in (users, tenants, permissions, groups, keys):
@@ -67,28 +70,36 @@ for command_group in (users, tenants, permissions, groups, keys):
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1, 256), help="Processes."
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.",
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Number of worker processes.",
 )
 def serve(host: str, port: int, workers: int) -> None:
-    """Serve every contract, until Ctrl-C or SIGTERM.
+    """Start the server; stop it with Ctrl-C or SIGTERM.
 
-    Applies migrations first. On an empty database it creates the first superadmin and prints
-    its password, once.
+    Applies pending migrations first. On an empty database, creates the first superadmin and prints
+    its password once.
     """
-    from dragoman.settings import load
-
-    settings = load()  # what is wrong with it is told before anything slow is imported
+    from dragoman import app
     from dragoman.cli.server import serve as server
 
-    server.serve(settings, host=host, port=port, workers=workers)
+    server.serve(app.load_settings(), host=host, port=port, workers=workers)
 
 
 @main.command()
 def migrate() -> None:
-    """Bring the database to the newest schema; serve does it too."""
+    """Apply pending database migrations; `dragoman serve` does this too."""
     from dragoman.cli.handlers import operations
 
     operations.migrate()
@@ -96,34 +107,40 @@ def migrate() -> None:
 
 @main.group()
 def tokens() -> None:
-    """Credentials, for programs."""
+    """Manage credentials for programs."""
 
 
 @tokens.command(name="create")
 @click.option(
-    "--user", required=True, metavar="USER", help="A username, an e-mail address or an id."
+    "--user", "user_ref", required=True, metavar="USER", help="Username, e-mail address or id."
 )
-@click.option("--contract", required=True, metavar="NAME", help="Where it works, and only there.")
+@click.option("--contract", required=True, metavar="NAME", help="Contract to use it with.")
 @options.id_option
 @options.output_option
-def create_token(*, user: str, contract: str, is_id: bool, output_format: str) -> None:
-    """Make a credential of a contract for a user and print it, once.
+def create_token(*, user_ref: str, contract: str, is_id: bool, output_format: str) -> None:
+    """Create a credential for a user and print it.
 
-    It stands alone on standard output, or in the field `credential`.
+    The credential is valid for one contract only and cannot be shown again.
     """
     from dragoman.cli.handlers import operations
 
-    operations.create_token(user, contract, output_format, is_id=is_id)
+    operations.create_token(user_ref, contract, output_format, is_id=is_id)
 
 
 @main.command()
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1), metavar="N")
+@click.option(
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Maximum number of mails.",
+)
 @options.output_option
 def outbox(*, limit: int, output_format: str) -> None:
-    """List the mails that wait, were sent or have failed, the newest first.
+    """List waiting, sent and failed mails, newest first.
 
-    A mail that waits is shown with its text, which holds a live link: whoever reads it can
-    use it.
+    The text of a waiting mail is shown too. It contains a valid link: keep the output private.
     """
     from dragoman.cli.handlers import operations
 
@@ -133,9 +150,9 @@ def outbox(*, limit: int, output_format: str) -> None:
 @main.command()
 @options.output_option
 def doctor(*, output_format: str) -> None:
-    """Examine settings, database and outbox; say what to do. Changes nothing.
+    """Check settings, database and outbox, without changing anything.
 
-    Exit code 0 if nothing fails (a warning is no failure), else 1.
+    The exit code is 1 if a check fails, else 0; warnings do not count as failures.
     """
     from dragoman.cli.handlers import operations
 
@@ -145,7 +162,7 @@ def doctor(*, output_format: str) -> None:
 @main.command()
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> None:
-    """Print a shell's completion of this command.
+    """Print the completion script for a shell.
 
     For bash: eval "$(dragoman completion bash)"
     """

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the password that comes in by one of them."""
+"""Options shared by several commands, and how a password is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROLE_NAMES = ("superadmin", "admin", "owner", "member", "viewer")
 
 
 def output_option(command: F) -> F:
-    """Give a command ``-o``; its parameter is ``output_format``."""
+    """Add ``-o/--output`` to a command, as the parameter ``output_format``."""
     return click.option(
         "-o",
         "--output",
@@ -23,32 +23,36 @@ def output_option(command: F) -> F:
         type=click.Choice(OUTPUT_FORMATS),
         default="table",
         show_default=True,
-        help="How the data is shown.",
+        help="Output format.",
     )(command)
 
 
 def id_option(command: F) -> F:
-    """Give a command ``--id``, for users whose id is somebody's username; see ``people.named``."""
+    """Add ``--id`` to a command, as the parameter ``is_id``; see ``lookup.get_user``."""
     return click.option(
-        "--id", "is_id", is_flag=True, help="USER is an id, even if it is a username too."
+        "--id", "is_id", is_flag=True, help="Treat USER as an id, even if it is also a username."
     )(command)
 
 
+def yes_option(command: F) -> F:
+    """Add ``-y/--yes`` to a command, as the parameter ``yes``."""
+    return click.option("-y", "--yes", is_flag=True, help="Skip the confirmation prompt.")(command)
+
+
 def password_stdin_option(command: F) -> F:
-    """Give a command ``--password-stdin``; its parameter is ``from_stdin``."""
+    """Add ``--password-stdin`` to a command, as the parameter ``from_stdin``."""
     return click.option(
         "--password-stdin",
         "from_stdin",
         is_flag=True,
-        help="Take the password from the first line of standard input; "
-        "without it, a terminal asks twice.",
+        help="Read the password from the first line of standard input instead of prompting.",
     )(command)
 
 
 def read_password(*, from_stdin: bool) -> str:
-    """Return a password: a line of standard input, or typed twice where nobody sees it.
+    """Return a password: the first line of standard input, or prompted for twice without echo.
 
-    Raises click.UsageError where there is neither.
+    Raises click.UsageError if the line is not UTF-8, or if there is no terminal to prompt on.
     """
     if from_stdin:
         line = sys.stdin.buffer.readline()
@@ -57,5 +61,7 @@ def read_password(*, from_stdin: bool) -> str:
         except UnicodeDecodeError:
             raise click.UsageError("the password on standard input is not UTF-8") from None
     if not sys.stdin.isatty():
-        raise click.UsageError("give the password by --password-stdin, or on a terminal")
+        raise click.UsageError(
+            "cannot prompt for a password without a terminal; use --password-stdin"
+        )
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

@@ -1,4 +1,4 @@
-"""Data for people and for programs: a table, JSON, or JSON lines; all of it on standard output."""
+"""Output of data to standard output as a table, JSON or JSON lines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dragoman.cli.errors import escape_unprintable
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNLIMITED_WIDTH = 100_000
-"""The width of a table that no terminal shows: nothing of it is folded or cut."""
+"""Width of a table that is not written to a terminal (columns): no cell is wrapped or cut."""
 
 
 def timestamp(microseconds: int) -> str | None:
-    """Return a time in microseconds since 1970 as ISO 8601, in UTC; None for never."""
+    """Return a time (microseconds since 1970) as ISO 8601 in UTC; None for 0, which means never."""
     if not microseconds:
         return None
     return (EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat() + "Z"
 
 
 def show_record(record: msgspec.Struct, output_format: str) -> None:
-    """Show one thing: a line a field, or an object."""
+    """Write one record: a table with one row per field, or a JSON object."""
     if output_format == "table":
         rows = [(name, getattr(record, name)) for name in record.__struct_fields__]
         _Table(("", ""), header=False).show(rows)
@@ -37,22 +37,22 @@ def show_record(record: msgspec.Struct, output_format: str) -> None:
 
 
 def show_text(text: str) -> None:
-    """Show a text as it is, but for what a terminal would obey."""
+    """Write a text, with control characters other than newlines escaped."""
     sys.stdout.write("\n".join(escape_unprintable(part) for part in text.split("\n")) + "\n")
 
 
 def show_check(state: str, text: str) -> None:
-    """Show a line that begins with ``ok``, ``warn`` or ``fail``, in colour on a terminal."""
+    """Write a line that begins with ``ok``, ``warn`` or ``fail``, coloured on a terminal."""
     colour = {"ok": "green", "warn": "yellow", "fail": "red"}[state]
     click.echo(f"{click.style(f'{state:<4}', fg=colour)}  {escape_unprintable(text)}")
 
 
 class ListWriter:
-    """A list that is shown as its pages arrive; ``end`` closes it.
+    """Writes a list page by page; ``close`` must be called at the end.
 
     Args:
-        form: ``table``, ``json`` (one list) or ``ndjson`` (an object a line).
-        columns: the fields that a table shows.
+        output_format: ``table``, ``json`` (one array) or ``ndjson`` (one object per line).
+        columns: the fields shown in a table; JSON has all fields.
     """
 
     def __init__(self, output_format: str, columns: tuple[str, ...]) -> None:
@@ -62,7 +62,7 @@ class ListWriter:
         self._started = False
 
     def add(self, records: Sequence[msgspec.Struct]) -> None:
-        """Show some more."""
+        """Write one page of records."""
         if self._output_format == "table":
             self._started, names = True, self._columns
             self._table.show([tuple(getattr(record, name) for name in names) for record in records])
@@ -76,7 +76,7 @@ class ListWriter:
             )
 
     def close(self) -> None:
-        """Close the list; an empty one is shown as such."""
+        """End the list; an empty one is written as a table header or an empty array."""
         if self._output_format == "table" and not self._started:
             self._table.show([])
         if self._output_format == "json":
@@ -89,7 +89,7 @@ def _write(data: bytes) -> None:
 
 
 class _Table:
-    """A table in parts; what the parts before were wide, the next ones are too."""
+    """A table written in parts, whose columns keep the widths of the earlier parts."""
 
     def __init__(self, columns: tuple[str, ...], *, header: bool = True) -> None:
         self._columns = columns
@@ -121,7 +121,7 @@ class _Table:
 
 
 def _cell_text(value: Any) -> str:
-    """Return a cell: nothing that a terminal would obey, no matter who has written it."""
+    """Return the text of a cell, with control characters escaped: users can choose the values."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The directory for the length of one command: found, looked at, opened, closed."""
+"""Opens the directory for the duration of one command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.system import system_actor
 from dragoman.cli.errors import ERROR, CliError
 from dragoman.rules.actor import Actor
-from dragoman.settings import Settings, load
+from dragoman.settings import Settings
 from dragoman.store import migrate
 
 T = TypeVar("T")
@@ -24,17 +24,17 @@ SQLITE_HEADER = b"SQLite format 3\0"
 
 
 def command_line_actor() -> Actor:
-    """Return the actor of every change made here; who sat at the terminal is not recorded."""
+    """Return the actor of all changes made on the command line; the operator is not identified."""
     return system_actor("command line", contract="cli")
 
 
 def run(work: Callable[[Directory], Awaitable[T]]) -> T:
-    """Do something with the directory that the settings name.
+    """Run ``work`` with the directory that the settings describe and return its result.
 
-    Raises SettingsError, Unavailable, and Told where there is no database, none of ours, or
-    one that another version of the program has made.
+    Raises SettingsError, Unavailable, or CliError if the database does not exist, is not a
+    Dragoman database or has another schema version than this program.
     """
-    return asyncio.run(_run(load(), work))
+    return asyncio.run(_run(app.load_settings(), work))
 
 
 async def _run(settings: Settings, work: Callable[[Directory], Awaitable[T]]) -> T:
@@ -42,26 +42,28 @@ async def _run(settings: Settings, work: Callable[[Directory], Awaitable[T]]) ->
     path = settings.sqlite_path
     if version != migrate.HEAD_REVISION:
         if not version and path is not None and not path.exists():
-            raise CliError(ERROR, f"there is no database at {path} ('dragoman migrate' makes one)")
+            raise CliError(
+                ERROR, f"database {path} not found (run 'dragoman migrate' to create it)"
+            )
         raise CliError(
             ERROR,
-            f"the database stands at migration {version or 'none'}, "
-            f"this program needs {migrate.HEAD_REVISION}: run 'dragoman migrate'",
+            f"the database is at migration {version or 'none'}, but this program requires "
+            f"{migrate.HEAD_REVISION}: run 'dragoman migrate'",
         )
     async with app.open_directory(with_ephemeral_key(settings)) as directory:
         return await work(directory)
 
 
 def has_key(settings: Settings) -> bool:
-    """Say whether the server's key is at hand: set, or in its file."""
+    """Return whether the server key is available: in the settings, or in its file."""
     return bool(settings.secret_key) or server_key.server_key_path(settings).exists()
 
 
 def with_ephemeral_key(settings: Settings) -> Settings:
-    """Return the settings with a key that is thrown away, where there is none at hand.
+    """Return the settings, with a random server key for this process only if none is available.
 
-    Only a server makes a key file; one made by a command, in whatever folder it runs, would be
-    the wrong one for the next server that is started there.
+    Only the server creates a key file: a command may run in any directory, and a server started
+    there later would use the wrong key.
     """
     if has_key(settings):
         return settings
@@ -69,30 +71,30 @@ def with_ephemeral_key(settings: Settings) -> Settings:
 
 
 async def database_version(settings: Settings) -> str:
-    """Return the migration that the database stands at; empty for none.
+    """Return the revision of the database's latest migration; empty if there is none.
 
-    Raises Unavailable, or Told for what is no database of ours, or one of a newer program.
+    Raises Unavailable, or CliError if this is not a Dragoman database or a newer program made it.
     """
     path = settings.sqlite_path
     if path is not None:
         if not path.parent.is_dir():
-            raise CliError(ERROR, f"the folder of the database does not exist: {path.parent}")
+            raise CliError(ERROR, f"directory of the database does not exist: {path.parent}")
         if path.exists() and not _is_sqlite(path):
-            raise CliError(ERROR, f"{path} is no SQLite database")
+            raise CliError(ERROR, f"not a SQLite database: {path}")
     try:
         version = await migrate.current_revision(settings.database)
     except ValueError:
-        # The driver's own words may quote a part of the password.
+        # The driver's message may contain a part of the password.
         raise CliError(
             ERROR,
-            "DRAGOMAN_DATABASE cannot be read as an address "
-            "(special characters in a name or password are written like %40)",
+            "DRAGOMAN_DATABASE: not a valid URL "
+            "(special characters in a username or password must be percent-encoded, as in %40)",
         ) from None
     if version > migrate.HEAD_REVISION:
         raise CliError(
             ERROR,
-            f"the database stands at migration {version}, which is newer than this program "
-            f"({migrate.HEAD_REVISION}): start the newer one",
+            f"the database is newer than this program (at migration {version}, but this program "
+            f"knows {migrate.HEAD_REVISION}): upgrade dragoman",
         )
     return version
 

@@ -1,1 +1,1 @@
-"""Floor 0: what is true. Pure: no I/O, no clock, no SQL, no HTTP."""
+"""Layer 0, the domain rules. Pure: no I/O, no clock, no SQL, no HTTP."""

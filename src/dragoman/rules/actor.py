@@ -1,4 +1,4 @@
-"""Who makes a request: a user, the system, or a visitor without credentials."""
+"""The actor of a request: a user, the system, or a visitor without credentials."""
 
 from __future__ import annotations
 
@@ -9,11 +9,24 @@ from dragoman.rules.vocabulary import Restrictions
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who acts: a person behind a credential, a machine, or a visitor without one.
+    """The actor of a request, as the policy and the audit log see it.
 
-    ``kind`` is ``user``, ``system`` (the command line, the first start, the upkeep) or
-    ``visitor`` (nobody has signed in: sign-up, sign-in, reset). ``narrowing`` is the
-    contract's own, stricter, view of the policy table.
+    Attributes:
+        kind: ``user``; ``system`` for the command line, the bootstrap and background jobs; or
+            ``visitor`` for requests without credentials (sign-up, sign-in, password reset).
+        contract: the contract that the request was made to.
+        restrictions: how that contract limits the policy.
+        user_id: the user's id; 0 for ``system`` and ``visitor``. The fields from here to
+            ``token_id`` are set for ``user`` only.
+        tenant_id: the tenant in which the user acts at this contract.
+        role: the role with which the user acts at this contract.
+        permissions: codenames granted directly or by a group.
+        auth_epoch: the user's epoch when the credential was checked.
+        tenant_epoch: the tenant's epoch when the credential was checked.
+        token_id: the id of the credential.
+        name: the name written to the audit log.
+        request_id: the request's ``X-Request-Id``.
+        address: the client's IP address.
     """
 
     kind: str
@@ -31,5 +44,5 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
 
     def is_user(self, user_id: int) -> bool:
-        """Say whether this actor is that very user."""
+        """Return whether the actor is the user with this id."""
         return self.kind == "user" and self.user_id == user_id

@@ -1,4 +1,4 @@
-"""What credentials are: the format of a contract's credentials, and a newly issued one."""
+"""Credentials: the format that a contract issues, and a newly issued one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from dragoman.rules import crypto
 from dragoman.rules.model import User
 
 REFRESH = "refresh"
-"""The kind of a credential that buys new ones, and opens nothing itself."""
+"""``Token.kind`` of a refresh token, which is accepted only in exchange for new credentials."""
 
 
 class CredentialFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """How a contract's credentials look and how long they live (microseconds).
+    """The format and lifetime of the credentials that a contract issues.
 
-    ``lasts`` is a life of fixed length; 0 lets a credential live as long as it is used, within
-    the operator's settings. With ``refresh_lasts`` a refresh token of that life comes along.
-    ``claims`` makes JWTs of them, with these besides the registered ones (RFC 7519, 4.1).
+    Attributes:
+        contract: the name of the contract.
+        generate: returns a new random secret.
+        token_type: the value of ``Token.kind``.
+        lifetime: the fixed lifetime (microseconds). If 0, a credential expires when it has not
+            been used for ``token_idle_days``, at the latest after ``token_max_days``.
+        refresh_lifetime: the lifetime of the refresh token issued with it (microseconds); 0 for
+            no refresh token.
+        claims: if set, credentials are JWTs with these claims in addition to the registered ones
+            (RFC 7519, section 4.1).
     """
 
     contract: str
@@ -31,9 +38,12 @@ class CredentialFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """What a user is given once, and is nowhere else; ``refresh`` is empty where none is made.
+    """A newly issued credential; the only object that contains its secret.
 
-    ``expires_at`` is the moment (microseconds) after which it is worth nothing.
+    Attributes:
+        secret: the secret, or the JWT.
+        expires_at: when the credential expires (microseconds since 1970).
+        refresh_token: the refresh token; empty if the contract has none.
     """
 
     secret: str

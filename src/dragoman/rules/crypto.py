@@ -1,7 +1,7 @@
-"""Makes credentials, digests them, compares in constant time; signs and seals with a key.
+"""Random secrets, digests, constant-time comparison, and signing and sealing with the server key.
 
-Keys are bytes (the server's key, 32 or more); ``purpose`` keeps one use of a key apart from
-every other: what was made for one purpose is worth nothing for another.
+Keys are at least 32 bytes. ``purpose`` separates the uses of one key (domain separation): a value
+made for one purpose is not valid for another.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-# Meteor's alphabet for ids: no characters that are easily mistaken for each other.
+# Meteor's alphabet for ids, without characters that are easily confused (0/O, 1/l/I).
 READABLE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
 PUBLIC_ID_LENGTH = 17
 PASSWORD_LENGTH = 24
-MAC_BYTES = 16  # of a signed text; 128 bits
+MAC_BYTES = 16  # of a signed text: 128 bits
 NONCE_BYTES = 12  # of AES-GCM: NIST SP 800-38D, section 8.2
 
 _UPPER, _LOWER, _DIGITS = READABLE_ALPHABET[8:30], READABLE_ALPHABET[30:], READABLE_ALPHABET[:8]
@@ -26,27 +26,27 @@ def _random_string(alphabet: str, length: int) -> str:
 
 
 def generate_hex(n_bytes: int = 20) -> str:
-    """Make a credential of ``n_bytes`` random bytes, written as twice as many hex digits."""
+    """Return a secret of ``n_bytes`` random bytes as hex digits."""
     return secrets.token_hex(n_bytes)
 
 
 def generate_urlsafe(length: int = 43) -> str:
-    """Make a credential of ``n`` characters out of A-Z a-z 0-9 _ - (6 bits each)."""
+    """Return a secret of ``length`` characters from A-Z a-z 0-9 _ - (6 bits each)."""
     return secrets.token_urlsafe(length)[:length]
 
 
 def generate_number() -> int:
-    """Make a random number above 0 that fits into 64 bits with a sign."""
+    """Return a random positive integer that fits into a signed 64-bit column."""
     return secrets.randbits(62) + 1
 
 
 def generate_public_id() -> str:
-    """Make a public id: 17 characters of Meteor's alphabet, 98 bits."""
+    """Return a new public id: 17 characters of Meteor's alphabet (98 bits)."""
     return _random_string(READABLE_ALPHABET, PUBLIC_ID_LENGTH)
 
 
 def generate_password() -> str:
-    """Make a password of 24 readable characters (138 bits) with both cases and a digit."""
+    """Return a random password of 24 readable characters (138 bits): upper, lower and digits."""
     while True:
         password = _random_string(READABLE_ALPHABET, PASSWORD_LENGTH)
         if all(set(password) & set(kind) for kind in (_UPPER, _LOWER, _DIGITS)):
@@ -54,35 +54,35 @@ def generate_password() -> str:
 
 
 def digest(secret: str) -> bytes:
-    """Give the SHA-256 of a credential's UTF-8, the only form in which it is stored.
+    """Return the SHA-256 digest of a secret; only this digest is stored.
 
-    A lone surrogate, which no issued credential holds, is digested in a form that is not UTF-8,
-    so that the result equals no stored digest.
+    A lone surrogate is encoded as invalid UTF-8. Issued secrets contain none, so the result equals
+    no stored digest.
     """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def equal_in_constant_time(a: str | bytes, b: str | bytes) -> bool:
-    """Compare two secrets in a time that does not tell where they differ."""
+    """Return whether two secrets are equal; the time taken does not depend on where they differ."""
     return hmac.compare_digest(_to_bytes(a), _to_bytes(b))
 
 
 def derive(key: bytes, purpose: str, *parts: int | str) -> str:
-    """Derive a secret of 43 URL-safe characters from what it stands for (HMAC-SHA-256).
+    """Return a secret of 43 URL-safe characters, derived from ``parts`` with HMAC-SHA-256.
 
-    Each part is told apart by its type and length, so that ("a", "bc") and ("ab", "c"), or
-    1 and "1", never give the same secret.
+    The type and length of each part are included, so that ("a", "bc") and ("ab", "c"), or 1 and
+    "1", result in different secrets.
     """
     return _base64(_mac(key, purpose, *(_encode_part(part) for part in parts)))
 
 
 def sign(key: bytes, purpose: str, payload: bytes) -> str:
-    """Give the payload, readable by anybody, with a MAC of 16 bytes, in URL-safe base64."""
+    """Return payload and MAC (16 bytes) in URL-safe base64; the payload is not encrypted."""
     return _base64(_mac(key, purpose, payload)[:MAC_BYTES] + payload)
 
 
 def unsign(key: bytes, purpose: str, text: str) -> bytes | None:
-    """Give back what ``sign`` was given, or None where the text is not from there."""
+    """Return the payload of a signed text; None if the signature is not valid."""
     raw = _unbase64(text)
     if raw is None or len(raw) < MAC_BYTES:
         return None
@@ -91,7 +91,7 @@ def unsign(key: bytes, purpose: str, text: str) -> bytes | None:
 
 
 def seal(key: bytes, purpose: str, plaintext: bytes) -> str:
-    """Encrypt for oneself: AES-256-GCM under a key derived for this purpose, URL-safe base64."""
+    """Encrypt with AES-256-GCM under a key derived for this purpose; return URL-safe base64."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = secrets.token_bytes(NONCE_BYTES)
@@ -99,7 +99,7 @@ def seal(key: bytes, purpose: str, plaintext: bytes) -> str:
 
 
 def unseal(key: bytes, purpose: str, text: str) -> bytes | None:
-    """Give back what was sealed, or None: another key, another purpose, a changed text."""
+    """Decrypt a sealed text; return None if key or purpose differ or the text was changed."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -123,7 +123,7 @@ def _encode_part(part: int | str) -> bytes:
 
 
 def _mac(key: bytes, purpose: str, *parts: bytes) -> bytes:
-    """HMAC-SHA-256 over the purpose and the parts, each behind its length in eight bytes."""
+    """Return the HMAC-SHA-256 of purpose and parts, each preceded by its length (8 bytes)."""
     mac = hmac.new(key, digestmod=hashlib.sha256)
     for part in (_to_bytes(purpose), *parts):
         mac.update(len(part).to_bytes(8, "big"))
@@ -140,9 +140,9 @@ def _base64(raw: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes | None:
-    """Read unpadded URL-safe base64, only in the one spelling that ``_base64`` writes."""
+    """Decode unpadded URL-safe base64; return None unless it is the exact output of ``_base64``."""
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:  # of which binascii.Error is one
+    except ValueError:  # the base class of binascii.Error
         return None
     return raw if equal_in_constant_time(_base64(raw), text) else None

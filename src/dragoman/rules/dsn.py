@@ -1,4 +1,4 @@
-"""What addresses look like: of databases, of hosts; and what Kubernetes says of them unasked."""
+"""Syntax of database URLs, of host names and of the variables that Kubernetes sets for Services."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 _DSN = re.compile(
     r"""postgres(?:ql)?:// (?:[^/?\#@]*@)?
-    (?: (?:\[[^\[\]/?\#@]+\] | [^\[\]\s:,/?\#@]+) (?::[0-9]{1,5})?  # a host, and its port
-        (?: , (?:\[[^\[\]/?\#@]+\] | [^\[\]\s:,/?\#@]+) (?::[0-9]{1,5})? )* )?  # and more of them
+    (?: (?:\[[^\[\]/?\#@]+\] | [^\[\]\s:,/?\#@]+) (?::[0-9]{1,5})?  # a host with an optional port
+        (?: , (?:\[[^\[\]/?\#@]+\] | [^\[\]\s:,/?\#@]+) (?::[0-9]{1,5})? )* )?  # further hosts
     (?:/[^?\#@]*)? (?:\?[^\#]*)?""",
     re.VERBOSE,
 )
@@ -24,7 +24,7 @@ _PORT_URL = re.compile(r"(?:tcp|udp|sctp)://\S+")
 
 
 def split_hosts(dsn: str) -> list[str]:
-    """Return a DSN for each host of one (``//user@host:1,other:2/name``), in their order."""
+    """Return one DSN per host of a DSN with several (``//user@host:1,other:2/name``), in order."""
     match = _DSN_PARTS.fullmatch(dsn)
     if match is None:
         return [dsn]
@@ -33,38 +33,40 @@ def split_hosts(dsn: str) -> list[str]:
 
 
 def check_dsn(dsn: str) -> None:
-    """Raise ValueError, which quotes nothing of it, if this is no address of PostgreSQL.
+    """Raise ValueError if this is not a valid PostgreSQL URL; the message quotes no part of it.
 
-    A plain ``/`` or ``@`` in a password would end it, and its rest be read, and shown, as a host.
+    An unescaped ``/`` or ``@`` would end the password early. The rest of it would be taken for a
+    host name and shown in messages.
     """
     match = _DSN_PARTS.fullmatch(dsn)
     hosts = match[2] if match else ""
     if hosts and any(host.partition(":")[0] == "" for host in hosts.split(",")):
-        raise ValueError("a host is missing, beside a comma or before a port")
+        raise ValueError("a host name is missing before or after a comma, or before a port")
     if _DSN.fullmatch(dsn) is None:
         raise ValueError(
-            "must read like postgresql://user:password@host:5432/name; "
-            "in a user's name or password, / is written %2F, @ %40, and so on"
+            "must have the form postgresql://user:password@host:5432/name (special characters in "
+            "user and password must be percent-encoded: / as %2F, @ as %40)"
         )
 
 
 def canonical_host(text: str) -> str:
-    """Return the name of a host as requests are compared with it: lower case, no last dot.
+    """Return a host name in canonical form: in lower case and without a trailing dot.
 
-    Raises ValueError for what no request's host can equal once its port is taken off.
+    Raises ValueError if it is not a host name that a request can have, apart from its port.
     """
     if not text.isascii():
-        raise ValueError(f"{text}: must be written in ASCII (punycode, xn--…), as it is requested")
+        raise ValueError(f"{text}: must be ASCII; write international names in punycode (xn--…)")
     name = text.lower().removesuffix(".")
     if _HOST_NAME.fullmatch(name) is None:
-        raise ValueError(f"{text}: must be the name of a host alone, without port, path or *")
+        raise ValueError(f"{text}: must be a host name without port, path or wildcard")
     return name
 
 
 def is_service_link(variable: str, value: str, service: str) -> bool:
-    """Whether Kubernetes sets this variable because of a Service named so, or so and ``-more``.
+    """Return whether Kubernetes sets this variable for a Service named ``service``.
 
-    It does in every pod of the namespace:
+    Also True for Services whose name starts with ``service`` and a hyphen. Kubernetes sets these
+    variables in every pod of the namespace:
     https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
     """
     suffix = variable.removeprefix(service)
@@ -72,5 +74,5 @@ def is_service_link(variable: str, value: str, service: str) -> bool:
         return False
     if _LINK_SUFFIX.fullmatch(suffix):
         return True
-    # Of this one a person may think that it is where we listen: then the value is a number.
+    # An operator may set this one by mistake for the port to listen on; its value is a number then.
     return _PORT_SUFFIX.fullmatch(suffix) is not None and _PORT_URL.fullmatch(value) is not None

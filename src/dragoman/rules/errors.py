@@ -1,4 +1,4 @@
-"""What can go wrong, in our words: facts without status codes and without sentences."""
+"""Errors of the directory, without status codes and messages: those belong to the contracts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import msgspec
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong with one field; dialects put it into words.
+    """One problem with the value of one field; each contract has its own message for it.
 
-    ``code`` is a word of ``CODES``; ``detail`` carries what the sentence needs
-    (a limit, the rejected choice, the name of a similar field).
+    Attributes:
+        field: the name of the field.
+        code: one of ``PROBLEM_CODES``.
+        detail: a value for the message, such as a limit; see ``PROBLEM_CODES``.
     """
 
     field: str
@@ -34,46 +36,46 @@ PROBLEM_CODES = frozenset(
         "email",
         "url",
         "slug",
-        "username",  # outside the alphabet
+        "username",  # contains characters that usernames may not have
         "unsafe",  # control, invisible or bidirectional characters, mixed scripts
-        "choice",  # detail: what was given
-        "unknown",  # detail: the id that nobody has
+        "choice",  # detail: the rejected value
+        "unknown",  # detail: the id that does not exist
         "taken",
         "common",
         "numeric",
-        "similar",  # detail: the field the password resembles
-        "too_many_bytes",
-        "mismatch",
-        "wrong",
-        "tenant_required",
-        "foreign_tenant",
-        "fixed",  # this one cannot be changed
+        "similar",  # detail: the field that the password resembles
+        "too_many_bytes",  # detail: the limit in bytes
+        "mismatch",  # a password differs from its confirmation
+        "wrong",  # the current password is incorrect
+        "tenant_required",  # the role requires a tenant
+        "foreign_tenant",  # not the tenant that is required here
+        "fixed",  # the value cannot be changed
         "invalid",
     }
 )
 
 
 class Reason(StrEnum):
-    """Why the policy says no."""
+    """Why the policy denies an action. The values are written to the log."""
 
-    FUNCTION = "function"  # this role has no such function at all
-    REACH = "reach"  # the target can be seen, but not be acted upon
-    RANK = "rank"  # the target stands higher
-    OWN_ACCOUNT = "oneself"  # not on the own account
-    DELEGATION = "confer"  # a role, permission or access level beyond the own
-    SIGN_UP_DISABLED = "closed"  # self-registration is switched off
+    FUNCTION = "function"  # the action is denied for every target
+    REACH = "reach"  # the actor may view the target but not act on it
+    RANK = "rank"  # the target has a higher role
+    OWN_ACCOUNT = "oneself"  # not allowed on one's own account
+    DELEGATION = "confer"  # assigning a role, permission or access level that the actor lacks
+    SIGN_UP_DISABLED = "closed"  # self-registration is disabled
 
 
 class DirectoryError(Exception):
-    """Whatever the directory refuses to do; the root of every fact below."""
+    """Base class of all errors that the directory raises on purpose."""
 
 
 class NotFound(DirectoryError):
-    """No such thing, or none within reach: the two are never told apart."""
+    """The object does not exist, or the actor may not view it; clients cannot tell which."""
 
 
 class Taken(DirectoryError):
-    """Somebody holds that value; ``field`` says which one it is."""
+    """The value of ``field`` is already used by another object."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
@@ -81,7 +83,7 @@ class Taken(DirectoryError):
 
 
 class Invalid(DirectoryError):
-    """What was given cannot be taken; ``problems`` lists everything that is wrong with it."""
+    """The input is not valid; ``problems`` lists all problems."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(", ".join(f"{p.field}: {p.code}" for p in problems))
@@ -89,7 +91,7 @@ class Invalid(DirectoryError):
 
 
 class Forbidden(DirectoryError):
-    """The policy says no; ``reason`` says which of its rules."""
+    """The policy denies the action; ``reason`` names the rule."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(str(reason))
@@ -97,9 +99,10 @@ class Forbidden(DirectoryError):
 
 
 class Unauthenticated(DirectoryError):
-    """Nobody valid stands behind the request.
+    """The request has no valid credential.
 
-    ``why`` is ``missing``, ``malformed`` (``detail`` says how), ``unknown`` or ``inactive``.
+    ``reason`` is ``missing``, ``malformed``, ``unknown`` or ``inactive``; for ``malformed``,
+    ``detail`` says in which way.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -109,11 +112,11 @@ class Unauthenticated(DirectoryError):
 
 
 class BadCredentials(DirectoryError):
-    """Sign-in refused: unknown, wrong, inactive and deleted are one and the same."""
+    """Sign-in failed: clients must not learn whether the user is unknown, inactive or deleted."""
 
 
 class InvalidLink(DirectoryError):
-    """A one-time secret that is used, void, expired or unknown; ``field`` is ``uid`` or ``token``."""
+    """A one-time secret is used, revoked, expired or unknown; ``field`` is ``uid`` or ``token``."""
 
     def __init__(self, field: str = "token") -> None:
         super().__init__(field)
@@ -121,7 +124,7 @@ class InvalidLink(DirectoryError):
 
 
 class RateLimited(DirectoryError):
-    """Too many of these; try again after ``retry_after`` seconds."""
+    """Too many attempts; the client may retry after ``retry_after`` seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"retry after {retry_after} s")
@@ -129,19 +132,19 @@ class RateLimited(DirectoryError):
 
 
 class LastOwner(DirectoryError):
-    """The tenant would lose its last active owner."""
+    """The change would remove the last active owner of a tenant."""
 
 
 class LastSuperadmin(LastOwner):
-    """The platform would lose its last active superadmin."""
+    """The change would remove the last active superadmin of the platform."""
 
 
 class InUse(DirectoryError):
-    """It cannot go while others depend on it."""
+    """The object cannot be deleted because others depend on it."""
 
 
 class Unchanged(DirectoryError):
-    """What was to be set is what it already is; ``field`` says which."""
+    """The new value of ``field`` equals the current one, which this contract rejects."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
@@ -149,15 +152,15 @@ class Unchanged(DirectoryError):
 
 
 class Inactive(DirectoryError):
-    """That user is switched off, and this needs one who is not."""
+    """The action requires an active user, but the user is inactive."""
 
 
 class NoTenant(DirectoryError):
-    """The user belongs to no tenant, and this needs one."""
+    """The action requires a user with a tenant, but the user belongs to none."""
 
 
 class Unavailable(DirectoryError):
-    """The database, the disk or the queue cannot serve now; try again after ``retry_after`` s."""
+    """A component is unavailable or overloaded; clients may retry after ``retry_after`` seconds."""
 
     def __init__(self, component: str, retry_after: int = 2) -> None:
         super().__init__(component)

@@ -1,7 +1,7 @@
-"""Canonical keys, and the checks of username, e-mail, slug, phone, url and free text.
+"""Validation of usernames, e-mail addresses, slugs, URLs and free text; canonical keys.
 
-Every check judges the text without its outer white space (``trim`` takes it off for storing),
-and says everything it finds as ``Problem``; none of them raises.
+Every check ignores leading and trailing white space (``trim`` removes it before storing) and
+returns a list of ``Problem``, empty if the text is valid. No check raises.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dragoman.rules.unicode_safety import (
     mixes_scripts,
 )
 
-# Greatest lengths in characters (code points): those of WiWebb's fields; RFC 5321 for e-mails.
+# Maximum lengths in characters (code points): those of WiWebb's fields; for e-mail, of RFC 5321.
 USER_MAX_LENGTHS: dict[str, int] = {
     "username": 150,
     "email": 254,
@@ -44,23 +44,23 @@ TENANT_MAX_LENGTHS: dict[str, int] = {
 }
 MAX_LOCAL_PART_BYTES = 64  # octets before the @: RFC 5321, section 4.5.3.1.1
 
-# The library keeps addresses off names that only a private network knows; this directory is
-# used in private networks. The list is documented as the caller's own to change.
+# By default the library rejects domains such as .local and .test, which private networks use.
+# Its documentation allows callers to change this list.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 
 class UsernameCharset(Enum):
-    """What a username may be written in."""
+    """The set of characters that usernames may have at a contract."""
 
     STRICT = "strict"  # letters and digits of any script, and @ . + - _
-    PERMISSIVE = "free"  # besides, spaces and every other visible character
+    PERMISSIVE = "free"  # also spaces and all other visible characters
 
 
 def canonical(text: str) -> str:
-    """Give the key under which usernames and e-mails are compared: NFKC(casefold(NFKC(x))).
+    """Return the key by which usernames and e-mail addresses are compared: NFKC(casefold(NFKC(x))).
 
-    Applying it twice changes nothing (Unicode Standard, section 3.13, compatibility caseless
-    matching); lone surrogates pass through.
+    This is the compatibility caseless matching of the Unicode Standard, section 3.13. The function
+    is idempotent. Lone surrogates are kept.
     """
     if text.isascii():
         return text.lower()
@@ -69,23 +69,23 @@ def canonical(text: str) -> str:
 
 
 def search_words(search: str) -> tuple[str, ...]:
-    """Split a search text at white space into the canonical words that must all be found."""
+    """Return the canonical words of a search text, without duplicates; a match has all of them."""
     return tuple(dict.fromkeys(canonical(word) for word in search.split()))
 
 
 def trim(text: str) -> str:
-    """Take the outer Unicode white space off."""
+    """Return the text without leading and trailing Unicode white space."""
     return text.strip()
 
 
 # --------------------------------------------------------------------------- single fields
 
-# A combining mark belongs to the letter before it; many scripts cannot be written without.
+# Combining marks are allowed after a letter: many scripts cannot be written without them.
 _USERNAME_PUNCTUATION = frozenset("@.+-_")
 
 
 def _in_strict_charset(text: str) -> bool:
-    """Say whether a username keeps to letters (with their marks), digits and @ . + - _."""
+    """Return whether a username has only letters with their marks, digits and @ . + - _."""
     for index, char in enumerate(text):
         is_mark = (
             unicodedata.category(char) in {"Mn", "Mc"}
@@ -104,10 +104,15 @@ def username_problems(
     charset: UsernameCharset = UsernameCharset.STRICT,
     max_length: int = USER_MAX_LENGTHS["username"],
 ) -> list[Problem]:
-    """Check a username: ``blank``, ``too_long`` (characters), ``unsafe``, ``username``.
+    """Check a username. Problems: ``blank``, ``too_long``, ``unsafe``, ``username``.
 
-    The compatibility form (NFKC) has to pass as well as the text itself, since names are
-    compared by it.
+    Both the text and its compatibility form (NFKC), by which usernames are compared, must be valid.
+
+    Args:
+        text: the username.
+        field: the name of the field in the problems.
+        charset: the set of allowed characters.
+        max_length: the maximum length in characters.
     """
     name = trim(text)
     if not name:
@@ -135,12 +140,12 @@ def username_problems(
 
 
 def email_problems(text: str, field: str = "email") -> list[Problem]:
-    """Check an e-mail address by its form alone: ``too_long``, ``unsafe``, ``email``.
+    """Check the syntax of an e-mail address. Problems: ``too_long``, ``unsafe``, ``email``.
 
-    The empty text means "none" and passes. The domain is ``localhost`` or has a dot and does not
-    end in a number; ``.local``, ``.test`` and other private names pass; DNS is never asked.
-    Quoted local parts, address literals and display names are refused
-    (RFC 5321, RFC 6531; at most 64 octets before the @, 254 in all).
+    An empty text means "no address" and is valid. The domain is ``localhost``, or has a dot and
+    does not end in a number; private domains such as ``.local`` are valid. DNS is not queried.
+    Quoted local parts, address literals and display names are not accepted. The limits are 64
+    octets before the @ and 254 characters in total (RFC 5321, RFC 6531).
     """
     address = trim(text)
     if not address:
@@ -178,10 +183,11 @@ _LABEL = re.compile(r"(?!-)[a-z0-9\u00a1-\U0010ffff-]{1,63}(?<!-)", re.IGNORECAS
 def url_problems(
     text: str, field: str = "url", *, max_length: int = USER_MAX_LENGTHS["url"]
 ) -> list[Problem]:
-    """Check a web address: ``too_long``, ``unsafe``, ``url``; the empty text means "none".
+    """Check a URL. Problems: ``too_long``, ``unsafe``, ``url``.
 
-    Only http and https (RFC 3986), to ``localhost``, an IP address, or a name with a dot whose
-    last label has two characters or more and is no number.
+    An empty text means "no URL" and is valid. The scheme is http or https (RFC 3986). The host is
+    ``localhost``, an IP address, or a name with a dot whose last label has at least two characters
+    and is not a number.
     """
     url = trim(text)
     if not url:
@@ -198,7 +204,7 @@ def url_problems(
 def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host.strip("[]"))
-        return host.startswith("[") == (":" in host)  # brackets are for IPv6: RFC 3986, 3.2.2
+        return host.startswith("[") == (":" in host)  # IPv6 only: RFC 3986, section 3.2.2
     except ValueError:
         pass
     labels = host.removesuffix(".").split(".")
@@ -216,7 +222,10 @@ _SLUG = re.compile("[A-Za-z0-9_-]+")
 def slug_problems(
     text: str, field: str = "slug", *, max_length: int = TENANT_MAX_LENGTHS["slug"]
 ) -> list[Problem]:
-    """Check a slug: ``blank``, ``too_long``, ``slug`` (ASCII letters, digits, ``-``, ``_``)."""
+    """Check a slug. Problems: ``blank``, ``too_long``, ``slug``.
+
+    A slug consists of ASCII letters, digits, ``-`` and ``_``.
+    """
     slug = trim(text)
     if not slug:
         return [Problem(field, "blank")]
@@ -228,9 +237,13 @@ def slug_problems(
 def text_problems(
     text: str, field: str, *, max_length: int, multiline: bool = False
 ) -> list[Problem]:
-    """Check prose such as a name or a biography: ``too_long``, ``unsafe``; it may be empty.
+    """Check prose such as a name or a biography. Problems: ``too_long``, ``unsafe``.
 
-    ``lines`` allows newlines and tabs.
+    Args:
+        text: the text; may be empty.
+        field: the name of the field in the problems.
+        max_length: the maximum length in characters.
+        multiline: whether newlines and tabs are allowed.
     """
     prose = trim(text)
     if len(prose) > max_length:
@@ -267,10 +280,11 @@ def _text_values(fields: msgspec.Struct, max_lengths: dict[str, int]) -> dict[st
 def user_problems(
     fields: msgspec.Struct, *, charset: UsernameCharset = UsernameCharset.STRICT
 ) -> list[Problem]:
-    """Check every field of a NewUser or UserChanges that is set, in the order of ``LIMITS``.
+    """Check all fields of a NewUser or UserChanges that are set, in the order of USER_MAX_LENGTHS.
 
-    With the free alphabet, a username that is the e-mail address (who has no username of its
-    own) is judged as an e-mail address, and every problem with it is the e-mail's.
+    With ``UsernameCharset.PERMISSIVE``, a username equal to the e-mail address (for users without
+    a username of their own) has the maximum length of an e-mail address, and its problems are
+    reported for ``email``.
     """
     texts = _text_values(fields, USER_MAX_LENGTHS)
     problems: list[Problem] = []
@@ -291,7 +305,7 @@ def user_problems(
 
 
 def tenant_problems(changes: TenantChanges) -> list[Problem]:
-    """Check every field of a tenant that is set: name and slug are never blank."""
+    """Check all fields of a tenant that are set; name and slug must not be blank."""
     texts = _text_values(changes, TENANT_MAX_LENGTHS)
     problems: list[Problem] = []
     for field, text in texts.items():

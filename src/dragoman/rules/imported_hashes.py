@@ -1,7 +1,7 @@
-"""Verifies password hashes that other systems made: bcrypt, PBKDF2, scrypt, crypt, SSHA, phpass.
+"""Verification of password hashes of other systems: bcrypt, PBKDF2, scrypt, crypt, SSHA, phpass.
 
-Loaded only when such a hash is met. Costs are bounded, so that an imported file cannot keep the
-server busy: a hash beyond the bounds is not recognised.
+Imported only when such a hash occurs. Cost parameters are limited so that an imported file cannot
+overload the server: a hash with higher costs is not recognised.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 from dragoman.rules.crypto import equal_in_constant_time
 
-MAX_BCRYPT_BYTES = 72  # bcrypt has never looked further; the library refuses what others cut off
-MAX_SCRYPT_MEMORY_BYTES = (
-    129 * 1024 * 1024
-)  # what N = 65,536 and r = 16 take; Django's own take 16 MiB
+MAX_BCRYPT_BYTES = 72  # bcrypt ignores further bytes; the library raises instead of cutting
+MAX_SCRYPT_MEMORY_BYTES = 129 * 1024 * 1024
+"""Memory for N = 65,536 and r = 16; Django's default parameters take 16 MiB."""
 
 
 class HashFormat(NamedTuple):
-    """One way of writing a hash; ``matches`` compares it with a password's UTF-8."""
+    """A hash format; ``matches`` compares a hash with a password encoded as UTF-8."""
 
     pattern: re.Pattern[str]
     matches: Callable[[re.Match[str], bytes], bool]
@@ -101,16 +100,16 @@ HASH_FORMATS = (
 
 
 def recognises(encoded: str) -> bool:
-    """Say whether this is written like a hash that ``verify`` can judge."""
+    """Return whether the text is a hash that ``verify`` supports."""
     return any(hash_format.pattern.fullmatch(encoded) for hash_format in HASH_FORMATS)
 
 
 def verify(encoded: str, password: bytes) -> bool:
-    """Say whether the hash was made from this password; false for whatever cannot be read."""
+    """Return whether the hash matches the password; False for an unsupported or malformed hash."""
     for hash_format in HASH_FORMATS:
         if match := hash_format.pattern.fullmatch(encoded):
             try:
                 return hash_format.matches(match, password)
-            except ValueError:  # base64, salts and parameters that the libraries refuse
+            except ValueError:  # base64, salt or parameters that the library rejects
                 return False
     return False

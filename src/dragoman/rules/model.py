@@ -1,6 +1,6 @@
-"""The nouns of the directory: users, tenants, tokens and those who act on them.
+"""The domain model: users, tenants, groups, permissions, tokens, invitations and their changes.
 
-Times are integers: microseconds since 1970-01-01 UTC; 0 stands for "never".
+Times are integers: microseconds since 1970-01-01 UTC; 0 means "never".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DAY = 24 * HOUR
 
 
 class Role(IntEnum):
-    """A user's standing; the smaller number is the higher rank."""
+    """A user's role; a smaller number is a higher rank."""
 
     SUPERADMIN = 0
     ADMIN = 1
@@ -30,16 +30,16 @@ class Role(IntEnum):
 
     @property
     def is_platform_role(self) -> bool:
-        """True for the two roles that stand above tenants and need none."""
+        """Whether users with this role need no tenant: superadmin and admin."""
         return self <= Role.ADMIN
 
     def outranks(self, other: Role) -> bool:
-        """Say whether this role stands strictly above the other one."""
+        """Return whether this role has a strictly higher rank than the other."""
         return self < other
 
 
 class User(msgspec.Struct, frozen=True):
-    """A person of the directory; the password hash is deliberately no part of it."""
+    """A user, without the password hash."""
 
     id: int
     public_id: str
@@ -65,7 +65,7 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """An organisation; its users see each other and nobody else."""
+    """An organisation; its users can view only each other."""
 
     id: int
     public_id: str
@@ -81,7 +81,7 @@ class Tenant(msgspec.Struct, frozen=True):
 
 
 class Permission(msgspec.Struct, frozen=True):
-    """One entry of the catalogue of permissions; ids are small and never change."""
+    """An entry of the permission catalogue; its id is small and never changes."""
 
     id: int
     codename: str
@@ -89,7 +89,7 @@ class Permission(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Permissions of a tenant under one name; its members hold them all."""
+    """A named set of permissions within a tenant; its members have all of them."""
 
     id: int
     tenant_id: int
@@ -97,21 +97,21 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class UserGrants(msgspec.Struct, frozen=True):
-    """What one user was given: ids of groups and of permissions granted directly, ascending."""
+    """The ids of a user's groups and of the permissions granted directly, both ascending."""
 
     group_ids: tuple[int, ...] = ()
     permission_ids: tuple[int, ...] = ()
 
 
 class Access(msgspec.Struct, frozen=True):
-    """How far a user may use a foreign resource; the contract that names it knows the levels."""
+    """A user's access level to a resource of another system; levels are defined by the contract."""
 
     resource: str
     level: str
 
 
 class Invitation(msgspec.Struct, frozen=True):
-    """An offer to somebody outside to become a user; the secret is derived, never stored."""
+    """An invitation by e-mail to become a user; its secret is derived and not stored."""
 
     id: int
     public_id: str
@@ -129,9 +129,10 @@ class Invitation(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A credential as the directory knows it: never the secret itself.
+    """A credential, without its secret.
 
-    ``family`` is shared by a refresh token and all that came of it; 0 for others.
+    ``family`` is shared by all credentials that descend from the same sign-in by refreshing; 0 if
+    the contract has no refresh tokens.
     """
 
     id: int
@@ -145,7 +146,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class NewUser(msgspec.Struct, kw_only=True):
-    """What a user is made from; UNSET means that the maker said nothing."""
+    """The data of a new user; ``tenant_id`` is UNSET if the caller gave none."""
 
     username: str
     email: str = ""
@@ -163,7 +164,7 @@ class NewUser(msgspec.Struct, kw_only=True):
 
 
 class UserChanges(msgspec.Struct, kw_only=True):
-    """Changes to a user's own fields; what is UNSET stays as it is."""
+    """Changes to a user; fields that are UNSET stay unchanged."""
 
     username: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
@@ -179,7 +180,7 @@ class UserChanges(msgspec.Struct, kw_only=True):
 
 
 class TenantChanges(msgspec.Struct, kw_only=True):
-    """Changes to a tenant, or what a new one is made from; UNSET stays as it is."""
+    """Changes to a tenant, or the data of a new one; fields that are UNSET stay unchanged."""
 
     name: str | UnsetType = UNSET
     slug: str | UnsetType = UNSET
@@ -190,7 +191,7 @@ class TenantChanges(msgspec.Struct, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list is narrowed to; None means everything."""
+    """Conditions of a user list; None, and empty ``words``, mean no condition."""
 
     roles: frozenset[Role] | None = None
     tenant_id: int | None = None
@@ -199,7 +200,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One key of an ordering; ``ranks`` orders roles otherwise than by rank."""
+    """One sort key of a list; ``role_sort_keys`` sorts roles by these values instead of by rank."""
 
     key: str
     descending: bool = False
@@ -207,7 +208,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the history: who did what to whom, by which contract; no values, only names."""
+    """One row of the audit log; ``fields`` has the names of changed fields, not their values."""
 
     id: int
     at: int
@@ -225,9 +226,10 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page of rows, the exact count of all, and the position after its last row.
+    """One page of a list, with the exact number of all rows.
 
-    ``after`` is ``None`` where the order cannot be continued by position.
+    ``after`` is the keyset position after the last row; None if the order does not support keyset
+    pagination.
     """
 
     rows: list[T]

@@ -1,4 +1,4 @@
-"""Password floors, common and contextual passwords; hash, verify, needs_rehash."""
+"""Password rules (length, common passwords, similarity to names) and argon2id hashing."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ from argon2.exceptions import VerificationError
 
 from dragoman.rules.errors import Problem
 
-MAX_BYTES = 1_024  # of a password's UTF-8, at every contract; longer ones are never hashed
+MAX_BYTES = 1_024
+"""Maximum length of a password in UTF-8, at every contract; longer ones are never hashed."""
 
-# --------------------------------------------------------------------------- floors
+# --------------------------------------------------------------------------- rules
 
-SIMILARITY_THRESHOLD_PERCENT = (
-    70  # per cent of the characters in common, from which on a password is too similar
-)
-MAX_CONTEXT_LENGTH = 301  # as much of a context entry is looked at: the longest name there is
+SIMILARITY_THRESHOLD_PERCENT = 70
+"""Share of common characters from which a password is too similar to a name."""
+MAX_CONTEXT_LENGTH = 301
+"""Maximum number of characters compared per context entry: that of the longest display name."""
 _CONTEXT_ORDER = ("username", "first_name", "last_name", "email")
 
 
 class PasswordRules(msgspec.Struct, frozen=True):
-    """What a new password must be at least; lengths in characters, ``maximum`` 0 is none.
+    """Requirements for new passwords (after Django's "Password validation").
 
-    ``common``, ``numeric`` and ``similar`` refuse common passwords, digits alone, and what
-    resembles the user's names (Django: "Password validation").
+    Attributes:
+        min_length: the minimum length in characters.
+        reject_common: reject the 20,000 most common passwords.
+        reject_numeric: reject passwords that consist of digits only.
+        reject_similar: reject passwords similar to the user's names or e-mail address.
+        max_length: the maximum length in characters; 0 for none.
     """
 
     min_length: int = 1
@@ -44,12 +49,17 @@ class PasswordRules(msgspec.Struct, frozen=True):
 def password_rule_problems(
     password: str, rules: PasswordRules, *, context: Mapping[str, str], field: str = "password"
 ) -> list[Problem]:
-    """Say everything that is wrong with a new password, as problems of ``field``.
+    """Return all problems with a new password.
 
-    ``context`` holds the user's own texts under their fields' names; the first that resembles
-    the password is the ``detail`` of ``similar``. The order is that of Django's validators:
-    similar, too short, common, numeric. A password that is blank, too long or no Unicode text
-    (lone surrogates, NUL) has that one problem.
+    The order is that of Django's validators: similar, too short, common, numeric. If the password
+    is blank, too long, or contains lone surrogates or NUL, only this problem is returned.
+
+    Args:
+        password: the new password.
+        rules: the requirements.
+        context: the user's names and e-mail address by field; the name of the first field that the
+            password resembles is the ``detail`` of ``similar``.
+        field: the name of the field in the problems.
     """
     if not password:
         return [Problem(field, "blank")]
@@ -73,11 +83,12 @@ def password_rule_problems(
 
 
 def effective_rules(policy: str, contract_rules: PasswordRules) -> PasswordRules:
-    """Give the stricter of a contract's documented floor and the operator's policy.
+    """Return the contract's documented rules, tightened by the operator's policy.
 
-    ``policy`` is DRAGOMAN_PASSWORD_POLICY: ``documented`` adds nothing, ``standard`` asks for
-    8 characters and refuses common and contextual passwords, ``hardened`` asks for 15
-    (NIST SP 800-63B-4, section 3.1.1.2, for passwords used alone). Raises ValueError on others.
+    ``policy`` is DRAGOMAN_PASSWORD_POLICY. ``documented`` adds nothing. ``standard`` requires 8
+    characters and rejects common passwords and those similar to the user's names. ``hardened``
+    also requires 15 characters (NIST SP 800-63B-4, section 3.1.1.2: passwords as the only
+    factor). Raises ValueError for any other policy.
     """
     min_lengths = {"documented": 0, "standard": 8, "hardened": 15}
     if policy not in min_lengths:
@@ -91,7 +102,7 @@ def effective_rules(policy: str, contract_rules: PasswordRules) -> PasswordRules
 
 
 def _similar_field(password: str, context: Mapping[str, str]) -> str | None:
-    """Name the first context entry that the password resembles as a whole or in one word."""
+    """Return the first field to which, or to a word of which, the password is similar; or None."""
     lowered = password.lower()
     other_names = (name for name in context if name not in _CONTEXT_ORDER)
     for name in (*_CONTEXT_ORDER, *other_names):
@@ -102,7 +113,7 @@ def _similar_field(password: str, context: Mapping[str, str]) -> str | None:
 
 
 def _is_similar(a: str, b: str) -> bool:
-    """Compare the characters of both regardless of order: 2·common / (length of both)."""
+    """Return whether 2 · common characters / total length reaches the threshold, in any order."""
     threshold = SIMILARITY_THRESHOLD_PERCENT * (len(a) + len(b))
     if not b or 200 * min(len(a), len(b)) < threshold:
         return False
@@ -111,16 +122,16 @@ def _is_similar(a: str, b: str) -> bool:
 
 @cache
 def _common_passwords() -> str:
-    """Load the list (see NOTICE): a newline before and after every entry, all in lower case.
+    """Return the list (see NOTICE) in lower case, with a newline before and after every entry.
 
-    One text of 160 kB instead of a set of 2 MB; to search it takes some microseconds.
+    One string of 160 kB instead of a set of 2 MB; a search takes a few microseconds.
     """
     compressed = Path(__file__).with_name("common-passwords.txt.gz").read_bytes()
     return gzip.decompress(compressed).decode()
 
 
 def is_common(password: str) -> bool:
-    """Say whether a password is among the 20,000 commonest, regardless of case."""
+    """Return whether a password is one of the 20,000 most common ones, ignoring case."""
     lowered = password.lower().strip()
     return lowered.isprintable() and f"\n{lowered}\n" in _common_passwords()
 
@@ -133,41 +144,42 @@ _hasher = argon2.PasswordHasher(
     time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES, hash_len=32, salt_len=16
 )
 
-# Of a password that nobody knows: what a name that nobody has is verified against.
+# The hash of a random password. Sign-in verifies against it if the user does not exist, so that the
+# response time does not reveal this.
 DUMMY_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$O1Lja+jhP7x+dxFpVTt0Cg$"
     "2SFYlV5bQb2aP4pQsbx70WAznSWISMpUMlX737udRaI"
 )
 
-# Bounds for hashes made elsewhere: an import must not be able to ask for hours or gigabytes.
+# Limits for imported hashes, so that verifying one cannot take hours or gigabytes.
 _MAX_MEMORY_KIB, _MAX_PASSES, _MAX_LANES = 256 * 1024, 10, 16
 _ARGON2 = re.compile(
     r"\$argon2(?:id|i|d)(?:\$v=1[69])?\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,3})"
     r"\$[A-Za-z0-9+/]{8,128}\$[A-Za-z0-9+/]{8,128}"
 )
 
-# Hashes within a prefix: Django's bcrypt and argon2; Django's bcrypt_sha256 and Meteor's, which
-# hash the hexadecimal SHA-256 of the password.
+# Hashes with a prefix: Django's bcrypt and argon2. Django's bcrypt_sha256 and Meteor's hash the
+# hexadecimal SHA-256 of the password.
 _PREFIXED_HASH = re.compile(r"(meteor\$|bcrypt_sha256\$|bcrypt\$|argon2)(\$(?:2|argon2).*)")
 _SHA256_PREFIXES = frozenset({"meteor$", "bcrypt_sha256$"})
 
 
 def hash_password(password: str) -> str:
-    """Hash a password with argon2id (19 MiB, two passes, one lane, 16 bytes of salt).
+    """Return the argon2id hash of a password (19 MiB, two passes, one lane, 16 bytes of salt).
 
-    Takes some 30 ms of one core and 19 MiB. Raises UnicodeEncodeError on lone surrogates,
-    which ``problems`` refuses.
+    Takes about 30 ms of one core. Raises UnicodeEncodeError for lone surrogates, which
+    ``password_rule_problems`` rejects.
     """
     return _hasher.hash(password)
 
 
 def verify_password(password: str, encoded: str) -> bool:
-    """Say whether the hash was made from this password.
+    """Return whether a hash matches a password; never raises.
 
-    Besides argon2, hashes of other systems are verified as they come: bcrypt, Django's
-    ``pbkdf2_*$``, ``bcrypt_sha256$``, ``bcrypt$``, ``scrypt$`` and ``argon2$``, ``{SSHA}``,
-    phpass, SHA-512 crypt, and ``meteor$`` before bcrypt or argon2 over the hexadecimal SHA-256.
-    False for whatever cannot be read, and for passwords over 1,024 bytes; never raises.
+    Supports argon2 and the hashes of other systems: bcrypt, Django's ``pbkdf2_*$``,
+    ``bcrypt_sha256$``, ``bcrypt$``, ``scrypt$`` and ``argon2$``, ``{SSHA}``, phpass, SHA-512
+    crypt, and ``meteor$`` followed by a bcrypt or argon2 hash of the hexadecimal SHA-256.
+    False for any other text, and for passwords longer than 1,024 bytes.
     """
     raw = _utf8(password)
     if raw is None or len(raw) > MAX_BYTES:
@@ -183,7 +195,7 @@ def verify_password(password: str, encoded: str) -> bool:
 
 
 def needs_rehash(encoded: str) -> bool:
-    """Say whether a hash was made otherwise than ``hash_password`` makes it today."""
+    """Return whether a hash differs in format or parameters from those of ``hash_password``."""
     if not (encoded.startswith("$argon2id$v=19$") and _ARGON2.fullmatch(encoded)):
         return True
     try:
@@ -193,7 +205,7 @@ def needs_rehash(encoded: str) -> bool:
 
 
 def recognises(encoded: str) -> bool:
-    """Say whether this is a hash that ``verify_password`` can judge, for imports."""
+    """Return whether ``verify_password`` supports this hash; used by imports."""
     inner, _ = _strip_prefix(encoded)
     if inner.startswith("$argon2"):
         return _is_argon2(inner)
@@ -210,7 +222,7 @@ def _utf8(password: str) -> bytes | None:
 
 
 def _strip_prefix(encoded: str) -> tuple[str, bool]:
-    """Take the prefix off a hash; say whether it was made over a hexadecimal SHA-256."""
+    """Return a hash without its prefix, and whether it was made from the hexadecimal SHA-256."""
     if match := _PREFIXED_HASH.fullmatch(encoded):
         return match[2], match[1] in _SHA256_PREFIXES
     return encoded, False

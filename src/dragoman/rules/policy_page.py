@@ -1,4 +1,4 @@
-"""Renders the policy as ``docs/policy.md``: ``python -m dragoman.rules.policy_page``."""
+"""Renders ``docs/policy.md``: ``python -m dragoman.rules.policy_page``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from dragoman.rules.vocabulary import ANY, NONE, SELF, TENANT
 
 
 def render() -> str:
-    """Return ``docs/policy.md``."""
+    """Return the text of ``docs/policy.md``."""
     reach_labels = {NONE: "–", SELF: "self", TENANT: "tenant", ANY: "any"}
     role_names = [role.name.lower() for role in Role]
     lines = [
-        "# Who may do what",
+        "# Policy",
         "",
-        "Generated from `src/dragoman/rules/policy.py` by `make docs`; a test fails when it is stale.",
-        "`any`: everybody; `tenant`: the users of the own tenant; `self`: oneself; `–`: nobody.",
-        "A contract may narrow a cell, never widen it: see its own README.",
+        "Generated from `src/dragoman/rules/policy.py` by `make docs`; a test checks it.",
+        "Each cell names the users or tenants on which a role may perform an action:",
+        "`any`: all; `tenant`: those of the same tenant; `self`: the user itself; `–`: none.",
+        "A contract can restrict a cell but never extend it; see the README of the contract.",
         "",
         f"| action | {' | '.join(role_names)} |",
         f"|---|{'---|' * len(role_names)}",
@@ -27,7 +28,7 @@ def render() -> str:
         f"| {action.value} | {' | '.join(reach_labels[c] for c in row)} |"
         for action, row in TABLE.items()
     ]
-    lines += ["", "## Who may confer which role", "", "| role | may confer |", "|---|---|"]
+    lines += ["", "## Assignable roles", "", "| role | may assign |", "|---|---|"]
     for role in Role:
         assignable = ", ".join(r.name.lower() for r in sorted(ASSIGNABLE_ROLES[role])) or "–"
         lines.append(f"| {role.name.lower()} | {assignable} |")
@@ -35,10 +36,11 @@ def render() -> str:
         "",
         "## Permissions",
         "",
-        "A permission raises the cells that it names to `tenant`, within each contract's narrowing.",
-        "Owners and administrators hold all of them by their role.",
+        "A permission raises the actions in the last column to `tenant`.",
+        "The restrictions of the contract still apply.",
+        "Owners, admins and superadmins have all permissions by their role.",
         "",
-        "| id | codename | name | raises |",
+        "| id | codename | name | actions raised to `tenant` |",
         "|---|---|---|---|",
     ]
     lines += [
@@ -47,14 +49,15 @@ def render() -> str:
     ]
     lines += [
         "",
-        "## Everywhere",
+        "## Rules for all contracts",
         "",
-        "- Nobody acts on a user of higher rank; seeing is not acting.",
-        "- Nobody confers a role, a permission or an access level that it does not hold.",
-        "- Nobody changes the own role or the own active state.",
-        "- A tenant does not lose its last active owner through a user of a tenant.",
-        "- The platform never loses its last active superadmin.",
-        "- A refused function is refused for every id; what is out of reach is not found.",
+        "- A user cannot change users of higher rank; viewing them is allowed.",
+        "- A user cannot assign a role, permission or access level that the user does not have.",
+        "- A user cannot change their own role or active state.",
+        "- Users of a tenant cannot remove its last active owner.",
+        "- The last active superadmin of the platform cannot be removed.",
+        "- An action that a role may not perform is forbidden for every id.",
+        "- A target that the user may not view is reported as not found.",
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How often something may happen, and how an operator writes that."""
+"""Rates for rate limits, and their notation in settings."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _RATE_PATTERN = re.compile(r"(\d{1,9})\s*/\s*(?:(\d{1,6})\s*)?(second|minute|hou
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """So many per so many seconds; ``count`` 0 means no limit."""
+    """A maximum of ``count`` events per ``seconds``; a ``count`` of 0 means no limit."""
 
     count: int
     seconds: int
 
 
 def parse_rate(text: str) -> Rate:
-    """Return what ``60/minute``, ``5 / 10 seconds`` or ``off`` means; raises ValueError."""
+    """Parse a rate such as ``60/minute``, ``5 / 10 seconds`` or ``off``; raises ValueError."""
     lowered = text.lower()
     if lowered == "off":
         return Rate(0, 1)
     match = _RATE_PATTERN.fullmatch(lowered)
     if not match or int(match[1]) == 0 or (match[2] is not None and int(match[2]) == 0):
-        raise ValueError("must read like 60/minute, or off")
+        raise ValueError("must have the form 60/minute, or be off")
     return Rate(int(match[1]), int(match[2] or 1) * SECONDS_PER_UNIT[match[3]])

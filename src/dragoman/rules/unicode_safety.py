@@ -1,18 +1,18 @@
-"""Says which characters a text hides, and which scripts may meet in one name."""
+"""Detection of invisible characters and of mixed scripts (UTS #39)."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# str.isprintable() is false for control, format, surrogate, private, unassigned and separator
-# characters, all but the plain space. These count as printable, and still show nothing: the rest
-# of Default_Ignorable_Code_Point (UAX #44), and the blank signs of Braille, music and Khitan.
+# str.isprintable() is False for control, format, surrogate, private-use, unassigned and separator
+# characters except the plain space. It is True for these, which are invisible all the same: the
+# rest of Default_Ignorable_Code_Point (UAX #44) and blank signs of Braille, music and Khitan.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
-# Not assigned yet, and never to be seen when they are: noncharacters and ignorable blocks.
+# Unassigned and invisible even if they are assigned later: noncharacters and ignorable blocks.
 _NEVER_VISIBLE = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e0fff]")
 _JOINERS = "\u200c\u200d"
 _VARIATION_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
@@ -20,7 +20,7 @@ _VIRAMA = 9  # canonical combining class of the signs that join Indic consonants
 
 
 def has_invisible_characters(text: str) -> bool:
-    """Say whether an identifier holds anything but visible characters and plain spaces."""
+    """Return whether a text has any characters other than visible ones and plain spaces."""
     return not text.isprintable() or _INVISIBLE.search(text) is not None
 
 
@@ -29,11 +29,12 @@ def _is_visible(char: str) -> bool:
 
 
 def _is_allowed_in_prose(previous: str, char: str, following: str) -> bool:
-    """Say whether prose may hold an unprintable or invisible character between these two.
+    """Return whether prose may have this unprintable or invisible character between these two.
 
-    White space of other scripts, private-use characters and those of a newer Unicode version
-    are harmless. Joiners stand where spelling needs them (Persian, Indic scripts, joined emoji;
-    RFC 5892, appendix A), variation selectors behind what they vary (Japanese names, emoji).
+    White space of other scripts, private-use characters and characters of a newer Unicode version
+    are allowed. Joiners are allowed where spelling requires them (Persian, Indic scripts, joined
+    emoji; RFC 5892, appendix A), variation selectors after a visible character (Japanese names,
+    emoji).
     """
     if char in _JOINERS:
         if previous and unicodedata.combining(previous) == _VIRAMA:
@@ -52,7 +53,7 @@ def _is_allowed_in_prose(previous: str, char: str, following: str) -> bool:
 
 
 def has_unsafe_prose_characters(text: str, *, multiline: bool) -> bool:
-    """Say whether prose holds a character that it must not: control, invisible, bidirectional."""
+    """Return whether prose has forbidden control, invisible or bidirectional characters."""
     if not has_invisible_characters(text):
         return False
     for index, char in enumerate(text):
@@ -78,23 +79,23 @@ _SCRIPT_COMBINATIONS = (
 
 
 def _script(letter: str) -> str:
-    """Give the first word of a letter's Unicode name, which names its script.
+    """Return the script of a letter: the first word of its Unicode name.
 
-    The standard library has no Script property. Names never change once given, and compared with
-    Scripts.txt (UAX #24, Unicode 14) their first words tell all letters' scripts apart, but for a
-    few that share one (OLD ITALIC and OLD TURKIC, TAI LE and TAI VIET): an error on the friendly
-    side.
+    The standard library does not provide the Script property. Names are stable, and compared with
+    Scripts.txt (UAX #24, Unicode 14) the first words distinguish the scripts of all letters, except
+    a few that share one (OLD ITALIC and OLD TURKIC, TAI LE and TAI VIET). Mixtures of these are not
+    detected.
     """
     first_word = unicodedata.name(letter, "UNNAMED").partition(" ")[0]
     return _SCRIPT_ALIASES.get(first_word, first_word)
 
 
 def mixes_scripts(text: str) -> bool:
-    """Say whether one name mixes scripts or sets of digits, as spoofed names do.
+    """Return whether a name mixes scripts or digit systems, as spoofed names do.
 
-    UTS #39, section 5.2, level *Highly Restrictive*: one script, or Latin with one of the
-    sets that Japanese, Korean and Chinese are written in; and section 5.3, mixed numbers.
-    In an e-mail address the local part and each label of the domain are judged apart.
+    UTS #39, section 5.2, level *Highly Restrictive*, allows one script, or Latin with one of the
+    combinations used for Japanese, Korean and Chinese; section 5.3 covers mixed numbers. The local
+    part of an e-mail address and each label of its domain are checked separately.
     """
     if text.isascii():
         return False
@@ -105,5 +106,7 @@ def mixes_scripts(text: str) -> bool:
 def _part_mixes_scripts(part: str) -> bool:
     scripts = {_script(char) for char in part if char.isalpha()} - _COMMON_SCRIPT
     digit_zeros = {ord(char) - int(char) for char in part if char.isdecimal()}
-    allowed = len(scripts) < 2 or any(scripts <= together for together in _SCRIPT_COMBINATIONS)
+    allowed = len(scripts) < 2 or any(
+        scripts <= allowed_together for allowed_together in _SCRIPT_COMBINATIONS
+    )
     return not allowed or len(digit_zeros) > 1

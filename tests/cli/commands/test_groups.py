@@ -15,8 +15,8 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def codenames(said: CommandResult) -> list[str]:
-    return [each["codename"] for each in said.json()]
+def codenames(result: CommandResult) -> list[str]:
+    return [each["codename"] for each in result.json()]
 
 
 def create(terminal: Terminal, name: str, *words: str) -> dict[str, object]:
@@ -25,15 +25,15 @@ def create(terminal: Terminal, name: str, *words: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(sqlite_terminal: Terminal, command: str) -> None:
-    said = sqlite_terminal.run(*command.split(), "--help")
-    assert said.exit_code == 0
-    assert f"Usage: dragoman {command}" in said.stdout
+    result = sqlite_terminal.run(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert f"Usage: dragoman {command}" in result.stdout
 
 
 # --------------------------------------------------------------------------- permissions
 
 
-def test_the_catalogue(terminal: Terminal) -> None:
+def test_list_of_permissions(terminal: Terminal) -> None:
     found = terminal.run("permissions", "list", "-o", "json").json()
     assert found == [
         {"id": n, "codename": code, "name": name} for n, code, name, _ in PERMISSION_CATALOGUE
@@ -44,7 +44,7 @@ def test_the_catalogue(terminal: Terminal) -> None:
 
 
 def test_grant_show_revoke(terminal: Terminal) -> None:
-    """What results is shown, ordered by id; a repetition changes nothing."""
+    """The result is shown, ordered by id; repeating a change has no effect."""
     mia = terminal.create("mia", "member", "-o", "json").json()
     words = ("permissions", "grant", "mia", "users.delete", "users.change")
     assert codenames(terminal.run(*words, "-o", "json")) == ["users.change", "users.delete"]
@@ -57,14 +57,16 @@ def test_grant_show_revoke(terminal: Terminal) -> None:
     assert codenames(terminal.run("permissions", "show", "admin", "-o", "json")) == []
 
 
-def test_an_unknown_codename_changes_nothing(terminal: Terminal) -> None:
+def test_unknown_codename_changes_nothing(terminal: Terminal) -> None:
     terminal.create("mia")
     for verb in "grant", "revoke":
-        said = terminal.run("permissions", verb, "mia", "users.change", "nix", "nox")
-        said.assert_refused(3, "there is no permission 'nix'", "'nox'", "dragoman permissions list")
+        result = terminal.run("permissions", verb, "mia", "users.change", "nix", "nox")
+        result.assert_refused(3, "permission 'nix' not found", "'nox'", "dragoman permissions list")
     assert codenames(terminal.run("permissions", "show", "mia", "-o", "json")) == []
-    terminal.run("permissions", "grant", "nix", "users.change").assert_refused(3, "no user 'nix'")
-    terminal.run("permissions", "show", "nix").assert_refused(3, "no user 'nix'")
+    terminal.run("permissions", "grant", "nix", "users.change").assert_refused(
+        3, "user 'nix' not found"
+    )
+    terminal.run("permissions", "show", "nix").assert_refused(3, "user 'nix' not found")
     terminal.run("permissions", "grant", "mia").assert_refused(2, "CODENAME")
 
 
@@ -72,7 +74,7 @@ def test_an_unknown_codename_changes_nothing(terminal: Terminal) -> None:
 
 
 def test_create_and_list(terminal: Terminal) -> None:
-    """Without a tenant, in that of the settings."""
+    """Groups are created in the default tenant unless another one is given."""
     assert terminal.run("tenants", "create", "--slug", "acme").exit_code == 0
     words = ("--permission", "users.change", "--permission", "users.view")
     desk = create(terminal, "Desk", "--tenant", "acme", *words)
@@ -90,24 +92,24 @@ def test_create_and_list(terminal: Terminal) -> None:
     assert len(renamed.json()) == 2
 
 
-def test_what_is_wrong_and_what_is_taken(sqlite_terminal: Terminal) -> None:
+def test_invalid_and_used_names(sqlite_terminal: Terminal) -> None:
     create(sqlite_terminal, "Desk")
-    sqlite_terminal.run("groups", "create", "DESK").assert_refused(4, "name: is taken")
+    sqlite_terminal.run("groups", "create", "DESK").assert_refused(4, "name: already in use")
     sqlite_terminal.run("groups", "create", "17").assert_refused(
-        1, "name: must not be digits alone"
+        1, "name: must not consist of digits only"
     )
     sqlite_terminal.run("groups", "create", " ").assert_refused(1, "name: must not be empty")
     sqlite_terminal.run("groups", "create", "X", "--tenant", "nix").assert_refused(
-        3, "there is no tenant 'nix'"
+        3, "tenant 'nix' not found"
     )
     sqlite_terminal.run("groups", "create", "X", "--permission", "nix").assert_refused(
-        3, "no permission 'nix'"
+        3, "permission 'nix' not found"
     )
     sqlite_terminal.run("groups", "create").assert_refused(2, "NAME")
     assert len(sqlite_terminal.run("groups", "list", "-o", "json").json()) == 1
 
 
-def test_a_group_is_named_by_id_or_within_its_tenant(terminal: Terminal) -> None:
+def test_reference_by_id_or_by_name_within_a_tenant(terminal: Terminal) -> None:
     assert terminal.run("tenants", "create", "--slug", "acme").exit_code == 0
     here, there = create(terminal, "Desk"), create(terminal, "Desk", "--tenant", "acme")
     for words, group in (
@@ -116,53 +118,59 @@ def test_a_group_is_named_by_id_or_within_its_tenant(terminal: Terminal) -> None
         ((str(there["id"]),), there),
         ((str(there["id"]), "--tenant", "main"), there),
     ):
-        said = terminal.run("groups", "permit", *words[:1], "users.view", *words[1:], "-o", "json")
-        assert said.json()["id"] == group["id"], words
+        result = terminal.run(
+            "groups", "permit", *words[:1], "users.view", *words[1:], "-o", "json"
+        )
+        assert result.json()["id"] == group["id"], words
     for verb in (["permit", "{}", "users.view"], ["forbid", "{}", "users.view"], ["delete", "{}"]):
         for wrong in "nix", "99999", "9" * 30:
-            said = terminal.run("groups", *(word.format(wrong) for word in verb))
-            said.assert_refused(3, "there is no group", wrong)
+            result = terminal.run("groups", *(word.format(wrong) for word in verb))
+            result.assert_refused(3, "group ", wrong, "not found")
 
 
 def test_permit_and_forbid(terminal: Terminal) -> None:
     create(terminal, "Desk")
-    said = terminal.run("groups", "permit", "Desk", "users.view", "users.change", "-o", "json")
-    assert said.json()["permissions"] == ["users.view", "users.change"]
+    result = terminal.run("groups", "permit", "Desk", "users.view", "users.change", "-o", "json")
+    assert result.json()["permissions"] == ["users.view", "users.change"]
     terminal.run("groups", "permit", "Desk", "users.delete", "nix").assert_refused(3, "'nix'")
-    said = terminal.run("groups", "forbid", "Desk", "users.view", "-o", "json")
-    assert said.json()["permissions"] == ["users.change"]
+    result = terminal.run("groups", "forbid", "Desk", "users.view", "-o", "json")
+    assert result.json()["permissions"] == ["users.change"]
     lines = terminal.run("groups", "permit", "Desk", "users.view").stdout.splitlines()
     assert lines[-1].split() == ["permissions", "users.view", "users.change"]
 
 
 def test_add_and_remove(terminal: Terminal) -> None:
-    """Each is a change of its own; data is not shown, what was done is told."""
+    """Each user is changed separately; messages go to standard error."""
     create(terminal, "Desk", "--permission", "users.change")
     for name in "mia", "gus":
         terminal.create(name)
-    said = terminal.run("groups", "add", "Desk", "mia", "gus@acme.test")
-    assert (said.exit_code, said.stdout) == (0, "")
-    assert "mia is in Desk now" in said.stderr
+    result = terminal.run("groups", "add", "Desk", "mia", "gus@acme.test")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Added mia to group Desk" in result.stderr
     assert "already" in terminal.run("groups", "add", "Desk", "mia").stderr
     assert terminal.run("groups", "list", "-o", "json").json()[0]["members"] == 2
     assert codenames(terminal.run("permissions", "show", "mia", "-o", "json")) == []
-    said = terminal.run("groups", "remove", "Desk", "mia", "nix", "gus")
-    assert said.exit_code == 5
-    assert "nix: there is no user 'nix'" in said.stderr
-    assert "2 of 3 done" in said.stderr
+    result = terminal.run("groups", "remove", "Desk", "mia", "nix", "gus")
+    assert result.exit_code == 5
+    assert "nix: user 'nix' not found" in result.stderr
+    assert "2 of 3 changes succeeded" in result.stderr
     assert terminal.run("groups", "list", "-o", "json").json()[0]["members"] == 0
-    assert "mia is not in Desk" in terminal.run("groups", "remove", "Desk", "mia").stderr
+    assert "mia is not in group Desk" in terminal.run("groups", "remove", "Desk", "mia").stderr
 
 
-def test_whom_a_group_does_not_take(terminal: Terminal) -> None:
+def test_users_that_cannot_be_added(terminal: Terminal) -> None:
     create(terminal, "Desk")
     assert terminal.run("tenants", "create", "--slug", "acme").exit_code == 0
     terminal.create("gus", "member", "--tenant", "acme")
     for name in "gus", "admin":
-        said = terminal.run("groups", "add", "Desk", name)
-        said.assert_refused(1, f"{name} does not stand in the group's tenant")
-    terminal.run("groups", "add", "Desk", "gus", "nix").assert_refused(1, "0 of 2 done")
-    terminal.run("groups", "add", "Desk", "nix", "nox").assert_refused(3, "0 of 2 done")
+        result = terminal.run("groups", "add", "Desk", name)
+        result.assert_refused(1, f"{name} does not belong to the group's tenant")
+    terminal.run("groups", "add", "Desk", "gus", "nix").assert_refused(
+        1, "0 of 2 changes succeeded"
+    )
+    terminal.run("groups", "add", "Desk", "nix", "nox").assert_refused(
+        3, "0 of 2 changes succeeded"
+    )
     terminal.run("groups", "add", "Desk").assert_refused(2, "USER")
 
 
@@ -170,20 +178,20 @@ def test_delete(terminal: Terminal) -> None:
     create(terminal, "Desk", "--permission", "users.change")
     terminal.create("mia")
     assert terminal.run("groups", "add", "Desk", "mia").exit_code == 0
-    said = terminal.run("groups", "delete", "Desk", "--yes")
-    assert (said.exit_code, said.stdout) == (0, "")
-    assert "the group Desk is deleted" in said.stderr
+    result = terminal.run("groups", "delete", "Desk", "--yes")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Deleted group Desk" in result.stderr
     assert terminal.run("groups", "list", "-o", "json").json() == []
-    terminal.run("groups", "delete", "Desk").assert_refused(3, "there is no group 'Desk'")
+    terminal.run("groups", "delete", "Desk").assert_refused(3, "group 'Desk' not found")
     assert terminal.run("users", "show", "mia").exit_code == 0
 
 
-def test_a_name_says_nothing_to_the_terminal(sqlite_terminal: Terminal) -> None:
-    """Braces are no placeholders, and control characters never get into a name."""
+def test_names_are_shown_literally(sqlite_terminal: Terminal) -> None:
+    """Braces are not placeholders, and names must not contain control characters."""
     create(sqlite_terminal, "{0} {name}")
     sqlite_terminal.create("mia")
     assert (
-        "mia is in {0} {name} now"
+        "Added mia to group {0} {name}"
         in sqlite_terminal.run("groups", "add", "{0} {name}", "mia").stderr
     )
     sqlite_terminal.run("groups", "create", "De\x1b[31msk").assert_refused(1, "name: ")

@@ -1,4 +1,4 @@
-"""`dragoman keys …`: who signs JWTs from now on; nobody sees a private half."""
+"""`dragoman keys …`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def kids(terminal: Terminal) -> list[str]:
 
 
 def test_rotate(terminal: Terminal) -> None:
-    """The kid is alone on standard output; what verified before still does."""
+    """The kid is the only output; the previous key stays published."""
     assert terminal.run("keys", "list", "-o", "json").json() == []
-    said = terminal.run("keys", "rotate")
-    assert said.exit_code == 0
-    first = said.stdout.removesuffix("\n")
+    result = terminal.run("keys", "rotate")
+    assert result.exit_code == 0
+    first = result.stdout.removesuffix("\n")
     assert re.fullmatch(r"[\w-]{43}", first)
     assert kids(terminal) == [first]
     second = terminal.run("keys", "rotate", "-o", "json").json()
@@ -31,21 +31,21 @@ def test_rotate(terminal: Terminal) -> None:
 
 
 def test_list(terminal: Terminal) -> None:
-    made = [terminal.run("keys", "rotate", "-o", "json").json() for _ in range(2)]
+    created = [terminal.run("keys", "rotate", "-o", "json").json() for _ in range(2)]
     new, old = terminal.run("keys", "list", "-o", "json").json()
-    assert new == made[1]
-    assert old == {**made[0], "state": "retired", "retired_at": old["retired_at"]}
+    assert new == created[1]
+    assert old == {**created[0], "state": "retired", "retired_at": old["retired_at"]}
     assert old["retired_at"] == new["created_at"]
     assert terminal.run("keys", "list").stdout.splitlines()[0].split() == [
         "kid", "state", "created_at", "retired_at",
     ]  # fmt: skip
 
 
-def test_no_private_half_is_shown(terminal: Terminal) -> None:
+def test_private_keys_are_never_shown(terminal: Terminal) -> None:
     shown = "".join(
-        said.stdout + said.stderr
+        result.stdout + result.stderr
         for form in ("table", "json", "ndjson")
-        for said in (
+        for result in (
             terminal.run("keys", "rotate", "-o", form),
             terminal.run("keys", "list", "-o", form),
         )
@@ -81,9 +81,9 @@ def test_without_the_servers_key_no_jwt_is_made(sqlite_terminal: Terminal) -> No
 def test_the_doctor_names_a_key_that_another_server_sealed(terminal: Terminal) -> None:
     assert terminal.run("keys", "rotate").exit_code == 0
     assert "fail" not in terminal.run("doctor").stdout
-    said = terminal.run("doctor", DRAGOMAN_SECRET_KEY="cd" * 32)
-    assert said.exit_code == 1
-    (line,) = [line for line in said.stdout.splitlines() if line.startswith("fail")]
+    result = terminal.run("doctor", DRAGOMAN_SECRET_KEY="cd" * 32)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("fail")]
     assert "signing key" in line
     assert "dragoman keys rotate" in line
     assert terminal.run("keys", "rotate", DRAGOMAN_SECRET_KEY="cd" * 32).exit_code == 0
@@ -92,6 +92,6 @@ def test_the_doctor_names_a_key_that_another_server_sealed(terminal: Terminal) -
 
 def test_help(sqlite_terminal: Terminal) -> None:
     for words in (["keys"], ["keys", "rotate"], ["keys", "list"]):
-        said = sqlite_terminal.run(*words, "--help")
-        assert said.exit_code == 0
-        assert "Usage: dragoman keys" in said.stdout
+        result = sqlite_terminal.run(*words, "--help")
+        assert result.exit_code == 0
+        assert "Usage: dragoman keys" in result.stdout

@@ -17,9 +17,9 @@ FIELDS = {
 }  # fmt: skip
 
 
-def test_create_shows_the_user_and_it_can_sign_in(terminal: Terminal) -> None:
-    said = terminal.create("olga", "owner", "--first-name", "Olga", "-o", "json")
-    user = said.json()
+def test_created_user_is_shown_and_can_sign_in(terminal: Terminal) -> None:
+    result = terminal.create("olga", "owner", "--first-name", "Olga", "-o", "json")
+    user = result.json()
     assert user.keys() == FIELDS
     assert user["username"] == "olga"
     assert user["email"] == "olga@acme.test"
@@ -30,12 +30,12 @@ def test_create_shows_the_user_and_it_can_sign_in(terminal: Terminal) -> None:
     assert user["last_login_at"] is None
     assert user["created_at"].endswith("Z")
     assert len(user["public_id"]) == 17
-    assert PASSWORD not in said.stdout + said.stderr
+    assert PASSWORD not in result.stdout + result.stderr
     assert terminal.sign_in("olga") == 200
     assert terminal.run("users", "show", "olga", "-o", "json").json()["last_login_at"]
 
 
-def test_changes_are_written_to_the_history(terminal: Terminal) -> None:
+def test_changes_are_audited(terminal: Terminal) -> None:
     before = asyncio.run(audit_rows(terminal.database))[-1].id
     user_id = terminal.create("olga", "owner", "-o", "json").json()["id"]
     terminal.run("users", "deactivate", "olga")
@@ -59,7 +59,7 @@ def test_every_role_can_be_created(sqlite_terminal: Terminal, role: str) -> None
     assert user["tenant"] == (None if role in {"superadmin", "admin"} else "main")
 
 
-def test_the_password_is_one_line_as_it_stands(sqlite_terminal: Terminal) -> None:
+def test_password_is_the_first_line_unchanged(sqlite_terminal: Terminal) -> None:
     words = ["--username", "nina", "--email", "n@acme.test", "--role", "admin"]
     stdin = " spaces stay \r\nmore"
     assert (
@@ -69,56 +69,58 @@ def test_the_password_is_one_line_as_it_stands(sqlite_terminal: Terminal) -> Non
     assert sqlite_terminal.sign_in("nina", " spaces stay ") == 200
 
 
-def test_what_is_wrong_is_told_at_once(sqlite_terminal: Terminal) -> None:
+def test_all_problems_are_reported_at_once(sqlite_terminal: Terminal) -> None:
     words = ["--username", "a\x07b", "--email", "nowhere", "--role", "member"]
-    said = sqlite_terminal.run("users", "create", *words, "--password-stdin", stdin="\n")
-    said.assert_refused(
-        1, "username: ", "email: is no e-mail address", "password: must not be empty"
+    result = sqlite_terminal.run("users", "create", *words, "--password-stdin", stdin="\n")
+    result.assert_refused(
+        1, "username: ", "email: not a valid e-mail address", "password: must not be empty"
     )
 
 
-def test_a_held_name_is_a_conflict(sqlite_terminal: Terminal) -> None:
+def test_used_names_are_a_conflict(sqlite_terminal: Terminal) -> None:
     assert sqlite_terminal.create("olga").exit_code == 0
-    sqlite_terminal.create("OLGA").assert_refused(4, "username: is taken", "email: is taken")
+    sqlite_terminal.create("OLGA").assert_refused(
+        4, "username: already in use", "email: already in use"
+    )
 
 
-def test_the_operators_policy_holds(sqlite_terminal: Terminal) -> None:
+def test_password_policy_applies(sqlite_terminal: Terminal) -> None:
     words = ["--username", "nina", "--email", "n@acme.test", "--role", "admin", "--password-stdin"]
-    said = sqlite_terminal.run(
+    result = sqlite_terminal.run(
         "users", "create", *words, stdin="short", DRAGOMAN_PASSWORD_POLICY="hardened"
     )
-    said.assert_refused(1, "password: must have at least 15 characters")
+    result.assert_refused(1, "password: must be at least 15 characters")
 
 
-def test_tenants_that_are_not_there(sqlite_terminal: Terminal) -> None:
+def test_missing_tenants(sqlite_terminal: Terminal) -> None:
     sqlite_terminal.create("nina", "owner", "--tenant", "nix").assert_refused(
-        3, "there is no tenant 'nix'"
+        3, "tenant 'nix' not found"
     )
     sqlite_terminal.create("nina", "owner", DRAGOMAN_TENANT="later").assert_refused(
         3, "tenants create --slug later"
     )
 
 
-def test_no_password_is_a_usage_error(sqlite_terminal: Terminal) -> None:
+def test_missing_password_is_a_usage_error(sqlite_terminal: Terminal) -> None:
     words = ["--username", "nina", "--email", "n@acme.test", "--role", "admin"]
     sqlite_terminal.run("users", "create", *words).assert_refused(2, "--password-stdin")
     sqlite_terminal.run("users", "set-password", "admin").assert_refused(2, "--password-stdin")
-    said = sqlite_terminal.run(
+    result = sqlite_terminal.run(
         "users", "set-password", "admin", "--password-stdin", stdin=b"\xff\n"
     )
-    said.assert_refused(2, "not UTF-8")
+    result.assert_refused(2, "not UTF-8")
 
 
-def test_show_finds_by_username_email_and_id(terminal: Terminal) -> None:
-    made = terminal.create("olga", "member", "-o", "json").json()
-    for name in ("olga", "OLGA", "olga@acme.test", str(made["id"])):
-        assert terminal.run("users", "show", name, "-o", "json").json() == made
+def test_show_by_username_email_and_id(terminal: Terminal) -> None:
+    created = terminal.create("olga", "member", "-o", "json").json()
+    for name in ("olga", "OLGA", "olga@acme.test", str(created["id"])):
+        assert terminal.run("users", "show", name, "-o", "json").json() == created
     for name in ("nobody", "987654321", str(2**63), "-1", ""):
-        terminal.run("users", "show", "--", name).assert_refused(3, "there is no user")
+        terminal.run("users", "show", "--", name).assert_refused(3, "not found")
 
 
-def test_a_username_cannot_pass_for_an_id(sqlite_terminal: Terminal) -> None:
-    """Whoever registers as "1" must not get what was meant for the user with that id."""
+def test_numeric_username_is_ambiguous(sqlite_terminal: Terminal) -> None:
+    """A user who registers as "1" must not be confused with the user with that id."""
     sqlite_terminal.create("1")
     for words in (["show"], ["delete"], ["set-password", "--password-stdin"]):
         sqlite_terminal.run("users", *words, "1", stdin="x\n").assert_refused(2, "--id")
@@ -152,7 +154,7 @@ def test_list_filters(terminal: Terminal) -> None:
     terminal.run("users", "list", "--limit", "0").assert_refused(2)
 
 
-def test_list_goes_through_all_pages(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_reads_all_pages(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users, "PAGE_SIZE", 2)
     for name in ("ann", "ben", "cas", "dot", "eve"):
         terminal.create(name)
@@ -166,44 +168,46 @@ def test_list_goes_through_all_pages(terminal: Terminal, monkeypatch: pytest.Mon
     assert table[0].split()[:3] == ["id", "username", "email"]
 
 
-def test_switching_off_ends_sessions(terminal: Terminal) -> None:
+def test_deactivation_ends_sessions(terminal: Terminal) -> None:
     terminal.create("olga", "owner")
-    made = terminal.run("tokens", "create", "--user", "olga", "--contract", "wiwebb")
-    headers = {"Authorization": f"Token {made.stdout.strip()}"}
+    created = terminal.run("tokens", "create", "--user", "olga", "--contract", "wiwebb")
+    headers = {"Authorization": f"Token {created.stdout.strip()}"}
     path = "/wiwebb/api/v1/auth/user/"
     assert terminal.request("GET", path, headers=headers).status_code == 200
     off = terminal.run("users", "deactivate", "olga", "-o", "json")
     assert off.json()["active"] is False
-    assert off.stderr == "olga is switched off\n"
+    assert off.stderr == "Deactivated user olga\n"
     assert terminal.request("GET", path, headers=headers).status_code == 401
     assert terminal.sign_in("olga") == 400
     assert terminal.run("users", "activate", "olga", "-o", "json").json()["active"] is True
     assert terminal.sign_in("olga") == 200
 
 
-def test_some_of_several_is_partly_done(sqlite_terminal: Terminal) -> None:
+def test_partial_success(sqlite_terminal: Terminal) -> None:
     sqlite_terminal.create("olga")
-    said = sqlite_terminal.run("users", "deactivate", "olga", "nobody", "admin", "-o", "json")
-    assert said.exit_code == 5
-    assert '"username":"olga"' in said.stdout
-    assert said.stderr.splitlines() == [
-        "olga is switched off",
-        "nobody: there is no user 'nobody'",
-        "admin: the platform would lose its last active superadmin",
-        "dragoman: 1 of 3 done",
+    result = sqlite_terminal.run("users", "deactivate", "olga", "nobody", "admin", "-o", "json")
+    assert result.exit_code == 5
+    assert '"username":"olga"' in result.stdout
+    assert result.stderr.splitlines() == [
+        "Deactivated user olga",
+        "nobody: user 'nobody' not found",
+        "admin: cannot remove the last active superadmin",
+        "dragoman: 1 of 3 changes succeeded",
     ]
-    sqlite_terminal.run("users", "delete", "nobody", "nowhere").assert_refused(3, "0 of 2 done")
+    sqlite_terminal.run("users", "delete", "nobody", "nowhere").assert_refused(
+        3, "0 of 2 changes succeeded"
+    )
 
 
-def test_delete_frees_the_names(terminal: Terminal) -> None:
+def test_delete_releases_the_names(terminal: Terminal) -> None:
     first = terminal.create("olga", "member", "-o", "json").json()
-    said = terminal.run("users", "delete", "olga")
-    assert (said.exit_code, said.stdout, said.stderr) == (0, "", "olga is deleted\n")
+    result = terminal.run("users", "delete", "olga")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Deleted user olga\n")
     terminal.run("users", "show", "olga").assert_refused(3)
     assert terminal.create("olga", "member", "-o", "json").json()["id"] != first["id"]
 
 
-def test_the_last_superadmin_stays(sqlite_terminal: Terminal) -> None:
+def test_last_superadmin_cannot_be_removed(sqlite_terminal: Terminal) -> None:
     for words in (["delete", "admin"], ["deactivate", "admin"], ["set-role", "admin", "admin"]):
         sqlite_terminal.run("users", *words).assert_refused(4, "last active superadmin")
 
@@ -211,8 +215,12 @@ def test_the_last_superadmin_stays(sqlite_terminal: Terminal) -> None:
 def test_set_password(terminal: Terminal) -> None:
     terminal.create("olga")
     words = ("users", "set-password", "olga", "--password-stdin")
-    said = terminal.run(*words, stdin="other-Kettle-43\n")
-    assert (said.exit_code, said.stdout, said.stderr) == (0, "", "the password of olga is set\n")
+    result = terminal.run(*words, stdin="other-Kettle-43\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "",
+        "Set the password of user olga\n",
+    )
     assert terminal.sign_in("olga") == 400
     assert terminal.sign_in("olga", "other-Kettle-43") == 200
     terminal.run("users", "set-password", "nix", "--password-stdin", stdin="x\n").assert_refused(3)
@@ -222,15 +230,15 @@ def test_set_password(terminal: Terminal) -> None:
 def test_set_role(terminal: Terminal) -> None:
     terminal.create("olga")
     terminal.create("ada", "admin")
-    said = terminal.run("users", "set-role", "olga", "owner", "-o", "json")
-    assert said.json()["role"] == "owner"
+    result = terminal.run("users", "set-role", "olga", "owner", "-o", "json")
+    assert result.json()["role"] == "owner"
     terminal.run("users", "set-role", "ada", "owner").assert_refused(1, "belongs to no tenant")
     terminal.run("users", "set-role", "olga", "king").assert_refused(2, "'king' is not one of")
 
 
-def test_a_table_shows_nothing_that_a_terminal_obeys(sqlite_terminal: Terminal) -> None:
-    said = sqlite_terminal.create("olga", "member", "--first-name", "[red]Olga[/red]")
-    assert "[red]Olga[/red]" in said.stdout
-    assert all(line == line.rstrip() for line in said.stdout.splitlines())
-    assert "\x1b" not in said.stdout
+def test_tables_escape_control_characters(sqlite_terminal: Terminal) -> None:
+    result = sqlite_terminal.create("olga", "member", "--first-name", "[red]Olga[/red]")
+    assert "[red]Olga[/red]" in result.stdout
+    assert all(line == line.rstrip() for line in result.stdout.splitlines())
+    assert "\x1b" not in result.stdout
     sqlite_terminal.run("users", "show", "\x1b[31mx").assert_refused(3, "\\x1b[31mx")

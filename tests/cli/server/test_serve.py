@@ -1,4 +1,4 @@
-"""`dragoman serve`: what it prints, what it refuses, and how it ends."""
+"""`dragoman serve`: output, startup errors and shutdown."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ PUBLIC = "http://127.0.0.1:8000"
 
 
 @contextlib.contextmanager
-def sighup_disposition(what: signal.Handlers) -> Iterator[None]:
-    """Let what starts in a block have this for SIGHUP, whoever runs the tests, in whatever way."""
-    before = signal.signal(signal.SIGHUP, what)
+def sighup_disposition(handler: signal.Handlers) -> Iterator[None]:
+    """Start processes in the block with this handler for SIGHUP, however the tests are run."""
+    before = signal.signal(signal.SIGHUP, handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def wait_until(seconds: float, happens: Callable[[], bool]) -> bool:
-    """Wait until something is so."""
+def wait_until(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait until the condition is true; return whether it became true in time."""
     end = time.monotonic() + seconds
-    while not happens():
+    while not condition():
         if time.monotonic() > end:
             return False
         time.sleep(0.02)
@@ -53,16 +53,16 @@ def test_the_first_start_prints_the_superadmin_once(tmp_path: Path) -> None:
     server = Server(QUIET_SETTINGS, tmp_path)
     for start in (1, 2):
         server.start()
-        said = (tmp_path / "stdout").read_text()
-        assert said.count("password: ") == 1
-        assert said.count(f"wiwebb: {server.url}/wiwebb/") == start
-        assert said.count(f"Listening at {server.url}") == start
-        password = re.findall(r"password: (\S+)", said)[0]
+        result = (tmp_path / "stdout").read_text()
+        assert result.count("password: ") == 1
+        assert result.count(f"wiwebb: {server.url}/wiwebb/") == start
+        assert result.count(f"Listening on {server.url}") == start
+        password = re.findall(r"password: (\S+)", result)[0]
         assert len(password) >= 20
-        answer = httpx.post(
+        response = httpx.post(
             f"{server.url}/api/v1/auth/login/", json={"username": "admin", "password": password}
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
         server.stop()
     assert (tmp_path / "stderr").read_text() == ""
     for name in ("dragoman.db", "dragoman.key"):
@@ -70,18 +70,18 @@ def test_the_first_start_prints_the_superadmin_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("sent", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_to_the_whole_group(tmp_path: Path, sent: str, workers: str) -> None:
-    """Ctrl-C reaches the workers too, and the main process tells them again; no fault of theirs.
+@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_signal_to_the_process_group(tmp_path: Path, signal_name: str, workers: str) -> None:
+    """Workers get the signal twice, from the terminal and the main process, and exit normally.
 
-    So does a terminal that is closed. The signal comes while some workers may not have finished starting.
+    Some workers may not have finished starting when the signal arrives.
     """
     server = Server(QUIET_SETTINGS, tmp_path, "--workers", workers)
     try:
         with sighup_disposition(signal.SIG_DFL):
             server.start()
         assert server.process is not None
-        os.killpg(server.pid, signal.Signals[sent])
+        os.killpg(server.pid, signal.Signals[signal_name])
         assert server.process.wait(7) == 0, server.output()
         assert wait_until(2, lambda: not server.has_processes())
         assert (tmp_path / "stderr").read_text() == ""
@@ -89,24 +89,29 @@ def test_a_signal_to_the_whole_group(tmp_path: Path, sent: str, workers: str) ->
         server.kill()
 
 
-def test_whoever_hangs_up_and_insists_is_obeyed_as_soon(tmp_path: Path) -> None:
-    """A session that ends, and systemd with SendSIGHUP, send both."""
+def test_repeated_signals_do_not_delay_or_change_the_exit(tmp_path: Path) -> None:
+    """A closed session, and systemd with SendSIGHUP, send both; SIGTERM until the last moment."""
     server = Server(QUIET_SETTINGS, tmp_path, "--workers", "3")
     try:
         with sighup_disposition(signal.SIG_DFL):
             server.start()
         assert server.process is not None
-        for sent in (signal.SIGHUP, signal.SIGTERM):
-            server.process.send_signal(sent)
-            time.sleep(0.1)
-        assert server.process.wait(8) == 0, server.output()
+        process = server.process
+        process.send_signal(signal.SIGHUP)
+
+        def terminated() -> bool:
+            process.send_signal(signal.SIGTERM)
+            return process.poll() is not None
+
+        assert wait_until(8, terminated), server.output()
+        assert process.returncode == 0, server.output()
         assert wait_until(2, lambda: not server.has_processes())
     finally:
         server.kill()
 
 
-def test_nohup_survives_its_terminal(tmp_path: Path) -> None:
-    """What ignores the signal from the beginning goes on ignoring it, workers and all."""
+def test_nohup(tmp_path: Path) -> None:
+    """A server that was started with SIGHUP ignored keeps ignoring it, workers included."""
     server = Server(QUIET_SETTINGS, tmp_path, "--workers", "2")
     try:
         with sighup_disposition(signal.SIG_IGN):
@@ -121,7 +126,7 @@ def test_nohup_survives_its_terminal(tmp_path: Path) -> None:
         server.kill()
 
 
-def test_a_request_that_is_never_finished_does_not_hold_the_end_up(tmp_path: Path) -> None:
+def test_incomplete_request_does_not_delay_shutdown(tmp_path: Path) -> None:
     server = Server(QUIET_SETTINGS, tmp_path)
     server.start()
     assert server.process is not None
@@ -129,13 +134,13 @@ def test_a_request_that_is_never_finished_does_not_hold_the_end_up(tmp_path: Pat
         client.sendall(
             b"POST /api/v1/auth/login/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
         )
-        began = time.monotonic()
+        started_at = time.monotonic()
         server.stop()
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - started_at < 15
 
 
-def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
-    """Else they would answer beside the next server, on the same port."""
+def test_workers_exit_with_the_main_process(tmp_path: Path) -> None:
+    """Otherwise they would answer next to the next server on the same port."""
     server = Server(QUIET_SETTINGS, tmp_path, "--workers", "2")
     server.start()
     assert server.process is not None
@@ -147,8 +152,8 @@ def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
         server.kill()
 
 
-def test_no_client_keeps_a_worker_alive_after_the_main_process(tmp_path: Path) -> None:
-    """It would hold the address as well, and the next server could not start."""
+def test_slow_client_does_not_keep_an_orphaned_worker_alive(tmp_path: Path) -> None:
+    """Otherwise the port would stay in use and the next server could not start."""
     server = Server(QUIET_SETTINGS, tmp_path)
     server.start()
     assert server.process is not None
@@ -172,11 +177,11 @@ def test_no_client_keeps_a_worker_alive_after_the_main_process(tmp_path: Path) -
         server.kill()
 
 
-def test_a_worker_whose_main_process_died_before_it_began(tmp_path: Path) -> None:
-    """Who looks for its parent only then finds the one that has adopted it."""
+def test_worker_exits_if_the_main_process_died_before_it_started(tmp_path: Path) -> None:
+    """Its parent is then the process that has adopted it."""
     early = (
         "import os, time\n"
-        "from dragoman.cli import serve\n"
+        "from dragoman.cli.server import serve\n"
         "main = os.getpid()\n"
         "os.environ['_DRAGOMAN_MAIN'] = str(main)\n"
         "if os.fork():\n"
@@ -187,8 +192,8 @@ def test_a_worker_whose_main_process_died_before_it_began(tmp_path: Path) -> Non
         "print('begun', flush=True)\n"
         "time.sleep(20)\n"
     )
-    began = time.monotonic()
-    subprocess.run(  # which ends when nobody holds its standard output any more
+    started_at = time.monotonic()
+    subprocess.run(  # returns when no process has its standard output open
         [sys.executable, "-c", early],
         cwd=tmp_path,
         env=environment(QUIET_SETTINGS),
@@ -196,11 +201,11 @@ def test_a_worker_whose_main_process_died_before_it_began(tmp_path: Path) -> Non
         timeout=60,
         check=True,
     )
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - started_at < 15
 
 
-def test_workers_are_forked_whatever_this_python_would_do(tmp_path: Path) -> None:
-    """Else they would not inherit the address, which then were free while they still answer."""
+def test_workers_are_always_forked(tmp_path: Path) -> None:
+    """Otherwise they would not inherit the reserved port, and a second server could start."""
     choice = "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n"
     (tmp_path / "sitecustomize.py").write_text(choice)
     with running_server({**QUIET_SETTINGS, "PYTHONPATH": str(tmp_path)}, tmp_path) as server:
@@ -209,23 +214,23 @@ def test_workers_are_forked_whatever_this_python_would_do(tmp_path: Path) -> Non
         assert len(commands) == 1, commands
 
 
-def test_a_port_that_is_taken(sqlite_terminal: Terminal) -> None:
+def test_port_in_use(sqlite_terminal: Terminal) -> None:
     with running_server(sqlite_terminal.settings, sqlite_terminal.folder) as server:
-        said = sqlite_terminal.spawn("serve", "--port", str(server.port))
-        said.assert_refused(1, f"cannot listen at 127.0.0.1 port {server.port}: ")
-        assert "Listening" not in said.stdout
+        result = sqlite_terminal.spawn("serve", "--port", str(server.port))
+        result.assert_refused(1, f"cannot listen on 127.0.0.1 port {server.port}: ")
+        assert "Listening" not in result.stdout
         assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
-def test_of_two_that_start_at_once_one_has_the_port(tmp_path: Path) -> None:
-    """Both find it free; were both to listen, callers would meet one directory or the other."""
+def test_only_one_of_two_simultaneous_servers_gets_the_port(tmp_path: Path) -> None:
+    """Both find the port free; if both listened, clients would reach either of them."""
     port = free_port()
     two = [Server(QUIET_SETTINGS, tmp_path / name) for name in ("one", "other")]
 
     def start(server: Server) -> None:
         server.folder.mkdir()
         server.port = port
-        with contextlib.suppress(RuntimeError):  # it has ended before anybody answered
+        with contextlib.suppress(RuntimeError):  # it exited before it answered
             server.start()
 
     def ended() -> list[Server]:
@@ -234,7 +239,7 @@ def test_of_two_that_start_at_once_one_has_the_port(tmp_path: Path) -> None:
     with ThreadPoolExecutor(len(two)) as at_once:
         list(at_once.map(start, two))
     try:
-        assert wait_until(30, lambda: len(ended()) > 0), "both have it"
+        assert wait_until(30, lambda: len(ended()) > 0), "both have the port"
         (refused,) = ended()
         assert "cannot listen" in refused.output()
     finally:
@@ -242,43 +247,43 @@ def test_of_two_that_start_at_once_one_has_the_port(tmp_path: Path) -> None:
             server.kill()
 
 
-def test_what_keeps_it_from_starting(tmp_path: Path, database_templates: DatabaseTemplates) -> None:
+def test_startup_errors(tmp_path: Path, database_templates: DatabaseTemplates) -> None:
     port = str(free_port())
     away = Terminal("postgresql://me:tr0mb0ne@127.0.0.1:1/users", tmp_path)
-    said = away.spawn("serve", "--port", port)
-    said.assert_refused(1, "the database cannot serve now")
-    assert "tr0mb0ne" not in said.stderr
+    result = away.spawn("serve", "--port", port)
+    result.assert_refused(1, "the database is unavailable")
+    assert "tr0mb0ne" not in result.stderr
     with database_templates.empty("sqlite") as url:
         wrong = {"DRAGOMAN_CONTRACTS": "wiwebb,nix", "DRAGOMAN_HOSTS": "a.test=nox"}
-        said = Terminal(url, tmp_path, **wrong).spawn("serve", "--port", port)
-        said.assert_refused(1, "nix", "nox")
-        said = Terminal(url, tmp_path).spawn("serve", "--host", "192.0.2.1", "--port", port)
-        said.assert_refused(1, f"cannot listen at 192.0.2.1 port {port}")
+        result = Terminal(url, tmp_path, **wrong).spawn("serve", "--port", port)
+        result.assert_refused(1, "nix", "nox")
+        result = Terminal(url, tmp_path).spawn("serve", "--host", "192.0.2.1", "--port", port)
+        result.assert_refused(1, f"cannot listen on 192.0.2.1 port {port}")
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, ".a"])
-def test_a_host_that_is_no_name(sqlite_terminal: Terminal, host: str) -> None:
+def test_invalid_host_name(sqlite_terminal: Terminal, host: str) -> None:
     port = str(free_port())
-    said = sqlite_terminal.spawn("serve", "--host", host, "--port", port)
-    said.assert_refused(1, "cannot listen at", f"port {port}: ")
+    result = sqlite_terminal.spawn("serve", "--host", host, "--port", port)
+    result.assert_refused(1, "cannot listen on", f"port {port}: ")
 
 
-def test_an_administrator_that_cannot_be(tmp_path: Path) -> None:
+def test_invalid_first_superadmin(tmp_path: Path) -> None:
     shell = Terminal("sqlite:///dragoman.db", tmp_path, DRAGOMAN_ADMIN_EMAIL="nowhere")
     shell.spawn("serve", "--port", str(free_port())).assert_refused(
-        1, "email: is no e-mail address"
+        1, "email: not a valid e-mail address"
     )
 
 
-def test_links_lead_where_they_were_told_to(tmp_path: Path) -> None:
-    """Also to the address that is the default, where a proxy passes it on to another port."""
-    for told, base in (({}, ""), ({"DRAGOMAN_PUBLIC_URL": PUBLIC}, PUBLIC)):
-        with running_server({**QUIET_SETTINGS, **told}, tmp_path) as server:
+def test_public_url_of_contracts(tmp_path: Path) -> None:
+    """The setting applies even if it equals the default, as behind a proxy on another port."""
+    for settings, base in (({}, ""), ({"DRAGOMAN_PUBLIC_URL": PUBLIC}, PUBLIC)):
+        with running_server({**QUIET_SETTINGS, **settings}, tmp_path) as server:
             contracts = httpx.get(f"{server.url}/").json()["contracts"]
             assert contracts["wiwebb"] == f"{base or server.url}/wiwebb/"
 
 
-def test_a_name_is_a_host_too(tmp_path: Path) -> None:
+def test_host_name_instead_of_address(tmp_path: Path) -> None:
     port = free_port()
     server = Server(QUIET_SETTINGS, tmp_path, "--host", "localhost")
     server.port = port

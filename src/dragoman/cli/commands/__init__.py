@@ -1,1 +1,1 @@
-"""The command line's commands: options, arguments and help."""
+"""Declarations of the commands: options, arguments and help texts."""

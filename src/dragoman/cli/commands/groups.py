@@ -1,4 +1,4 @@
-"""`dragoman groups …`: permissions under one name, for several users of a tenant."""
+"""Declares ``dragoman groups …``."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from dragoman.cli import options
 
 @click.group()
 def groups() -> None:
-    """Groups: permissions of a tenant under one name; their members hold them all.
+    """Manage groups.
 
-    GROUP is an id, or a name within the tenant that --tenant names. A change holds from the
-    members' next request.
+    A group gives its permissions to its members, all users of one tenant. GROUP is an id, or a
+    name within the tenant given by --tenant. A change takes effect with the members' next request.
     """
 
 
-group_argument = click.argument("group")
-users_argument = click.argument("names", metavar="USER...", nargs=-1, required=True)
+group_argument = click.argument("group_ref", metavar="GROUP")
+users_argument = click.argument("user_refs", metavar="USER...", nargs=-1, required=True)
 codenames_argument = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
 tenant_option = click.option(
-    "--tenant", metavar="SLUG", help="The group's tenant; DRAGOMAN_TENANT where it is not given."
+    "--tenant",
+    "tenant_slug",
+    metavar="SLUG",
+    help="The group's tenant. Default: DRAGOMAN_TENANT.",
 )
 
 
 @groups.command(name="list")
-@click.option("--tenant", metavar="SLUG", help="Only groups of this tenant.")
+@click.option("--tenant", "tenant_slug", metavar="SLUG", help="Only groups of this tenant.")
 @options.output_option
-def list_groups(*, tenant: str | None, output_format: str) -> None:
-    """List groups, by id, with what they hold and how many members they have."""
+def list_groups(*, tenant_slug: str | None, output_format: str) -> None:
+    """List groups with their permissions and number of members, ordered by id."""
     from dragoman.cli.handlers import groups
 
-    groups.list_groups(output_format, tenant_slug=tenant)
+    groups.list_groups(output_format, tenant_slug=tenant_slug)
 
 
 @groups.command()
@@ -44,29 +47,32 @@ def list_groups(*, tenant: str | None, output_format: str) -> None:
     "codenames",
     multiple=True,
     metavar="CODENAME",
-    help="What it holds; may be repeated.",
+    help="A permission of the group; can be repeated.",
 )
 @options.output_option
 def create(
-    name: str, *, tenant: str | None, codenames: tuple[str, ...], output_format: str
+    name: str, *, tenant_slug: str | None, codenames: tuple[str, ...], output_format: str
 ) -> None:
     """Create a group and show it."""
     from dragoman.cli.handlers import groups
 
-    groups.create(name, codenames, output_format, tenant_slug=tenant)
+    groups.create(name, codenames, output_format, tenant_slug=tenant_slug)
 
 
 @groups.command()
 @group_argument
 @tenant_option
-@click.option("-y", "--yes", is_flag=True, help="Do not ask (only a terminal is asked).")
-def delete(group: str, *, tenant: str | None, yes: bool) -> None:
-    """Delete a group: its members lose what it held."""
+@options.yes_option
+def delete(group_ref: str, *, tenant_slug: str | None, yes: bool) -> None:
+    """Delete a group; its members lose the permissions of the group.
+
+    Asks for confirmation if standard input is a terminal.
+    """
     if not yes and sys.stdin.isatty():
-        click.confirm(f"Delete the group {group}?", abort=True, err=True)
+        click.confirm(f"Delete group {group_ref}?", abort=True, err=True)
     from dragoman.cli.handlers import groups
 
-    groups.delete(group, tenant_slug=tenant)
+    groups.delete(group_ref, tenant_slug=tenant_slug)
 
 
 @groups.command()
@@ -74,14 +80,16 @@ def delete(group: str, *, tenant: str | None, yes: bool) -> None:
 @users_argument
 @tenant_option
 @options.id_option
-def add(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: bool) -> None:
-    """Put users of the group's tenant into a group.
+def add(
+    group_ref: str, user_refs: tuple[str, ...], *, tenant_slug: str | None, is_id: bool
+) -> None:
+    """Add users to a group of their tenant.
 
-    Each is a change of its own: exit code 5 says that some could not be put in.
+    Each user is changed separately. The exit code is 5 if only some could be added.
     """
     from dragoman.cli.handlers import groups
 
-    groups.add(group, names, tenant_slug=tenant, is_id=is_id)
+    groups.add(group_ref, user_refs, tenant_slug=tenant_slug, is_id=is_id)
 
 
 @groups.command()
@@ -89,14 +97,16 @@ def add(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: bool) 
 @users_argument
 @tenant_option
 @options.id_option
-def remove(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: bool) -> None:
-    """Take users out of a group.
+def remove(
+    group_ref: str, user_refs: tuple[str, ...], *, tenant_slug: str | None, is_id: bool
+) -> None:
+    """Remove users from a group.
 
-    Each is a change of its own: exit code 5 says that some could not be taken out.
+    Each user is changed separately. The exit code is 5 if only some could be removed.
     """
     from dragoman.cli.handlers import groups
 
-    groups.remove(group, names, tenant_slug=tenant, is_id=is_id)
+    groups.remove(group_ref, user_refs, tenant_slug=tenant_slug, is_id=is_id)
 
 
 @groups.command()
@@ -105,12 +115,15 @@ def remove(group: str, names: tuple[str, ...], *, tenant: str | None, is_id: boo
 @tenant_option
 @options.output_option
 def permit(
-    group: str, codenames: tuple[str, ...], *, tenant: str | None, output_format: str
+    group_ref: str, codenames: tuple[str, ...], *, tenant_slug: str | None, output_format: str
 ) -> None:
-    """Let a group hold permissions, all or none, and show it."""
+    """Add permissions to a group and show it.
+
+    Adds either all of the permissions or none.
+    """
     from dragoman.cli.handlers import groups
 
-    groups.permit(group, codenames, output_format, tenant_slug=tenant)
+    groups.permit(group_ref, codenames, output_format, tenant_slug=tenant_slug)
 
 
 @groups.command()
@@ -119,9 +132,12 @@ def permit(
 @tenant_option
 @options.output_option
 def forbid(
-    group: str, codenames: tuple[str, ...], *, tenant: str | None, output_format: str
+    group_ref: str, codenames: tuple[str, ...], *, tenant_slug: str | None, output_format: str
 ) -> None:
-    """Take permissions from a group, all or none, and show it."""
+    """Remove permissions from a group and show it.
+
+    Removes either all of the permissions or none.
+    """
     from dragoman.cli.handlers import groups
 
-    groups.forbid(group, codenames, output_format, tenant_slug=tenant)
+    groups.forbid(group_ref, codenames, output_format, tenant_slug=tenant_slug)

@@ -1,4 +1,4 @@
-"""`dragoman keys …`: the keys that sign JWTs."""
+"""Declares ``dragoman keys …``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from dragoman.cli import options
 
 @click.group()
 def keys() -> None:
-    """Keys that sign JWTs; /.well-known/jwks.json publishes what verifies them."""
+    """Manage the keys that sign JWTs.
+
+    The public keys are published at /.well-known/jwks.json.
+    """
 
 
 @keys.command()
 @options.output_option
 def rotate(*, output_format: str) -> None:
-    """Let a new key sign from now on and print its kid.
+    """Create a new signing key and print its kid.
 
-    JWTs that the earlier key signed work on; it is published for two hours more.
+    The previous key stays published for two hours, so that JWTs signed with it remain valid.
     """
     from dragoman.cli.handlers import keys
 
@@ -27,7 +30,7 @@ def rotate(*, output_format: str) -> None:
 @keys.command(name="list")
 @options.output_option
 def list_keys(*, output_format: str) -> None:
-    """List the keys that are published, the newest first."""
+    """List the published keys, newest first."""
     from dragoman.cli.handlers import keys
 
     keys.list_keys(output_format)

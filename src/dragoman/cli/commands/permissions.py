@@ -1,4 +1,4 @@
-"""`dragoman permissions …`: the catalogue, and what users are granted of it."""
+"""Declares ``dragoman permissions …``."""
 
 from __future__ import annotations
 
@@ -9,54 +9,62 @@ from dragoman.cli import options
 
 @click.group()
 def permissions() -> None:
-    """Permissions: list the catalogue; show, grant and revoke what users hold of it.
+    """Manage the permissions of users.
 
-    USER is a username, an e-mail address or an id. A change holds from the user's next request.
+    USER is a username, an e-mail address or an id. A change takes effect with the user's next
+    request.
     """
 
 
+user_argument = click.argument("user_ref", metavar="USER")
 codenames_argument = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
 
 
 @permissions.command(name="list")
 @options.output_option
 def list_permissions(*, output_format: str) -> None:
-    """List every permission that there is."""
+    """List all permissions."""
     from dragoman.cli.handlers import permissions
 
     permissions.list_permissions(output_format)
 
 
 @permissions.command()
-@click.argument("user")
+@user_argument
 @options.id_option
 @options.output_option
-def show(user: str, *, is_id: bool, output_format: str) -> None:
-    """Show what a user was granted itself, not what its role or a group brings."""
+def show(user_ref: str, *, is_id: bool, output_format: str) -> None:
+    """Show the permissions granted directly to a user, without those of its role and groups."""
     from dragoman.cli.handlers import permissions
 
-    permissions.show(user, output_format, is_id=is_id)
+    permissions.show(user_ref, output_format, is_id=is_id)
 
 
 @permissions.command()
-@click.argument("user")
+@user_argument
 @codenames_argument
 @options.id_option
 @options.output_option
-def grant(user: str, codenames: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
-    """Grant permissions to a user, all or none; show what it was granted in all."""
+def grant(user_ref: str, codenames: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
+    """Grant permissions to a user and show all that are granted directly.
+
+    Grants either all of the permissions or none.
+    """
     from dragoman.cli.handlers import permissions
 
-    permissions.grant(user, codenames, output_format, is_id=is_id)
+    permissions.grant(user_ref, codenames, output_format, is_id=is_id)
 
 
 @permissions.command()
-@click.argument("user")
+@user_argument
 @codenames_argument
 @options.id_option
 @options.output_option
-def revoke(user: str, codenames: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
-    """Take granted permissions back, all or none; show what is left."""
+def revoke(user_ref: str, codenames: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
+    """Revoke permissions granted directly to a user and show the remaining ones.
+
+    Revokes either all of the permissions or none.
+    """
     from dragoman.cli.handlers import permissions
 
-    permissions.revoke(user, codenames, output_format, is_id=is_id)
+    permissions.revoke(user_ref, codenames, output_format, is_id=is_id)

@@ -1,4 +1,4 @@
-"""`dragoman tenants …`: the organisations in which users stand."""
+"""Declares ``dragoman tenants …``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dragoman.cli import options
 
 @click.group()
 def tenants() -> None:
-    """Tenants: create, list, show."""
+    """Manage tenants, the organisations that users belong to."""
 
 
 @tenants.command()
-@click.option("--slug", required=True, help="Its short name: ASCII letters, digits, - and _.")
-@click.option("--name", help="Its full name; the slug where it is not given.")
-@click.option("--email", default="")
-@click.option("--url", default="")
-@click.option("--description", default="")
+@click.option("--slug", required=True, help="Short name: ASCII letters, digits, - and _.")
+@click.option("--name", help="Full name. Default: the slug.")
+@click.option("--email", default="", help="Contact e-mail address.")
+@click.option("--url", default="", help="Web site.")
+@click.option("--description", default="", help="Description.")
 @options.output_option
 def create(
     *, slug: str, name: str | None, email: str, url: str, description: str, output_format: str
@@ -33,7 +33,7 @@ def create(
 @tenants.command(name="list")
 @options.output_option
 def list_tenants(*, output_format: str) -> None:
-    """List all tenants, by id."""
+    """List all tenants, ordered by id."""
     from dragoman.cli.handlers import tenants
 
     tenants.list_tenants(output_format)
@@ -43,7 +43,7 @@ def list_tenants(*, output_format: str) -> None:
 @click.argument("slug")
 @options.output_option
 def show(slug: str, *, output_format: str) -> None:
-    """Show one tenant."""
+    """Show a tenant."""
     from dragoman.cli.handlers import tenants
 
     tenants.show(slug, output_format)

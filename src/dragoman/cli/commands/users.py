@@ -1,9 +1,8 @@
-"""`dragoman users …`: people, by username, e-mail address or id."""
+"""Declares ``dragoman users …``."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import rich_click as click
 
@@ -12,135 +11,181 @@ from dragoman.cli import options
 
 @click.group()
 def users() -> None:
-    """People: create, list, show, switch on and off, passwords, roles, delete.
+    """Manage users.
 
     USER is a username, an e-mail address or an id.
     """
 
 
+user_argument = click.argument("user_ref", metavar="USER")
+users_argument = click.argument("user_refs", metavar="USER...", nargs=-1, required=True)
+
+
 @users.command()
-@click.option("--username", required=True)
-@click.option("--email", required=True)
-@click.option("--role", required=True, type=click.Choice(options.ROLE_NAMES))
+@click.option("--username", required=True, help="Username.")
+@click.option("--email", required=True, help="E-mail address.")
+@click.option("--role", required=True, type=click.Choice(options.ROLE_NAMES), help="Role.")
 @click.option(
     "--tenant",
+    "tenant_slug",
     metavar="SLUG",
-    help="The tenant; owner, member and viewer stand in DRAGOMAN_TENANT where it is not given.",
+    help="Tenant. Default: DRAGOMAN_TENANT for owner, member and viewer; else none.",
 )
-@click.option("--first-name", default="")
-@click.option("--last-name", default="")
-@click.option("--inactive", is_flag=True, help="Create the user switched off.")
+@click.option("--first-name", default="", help="First name.")
+@click.option("--last-name", default="", help="Last name.")
+@click.option("--inactive", is_flag=True, help="Create the user as inactive.")
 @options.password_stdin_option
 @options.output_option
-def create(*, from_stdin: bool, output_format: str, **fields: Any) -> None:
+def create(
+    *,
+    username: str,
+    email: str,
+    role: str,
+    tenant_slug: str | None,
+    first_name: str,
+    last_name: str,
+    inactive: bool,
+    from_stdin: bool,
+    output_format: str,
+) -> None:
     """Create a user and show it.
 
-    DRAGOMAN_PASSWORD_POLICY says what the password must be.
+    The password must satisfy DRAGOMAN_PASSWORD_POLICY.
     """
     password = options.read_password(from_stdin=from_stdin)
     from dragoman.cli.handlers import users
 
-    users.create(password, output_format, **fields)
+    users.create(
+        password,
+        output_format,
+        username=username,
+        email=email,
+        role=role,
+        tenant_slug=tenant_slug,
+        first_name=first_name,
+        last_name=last_name,
+        active=not inactive,
+    )
 
 
 @users.command(name="list")
-@click.option("--tenant", metavar="SLUG", help="Only users of this tenant.")
+@click.option("--tenant", "tenant_slug", metavar="SLUG", help="Only users of this tenant.")
 @click.option(
-    "--role", "roles", multiple=True, type=click.Choice(options.ROLE_NAMES), help="May be repeated."
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(options.ROLE_NAMES),
+    help="Only users with this role; can be repeated.",
 )
-@click.option("--active/--inactive", default=None, help="Only those switched on, or off.")
+@click.option("--active/--inactive", default=None, help="Only active, or only inactive users.")
 @click.option(
-    "--search", default="", metavar="WORDS", help="Every word occurs in a name or e-mail."
+    "--search",
+    default="",
+    metavar="WORDS",
+    help="Only users whose names or e-mail address contain all of these words.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="N users at most.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of users.")
 @options.output_option
-def list_users(*, output_format: str, **filters: Any) -> None:
-    """List users, by id; all of them unless told otherwise."""
+def list_users(
+    *,
+    tenant_slug: str | None,
+    roles: tuple[str, ...],
+    active: bool | None,
+    search: str,
+    limit: int | None,
+    output_format: str,
+) -> None:
+    """List users, ordered by id."""
     from dragoman.cli.handlers import users
 
-    users.list_users(output_format, **filters)
+    users.list_users(
+        output_format,
+        tenant_slug=tenant_slug,
+        roles=roles,
+        active=active,
+        search=search,
+        limit=limit,
+    )
 
 
 @users.command()
-@click.argument("user")
+@user_argument
 @options.id_option
 @options.output_option
-def show(user: str, *, is_id: bool, output_format: str) -> None:
-    """Show one user."""
+def show(user_ref: str, *, is_id: bool, output_format: str) -> None:
+    """Show a user."""
     from dragoman.cli.handlers import users
 
-    users.show(user, output_format, is_id=is_id)
-
-
-users_argument = click.argument("names", metavar="USER...", nargs=-1, required=True)
+    users.show(user_ref, output_format, is_id=is_id)
 
 
 @users.command()
 @users_argument
 @options.id_option
 @options.output_option
-def deactivate(names: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
-    """Switch users off; every session of theirs ends, at every contract.
+def deactivate(user_refs: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
+    """Deactivate users and end all of their sessions.
 
-    Each is a change of its own: exit code 5 says that some could not be switched off.
+    Each user is changed separately. The exit code is 5 if only some could be deactivated.
     """
     from dragoman.cli.handlers import users
 
-    users.set_active(names, output_format, active=False, is_id=is_id)
+    users.set_active(user_refs, output_format, active=False, is_id=is_id)
 
 
 @users.command()
 @users_argument
 @options.id_option
 @options.output_option
-def activate(names: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
-    """Switch users on again.
+def activate(user_refs: tuple[str, ...], *, is_id: bool, output_format: str) -> None:
+    """Activate users.
 
-    Each is a change of its own: exit code 5 says that some could not be switched on.
+    Each user is changed separately. The exit code is 5 if only some could be activated.
     """
     from dragoman.cli.handlers import users
 
-    users.set_active(names, output_format, active=True, is_id=is_id)
+    users.set_active(user_refs, output_format, active=True, is_id=is_id)
 
 
 @users.command()
 @users_argument
 @options.id_option
-@click.option("-y", "--yes", is_flag=True, help="Do not ask (only a terminal is asked).")
-def delete(names: tuple[str, ...], *, is_id: bool, yes: bool) -> None:
-    """Delete users: their names are free again, their personal data is erased.
+@options.yes_option
+def delete(user_refs: tuple[str, ...], *, is_id: bool, yes: bool) -> None:
+    """Delete users, erase their personal data and release their usernames and e-mail addresses.
 
-    Each is a change of its own: exit code 5 says that some could not be deleted.
+    Asks for confirmation if standard input is a terminal. Each user is deleted separately. The
+    exit code is 5 if only some could be deleted.
     """
     if not yes and sys.stdin.isatty():
-        click.confirm(f"Delete {', '.join(names)} for good?", abort=True, err=True)
+        click.confirm(f"Permanently delete {', '.join(user_refs)}?", abort=True, err=True)
     from dragoman.cli.handlers import users
 
-    users.delete(names, is_id=is_id)
+    users.delete(user_refs, is_id=is_id)
 
 
 @users.command(name="set-password")
-@click.argument("user")
+@user_argument
 @options.id_option
 @options.password_stdin_option
-def set_password(user: str, *, is_id: bool, from_stdin: bool) -> None:
-    """Set a user's password; every session of the user ends."""
+def set_password(user_ref: str, *, is_id: bool, from_stdin: bool) -> None:
+    """Set a user's password and end all of the user's sessions."""
     password = options.read_password(from_stdin=from_stdin)
     from dragoman.cli.handlers import users
 
-    users.set_password(user, password, is_id=is_id)
+    users.set_password(user_ref, password, is_id=is_id)
 
 
 @users.command(name="set-role")
-@click.argument("user")
+@user_argument
 @click.argument("role", metavar="ROLE", type=click.Choice(options.ROLE_NAMES))
 @options.id_option
 @options.output_option
-def set_role(user: str, role: str, *, is_id: bool, output_format: str) -> None:
-    """Give a user another role, in the same tenant; every session of the user ends.
+def set_role(user_ref: str, role: str, *, is_id: bool, output_format: str) -> None:
+    """Change a user's role within the same tenant and end all of the user's sessions.
 
     ROLE is superadmin, admin, owner, member or viewer.
     """
     from dragoman.cli.handlers import users
 
-    users.set_role(user, role, output_format, is_id=is_id)
+    users.set_role(user_ref, role, output_format, is_id=is_id)

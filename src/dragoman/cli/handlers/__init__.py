@@ -1,1 +1,1 @@
-"""What each command does: calls the actions and prints the result."""
+"""Implementations of the commands, one module per noun; imported only when a command runs."""

@@ -1,4 +1,4 @@
-"""What ``dragoman groups …`` does; imported when a command runs, not to show its help."""
+"""``dragoman groups …``: list, create and delete groups; change their members and permissions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dragoman.actions import groups, tenants
 from dragoman.actions.directory import Directory
 from dragoman.actions.groups import GroupSummary
 from dragoman.cli import render
-from dragoman.cli.errors import ERROR, NOT_FOUND, PARTIAL, CliError, describe, echo
-from dragoman.cli.handlers.permissions import permission_ids
-from dragoman.cli.handlers.users import MAX_ID, get_tenant, get_user
+from dragoman.cli.batch import change_each
+from dragoman.cli.errors import ERROR, NOT_FOUND, CliError, echo
+from dragoman.cli.lookup import MAX_ID, get_permission_ids, get_tenant, get_user
 from dragoman.cli.session import command_line_actor, run
-from dragoman.rules.errors import DirectoryError, Invalid
-from dragoman.rules.model import Group, Tenant
+from dragoman.rules.errors import Invalid
+from dragoman.rules.model import Group, Tenant, User
 from dragoman.store import groups as group_store
 from dragoman.store.transaction import Read, Tx
 
@@ -23,7 +23,7 @@ COLUMNS = ("id", "name", "tenant", "members", "permissions")
 
 
 class GroupOut(msgspec.Struct, frozen=True):
-    """A group as the terminal shows it; a table has the permissions in one text."""
+    """A group as shown in output; in a table, the permissions are one string."""
 
     id: int
     name: str
@@ -48,22 +48,26 @@ async def _get_tenant(directory: Directory, slug: str | None) -> Tenant:
 
 
 async def _get_group(directory: Directory, group_ref: str, slug: str | None) -> Group:
-    """Return the group of an id, or of a name in a tenant; names are never digits alone."""
+    """Return the group with this id, or with this name in a tenant.
+
+    The two are never ambiguous: a group's name must not consist of digits only.
+    Raises CliError.
+    """
     read = directory.read(command_line_actor())
     if group_ref.isascii() and group_ref.isdigit():
         group = await group_store.find(read, int(group_ref)) if int(group_ref) <= MAX_ID else None
         if group is None:
-            raise CliError(NOT_FOUND, f"there is no group with the id {group_ref}")
+            raise CliError(NOT_FOUND, f"group {group_ref} not found")
         return group
     tenant = await _get_tenant(directory, slug)
     group = await group_store.find_by_name(read, tenant.id, group_ref)
     if group is None:
-        raise CliError(NOT_FOUND, f"there is no group {group_ref!r} in the tenant {tenant.slug}")
+        raise CliError(NOT_FOUND, f"group {group_ref!r} not found in tenant {tenant.slug!r}")
     return group
 
 
 def list_groups(output_format: str, *, tenant_slug: str | None) -> None:
-    """Show the groups of a tenant, or of all."""
+    """Show the groups of one tenant, or of all tenants."""
 
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())
@@ -84,14 +88,21 @@ def list_groups(output_format: str, *, tenant_slug: str | None) -> None:
 def create(
     name: str, codenames: tuple[str, ...], output_format: str, *, tenant_slug: str | None
 ) -> None:
-    """Add a group and show it."""
+    """Create a group and show it.
+
+    Args:
+        name: the name; unique within the tenant.
+        codenames: the permissions of the group.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        tenant_slug: the group's tenant; None for the default tenant.
+    """
 
     async def work(directory: Directory) -> None:
         actor = command_line_actor()
         tenant = await _get_tenant(directory, tenant_slug)
-        ids = await permission_ids(directory.read(actor), codenames)
+        permission_ids = await get_permission_ids(directory.read(actor), codenames)
         async with directory.begin(actor) as tx:
-            created = await groups.create(tx, tenant.id, name, ids)
+            created = await groups.create(tx, tenant.id, name, permission_ids)
         render.show_record(_group_out(created, tenant.slug, output_format), output_format)
 
     run(work)
@@ -104,7 +115,7 @@ def delete(group_ref: str, *, tenant_slug: str | None) -> None:
         group = await _get_group(directory, group_ref, tenant_slug)
         async with directory.begin(command_line_actor()) as tx:
             await groups.delete(tx, group.id)
-        echo([f"the group {group.name} is deleted"])
+        echo([f"Deleted group {group.name}"])
 
     run(work)
 
@@ -112,101 +123,102 @@ def delete(group_ref: str, *, tenant_slug: str | None) -> None:
 def add(
     group_ref: str, user_refs: tuple[str, ...], *, tenant_slug: str | None, is_id: bool
 ) -> None:
-    """Put users into a group."""
-    _change_each_member(
-        groups.add_member,
-        group_ref,
-        user_refs,
-        ("is in {} now", "is in {} already"),
-        tenant_slug=tenant_slug,
-        is_id=is_id,
-    )
+    """Add users to a group.
+
+    Args:
+        group_ref: an id, or a name within the tenant.
+        user_refs: usernames, e-mail addresses or ids; each is a separate change.
+        tenant_slug: the group's tenant; None for the default tenant.
+        is_id: whether ``user_refs`` are ids, even if they are also usernames.
+    """
+
+    async def add_member(directory: Directory, group: Group, user: User) -> str:
+        async with directory.begin(command_line_actor()) as tx:
+            added = await groups.add_member(tx, group.id, user.id)
+        if not added:
+            return f"{user.username} is already in group {group.name}"
+        return f"Added {user.username} to group {group.name}"
+
+    _change_members(add_member, group_ref, user_refs, tenant_slug=tenant_slug, is_id=is_id)
 
 
 def remove(
     group_ref: str, user_refs: tuple[str, ...], *, tenant_slug: str | None, is_id: bool
 ) -> None:
-    """Take users out of a group."""
-    _change_each_member(
-        groups.remove_member,
-        group_ref,
-        user_refs,
-        ("is out of {} now", "is not in {}"),
-        tenant_slug=tenant_slug,
-        is_id=is_id,
-    )
+    """Remove users from a group.
+
+    Args:
+        group_ref: an id, or a name within the tenant.
+        user_refs: usernames, e-mail addresses or ids; each is a separate change.
+        tenant_slug: the group's tenant; None for the default tenant.
+        is_id: whether ``user_refs`` are ids, even if they are also usernames.
+    """
+
+    async def remove_member(directory: Directory, group: Group, user: User) -> str:
+        async with directory.begin(command_line_actor()) as tx:
+            removed = await groups.remove_member(tx, group.id, user.id)
+        if not removed:
+            return f"{user.username} is not in group {group.name}"
+        return f"Removed {user.username} from group {group.name}"
+
+    _change_members(remove_member, group_ref, user_refs, tenant_slug=tenant_slug, is_id=is_id)
 
 
-def _change_each_member(
-    change: Callable[[Tx, int, int], Awaitable[bool]],
+def _change_members(
+    change: Callable[[Directory, Group, User], Awaitable[str]],
     group_ref: str,
     user_refs: tuple[str, ...],
-    messages: tuple[str, str],
     *,
     tenant_slug: str | None,
     is_id: bool,
 ) -> None:
-    """Do it to each; raises what failed if nothing was done, Told(PARTLY) if something was."""
+    """Run a change for each user; ``change`` returns the message to show."""
 
     async def work(directory: Directory) -> None:
         group = await _get_group(directory, group_ref, tenant_slug)
-        errors: list[Exception] = []
-        for user_ref in user_refs:
+
+        async def change_one(user_ref: str) -> None:
+            user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
             try:
-                echo(
-                    [
-                        await _change_member(
-                            directory, change, group, user_ref, messages, is_id=is_id
-                        )
-                    ]
-                )
-            except (DirectoryError, CliError) as error:
-                errors.append(error)
-                if len(user_refs) > 1:
-                    _, lines = describe(error) or (ERROR, [])
-                    echo(f"{user_ref}: {line}" for line in lines)
-        if errors and len(user_refs) == 1:
-            raise errors[0]
-        if errors:
-            exit_code, _ = describe(errors[0]) or (ERROR, [])
-            all_failed = len(errors) == len(user_refs)
-            summary = f"{len(user_refs) - len(errors)} of {len(user_refs)} done"
-            raise CliError(exit_code if all_failed else PARTIAL, summary)
+                message = await change(directory, group, user)
+            except Invalid:
+                raise CliError(
+                    ERROR, f"{user.username} does not belong to the group's tenant"
+                ) from None
+            echo([message])
+
+        _, error = await change_each(user_refs, change_one)
+        if error is not None:
+            raise error
 
     run(work)
-
-
-async def _change_member(
-    directory: Directory,
-    change: Callable[[Tx, int, int], Awaitable[bool]],
-    group: Group,
-    user_ref: str,
-    messages: tuple[str, str],
-    *,
-    is_id: bool,
-) -> str:
-    """Do it to one user; returns what to say of it."""
-    user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
-    try:
-        async with directory.begin(command_line_actor()) as tx:
-            changed = await change(tx, group.id, user.id)
-    except Invalid:
-        raise CliError(ERROR, f"{user.username} does not stand in the group's tenant") from None
-    message = messages[0] if changed else messages[1]
-    return f"{user.username} {message.format(group.name)}"
 
 
 def permit(
     group_ref: str, codenames: tuple[str, ...], output_format: str, *, tenant_slug: str | None
 ) -> None:
-    """Let a group hold permissions and show it."""
+    """Add permissions to a group and show it.
+
+    Args:
+        group_ref: an id, or a name within the tenant.
+        codenames: the permissions to add; either all are added or none.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        tenant_slug: the group's tenant; None for the default tenant.
+    """
     _change(groups.add_permissions, group_ref, codenames, output_format, tenant_slug=tenant_slug)
 
 
 def forbid(
     group_ref: str, codenames: tuple[str, ...], output_format: str, *, tenant_slug: str | None
 ) -> None:
-    """Take permissions from a group and show it."""
+    """Remove permissions from a group and show it.
+
+    Args:
+        group_ref: an id, or a name within the tenant.
+        codenames: the permissions to remove; either all are removed or none.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        tenant_slug: the group's tenant; None for the default tenant.
+    """
     _change(groups.remove_permissions, group_ref, codenames, output_format, tenant_slug=tenant_slug)
 
 
@@ -222,9 +234,9 @@ def _change(
         actor = command_line_actor()
         read = directory.read(actor)
         group = await _get_group(directory, group_ref, tenant_slug)
-        ids = await permission_ids(read, codenames)
+        permission_ids = await get_permission_ids(read, codenames)
         async with directory.begin(actor) as tx:
-            summary = await change(tx, group.id, ids)
+            summary = await change(tx, group.id, permission_ids)
         await _show(read, summary, output_format)
 
     run(work)

@@ -1,15 +1,15 @@
-"""What ``dragoman keys …`` does; imported when a command runs, not to show its help."""
+"""``dragoman keys …``: rotate and list the keys that sign JWTs."""
 
 from __future__ import annotations
 
 import msgspec
 
+from dragoman import app
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys
 from dragoman.cli import render
 from dragoman.cli.errors import ERROR, CliError, echo
 from dragoman.cli.session import command_line_actor, has_key, run
-from dragoman.settings import load
 from dragoman.store import signing_keys
 from dragoman.store.signing_keys import SigningKey
 
@@ -18,7 +18,7 @@ CURRENT, RETIRED = "current", "retired"
 
 
 class KeyOut(msgspec.Struct, frozen=True):
-    """A key as the terminal shows it; its private half never is."""
+    """A key as shown in output, without its private part."""
 
     kid: str
     state: str
@@ -36,12 +36,13 @@ def _key_out(key: SigningKey) -> KeyOut:
 
 
 def rotate(output_format: str) -> None:
-    """Let a new key sign and show it.
+    """Create a new signing key and show it.
 
-    Raises Told without the server's key: what were sealed with another one, no server could use.
+    Raises CliError if the server key is not available: a signing key that is encrypted with
+    another key would be unusable for the server.
     """
-    if not has_key(load()):
-        raise CliError(ERROR, "the server's key is not here: set DRAGOMAN_SECRET_KEY")
+    if not has_key(app.load_settings()):
+        raise CliError(ERROR, "server key not found: set DRAGOMAN_SECRET_KEY")
 
     async def work(directory: Directory) -> None:
         actor = command_line_actor()
@@ -49,7 +50,7 @@ def rotate(output_format: str) -> None:
             kid = await jwt_keys.rotate(tx, directory)
         if output_format == "table":
             render.show_text(kid)
-            echo(["it signs from now on; the one before is published for two hours more"])
+            echo(["The new key is in use; the previous one stays published for two hours"])
         else:
             keys = await signing_keys.list_all(directory.read(actor))
             render.show_record(next(_key_out(key) for key in keys if key.kid == kid), output_format)
@@ -58,7 +59,7 @@ def rotate(output_format: str) -> None:
 
 
 def list_keys(output_format: str) -> None:
-    """Show the keys that are published."""
+    """Show the published keys, newest first."""
 
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())

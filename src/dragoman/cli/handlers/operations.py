@@ -1,4 +1,4 @@
-"""What the operator's commands do: migrate, credentials, outbox, doctor."""
+"""``dragoman migrate``, ``tokens create``, ``outbox`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
 from dragoman.cli.errors import ERROR, USAGE, CliError, describe, echo
-from dragoman.cli.handlers.users import get_user
+from dragoman.cli.lookup import get_user
 from dragoman.cli.session import (
     command_line_actor,
     database_version,
@@ -23,7 +23,7 @@ from dragoman.jobs import doctor as checks
 from dragoman.jobs import mail_delivery
 from dragoman.jobs.doctor import FAIL, OK, WARN, Finding
 from dragoman.rules.errors import DirectoryError
-from dragoman.settings import Settings, SettingsError, load
+from dragoman.settings import Settings, SettingsError
 from dragoman.store import migrate as migrations
 from dragoman.store import outbox as outbox_store
 from dragoman.store.outbox import OutboxMessage
@@ -33,21 +33,21 @@ MAIL_COLUMNS = ("id", "kind", "recipient", "state", "attempts", "created_at", "l
 
 
 def migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Apply all pending migrations."""
 
     async def work(settings: Settings) -> None:
         previous_version = await database_version(settings)
         await migrations.upgrade(settings.database)
         if previous_version == migrations.HEAD_REVISION:
-            echo([f"the database stands at migration {previous_version} already"])
+            echo([f"The database is already at migration {previous_version}"])
         else:
-            echo([f"the database stands at migration {migrations.HEAD_REVISION} now"])
+            echo([f"Migrated the database to {migrations.HEAD_REVISION}"])
 
-    asyncio.run(work(load()))
+    asyncio.run(work(app.load_settings()))
 
 
 class TokenOut(msgspec.Struct, frozen=True):
-    """A new credential, shown this once."""
+    """A new credential; the only output that contains its secret."""
 
     contract: str
     user_id: int
@@ -56,15 +56,26 @@ class TokenOut(msgspec.Struct, frozen=True):
 
 
 def create_token(user_ref: str, contract: str, output_format: str, *, is_id: bool) -> None:
-    """Make a credential and show it."""
-    contracts = app.enabled_contracts(load())
+    """Create a credential and show it.
+
+    Args:
+        user_ref: a username, an e-mail address or an id.
+        contract: the contract at which the credential is valid.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        is_id: whether ``user_ref`` is an id, even if it is also a username.
+
+    Raises:
+        CliError: the contract is not enabled, or its credentials are signed and the server key is
+            not available.
+    """
+    contracts = app.enabled_contracts(app.load_settings())
     if contract not in contracts:
         raise CliError(
-            USAGE, f"no contract {contract!r} is served (there are: {', '.join(contracts)})"
+            USAGE, f"contract {contract!r} is not enabled (enabled: {', '.join(contracts)})"
         )
     credential_format = app.credential_format(contract)
-    if credential_format.claims is not None and not has_key(load()):
-        raise CliError(ERROR, "the server's key is not here: set DRAGOMAN_SECRET_KEY")
+    if credential_format.claims is not None and not has_key(app.load_settings()):
+        raise CliError(ERROR, "server key not found: set DRAGOMAN_SECRET_KEY")
 
     async def work(directory: Directory) -> None:
         actor = command_line_actor()
@@ -73,7 +84,9 @@ def create_token(user_ref: str, contract: str, output_format: str, *, is_id: boo
             secret = (await tokens.issue(tx, directory, user.id, credential_format)).secret
         if output_format == "table":
             render.show_text(secret)
-            echo([f"a credential of {user.username} at {contract}; it is not shown again"])
+            echo(
+                [f"Created a {contract} credential for user {user.username}; it is not shown again"]
+            )
         else:
             render.show_record(TokenOut(contract, user.id, user.username, secret), output_format)
 
@@ -81,7 +94,7 @@ def create_token(user_ref: str, contract: str, output_format: str, *, is_id: boo
 
 
 class MailOut(msgspec.Struct, frozen=True):
-    """A mail of the outbox; ``text``, with its live link, only while it waits."""
+    """A mail in the outbox; ``text``, which holds a valid link, only while the mail is waiting."""
 
     id: int
     kind: str
@@ -94,12 +107,12 @@ class MailOut(msgspec.Struct, frozen=True):
 
 
 def outbox(output_format: str, *, limit: int) -> None:
-    """Show what the outbox holds."""
-    show_text = has_key(load())
+    """Show the newest mails of the outbox; ``limit`` is the maximum number of mails."""
+    show_text = has_key(app.load_settings())
 
     async def work(directory: Directory) -> None:
         messages = await outbox_store.list_latest(directory.read(command_line_actor()), limit)
-        rows = [await _mail_out(directory, waiting, show_text=show_text) for waiting in messages]
+        rows = [await _mail_out(directory, message, show_text=show_text) for message in messages]
         writer = render.ListWriter(output_format, MAIL_COLUMNS)
         writer.add(rows)
         writer.close()
@@ -108,7 +121,7 @@ def outbox(output_format: str, *, limit: int) -> None:
                 if mail.text:
                     render.show_text(f"\n--- {mail.id}, to {mail.recipient}\n{mail.text.rstrip()}")
         if not show_text and any(mail.state == WAITING for mail in rows):
-            echo(["the server's key is not here, so no text is shown: set DRAGOMAN_SECRET_KEY"])
+            echo(["Server key not found, mail texts are not shown: set DRAGOMAN_SECRET_KEY"])
 
     run(work)
 
@@ -130,7 +143,7 @@ async def _mail_out(directory: Directory, message: OutboxMessage, *, show_text: 
 
 
 def doctor(output_format: str) -> None:
-    """Examine everything and show what was found; raises Told if something fails."""
+    """Show the findings of all checks; raises CliError if one failed."""
     findings = asyncio.run(_run_checks())
     if output_format == "table":
         for finding in findings:
@@ -143,17 +156,17 @@ def doctor(output_format: str) -> None:
     failed = sum(finding.state == FAIL for finding in findings)
     warned = sum(finding.state == WARN for finding in findings)
     if failed:
-        raise CliError(ERROR, f"{failed} of {len(findings)} checks fail, {warned} warn")
-    echo([f"nothing fails, {warned} of {len(findings)} checks warn"])
+        raise CliError(ERROR, f"{failed} of {len(findings)} checks failed, {warned} warnings")
+    echo([f"All {len(findings)} checks passed, {warned} with warnings"])
 
 
 async def _run_checks() -> list[Finding]:
     try:
-        settings = load()
+        settings = app.load_settings()
         app.enabled_contracts(settings)
     except SettingsError as error:
         return [
-            Finding("settings", FAIL, line, "nothing starts before this is right")
+            Finding("settings", FAIL, line, "correct this setting; no command runs before")
             for line in error.lines
         ]
     findings = checks.check_settings(settings, server_key.server_key_path(settings))
@@ -163,7 +176,7 @@ async def _run_checks() -> list[Finding]:
         path = settings.sqlite_path
         exists = path is None or path.exists()
         findings.append(
-            Finding("database", OK, location if exists else f"{location}, not there yet")
+            Finding("database", OK, location if exists else f"{location}, does not exist yet")
         )
         findings.append(_migration_finding(version))
         if version == migrations.HEAD_REVISION:
@@ -179,5 +192,5 @@ async def _run_checks() -> list[Finding]:
 def _migration_finding(version: str) -> Finding:
     if version == migrations.HEAD_REVISION:
         return Finding("migrations", OK, version)
-    detail = f"at {version or 'none'}, this program needs {migrations.HEAD_REVISION}"
+    detail = f"at {version or 'none'}, this program requires {migrations.HEAD_REVISION}"
     return Finding("migrations", FAIL, detail, "run 'dragoman migrate'")

@@ -1,4 +1,4 @@
-"""What ``dragoman permissions …`` does; imported when a command runs, not to show its help."""
+"""``dragoman permissions …``: list the catalogue; show, grant and revoke permissions."""
 
 from __future__ import annotations
 
@@ -7,28 +7,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dragoman.actions import permissions
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
-from dragoman.cli.errors import NOT_FOUND, CliError
-from dragoman.cli.handlers.users import get_user
+from dragoman.cli.lookup import get_permission_ids, get_user
 from dragoman.cli.session import command_line_actor, run
 from dragoman.rules.model import Permission
 from dragoman.store import permissions as permission_store
-from dragoman.store.transaction import Read, Tx
+from dragoman.store.transaction import Tx
 
 COLUMNS = ("id", "codename", "name")
 
 
-async def permission_ids(read: Read, codenames: tuple[str, ...]) -> list[int]:
-    """Return the ids of permissions; raises Told with every codename that is none."""
-    ids_by_codename = {entry.codename: entry.id for entry in await permission_store.list_all(read)}
-    missing = [name for name in codenames if name not in ids_by_codename]
-    if missing:
-        lines = [f"there is no permission {name!r}" for name in missing]
-        raise CliError(NOT_FOUND, *lines, "'dragoman permissions list' shows those that there are")
-    return [ids_by_codename[name] for name in codenames]
-
-
 def list_permissions(output_format: str) -> None:
-    """Show every permission that there is."""
+    """Show all permissions of the catalogue."""
 
     async def work(directory: Directory) -> None:
         _show(await permission_store.list_all(directory.read(command_line_actor())), output_format)
@@ -37,7 +26,7 @@ def list_permissions(output_format: str) -> None:
 
 
 def show(user_ref: str, output_format: str, *, is_id: bool) -> None:
-    """Show what a user was granted."""
+    """Show the permissions granted directly to a user."""
 
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())
@@ -48,12 +37,26 @@ def show(user_ref: str, output_format: str, *, is_id: bool) -> None:
 
 
 def grant(user_ref: str, codenames: tuple[str, ...], output_format: str, *, is_id: bool) -> None:
-    """Grant permissions to a user and show what it was granted in all."""
+    """Grant permissions to a user and show all that are granted directly.
+
+    Args:
+        user_ref: a username, an e-mail address or an id.
+        codenames: the permissions to grant; either all are granted or none.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        is_id: whether ``user_ref`` is an id, even if it is also a username.
+    """
     _change(permissions.grant, user_ref, codenames, output_format, is_id=is_id)
 
 
 def revoke(user_ref: str, codenames: tuple[str, ...], output_format: str, *, is_id: bool) -> None:
-    """Take granted permissions back and show what is left."""
+    """Revoke permissions granted directly to a user and show the remaining ones.
+
+    Args:
+        user_ref: a username, an e-mail address or an id.
+        codenames: the permissions to revoke; either all are revoked or none.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        is_id: whether ``user_ref`` is an id, even if it is also a username.
+    """
     _change(permissions.revoke, user_ref, codenames, output_format, is_id=is_id)
 
 
@@ -69,9 +72,9 @@ def _change(
         actor = command_line_actor()
         read = directory.read(actor)
         user = await get_user(read, user_ref, is_id=is_id)
-        ids = await permission_ids(read, codenames)
+        permission_ids = await get_permission_ids(read, codenames)
         async with directory.begin(actor) as tx:
-            granted = await change(tx, user.id, ids)
+            granted = await change(tx, user.id, permission_ids)
         _show(granted, output_format)
 
     run(work)

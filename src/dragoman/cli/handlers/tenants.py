@@ -1,4 +1,4 @@
-"""What ``dragoman tenants …`` does; imported when a command runs, not to show its help."""
+"""``dragoman tenants …``: create, list and show tenants."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dragoman.actions import tenants
 from dragoman.actions.directory import Directory
 from dragoman.actions.tenants import TenantWithCount
 from dragoman.cli import render
-from dragoman.cli.handlers.users import get_tenant
+from dragoman.cli.lookup import get_tenant
 from dragoman.cli.session import command_line_actor, run
 from dragoman.rules.model import TenantChanges
 
 PAGE_SIZE = 1000
+"""Maximum number of tenants per query of a list."""
 COLUMNS = ("id", "slug", "name", "active", "users")
 
 
 class TenantOut(msgspec.Struct, frozen=True):
-    """A tenant as the terminal shows it; ``users`` counts those that are not deleted."""
+    """A tenant as shown in output; ``users`` is the number of its users, without deleted ones."""
 
     id: int
     uuid: str
@@ -50,7 +51,16 @@ def _tenant_out(tenant_with_count: TenantWithCount) -> TenantOut:
 def create(
     output_format: str, *, slug: str, name: str, email: str, url: str, description: str
 ) -> None:
-    """Add a tenant and show it."""
+    """Create a tenant and show it.
+
+    Args:
+        output_format: ``table``, ``json`` or ``ndjson``.
+        slug: the short name; unique.
+        name: the full name.
+        email: the contact address; may be empty.
+        url: the web site; may be empty.
+        description: a text; may be empty.
+    """
 
     async def work(directory: Directory) -> None:
         new_tenant = TenantChanges(
@@ -64,19 +74,17 @@ def create(
 
 
 def list_tenants(output_format: str) -> None:
-    """Show all tenants, page after page."""
+    """Show all tenants, ordered by id."""
 
     async def work(directory: Directory) -> None:
-        read, writer, offset = (
-            directory.read(command_line_actor()),
-            render.ListWriter(output_format, COLUMNS),
-            0,
-        )
+        read = directory.read(command_line_actor())
+        writer = render.ListWriter(output_format, COLUMNS)
+        offset = 0
         while True:
             page = await tenants.list_page(
                 read, order=("id", False), limit=PAGE_SIZE, offset=offset
             )
-            writer.add([_tenant_out(counted) for counted in page.rows])
+            writer.add([_tenant_out(row) for row in page.rows])
             offset += len(page.rows)
             if len(page.rows) < PAGE_SIZE:
                 break
@@ -86,7 +94,7 @@ def list_tenants(output_format: str) -> None:
 
 
 def show(slug: str, output_format: str) -> None:
-    """Show one tenant."""
+    """Show a tenant."""
 
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())

@@ -1,35 +1,35 @@
-"""What ``dragoman users …`` does; imported when a command runs, not to show its help."""
+"""``dragoman users …``: create, list, show, change and delete users."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from dragoman.actions import tenants, user_lists, users
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
-from dragoman.cli.errors import NOT_FOUND, PARTIAL, USAGE, CliError, describe, echo
+from dragoman.cli.batch import change_each
+from dragoman.cli.errors import NOT_FOUND, CliError, echo
+from dragoman.cli.lookup import get_tenant, get_user
 from dragoman.cli.session import command_line_actor, run
-from dragoman.rules.errors import DirectoryError, NotFound, Problem
+from dragoman.rules.errors import Problem
 from dragoman.rules.fields import UsernameCharset, search_words
 from dragoman.rules.model import Filter, NewUser, Order, Role, Tenant, User
 from dragoman.rules.passwords import PasswordRules
 from dragoman.store import tenants as tenant_store
-from dragoman.store import users as user_store
 from dragoman.store.transaction import Read
 
 PASSWORD_RULES = PasswordRules(min_length=1)
+"""The command line's minimum; DRAGOMAN_PASSWORD_POLICY may require more."""
 PAGE_SIZE = 1000
+"""Maximum number of users per query of a list."""
 ORDER_BY_ID = (Order("id"),)
 COLUMNS = ("id", "username", "email", "role", "tenant", "active", "last_login_at")
-MAX_ID = 2**63 - 1
 
 
 class UserOut(msgspec.Struct, frozen=True):
-    """A user as the terminal shows it; times in ISO 8601, UTC."""
+    """A user as shown in output; times in ISO 8601, UTC."""
 
     id: int
     public_id: str
@@ -45,7 +45,7 @@ class UserOut(msgspec.Struct, frozen=True):
 
 
 class _UserFormatter:
-    """Puts users into the terminal's form; every tenant's slug is looked up once."""
+    """Converts users to UserOut; looks up the slug of each tenant once."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -80,39 +80,11 @@ async def _show(directory: Directory, user: User, output_format: str) -> None:
     )
 
 
-async def get_user(read: Read, user_ref: str, *, is_id: bool = False) -> User:
-    """Return the user of a username, an e-mail address or an id.
-
-    Where digits are one user's id and another one's username, neither is taken: anybody may
-    have registered that username. ``is_id`` says that the id is meant. Raises Told.
-    """
-    user_by_name = None if is_id else await user_store.find_by_login_name(read, user_ref)
-    user_by_id: User | None = None
-    if user_ref.isascii() and user_ref.isdigit() and int(user_ref) <= MAX_ID:
-        with contextlib.suppress(NotFound):
-            user_by_id = await user_lists.get(read, int(user_ref))
-    if user_by_name and user_by_id and user_by_name.id != user_by_id.id:
-        raise CliError(
-            USAGE,
-            f"{user_ref} is the id of one user and a name of another one: "
-            f"say --id, or give the e-mail address",
-        )
-    user = user_by_name or user_by_id
-    if user is None:
-        raise CliError(NOT_FOUND, f"there is no user {user_ref!r}")
-    return user
-
-
-async def get_tenant(read: Read, slug: str) -> Tenant:
-    """Return the tenant of a slug; raises Told."""
-    tenant = await tenant_store.find_by_slug(read, slug)
-    if tenant is None:
-        raise CliError(NOT_FOUND, f"there is no tenant {slug!r}")
-    return tenant
-
-
 async def _tenant_for_new_user(directory: Directory, slug: str | None, role: Role) -> Tenant | None:
-    """Return where a new user stands: as told, else, if the role needs it, as the settings say."""
+    """Return a new user's tenant: the given one, else the default one if the role requires one.
+
+    Raises CliError if it does not exist.
+    """
     read = directory.read(command_line_actor())
     if slug is not None:
         return await get_tenant(read, slug)
@@ -123,8 +95,8 @@ async def _tenant_for_new_user(directory: Directory, slug: str | None, role: Rol
     if tenant is None:
         raise CliError(
             NOT_FOUND,
-            f"there is no tenant {slug!r} (DRAGOMAN_TENANT) yet: the first 'dragoman serve' "
-            f"makes it, or 'dragoman tenants create --slug {slug}'",
+            f"default tenant {slug!r} (DRAGOMAN_TENANT) not found "
+            f"(run 'dragoman serve' or 'dragoman tenants create --slug {slug}' to create it)",
         )
     return tenant
 
@@ -136,26 +108,40 @@ def create(
     username: str,
     email: str,
     role: str,
-    tenant: str | None,
+    tenant_slug: str | None,
     first_name: str,
     last_name: str,
-    inactive: bool,
+    active: bool,
 ) -> None:
-    """Add a user and show it."""
+    """Create a user and show it.
+
+    Args:
+        password: the password in plain text.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        username: the username.
+        email: the e-mail address.
+        role: the name of the role, in lower case.
+        tenant_slug: the tenant; None for the default tenant, or for no tenant if the role is a
+            platform role.
+        first_name: the first name; may be empty.
+        last_name: the last name; may be empty.
+        active: whether the user can sign in.
+    """
 
     async def work(directory: Directory) -> None:
         actor = command_line_actor()
-        found_tenant = await _tenant_for_new_user(directory, tenant, Role[role.upper()])
+        tenant = await _tenant_for_new_user(directory, tenant_slug, Role[role.upper()])
         new_user = NewUser(
             username=username,
             email=email,
             role=Role[role.upper()],
-            tenant_id=found_tenant.id if found_tenant else None,
+            tenant_id=tenant.id if tenant else None,
             first_name=first_name,
             last_name=last_name,
-            active=not inactive,
+            active=active,
         )
-        # An empty password is told here: beside other faults the action takes it for absent.
+        # Checked here because the action takes an empty password for an absent one if it already
+        # has other problems to report.
         problems = [] if password else [Problem("password", "blank")]
         user = await users.create(
             directory,
@@ -174,20 +160,29 @@ def create(
 def list_users(
     output_format: str,
     *,
-    tenant: str | None,
+    tenant_slug: str | None,
     roles: tuple[str, ...],
     active: bool | None,
     search: str,
     limit: int | None,
 ) -> None:
-    """Show users, page after page."""
+    """Show users, ordered by id.
+
+    Args:
+        output_format: ``table``, ``json`` or ``ndjson``.
+        tenant_slug: only users of this tenant.
+        roles: only users with one of these roles; empty for all roles.
+        active: only active or only inactive users; None for both.
+        search: words that must all occur in a user's names or e-mail address.
+        limit: maximum number of users; None for all.
+    """
 
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())
-        found_tenant = await get_tenant(read, tenant) if tenant is not None else None
+        tenant = await get_tenant(read, tenant_slug) if tenant_slug is not None else None
         user_filter = Filter(
             roles=frozenset(Role[role.upper()] for role in roles) or None,
-            tenant_id=found_tenant.id if found_tenant else None,
+            tenant_id=tenant.id if tenant else None,
             active=active,
             words=search_words(search),
         )
@@ -196,7 +191,7 @@ def list_users(
         while remaining:
             size = min(PAGE_SIZE, remaining)
             page = await user_lists.list_page(
-                read, user_filter, ORDER_BY_ID, limit=size, after=after
+                directory, read, user_filter, ORDER_BY_ID, limit=size, after=after
             )
             writer.add([await formatter.user_out(user) for user in page.rows])
             remaining -= len(page.rows)
@@ -209,7 +204,7 @@ def list_users(
 
 
 def show(user_ref: str, output_format: str, *, is_id: bool) -> None:
-    """Show one user."""
+    """Show a user."""
 
     async def work(directory: Directory) -> None:
         user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
@@ -221,71 +216,54 @@ def show(user_ref: str, output_format: str, *, is_id: bool) -> None:
 def set_active(
     user_refs: tuple[str, ...], output_format: str, *, active: bool, is_id: bool
 ) -> None:
-    """Switch users on or off and show them."""
+    """Activate or deactivate users and show those that were changed.
 
-    async def change(directory: Directory, user: User) -> User:
-        async with directory.begin(command_line_actor()) as tx:
-            return await users.set_active(tx, user.id, active=active)
+    Args:
+        user_refs: usernames, e-mail addresses or ids; each is a separate change.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        active: the new state.
+        is_id: whether ``user_refs`` are ids, even if they are also usernames.
+    """
 
-    success_message = f"is switched {'on' if active else 'off'}"
-    run(
-        lambda directory: _change_each(
-            directory, user_refs, is_id, change, success_message, output_format
-        )
-    )
+    async def work(directory: Directory) -> None:
+        read = directory.read(command_line_actor())
+
+        async def change_one(user_ref: str) -> User:
+            user = await get_user(read, user_ref, is_id=is_id)
+            async with directory.begin(command_line_actor()) as tx:
+                user = await users.set_active(tx, user.id, active=active)
+            echo([f"{'Activated' if active else 'Deactivated'} user {user.username}"])
+            return user
+
+        changed_users, error = await change_each(user_refs, change_one)
+        if changed_users and len(user_refs) == 1:
+            await _show(directory, changed_users[0], output_format)
+        elif changed_users:
+            formatter = _UserFormatter(read)
+            writer = render.ListWriter(output_format, COLUMNS)
+            writer.add([await formatter.user_out(user) for user in changed_users])
+            writer.close()
+        if error is not None:
+            raise error
+
+    run(work)
 
 
 def delete(user_refs: tuple[str, ...], *, is_id: bool) -> None:
-    """Delete users."""
+    """Delete users and erase their personal data; each is a separate change."""
 
-    async def change(directory: Directory, user: User) -> User:
-        async with directory.begin(command_line_actor()) as tx:
-            return await users.delete(tx, user.id, erase=True)
-
-    run(lambda directory: _change_each(directory, user_refs, is_id, change, "is deleted"))
-
-
-async def _change_each(
-    directory: Directory,
-    user_refs: tuple[str, ...],
-    is_id: bool,
-    change: Callable[[Directory, User], Awaitable[User]],
-    success_message: str,
-    output_format: str | None = None,
-) -> None:
-    """Do it to each; what fails for one of several does not keep the others from it.
-
-    Raises what failed if nothing was done, Told(PARTLY) if something was.
-    """
-    changed_users: list[User] = []
-    errors: list[Exception] = []
-    for user_ref in user_refs:
-        try:
+    async def work(directory: Directory) -> None:
+        async def change_one(user_ref: str) -> None:
             user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
-            changed_users.append(await change(directory, user))
-            echo([f"{user.username} {success_message}"])
-        except (DirectoryError, CliError) as error:
-            errors.append(error)
-            if len(user_refs) > 1:
-                _, lines = describe(error) or (0, [])
-                echo(f"{user_ref}: {line}" for line in lines)
-    if output_format is not None and changed_users:
-        formatter = _UserFormatter(directory.read(command_line_actor()))
-        rows = [await formatter.user_out(user) for user in changed_users]
-        if len(user_refs) == 1:
-            render.show_record(rows[0], output_format)
-        else:
-            lines = render.ListWriter(output_format, COLUMNS)
-            lines.add(rows)
-            lines.close()
-    if errors and len(user_refs) == 1:
-        raise errors[0]
-    if errors:
-        exit_code, _ = describe(errors[0]) or (1, [])
-        raise CliError(
-            PARTIAL if changed_users else exit_code,
-            f"{len(changed_users)} of {len(user_refs)} done",
-        )
+            async with directory.begin(command_line_actor()) as tx:
+                await users.delete(tx, user.id, erase=True)
+            echo([f"Deleted user {user.username}"])
+
+        _, error = await change_each(user_refs, change_one)
+        if error is not None:
+            raise error
+
+    run(work)
 
 
 def set_password(user_ref: str, password: str, *, is_id: bool) -> None:
@@ -295,13 +273,20 @@ def set_password(user_ref: str, password: str, *, is_id: bool) -> None:
         actor = command_line_actor()
         user = await get_user(directory.read(actor), user_ref, is_id=is_id)
         await users.set_password(directory, actor, user.id, password, PASSWORD_RULES)
-        echo([f"the password of {user.username} is set"])
+        echo([f"Set the password of user {user.username}"])
 
     run(work)
 
 
 def set_role(user_ref: str, role: str, output_format: str, *, is_id: bool) -> None:
-    """Give a user another role and show it."""
+    """Change a user's role and show the user.
+
+    Args:
+        user_ref: a username, an e-mail address or an id.
+        role: the name of the new role, in lower case.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        is_id: whether ``user_ref`` is an id, even if it is also a username.
+    """
 
     async def work(directory: Directory) -> None:
         actor = command_line_actor()

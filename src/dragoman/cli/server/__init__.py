@@ -1,1 +1,1 @@
-"""Run the server: workers, the port, and a clean stop."""
+"""The server process: workers, port and graceful shutdown. See README.md."""

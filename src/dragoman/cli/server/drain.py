@@ -1,11 +1,12 @@
-"""How a worker stops taking connections without failing anybody who has one.
+"""Stops new connections to a worker before it exits, without failing connected clients.
 
-On Linux each worker listens by itself. Who stands in its queue when it stops listening is reset, and
-a connection is closed at once if its request has not come by then; both look like a fault to a caller
-that was told that it is connected. So new callers are turned away first, by a filter on the listening
-sockets that drops the packets which open a connection (see socket(7), ``SO_ATTACH_FILTER``): they ask
-again by themselves after a second, and are refused then, or answered by whoever listens next. Those
-who are connected have ``GRACE_S`` to say what they want. Elsewhere nothing of this is done.
+On Linux each worker has its own listening socket. When a worker closes it, the kernel resets the
+connections that are waiting in its queue, and Granian closes accepted connections that have not
+sent a request yet. To their clients, both look like a server error. So ``stop_accepting`` first
+attaches a filter to the listening sockets that drops SYN packets (socket(7),
+``SO_ATTACH_FILTER``): new clients retransmit after a second and then are refused, or reach the
+server that is listening by then. Connected clients have ``GRACE_S`` to send their request. On
+other systems, nothing is done.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 GRACE_S = 0.1
-"""Between the last connection and the end of those that have asked for nothing."""
+"""Time that connected clients have to send a request (seconds)."""
 OPEN_FILES = Path("/proc/self/fd")
 SO_ATTACH_FILTER = 26
 _TCP_FLAGS_OFFSET = 13
 _SYN, _SYN_ACK_MASK = 0x02, 0x12
 _DROP_SYN_FILTER = (
-    (0x30, 0, 0, _TCP_FLAGS_OFFSET),  # load the byte of flags
-    (0x54, 0, 0, _SYN_ACK_MASK),  # keep these two
-    (0x15, 0, 1, _SYN),  # does it open a connection?
-    (0x06, 0, 0, 0),  # then drop it
-    (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
+    (0x30, 0, 0, _TCP_FLAGS_OFFSET),  # load the byte of TCP flags
+    (0x54, 0, 0, _SYN_ACK_MASK),  # keep SYN and ACK
+    (0x15, 0, 1, _SYN),  # SYN without ACK?
+    (0x06, 0, 0, 0),  # yes: drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # no: accept all of it
 )
 """Classic BPF over the TCP header: code, jump if true, jump if false, operand."""
 
@@ -43,7 +44,7 @@ class _SockFprog(ctypes.Structure):
 
 
 def drop_new_connections(listener: socket.socket) -> None:
-    """Let nobody begin a connection to a listening socket any more; raises OSError."""
+    """Drop all packets that open a connection to a listening socket; raises OSError."""
     instructions = ctypes.create_string_buffer(
         b"".join(struct.pack("HBBI", *i) for i in _DROP_SYN_FILTER)
     )
@@ -52,12 +53,13 @@ def drop_new_connections(listener: socket.socket) -> None:
 
 
 def listening_sockets(port: int) -> Iterator[socket.socket]:
-    """Yield this process's TCP sockets that listen at a port, as copies, closed after their turn.
+    """Yield duplicates of this process's sockets listening on a TCP port; each is closed after use.
 
-    Not others: a filter belongs to the socket, which may be somebody else's as well.
+    Sockets on other ports are skipped: they may be shared with other processes, and a filter
+    would affect those too.
     """
     for entry in OPEN_FILES.iterdir():
-        with contextlib.suppress(OSError):  # what is closed meanwhile is none of them
+        with contextlib.suppress(OSError):  # closed since the directory was read
             if not stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
                 continue
             with socket.socket(fileno=os.dup(int(entry.name))) as candidate:
@@ -70,13 +72,13 @@ def listening_sockets(port: int) -> Iterator[socket.socket]:
 
 
 def stop_accepting(port: int) -> float:
-    """Turn new callers away at a port of this process; return how long to wait (seconds).
+    """Drop new connections to a port of this process; return the time to wait (seconds).
 
-    Where the system does not let us, those who are connected have their time all the same.
+    Connected clients get this time even if the filter cannot be attached.
     """
     if sys.platform != "linux":
         return 0.0
-    with contextlib.suppress(OSError):  # no /proc, or no file to be had: it ends all the same
+    with contextlib.suppress(OSError):  # no /proc, or no free file descriptor: shut down anyway
         for listener in listening_sockets(port):
             with contextlib.suppress(OSError):
                 drop_new_connections(listener)

@@ -1,4 +1,4 @@
-"""The address of a server: nobody else's, from before the start until its last process has ended."""
+"""Reserves the port of a server until its last process has exited."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from dragoman.cli.errors import ERROR, CliError
 
 @contextlib.contextmanager
 def reserve_port(host: str, port: int) -> Generator[str]:
-    """Yield the host's IP address, which is ours for the length of a block.
+    """Reserve a port and yield the host's IP address; the reservation ends with the block.
 
-    And our children's that are forked: nobody has it before the last of them has ended.
+    Forked child processes share the reservation: the port is free once the last of them has
+    exited.
 
-    Granian itself would share a port with whoever listens there: two directories that answer by
-    turns. So the port must be free; and two that start at the same moment, who both find it free,
-    must have one name each in this machine's abstract sockets (Linux, see unix(7)), which nobody
-    can have twice and which goes with the last process that holds it. Two addresses may have
-    one directory each at the same port, so a name holds both; hence one who wants all addresses
-    (0.0.0.0, ::) and one who wants a single one are kept apart by the port alone: not if they
-    start at the same moment.
+    Granian listens with SO_REUSEPORT, so a second server on the same port would start without an
+    error, and the two would answer by turns. Two checks prevent this. First, the port must be
+    free: a socket without SO_REUSEPORT is bound to it and closed. Second, to stop two servers that
+    start at the same moment and both pass the first check, an abstract Unix socket named after
+    address and port is bound (Linux, unix(7)); the kernel releases it with the last process that
+    has it open. Because the name contains the address, the second check does not cover a server on
+    a wildcard address (0.0.0.0, ::) and one on a single address that start at the same moment.
 
-    Raises Told if the port cannot be had there.
+    Raises CliError if the port is not available.
     """
     try:
         family, socket_type, protocol, _, address = socket.getaddrinfo(
@@ -37,13 +38,13 @@ def reserve_port(host: str, port: int) -> Generator[str]:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
             reservation = stack.pop_all()
-    except UnicodeError:  # it cannot even be asked for: an empty label, or one that is too long
+    except UnicodeError:  # a label of the host name is empty or too long
         raise CliError(
-            ERROR, f"cannot listen at {host} port {port}: no host has such a name"
+            ERROR, f"cannot listen on {host} port {port}: not a valid host name"
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise CliError(ERROR, f"cannot listen at {host} port {port}: {reason}") from None
+        raise CliError(ERROR, f"cannot listen on {host} port {port}: {reason}") from None
     with reservation:
         yield str(address[0])
 

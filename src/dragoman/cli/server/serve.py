@@ -1,4 +1,4 @@
-"""The server: prepare the database, greet, and hand over to Granian."""
+"""``dragoman serve``: prepares the database, prints the addresses and runs Granian."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dragoman.cli.server.drain import stop_accepting
 from dragoman.cli.server.port import reserve_port
 from dragoman.cli.session import database_version
 from dragoman.jobs.bootstrap import FirstAdmin
-from dragoman.settings import Settings, load
+from dragoman.settings import Settings
 
 MAIN_PID_VARIABLE = "_DRAGOMAN_MAIN"
 WORKERS_VARIABLE = "_DRAGOMAN_WORKERS"
@@ -33,44 +33,47 @@ PORT_VARIABLE = "_DRAGOMAN_PORT"
 SECRET_KEY_VARIABLE = "DRAGOMAN_SECRET_KEY"
 PUBLIC_URL_VARIABLE = "DRAGOMAN_PUBLIC_URL"
 DRAIN_S = 8
-"""What is under way at the end has so many seconds; Docker kills after 10."""
+"""Time to finish open requests during shutdown (seconds); Docker kills after 10."""
 SIGNAL_RETRY_S = 0.5
+"""Interval at which SIGTERM is repeated to workers that are still running (seconds)."""
 HEADER_TIMEOUT_MS = 20_000
-"""So long a request's headers may take, and a connection may be idle (milliseconds)."""
+"""Maximum time to receive a request's headers, and for an idle connection (milliseconds)."""
 MAX_HEADER_BYTES = 64 * 1024
-"""No request's headers need more (bytes); as much may be held for every connection."""
+"""Maximum size of a request's headers (bytes); each connection may buffer this much."""
 MAX_CONNECTIONS = 4096
-"""So many connections a worker holds, idle and slow ones included; more wait to be accepted."""
+"""Maximum number of connections per worker, idle ones included; others wait in the backlog."""
 RESERVED_FILES = 128
-"""What a worker opens besides connections: the database, libraries, pipes."""
+"""File descriptors of a worker for anything but connections: database, libraries, pipes."""
 ORPHAN_CHECK_S = 1.0
+"""Interval at which a worker checks that the main process is alive (seconds)."""
 SIGHUP_IGNORED = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-"""Whether we were started to outlive our terminal, as nohup(1) does it."""
+"""Whether the server was started with SIGHUP ignored, as by nohup(1)."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, *(() if SIGHUP_IGNORED else (signal.SIGHUP,)))
 
 
 def application() -> Any:
-    """Return the ASGI application of one worker process (Granian calls this)."""
+    """Return the ASGI application of one worker process; called by Granian."""
     main_pid = int(os.environ.get(MAIN_PID_VARIABLE, "0")) or os.getppid()
     threading.Thread(target=_exit_with_parent, args=(main_pid,), daemon=True).start()
     _signals.set_loop_signals = _set_loop_signals
-    return app.create(load(), workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
+    return app.create(app.load_settings(), workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
 
 
 def _exit_with_parent(main_pid: int) -> None:
-    # A worker whose parent was killed would go on answering, beside the next server on its port.
+    # A worker whose parent was killed would keep serving, next to the next server on its port.
     while os.getppid() == main_pid:
         time.sleep(ORPHAN_CHECK_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(DRAIN_S)  # nobody else is left to insist
+    time.sleep(DRAIN_S)  # the parent, which would send SIGKILL, is gone
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
-    """Let signals end a worker, as Granian does it, but only the first of them.
+    """Stop the worker on the first signal and ignore further ones.
 
-    A second one while requests are under way makes Granian hang until it is killed, and Ctrl-C
-    always sends two: the terminal's, to the whole group, and the main process's own.
+    Replaces Granian's function of this name. With Granian's, a second signal during shutdown makes
+    the worker hang until it is killed, and Ctrl-C always causes two: the terminal sends one to the
+    process group, the main process sends another.
     """
     event = WorkerSignal()
     signalled = False
@@ -87,31 +90,48 @@ def _set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP; then answer what is under way, end, and return.
+    """Serve until SIGTERM, SIGINT or SIGHUP, finish the open requests and return.
 
-    Prints a new first superadmin, once, and the address of every contract.
-    Raises SettingsError, Unavailable, Invalid, and Told for an address that cannot be had.
+    Prints the addresses of all contracts and, if the database was empty, the first superadmin.
+
+    Args:
+        settings: the settings.
+        host: the address or host name to listen on.
+        port: the TCP port to listen on.
+        workers: the number of worker processes.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        Unavailable: the database is unavailable.
+        Invalid: the settings describe a first superadmin that is not valid.
+        CliError: the port is not available.
     """
     for signal_number in STOP_SIGNALS:
         signal.signal(signal_number, _exit)
-    with reserve_port(host, port) as address:
-        _run_server(settings, host, address, port, workers)
+    try:
+        with reserve_port(host, port) as address:
+            _run_server(settings, host, address, port, workers)
+    finally:
+        # The interpreter restores the default handlers when it exits: a further SIGTERM would kill
+        # the process in its last moment, with another exit code.
+        for signal_number in STOP_SIGNALS:
+            signal.signal(signal_number, signal.SIG_IGN)
 
 
 def _run_server(settings: Settings, host: str, address: str, port: int, workers: int) -> None:
     display_host = f"[{host}]" if ":" in host else host
     if settings.public_url == Settings().public_url and PUBLIC_URL_VARIABLE not in os.environ:
-        public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host
+        public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host  # noqa: S104
         settings = msgspec.structs.replace(settings, public_url=f"http://{public_host}:{port}")
     first_admin = asyncio.run(_prepare(settings))
     _print_banner(settings, first_admin, f"http://{display_host}:{port}")
     os.environ[MAIN_PID_VARIABLE] = str(os.getpid())
-    # A worker that begins later finds the key here, and never makes another one where its file is away.
+    # Workers take the key from here, so that none creates another one if the key file is gone.
     os.environ[SECRET_KEY_VARIABLE] = server_key.with_server_key(settings).secret_key.hex()
     os.environ[PUBLIC_URL_VARIABLE] = settings.public_url
     os.environ[WORKERS_VARIABLE] = str(workers)
     os.environ[PORT_VARIABLE] = str(port)
-    if sys.platform == "linux":  # later Pythons do otherwise, and the address is for our children
+    if sys.platform == "linux":  # not the default since Python 3.14; children inherit the port
         multiprocessing.set_start_method("fork", force=True)
     os.register_at_fork(
         before=_block_signals, after_in_parent=_unblock_signals, after_in_child=_reset_signals
@@ -138,7 +158,7 @@ def _run_server(settings: Settings, host: str, address: str, port: int, workers:
 
 
 def max_connections() -> int:
-    """Return how many connections a worker holds, within the files that it may open."""
+    """Return the maximum number of connections per worker, within its file descriptor limit."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -151,25 +171,25 @@ async def _prepare(settings: Settings) -> FirstAdmin | None:
 
 
 class _Server(MPServer):
-    """Granian, for which a worker that ends at Ctrl-C, as the whole group does, is no fault."""
+    """Granian's server with another shutdown; README.md explains the overridden private methods."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Note that the end was asked for."""
+        """Mark all workers as stopped on purpose, then stop the server."""
         for worker in self.wrks:
             worker.interrupt_by_parent = True
         super().signal_handler_interrupt(*args, **kwargs)
 
-    # Granian itself would replace every worker at SIGHUP, for seconds each, and live on.
+    # Granian would restart every worker on SIGHUP and keep running.
     signal_handler_reload: Any = None if SIGHUP_IGNORED else signal_handler_interrupt
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """End every worker; raises SystemExit(1) after a fault."""
+        """Stop all workers; raises SystemExit(1) if one of them crashed."""
         if self.interrupt_signal:
             self.interrupt_children.clear()
         super().shutdown(exit_code)
 
     def _stop_workers(self) -> None:
-        # A signal is lost on a worker whose loop does not run yet, so it is told again.
+        # A worker whose event loop is not running yet loses the signal, so it is repeated.
         deadline = time.monotonic() + DRAIN_S
         while alive := [worker for worker in self.wrks if worker.is_alive()]:
             late = time.monotonic() > deadline
@@ -179,8 +199,8 @@ class _Server(MPServer):
         super()._stop_workers()
 
 
-# A worker that was just forked still has our handlers, which would swallow the signal that is
-# to end it: until it has its own, it dies of it. Nothing of its work is under way by then.
+# A newly forked worker inherits the main process's handlers, which would not stop it. Until it
+# installs its own, it has the default handlers; it has no open requests at that time.
 
 
 def _block_signals() -> None:
@@ -206,11 +226,11 @@ def _print_banner(settings: Settings, first_admin: FirstAdmin | None, address: s
     if first_admin is not None:
         lines += ["The first superadmin was created:", f"  username: {first_admin.username}"]
         if first_admin.generated:
-            lines += [f"  password: {first_admin.password}", "  (shown once; it stays valid)"]
+            lines += [f"  password: {first_admin.password}", "  (shown only once)"]
     lines += ["Contracts:"]
     lines += [
         f"  {name}: {settings.public_url}/{name}/" for name in app.enabled_contracts(settings)
     ]
-    lines += [f"Listening at {address} (Ctrl-C stops)"]
+    lines += [f"Listening on {address} (press Ctrl-C to stop)"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
