@@ -14,7 +14,7 @@ RUN useradd --uid 10001 --user-group --no-create-home dragoman \
     && install -d -o dragoman -g dragoman -m 0700 /var/lib/dragoman
 COPY --from=build /opt/dragoman /opt/dragoman
 ENV PATH=/opt/dragoman/bin:$PATH PYTHONUNBUFFERED=1
-# Without other settings the SQLite file and the server's key are made here.
+# By default the SQLite file and the server's key are created here.
 WORKDIR /var/lib/dragoman
 VOLUME /var/lib/dragoman
 USER 10001:10001

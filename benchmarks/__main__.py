@@ -1,4 +1,4 @@
-"""`make bench`: the directory on both databases beside its peers and its floors, in one run."""
+"""`make bench`: Dragoman on both databases, its peers and bare baselines, in one run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from benchmarks import (
     under_load,
 )
 from benchmarks.baselines import copy_rate, hash_rate
-from benchmarks.baselines import target as floors
+from benchmarks.baselines import target as baselines
 from benchmarks.better_auth import target as better_auth
 from benchmarks.data import Dataset
 from benchmarks.django_peer import target as django
@@ -45,28 +45,28 @@ START_ERRORS = (UnreadyError, OSError, subprocess.SubprocessError, asyncpg.Postg
 
 
 class AnswerMismatchError(Exception):
-    """Targets that do not answer as they should, or not alike; nothing is measured then."""
+    """Targets gave wrong or different answers; nothing is measured."""
 
 
 def main() -> int:
-    """Measure, print, write; 1 if any request failed or the targets' answers differ."""
+    """Measure, print and write the results; return 1 if a request failed or answers differ."""
     asked = options.parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are ended
     pace = options.measurement_options(asked)
     generator = "wrk" if pace.wrk else "benchmarks/load.py"
-    _log(f"load by {generator}")
-    facts, results = Findings(), list[Result]()
+    _log(f"load generator: {generator}")
+    findings, results = Findings(), list[Result]()
     server = servers.postgresql()
     try:
-        _measure(asked, pace, server, facts, results)
+        _measure(asked, pace, server, findings, results)
     except AnswerMismatchError as error:
-        print(f"Answers are not as they should be:\n{error}", file=sys.stderr)
+        print(f"Wrong answers:\n{error}", file=sys.stderr)
         return 1
     finally:
         server.stop()
     conditions = {**vars(asked), "output": str(asked.output), "generator": generator}
-    report.show(results, facts, conditions)
-    report.write(results, facts, conditions, asked.output)
+    report.show(results, findings, conditions)
+    report.write(results, findings, conditions, asked.output)
     if drawn := chart.draw(results, asked.output.with_suffix(".png")):
         print(f"Written: {asked.output}, {drawn}")
     silent = any(not result.rate for result in results if result.target in targets.DRAGOMAN_TARGETS)
@@ -77,10 +77,10 @@ def _measure(
     arguments: argparse.Namespace,
     pace: MeasurementOptions,
     server: PostgreSQL,
-    facts: Findings,
+    findings: Findings,
     results: list[Result],
 ) -> None:
-    """Fill every size, then measure all of them in turns: what grows is seen in the same minute."""
+    """Fill databases of all sizes, then measure them in turns, so that sizes can be compared."""
     with ExitStack() as stack:
         places: list[tuple[Dataset, FilledDatabase]] = []
         for users in reversed(arguments.users):
@@ -89,13 +89,13 @@ def _measure(
             )
             is_largest = users == arguments.users[-1]
             filled = _fill(
-                arguments, Dataset(users), folder, stack, server, facts, is_largest=is_largest
+                arguments, Dataset(users), folder, stack, server, findings, is_largest=is_largest
             )
             places += [(Dataset(users), place) for place in filled]
         names = list(dict.fromkeys(place.name for _, place in places))
-        places.sort(key=lambda each: names.index(each[1].name))  # its sizes one after the other
+        places.sort(key=lambda each: names.index(each[1].name))  # all sizes of a target together
         for workers in arguments.workers:
-            _measure_targets(arguments, pace, places, workers, facts, results)
+            _measure_targets(arguments, pace, places, workers, findings, results)
 
 
 def _fill(
@@ -104,11 +104,11 @@ def _fill(
     folder: Path,
     stack: ExitStack,
     server: PostgreSQL,
-    facts: Findings,
+    findings: Findings,
     *,
     is_largest: bool,
 ) -> list[FilledDatabase]:
-    """Fill every database, once; what cannot be filled is told and left out."""
+    """Fill every database once; report and leave out what cannot be filled."""
     makers: dict[str, Callable[[Path], AbstractContextManager[FilledDatabase]]] = {
         "postgresql": lambda folder: dragoman_target.postgresql_target(dataset, folder, server),
         "sqlite": lambda folder: dragoman_target.sqlite_target(dataset, folder),
@@ -117,7 +117,7 @@ def _fill(
         makers[name] = lambda folder, filled=filled: filled(dataset, folder, server)
     places: list[FilledDatabase] = []
     for name in (name for name in makers if name in arguments.targets):
-        _log(f"{name}: filling {dataset.users:,} users in")
+        _log(f"{name}: loading {dataset.users:,} users")
         place = folder / name
         place.mkdir()
         try:
@@ -125,15 +125,15 @@ def _fill(
         except START_ERRORS as error:
             if name in options.DRAGOMAN_TARGETS:
                 raise
-            facts.missing[name] = str(error)
+            findings.missing[name] = str(error)
             _log(f"{name}: left out: {error}")
             continue
         places.append(filled_place)
-        facts.record("filled_s", filled_place.name, dataset.users, filled_place.filled_s)
-        if name in options.DRAGOMAN_TARGETS and is_largest and "floors" in arguments.targets:
-            places += floors.baseline_places(filled_place, place)
+        findings.record("filled_s", filled_place.name, dataset.users, filled_place.filled_s)
+        if name in options.DRAGOMAN_TARGETS and is_largest and "baselines" in arguments.targets:
+            places += baselines.baseline_places(filled_place, place)
         if name == "postgresql" and is_largest:
-            facts.copy_rate = copy_rate.rate(filled_place.database)
+            findings.copy_rate = copy_rate.rate(filled_place.database)
     return places
 
 
@@ -142,10 +142,10 @@ def _measure_targets(
     pace: MeasurementOptions,
     places: list[tuple[Dataset, FilledDatabase]],
     workers: int,
-    facts: Findings,
+    findings: Findings,
     results: list[Result],
 ) -> None:
-    """Start every target, compare their answers, measure them; they idle while not asked."""
+    """Start every target, compare their answers, measure them in turns."""
     last = workers == arguments.workers[-1]
     with ExitStack() as stack:
         targets: list[tuple[Dataset, Target]] = []
@@ -153,38 +153,38 @@ def _measure_targets(
             try:
                 targets.append((dataset, stack.enter_context(place.serve(workers))))
             except START_ERRORS as error:
-                if place.request_family == "ours":
+                if place.request_family == "dragoman":
                     raise
-                facts.missing[place.name] = str(error)
+                findings.missing[place.name] = str(error)
                 _log(f"{place.name}: left out: {error}")
         for dataset, target in targets:
-            if target.request_family == "ours":
-                facts.record("ready_s", target.name, dataset.users, target.ready_s)
+            if target.request_family == "dragoman":
+                findings.record("ready_s", target.name, dataset.users, target.ready_s)
                 idle = servers.worker_memory_mb(target.pid, workers)
-                facts.record("idle_mb", target.name, dataset.users, max(idle, default=0.0))
-        if workers == arguments.workers[0]:  # later on, what was measured has changed the data
+                findings.record("idle_mb", target.name, dataset.users, max(idle, default=0.0))
+        if workers == arguments.workers[0]:  # later the data differs, because scenarios write
             _compare(arguments, targets)
 
-        def before(scenario: Scenario, seat: MeasuredTarget) -> None:
+        def before(scenario: Scenario, measured_target: MeasuredTarget) -> None:
             for _, place in places:
                 if place.database.startswith("postgresql:"):
                     servers.wait_until_idle(place.database)
                     break
             if (
                 last
-                and seat.target.request_family == "ours"
-                and seat.conditions.users == arguments.users[-1]
+                and measured_target.target.request_family == "dragoman"
+                and measured_target.conditions.users == arguments.users[-1]
             ):
-                facts.measure_hashes(
+                findings.measure_hashes(
                     scenario.key,
-                    seat.target.name,
+                    measured_target.target.name,
                     lambda n: hash_rate.hashes_per_second(pace.seconds, n),
                 )
 
-        seats: list[MeasuredTarget] = []
+        measured_targets: list[MeasuredTarget] = []
         for connections in arguments.connections:
             _log(f"{workers} workers, {connections} connections")
-            seats = [
+            measured_targets = [
                 MeasuredTarget(
                     target=target,
                     dataset=dataset,
@@ -195,18 +195,24 @@ def _measure_targets(
                 )
                 for dataset, target in targets
             ]
-            results += repetitions.measure(pace, seats, _log, before)
-        for seat in seats if last else ():
-            if seat.target.request_family == "ours" and seat.dataset.users == arguments.users[-1]:
-                under_load.measure(arguments.extras, pace, seat, facts, _log)
-                after = servers.worker_memory_mb(seat.target.pid, workers)
-                facts.record(
-                    "after_mb", seat.target.name, seat.conditions.users, max(after, default=0.0)
+            results += repetitions.measure(pace, measured_targets, _log, before)
+        for measured_target in measured_targets if last else ():
+            if (
+                measured_target.target.request_family == "dragoman"
+                and measured_target.dataset.users == arguments.users[-1]
+            ):
+                under_load.measure(arguments.under_load, pace, measured_target, findings, _log)
+                after = servers.worker_memory_mb(measured_target.target.pid, workers)
+                findings.record(
+                    "after_mb",
+                    measured_target.target.name,
+                    measured_target.conditions.users,
+                    max(after, default=0.0),
                 )
 
 
 def _scenarios_for(arguments: argparse.Namespace, dataset: Dataset) -> list[Scenario]:
-    """Return what is measured at a size: at all but the largest only what has a limit to its growth."""
+    """Return the scenarios of a size: all for the largest, else those with a target for growth."""
     whole = dataset.users == arguments.users[-1]
     wanted = (
         arguments.scenarios
@@ -217,7 +223,7 @@ def _scenarios_for(arguments: argparse.Namespace, dataset: Dataset) -> list[Scen
 
 
 def _compare(arguments: argparse.Namespace, targets: list[tuple[Dataset, Target]]) -> None:
-    """Raise UnlikeError where targets over the same people do not answer alike."""
+    """Raise AnswerMismatchError if targets with the same data answer differently."""
     sizes = {dataset.users: dataset for dataset, _ in targets}
     unlike = [
         difference

@@ -1,4 +1,4 @@
-"""The picture: how many times a peer's or a floor's rate ours is, as bars."""
+"""Bar chart of Dragoman's rate divided by that of each peer and baseline."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ COLOURS = {"dragoman, PostgreSQL": "#336791", "dragoman, SQLite": "#7a9e3a"}
 
 
 def ratios(results: Sequence[Result]) -> list[tuple[str, str, float, int]]:
-    """Return (what, target of ours, ratio, users) for everything measured beside ours.
+    """Return (label, Dragoman target, ratio, users) for each scenario and other target.
 
-    One entry for each work and other target; of ours, the one on the same database where a
-    floor's is known. Of several conditions the last one measured counts.
+    A baseline is compared only with Dragoman on the same database. If a scenario was measured
+    under several conditions, the last one counts.
     """
     found: dict[tuple[str, str], tuple[str, str, float, int]] = {}
     for other in results:
@@ -29,7 +29,7 @@ def ratios(results: Sequence[Result]) -> list[tuple[str, str, float, int]]:
             if (own.scenario, own.conditions) != (other.scenario, other.conditions) or own is other:
                 continue
             if not own.target.startswith(DRAGOMAN_TARGETS) or (
-                "floor" in other.target and not _is_comparable(own, other)
+                "baseline" in other.target and not _is_comparable(own, other)
             ):
                 continue
             what = f"{BY_KEY[own.scenario].title}\n/ {other.target}"
@@ -47,12 +47,12 @@ def _is_comparable(own: Result, baseline: Result) -> bool:
 
 
 def draw(results: Sequence[Result], path: Path) -> str:
-    """Draw the bars into a PNG; returns its path, or nothing where it has nothing to draw (with)."""
+    """Draw the chart as PNG; return its path, or "" without data or without matplotlib."""
     bars = ratios(results)
     if not bars:
         return ""
     if importlib.util.find_spec("matplotlib") is None:
-        return ""  # `make bench` installs it; whoever runs the module alone has the tables
+        return ""  # `make bench` installs it; without it there are the tables
     importlib.import_module("matplotlib").use("Agg")
     plt: Any = importlib.import_module("matplotlib.pyplot")
     names = list(dict.fromkeys(bar[0] for bar in bars))
@@ -71,7 +71,7 @@ def draw(results: Sequence[Result], path: Path) -> str:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g} ×")
     axes.axvline(1, color="#888", linewidth=1)
-    axes.set_xlabel("our rate / theirs, in one run (logarithmic)")
+    axes.set_xlabel("Dragoman's rate / the other's, in one run (logarithmic)")
     axes.set_title(f"{bars[-1][3]:,} users")
     axes.margins(x=0.15)
     axes.legend(loc="lower right")

@@ -1,4 +1,4 @@
-"""The people of a benchmark: as many as are asked for, the same ones in every run."""
+"""The users of a benchmark: any number of them, the same in every run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dragoman.rules.model import DAY, SECOND, Role
 SEED = 20_250_315
 _MASK = 2**64 - 1
 MAIN, BIG, MIDDLE, FIRST_SMALL = 1, 2, 3, 4
-"""Ids of tenants: the settings' own, half of all users', one of some 500, the first of the rest."""
+"""Tenant ids: the home tenant, the one with half of all users, one with 500, the first small one."""
 ADMIN_ID, OWNER_ID, MIDDLE_OWNER_ID = 2, 4, 5
-"""Ids of who asks: an administrator of the platform, owners of the big and the middle tenant."""
+"""User ids of callers: a platform administrator, the owners of the big and the middle tenant."""
 PASSWORD = "violet-Kettle-42"
-"""Everybody's."""
+"""The password of all users."""
 PER_MIDDLE_TENANT, PER_SMALL_TENANT = 500, 50
 RARE, RARE_NAME, RARE_PEOPLE = "quetz", "Quetzal", 20
-"""A substring that some twenty people have in their names, however many there are."""
+"""A substring of the names of twenty users, at every size."""
 COMMON = "exa"
-"""The three letters that all have: their e-mail addresses end alike."""
+"""Three letters that all users have, because their e-mail addresses have the same ending."""
 FIRST_JOIN_US = 1_704_067_200 * SECOND  # 2024-01-01
 JOIN_SPAN_US = 600 * DAY
 
@@ -40,7 +40,7 @@ JOBS = ("Software engineer", "Works nights, answers mornings.", "Keeps the light
 
 
 class Tenant(NamedTuple):
-    """An organisation; times are microseconds since 1970."""
+    """A tenant; times are microseconds since 1970."""
 
     id: int
     uuid: str
@@ -50,7 +50,7 @@ class Tenant(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A user, in the directory's own terms; times are microseconds since 1970, 0 for never."""
+    """A user in Dragoman's terms; times are microseconds since 1970, 0 for never."""
 
     id: int
     public_id: str
@@ -71,18 +71,18 @@ class Person(NamedTuple):
 
 
 class Dataset:
-    """``users`` people: half of them in one tenant, some 500 in another, the rest in small ones."""
+    """A number of users: half in one tenant, 500 in another, the rest in small ones."""
 
     def __init__(self, users: int) -> None:
         if users < 100:
-            raise ValueError("a data set has 100 users or more")
+            raise ValueError("a data set needs at least 100 users")
         self.users = users
         self.middle = min(PER_MIDDLE_TENANT, users // 4)
         self.small = max(1, (users // 2 - self.middle) // PER_SMALL_TENANT)
         self._rare_every = max(users // RARE_PEOPLE, 2)
 
     def tenants(self) -> Iterator[Tenant]:
-        """Return the tenants by id."""
+        """Return the tenants, ordered by id."""
         named = {MAIN: "main", BIG: "Atlas Corporation", MIDDLE: "Borealis Corporation"}
         for number in range(MAIN, FIRST_SMALL + self.small):
             draw = SeededRandom(-number)
@@ -93,20 +93,22 @@ class Dataset:
             yield Tenant(number, dashed, name, slug, FIRST_JOIN_US)
 
     def people(self) -> Iterator[Person]:
-        """Return the people by id, from 1; each call returns the same ones."""
+        """Return the users, ordered by id from 1; the same in every call."""
         return map(self.person, range(1, self.users + 1))
 
     def tenant_id_of(self, number: int) -> int | None:
-        """Return the tenant of a person: none for the platform's two, the big one for even ids."""
+        """Return a user's tenant: None for the two platform users, the big one for even ids."""
         if number <= ADMIN_ID:
             return None
         if number % 2 == 0:
             return BIG
-        place = (number - MIDDLE_OWNER_ID) // 2  # among the odd ids from the middle owner's on
+        place = (
+            number - MIDDLE_OWNER_ID
+        ) // 2  # index among the odd ids from the middle owner's on
         return MIDDLE if 0 <= place < self.middle else FIRST_SMALL + number // 2 % self.small
 
     def active(self, number: int) -> bool:
-        """Say whether a person is active: nineteen of twenty are."""
+        """Say whether a user is active; 19 of 20 are."""
         return number % 40 not in {7, 16}
 
     def _role_of(self, number: int) -> Role:
@@ -117,7 +119,7 @@ class Dataset:
         return Role.MEMBER
 
     def person(self, number: int) -> Person:
-        """Return the person of an id."""
+        """Return the user with this id."""
         draw = SeededRandom(number)
         first, last = draw.one_of(FIRST_NAMES), draw.one_of(LAST_NAMES)
         if number % self._rare_every == self._rare_every // 2:
@@ -147,7 +149,7 @@ class Dataset:
 
 
 class SeededRandom:
-    """Chance that is the same in every run, and for each number its own (SplitMix64)."""
+    """Pseudo-random generator (SplitMix64) with its own sequence for each seed."""
 
     __slots__ = ("_state",)
 
@@ -155,22 +157,22 @@ class SeededRandom:
         self._state = (SEED + number * 0xD1342543DE82EF95) & _MASK
 
     def bits(self) -> int:
-        """Return 64 bits."""
+        """Return 64 random bits."""
         self._state = state = (self._state + 0x9E3779B97F4A7C15) & _MASK
         state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
         state = (state ^ state >> 27) * 0x94D049BB133111EB & _MASK
         return state ^ state >> 31
 
     def below(self, end: int) -> int:
-        """Return a number from 0 on, below ``end``."""
+        """Return a number from 0 to ``end`` - 1."""
         return self.bits() % end
 
     def one_of(self, things: Sequence[str]) -> str:
-        """Return one of these."""
+        """Return one of the texts."""
         return things[self.bits() % len(things)]
 
     def word(self, alphabet: str, length: int) -> str:
-        """Return so many letters, up to 24, of an alphabet of at most 64."""
+        """Return up to 24 letters of an alphabet of at most 64."""
         size, bits, letters = len(alphabet), self.bits() << 64 | self.bits(), ""
         for _ in range(length):
             bits, at = divmod(bits, size)

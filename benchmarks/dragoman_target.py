@@ -1,4 +1,4 @@
-"""The directory itself: filled past its front door, served by `dragoman serve`."""
+"""Dragoman as a target: its database filled directly, served by `dragoman serve`."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ CALLERS = {
     "wekan": ("wekan", OWNER_ID),
     "binacle": ("binacle", OWNER_ID),
 }
-"""Who asks, at which contract."""
+"""Contract and user id of each caller."""
 
 Rows = Iterator[tuple[Any, ...]]
 
 
 @contextlib.contextmanager
 def sqlite_target(dataset: Dataset, folder: Path) -> Generator[FilledDatabase]:
-    """Fill a SQLite file in ``folder``."""
+    """Fill a SQLite file in ``folder`` and yield it."""
     yield _filled("dragoman, SQLite", f"sqlite:///{folder / 'dragoman.db'}", dataset, folder)
 
 
@@ -56,8 +56,8 @@ def sqlite_target(dataset: Dataset, folder: Path) -> Generator[FilledDatabase]:
 def postgresql_target(
     dataset: Dataset, folder: Path, server: PostgreSQL
 ) -> Generator[FilledDatabase]:
-    """Fill a database of its own on ``server``."""
-    with database(server, f"ours_{dataset.users}") as url:
+    """Fill a new database on ``server`` and yield it."""
+    with database(server, f"dragoman_{dataset.users}") as url:
         yield _filled("dragoman, PostgreSQL", url, dataset, folder)
 
 
@@ -74,19 +74,19 @@ def _filled(name: str, url: str, dataset: Dataset, folder: Path) -> FilledDataba
         environment = {
             "DRAGOMAN_DATABASE": url,
             "DRAGOMAN_SECRET_KEY": SECRET_KEY.hex(),
-            # No limits of rate: everybody here has one address. All else as it comes.
+            # All requests come from one address, so rate limits are off; the rest has its defaults.
             "DRAGOMAN_ANONYMOUS_RATE": "off",
             "DRAGOMAN_USER_RATE": "off",
         }
         command = [*dragoman_command(), "serve", "--port", str(port), "--workers", str(workers)]
         with serving(command, environment, folder, port) as (pid, ready_s):
-            yield Target(name, "ours", f"http://127.0.0.1:{port}", pid, ready_s, tokens)
+            yield Target(name, "dragoman", f"http://127.0.0.1:{port}", pid, ready_s, tokens)
 
-    return FilledDatabase(name, "ours", url, took, serve)
+    return FilledDatabase(name, "dragoman", url, took, serve)
 
 
 async def _fill(settings: Settings, dataset: Dataset) -> None:
-    """Migrate, load, make the counters anew."""
+    """Migrate the database, load the users, rebuild the counters."""
     await migrate.upgrade(settings.database)
     path = settings.sqlite_path
     if path is None:
@@ -101,7 +101,7 @@ async def _fill(settings: Settings, dataset: Dataset) -> None:
 
 
 async def credentials(settings: Settings) -> dict[str, str]:
-    """Return who may ask what, as values of ``Authorization``; some are good for an hour."""
+    """Return ``Authorization`` values of the callers; some are valid for an hour."""
     found: dict[str, str] = {}
     async with (
         app.open_directory(settings) as directory,
@@ -109,7 +109,7 @@ async def credentials(settings: Settings) -> dict[str, str]:
     ):
         for name, (contract, user_id) in CALLERS.items():
             spoken = dialects.load(contract).CONTRACT
-            given = await tokens.issue(tx, directory, user_id, spoken.kind)
+            given = await tokens.issue(tx, directory, user_id, spoken.credential_format)
             found[name] = f"{spoken.scheme} {given.secret}"
     return found
 
@@ -129,7 +129,9 @@ def _tenants(dataset: Dataset) -> Rows:
 
 
 def _users(dataset: Dataset) -> Rows:
-    encoded = hash_password(PASSWORD)  # everybody's: a benchmark of sign-in knows it
+    encoded = hash_password(
+        PASSWORD
+    )  # one hash for all users; the sign-in scenario knows the password
     for p in dataset.people():
         texts = (p.username, p.email, p.first_name, p.last_name)
         keys = [canonical(text) for text in texts]
@@ -166,7 +168,7 @@ def _insert(path: Path, dataset: Dataset) -> None:
     from dragoman.store.drivers.sqlite import connect
 
     with contextlib.closing(connect(path)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")  # of this connection alone
+        connection.execute("PRAGMA synchronous = OFF")  # for this connection only
         connection.execute("BEGIN")
         for table, (columns, rows) in _tables(dataset).items():
             marks = ", ".join("?" * len(columns))

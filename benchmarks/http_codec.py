@@ -1,4 +1,4 @@
-"""Requests as bytes, and answers out of bytes: what both generators of ours share."""
+"""HTTP/1.1 requests and responses as bytes, for both of our load generators."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 NUMBER_PLACEHOLDER = "@@@@@@@@@@@@"
-"""Where this stands in a body, every request has another text of the same length."""
+"""Placeholder in a body that each request replaces by a different text of the same length."""
 LOCAL_HOSTS = {"127.0.0.1", "::1", "localhost"}
 _NEXT = re.compile(rb'"next":\s*"https?://[^/"]+(/[^"]*)"')
 
 
 class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A request: the whole ``Authorization`` header's value, a body that may hold NUMBER."""
+    """A request; ``authorization`` is the whole header value, a body may contain NUMBER_PLACEHOLDER."""
 
     path: str
     method: str = "GET"
@@ -24,7 +24,7 @@ class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str = "application/json"
 
     def encode(self, host: str) -> bytes:
-        """Return the request as it goes over the wire."""
+        """Return the request as bytes for a host."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}", "Accept: application/json"]
         if self.authorization:
             lines.append(f"Authorization: {self.authorization}")
@@ -35,23 +35,23 @@ class RequestSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unique_text(salt: str, number: int) -> str:
-    """Return what takes the place of NUMBER; a salt has five letters."""
+    """Return the replacement for NUMBER_PLACEHOLDER; ``salt`` has five letters."""
     return f"{salt}{number:07}"
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Return host and port of a server; raises ValueError for one on another machine."""
+    """Return the host and port of a URL; raises ValueError if it is on another machine."""
     address = urlsplit(url)
     if address.hostname not in LOCAL_HOSTS:
-        raise ValueError("only servers on this machine are asked")
+        raise ValueError("only servers on this machine can be measured")
     return str(address.hostname), address.port or 80
 
 
 class ResponseReader:
-    """Reads one answer after another; each begins where the one before ended.
+    """Parses the responses of a connection, one after the other.
 
     Args:
-        keep: whether bodies are kept, to look into them.
+        keep: whether to keep response bodies.
     """
 
     __slots__ = ("_buffer", "_chunked", "_keep", "_missing", "body", "head", "status")
@@ -59,14 +59,14 @@ class ResponseReader:
     def __init__(self, *, keep: bool = False) -> None:
         self._keep = keep
         self._buffer = b""
-        self._missing = -1  # bytes of the body that have not come; -1 before its head is whole
+        self._missing = -1  # missing bytes of the body; -1 while the head is incomplete
         self._chunked = False
         self.status = b""
         self.head = b""
         self.body = b""
 
     def feed(self, data: bytes) -> bool:
-        """Take a part of an answer; say whether that completes it (status, head, body)."""
+        """Add received bytes; return True when a response is complete (status, head, body)."""
         if self._missing < 0:
             data = self._buffer + data
             end = data.find(b"\r\n\r\n")
@@ -97,6 +97,6 @@ class ResponseReader:
         return int(self.head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
 
     def next_path(self) -> str:
-        """Return the path behind the body's ``next``; empty on a list's last page."""
+        """Return the path of the body's ``next`` link; empty on the last page."""
         found: Any = _NEXT.search(self.body)
         return found[1].decode() if found else ""

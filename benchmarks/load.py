@@ -1,9 +1,8 @@
-"""The load generator that needs nothing: some connections, one request at a time on each.
+"""Closed-loop load generator without dependencies: one request at a time on each connection.
 
-``python -m benchmarks.load`` reads a Plan as JSON from standard input, asks a server on this
-machine for as long as the plan says, and writes a Measured as JSON. It runs in a process of its
-own, so that its work is not the servers' work, and says how busy it was: near 1.0 it measures
-itself.
+``python -m benchmarks.load`` reads a LoadPlan as JSON from standard input, sends requests to a
+server on this machine, and writes a Measurement as JSON. It runs in its own process, and reports
+how busy it was: near 1.0 it measures itself.
 """
 
 from __future__ import annotations
@@ -28,14 +27,15 @@ from benchmarks.http_codec import (
 )
 
 GRACE_S = 30.0
-"""How long an answer that is under way at the end is waited for; later, it has failed."""
+"""Seconds to wait for outstanding responses at the end; later ones have failed."""
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask for: ``asks`` in turn, by ``connections`` clients, ``seconds`` after a warm-up.
+    """What to send: ``requests`` in turn, on ``connections``, for ``seconds`` after a warm-up.
 
-    Every answer has to be of this ``status``. A client that ``follows`` asks for the ``next`` of
-    its answer, at the end begins with one of ``asks`` again, and counts what it followed alone.
+    Every response must have this ``status``. With ``follow_next``, a client requests the ``next``
+    link of each response, starts with one of ``requests`` again at the end of a list, and only
+    requests of links count.
     """
 
     url: str
@@ -49,11 +49,11 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back: requests a second, latencies in milliseconds, what failed and how often.
+    """Result: requests per second, latencies in milliseconds, failures by kind.
 
-    ``refused`` are answers 503 with ``Retry-After``, which count neither as answers nor as faults.
-    ``answered`` counts the warm-up too. ``server_us`` is what the server's own processes worked
-    for one answer, in microseconds: whoever asks for the measurement adds it.
+    ``refused`` are 503 with ``Retry-After``; they count neither as answers nor as failures.
+    ``answered`` includes the warm-up. ``server_us`` is the CPU time of the server's processes per
+    answer, in microseconds; the caller adds it.
     """
 
     rate: float
@@ -68,15 +68,15 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run:
-    """One run's requests, and what is known of their answers."""
+    """The requests of a run, and counts of their responses."""
 
     def __init__(self, plan: LoadPlan) -> None:
         self.host = "{}:{}".format(*address_of(plan.url))
         self.plan = plan
         self.status = str(plan.status).encode()
-        self._asks = cycle([ask.encode(self.host) for ask in plan.requests])
+        self._requests = cycle([request.encode(self.host) for request in plan.requests])
         self._numbers = count()
-        self._numbered = any(NUMBER_PLACEHOLDER in ask.body for ask in plan.requests)
+        self._numbered = any(NUMBER_PLACEHOLDER in request.body for request in plan.requests)
         self.began = perf_counter() + plan.warm_up
         self.end = self.began + plan.seconds
         self.latencies: list[float] = []
@@ -86,19 +86,19 @@ class Run:
         self.failures: Counter[str] = Counter()
 
     def request(self) -> bytes:
-        """Return what to ask for next."""
-        ask = next(self._asks)
+        """Return the next request."""
+        request = next(self._requests)
         if self._numbered:
             number = unique_text(self.plan.salt, next(self._numbers))
-            return ask.replace(NUMBER_PLACEHOLDER.encode(), number.encode())
-        return ask
+            return request.replace(NUMBER_PLACEHOLDER.encode(), number.encode())
+        return request
 
     def next_request(self, path: str) -> bytes:
-        """Return the request of a link."""
+        """Return a request for the path of a ``next`` link."""
         return msgspec.structs.replace(self.plan.requests[0], path=path).encode(self.host)
 
     def record(self, sent: float, at: float, answer: ResponseReader, *, counts: bool) -> None:
-        """Count an answer: its latency if it came in the measured time, its fault in any case."""
+        """Count a response: its latency if it arrived in the measured time, its failure always."""
         self.answered += 1
         if answer.status == b"503" and b"\r\nretry-after:" in answer.head:
             self.refused += 1
@@ -109,7 +109,7 @@ class Run:
 
 
 class Client(asyncio.Protocol):
-    """One connection: a request, its whole answer, the next request."""
+    """A connection that sends a request, reads the response, and repeats."""
 
     def __init__(self, run: Run) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -120,12 +120,12 @@ class Client(asyncio.Protocol):
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Send the first request."""
         self._transport = transport
-        self._ask(self._run.request())
+        self._send(self._run.request())
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of an answer."""
+        """Read a part of a response; send the next request when it is complete."""
         if not self._reader.feed(data):
             return
         at = perf_counter()
@@ -135,24 +135,24 @@ class Client(asyncio.Protocol):
             self._transport.close()
         elif self._run.plan.follow_next and (path := self._reader.next_path()):
             self._counts = True
-            self._ask(self._run.next_request(path))
+            self._send(self._run.next_request(path))
         else:
             self._counts = not self._run.plan.follow_next
-            self._ask(self._run.request())
+            self._send(self._run.request())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note it where nobody expected it."""
+        """Count an unexpected end of the connection as a failure."""
         if not self.done.done():
             self._run.failures["connection lost"] += 1
             self.done.set_result(None)
 
-    def _ask(self, request: bytes) -> None:
+    def _send(self, request: bytes) -> None:
         self._sent = perf_counter()
         self._transport.write(request)
 
 
 async def measure(plan: LoadPlan) -> Measurement:
-    """Carry out a plan against a server on this machine."""
+    """Run a plan against a server on this machine."""
     run, loop = Run(plan), asyncio.get_running_loop()
     busy, clients = process_time(), list[Client]()
     try:
@@ -170,7 +170,7 @@ async def measure(plan: LoadPlan) -> Measurement:
         run.failures["no answer"] += late
     busy, took = process_time() - busy, perf_counter() - took
     rate = len(run.latencies) / plan.seconds
-    if not run.latencies and run.late:  # slower than a measurement is long
+    if not run.latencies and run.late:  # every response took longer than the measurement
         run.latencies = run.late
         rate = len(run.late) / max(run.late)
     ranked = sorted(run.latencies) or [0.0]
@@ -187,7 +187,7 @@ async def measure(plan: LoadPlan) -> Measurement:
 
 
 def main() -> None:
-    """Read a plan, carry it out, write what was measured."""
+    """Read a plan, run it, write the measurement."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=LoadPlan)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.stdout.buffer.write(msgspec.json.encode(runner.run(measure(plan))))

@@ -1,7 +1,7 @@
-"""An open loop: so many requests a second, whether or not the server keeps up.
+"""Open-loop load generator: a fixed number of requests per second, whether or not they are answered.
 
-``python -m benchmarks.open_loop`` reads an Offer as JSON from standard input and writes an Offered.
-A latency counts from the moment at which its request was due, so that waiting counts.
+``python -m benchmarks.open_loop`` reads an OpenLoopPlan as JSON from standard input and writes an
+OpenLoopResult. A latency counts from the moment at which its request was due, waiting included.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TICK_S = 0.002
 
 
 class OpenLoopPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """``rate`` requests a second for so long, over at most ``most`` connections."""
+    """``rate`` requests per second for ``seconds``, on at most ``max_connections``."""
 
     url: str
     requests: list[RequestSpec]
@@ -33,10 +33,11 @@ class OpenLoopPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenLoopResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the requests: each was accepted (200), refused (503), or is lost.
+    """Outcomes of the requests: accepted (200), refused (503), or lost.
 
-    ``in_time`` were accepted before the last one was offered. ``unsaid`` are 503 without ``Retry-After``; ``unsent`` had no connection left to go out on,
-    ``unanswered`` got no answer before the end, ``resets`` lost their connection.
+    ``in_time`` were accepted before the last one was due. ``without_retry_after`` are 503 without
+    that header; ``unsent`` found no free connection, ``unanswered`` got no response before the
+    end, ``resets`` lost their connection.
     """
 
     offered: int
@@ -54,12 +55,12 @@ class OpenLoopResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lost(self) -> int:
-        """Requests that were neither accepted nor refused in words."""
+        """Requests that were neither accepted nor refused with ``Retry-After``."""
         return self.resets + self.unanswered + self.unsent + self.others + self.without_retry_after
 
 
 class Outcomes:
-    """What is known of the answers so far."""
+    """Counts of the responses so far."""
 
     def __init__(self) -> None:
         self.accepted: list[float] = []
@@ -71,7 +72,7 @@ class Outcomes:
 
 
 class OpenLoopConnection(asyncio.Protocol):
-    """One connection: at most one request under way."""
+    """A connection with at most one outstanding request."""
 
     def __init__(self, outcomes: Outcomes) -> None:
         self._outcomes = outcomes
@@ -81,68 +82,70 @@ class OpenLoopConnection(asyncio.Protocol):
         self.busy = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be ready."""
+        """Keep the transport."""
         self._transport = transport
 
     def send(self, request: bytes, due: float) -> None:
-        """Send a request that was due at a moment."""
+        """Send a request; ``due`` is when it should have been sent."""
         self._due, self.busy = due, True
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of an answer."""
+        """Read a part of a response; count it when it is complete."""
         if not self._reader.feed(data):
             return
-        now, book, self.busy = perf_counter(), self._outcomes, False
+        now, outcomes, self.busy = perf_counter(), self._outcomes, False
         took = now - self._due
         if self._reader.status == b"200":
-            book.accepted.append(took)
-            book.in_time += now <= book.end
+            outcomes.accepted.append(took)
+            outcomes.in_time += now <= outcomes.end
         elif self._reader.status == b"503":
-            book.refused.append(took)
-            book.without_retry_after += b"\r\nretry-after:" not in self._reader.head
+            outcomes.refused.append(took)
+            outcomes.without_retry_after += b"\r\nretry-after:" not in self._reader.head
         else:
-            book.others += 1
-        book.idle.append(self)
+            outcomes.others += 1
+        outcomes.idle.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note it, and never use it again."""
+        """Count an outstanding request as reset, and stop using the connection."""
         self._outcomes.resets += self.busy
         if self in self._outcomes.idle:
             self._outcomes.idle.remove(self)
         self.busy = False
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._transport.close()
 
 
 async def measure(plan: OpenLoopPlan) -> OpenLoopResult:
-    """Offer the requests to a server on this machine and wait for what comes back."""
+    """Send the requests to a server on this machine and wait for their outcomes."""
     host, port = address_of(plan.url)
-    asks = cycle([ask.encode(f"{host}:{port}") for ask in plan.requests])
-    loop, book, lines = asyncio.get_running_loop(), Outcomes(), list[OpenLoopConnection]()
+    requests = cycle([request.encode(f"{host}:{port}") for request in plan.requests])
+    loop, outcomes, connections = asyncio.get_running_loop(), Outcomes(), list[OpenLoopConnection]()
     opening: set[asyncio.Task[None]] = set()
     unsent = done = 0
 
     async def send_on_new(due: float) -> None:
         try:
-            _, line = await loop.create_connection(lambda: OpenLoopConnection(book), host, port)
+            _, connection = await loop.create_connection(
+                lambda: OpenLoopConnection(outcomes), host, port
+            )
         except OSError:
-            book.resets += 1
+            outcomes.resets += 1
             return
-        lines.append(line)
-        line.send(next(asks), due)
+        connections.append(connection)
+        connection.send(next(requests), due)
 
     began = perf_counter()
-    book.end = began + plan.seconds
+    outcomes.end = began + plan.seconds
     while (now := perf_counter() - began) < plan.seconds:
         while done < now * plan.rate:
             due = began + done / plan.rate
             done += 1
-            if book.idle:
-                book.idle.pop().send(next(asks), due)
-            elif len(lines) + len(opening) < plan.max_connections:
+            if outcomes.idle:
+                outcomes.idle.pop().send(next(requests), due)
+            elif len(connections) + len(opening) < plan.max_connections:
                 task = loop.create_task(send_on_new(due))
                 opening.add(task)
                 task.add_done_callback(opening.discard)
@@ -151,36 +154,36 @@ async def measure(plan: OpenLoopPlan) -> OpenLoopResult:
         await asyncio.sleep(TICK_S)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GRACE_S):
-            while opening or any(line.busy for line in lines):
+            while opening or any(connection.busy for connection in connections):
                 await asyncio.sleep(0.01)
-    unanswered = sum(line.busy for line in lines) + len(opening)
-    result = _result(book, done, unsent, unanswered)
-    for line in lines:
-        line.busy = False
-        line.close()
+    unanswered = sum(connection.busy for connection in connections) + len(opening)
+    result = _result(outcomes, done, unsent, unanswered)
+    for connection in connections:
+        connection.busy = False
+        connection.close()
     return result
 
 
-def _result(book: Outcomes, offered: int, unsent: int, unanswered: int) -> OpenLoopResult:
-    accepted, refused = sorted(book.accepted) or [0.0], sorted(book.refused) or [0.0]
+def _result(outcomes: Outcomes, offered: int, unsent: int, unanswered: int) -> OpenLoopResult:
+    accepted, refused = sorted(outcomes.accepted) or [0.0], sorted(outcomes.refused) or [0.0]
     return OpenLoopResult(
         offered=offered,
-        accepted=len(book.accepted),
-        in_time=book.in_time,
+        accepted=len(outcomes.accepted),
+        in_time=outcomes.in_time,
         median_ms=round(accepted[len(accepted) // 2] * 1000, 2),
         p99_ms=round(accepted[len(accepted) * 99 // 100] * 1000, 2),
-        refused=len(book.refused),
+        refused=len(outcomes.refused),
         refused_p99_ms=round(refused[len(refused) * 99 // 100] * 1000, 2),
-        without_retry_after=book.without_retry_after,
-        resets=book.resets,
+        without_retry_after=outcomes.without_retry_after,
+        resets=outcomes.resets,
         unanswered=unanswered,
         unsent=unsent,
-        others=book.others,
+        others=outcomes.others,
     )
 
 
 def main() -> None:
-    """Read an offer, carry it out, write what became of it."""
+    """Read a plan, run it, write the outcomes."""
     plan = msgspec.json.decode(sys.stdin.buffer.read(), type=OpenLoopPlan)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.stdout.buffer.write(msgspec.json.encode(runner.run(measure(plan))))

@@ -1,4 +1,4 @@
-"""What can be chosen on the command line."""
+"""Command line options."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from benchmarks.scenarios import BY_KEY
 
 DRAGOMAN_TARGETS = ("postgresql", "sqlite")
 PEERS = ("django", "fastapi", "better-auth")
-TARGETS = (*DRAGOMAN_TARGETS, *PEERS, "floors")
-EXTRAS = ("sign-ins", "search", "overload")
+TARGETS = (*DRAGOMAN_TARGETS, *PEERS, "baselines")
+UNDER_LOAD = ("sign-ins", "search", "overload")
 QUICK: dict[str, Any] = {
     "users": [1000], "workers": [1], "connections": [4], "seconds": 0.5, "warm_up": 0.1,
     "repetitions": 1, "load_py": True,
@@ -22,26 +22,36 @@ FULL: dict[str, Any] = {"workers": [1, 2], "connections": [32, 128]}
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line; ends the program where it says what cannot be."""
+    """Parse the command line; exits if it is invalid."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="a smoke run of seconds: its figures say nothing")
+    add("--quick", action="store_true", help="smoke test; its figures mean nothing")
     add(
         "--full",
         action="store_true",
         help="the whole matrix: 1 and 2 workers, 32 and 128 connections",
     )
-    add("--users", type=int, nargs="+", default=[1000, 1_000_000], help="sizes of the directory")
-    add("--workers", type=int, nargs="+", default=[2], help="processes of each server")
-    add("--connections", type=int, nargs="+", default=[32])
-    add("--seconds", type=float, default=4.0, help="of one measurement")
-    add("--warm-up", type=float, default=1.0, help="seconds before each")
-    add("--repetitions", type=int, default=3)
+    add("--users", type=int, nargs="+", default=[1000, 1_000_000], help="numbers of users")
+    add("--workers", type=int, nargs="+", default=[2], help="worker processes of each server")
+    add(
+        "--connections", type=int, nargs="+", default=[32], help="connections of the load generator"
+    )
+    add("--seconds", type=float, default=4.0, help="duration of a measurement")
+    add("--warm-up", type=float, default=1.0, help="seconds before each measurement")
+    add("--repetitions", type=int, default=3, help="measurements of each scenario and target")
     add("--targets", nargs="+", choices=TARGETS, default=list(TARGETS))
     add("--scenarios", nargs="+", choices=list(BY_KEY), default=list(BY_KEY))
-    add("--extras", nargs="*", choices=EXTRAS, default=list(EXTRAS), help="what is done under load")
-    add("--load-py", action="store_true", help="load by load.py instead of wrk")
-    add("--output", type=Path, default=report.LATEST, help="the JSON file; the PNG lies beside it")
+    add(
+        "--under-load",
+        nargs="*",
+        choices=UNDER_LOAD,
+        default=list(UNDER_LOAD),
+        help="what is measured under load",
+    )
+    add("--load-py", action="store_true", help="use load.py instead of wrk")
+    add(
+        "--output", type=Path, default=report.LATEST, help="JSON file; the PNG is written beside it"
+    )
     known, _ = parser.parse_known_args()
     parser.set_defaults(**(FULL if known.full else {}), **(QUICK if known.quick else {}))
     options = parser.parse_args()
@@ -52,7 +62,7 @@ def parse() -> argparse.Namespace:
 
 
 def measurement_options(options: argparse.Namespace) -> MeasurementOptions:
-    """Return how is measured; wrk where it can be had and nobody forbids it."""
+    """Return the measurement options; wrk is used if it is available and not switched off."""
     return MeasurementOptions(
         seconds=options.seconds,
         warm_up=options.warm_up,

@@ -1,4 +1,4 @@
-"""What all peers are filled with: the people in their words, copied, indexed, settled."""
+"""Loads the users into a peer's database: COPY, indexes, VACUUM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Table = tuple[str, Sequence[str], Iterable[tuple[Any, ...]]]
 
 
 async def fill(url: str, tables: Iterable[Table], after: Iterable[str] = ()) -> None:
-    """Copy rows into tables (name, columns, rows), run statements, settle."""
+    """Copy rows into tables (name, columns, rows), run the statements in ``after``, settle."""
     connection: Any = await asyncpg.connect(url)
     try:
         for table, columns, rows in tables:
@@ -31,15 +31,15 @@ async def fill(url: str, tables: Iterable[Table], after: Iterable[str] = ()) -> 
 
 
 def next_id(table: str) -> str:
-    """Return the statement after which new rows get ids behind the copied ones."""
+    """Return the statement that moves a table's id sequence past the copied rows."""
     return f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
 
 
 def timestamp(microseconds: int) -> datetime:
-    """Return a time as drivers take it."""
+    """Return a time as a datetime."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def timestamp_or_none(microseconds: int) -> datetime | None:
-    """Return a time, None for "never"."""
+    """Return a time as a datetime, None for 0 ("never")."""
     return timestamp(microseconds) if microseconds else None

@@ -1,4 +1,4 @@
-"""Rounds: every target is asked in turn, over and over, so that what disturbs one disturbs all."""
+"""Measures all targets in turns and repeats, so that a disturbance affects all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _salts = count(1)
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a measurement was made under."""
+    """The conditions of a measurement."""
 
     users: int
     workers: int
@@ -28,7 +28,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasurementOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How long and how often is measured, and by which generator."""
+    """Duration (seconds) and number of measurements, and the load generator."""
 
     seconds: float
     warm_up: float
@@ -46,7 +46,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rate(self) -> float:
-        """Requests a second: the median of the repetitions."""
+        """Requests per second: the median of the repetitions."""
         return median(run.rate for run in self.runs)
 
     @property
@@ -56,17 +56,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> int:
-        """How many requests were refused with 503 and ``Retry-After``."""
+        """Number of requests that were refused with 503 and ``Retry-After``."""
         return sum(run.refused for run in self.runs)
 
     @property
     def failures(self) -> int:
-        """How many requests failed, warm-up included."""
+        """Number of failed requests, including the warm-up."""
         return sum(sum(run.failures.values()) for run in self.runs)
 
 
 class MeasuredTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """A target in the round: who is in its database, and which scenarios it takes part in."""
+    """A target with its data and the scenarios that are measured on it."""
 
     target: Target
     dataset: Dataset
@@ -74,7 +74,7 @@ class MeasuredTarget(msgspec.Struct, frozen=True, kw_only=True):
     scenarios: Collection[str]
 
     def takes_part(self, scenario: Scenario) -> bool:
-        """Say whether it is asked for this."""
+        """Say whether the scenario is measured on this target."""
         return (
             scenario.key in self.scenarios and self.target.request_family in scenario.requests_for
         )
@@ -82,16 +82,30 @@ class MeasuredTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(
     pace: MeasurementOptions,
-    seats: Sequence[MeasuredTarget],
+    measured_targets: Sequence[MeasuredTarget],
     say: Callable[[str], None],
     before: Callable[[Scenario, MeasuredTarget], None],
 ) -> list[Result]:
-    """Measure every scenario at every target that has words for it, whatever its size, in turns.
+    """Measure every scenario on every target that supports it, in turns.
 
-    ``before`` is done before every measurement.
+    Args:
+        pace: duration and number of the measurements.
+        measured_targets: targets of all sizes.
+        say: writes a line of progress.
+        before: runs before every measurement.
     """
     found: list[Result] = []
-    asked = [(s, [seat for seat in seats if seat.takes_part(s)]) for s in SCENARIOS]
+    asked = [
+        (
+            s,
+            [
+                measured_target
+                for measured_target in measured_targets
+                if measured_target.takes_part(s)
+            ],
+        )
+        for s in SCENARIOS
+    ]
     asked = [(scenario, here) for scenario, here in asked if here]
     runs: dict[tuple[str, int], list[Measurement]] = {}
     for repetition in range(pace.repetitions):
@@ -99,32 +113,36 @@ def measure(
             say(f"  {scenario.title} ({repetition + 1} of {pace.repetitions})")
             for turn in range(len(here)):
                 place = (turn + repetition) % len(here)
-                seat = here[place]
-                before(scenario, seat)
-                plan = make_plan(pace, scenario, seat)
+                measured_target = here[place]
+                before(scenario, measured_target)
+                plan = make_plan(pace, scenario, measured_target)
                 by_wrk = pace.wrk and not scenario.slow
-                measured = measure_with_cpu(plan, seat.target, by_wrk=by_wrk)
+                measured = measure_with_cpu(plan, measured_target.target, by_wrk=by_wrk)
                 runs.setdefault((scenario.key, place), []).append(measured)
     for scenario, here in asked:
-        for place, seat in enumerate(here):
+        for place, measured_target in enumerate(here):
             measured_runs = runs[scenario.key, place]
             result = Result(
                 scenario=scenario.key,
-                target=seat.target.name,
-                conditions=seat.conditions,
+                target=measured_target.target.name,
+                conditions=measured_target.conditions,
                 runs=measured_runs,
             )
             found.append(result)
     return found
 
 
-def make_plan(pace: MeasurementOptions, scenario: Scenario, seat: MeasuredTarget) -> LoadPlan:
-    """Return what a generator has to do; every plan makes other newcomers."""
-    target = seat.target
+def make_plan(
+    pace: MeasurementOptions, scenario: Scenario, measured_target: MeasuredTarget
+) -> LoadPlan:
+    """Return the plan for a load generator; its salt makes created users unique."""
+    target = measured_target.target
     return LoadPlan(
         url=target.url,
-        requests=scenario.requests_for[target.request_family](seat.dataset, target.tokens),
-        connections=scenario.connections or seat.conditions.connections,
+        requests=scenario.requests_for[target.request_family](
+            measured_target.dataset, target.tokens
+        ),
+        connections=scenario.connections or measured_target.conditions.connections,
         seconds=pace.seconds,
         warm_up=pace.warm_up,
         status=scenario.status,
@@ -134,7 +152,7 @@ def make_plan(pace: MeasurementOptions, scenario: Scenario, seat: MeasuredTarget
 
 
 def measure_with_cpu(plan: LoadPlan, target: Target, *, by_wrk: bool) -> Measurement:
-    """Carry out a plan, and note what the server worked for it."""
+    """Run a plan, and measure the server's CPU time for it."""
     before = servers.cpu_seconds(target.pid)
     measured = carry_out(plan, by_wrk=by_wrk)
     took = max(0.0, servers.cpu_seconds(target.pid) - before)
@@ -143,7 +161,7 @@ def measure_with_cpu(plan: LoadPlan, target: Target, *, by_wrk: bool) -> Measure
 
 
 def carry_out(plan: LoadPlan, *, by_wrk: bool) -> Measurement:
-    """Carry out a plan by wrk where it can, else by a process of `load.py`."""
+    """Run a plan with wrk if it can, else with a process of `load.py`."""
     if by_wrk and not plan.follow_next:
         measured = wrk.measure(plan)
         return _separate_refusals(measured, plan) if "status" in measured.failures else measured
@@ -152,7 +170,7 @@ def carry_out(plan: LoadPlan, *, by_wrk: bool) -> Measurement:
 
 
 def _separate_refusals(measured: Measurement, plan: LoadPlan) -> Measurement:
-    """Say whether what wrk calls faults of status were refusals alone, as `load.py` sees them."""
+    """Count wrk's status failures as refused if `load.py` sees only refusals."""
     plan = msgspec.structs.replace(plan, seconds=2.0, warm_up=0.0, salt=f"{next(_salts):05}")
     seen = finish_load_process(start_load_process(plan), plan)
     if seen.failures or not seen.refused:
@@ -162,7 +180,7 @@ def _separate_refusals(measured: Measurement, plan: LoadPlan) -> Measurement:
 
 
 def start_load_process(plan: LoadPlan) -> subprocess.Popen[bytes]:
-    """Start a process of `load.py`; whoever starts it ends it."""
+    """Start a process of `load.py`; the caller ends it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -174,7 +192,7 @@ def start_load_process(plan: LoadPlan) -> subprocess.Popen[bytes]:
 
 
 def finish_load_process(process: subprocess.Popen[bytes], plan: LoadPlan) -> Measurement:
-    """Wait for what a process of `load.py` has measured."""
+    """Wait for the measurement of a process of `load.py`."""
     try:
         output, _ = process.communicate(timeout=plan.warm_up + plan.seconds + load.GRACE_S + 20)
     finally:

@@ -1,4 +1,4 @@
-"""What a run has to say: tables for people, JSON for programs."""
+"""The results of a run: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PACKAGES = (
     "djangorestframework", "psycopg",
 )  # fmt: skip
 FIRST = "dragoman, PostgreSQL"
-RESULT_WORDS = {True: "holds", False: "does not hold", None: "not measured"}
+RESULT_WORDS = {True: "met", False: "missed", None: "not measured"}
 
 
-def show(results: list[Result], facts: Findings, conditions: dict[str, Any]) -> None:
-    """Print a table for each size and scenario, the facts beside them, and what must hold."""
+def show(results: list[Result], findings: Findings, conditions: dict[str, Any]) -> None:
+    """Print a table for each size and scenario, further findings, and the targets."""
     for at in dict.fromkeys(result.conditions for result in results):
         here = [result for result in results if result.conditions == at]
         print(f"{at.users:,} users, {at.workers} workers, {at.connections} connections\n")
@@ -35,20 +35,21 @@ def show(results: list[Result], facts: Findings, conditions: dict[str, Any]) -> 
             measured = [result for result in here if result.scenario == key]
             print(f"{BY_KEY[key].title}\n{'':28}{'requests/s':>10}{'from – to':>16}", end="")
             print(
-                f"{'ours / it':>10}{'median ms':>11}{'p99 ms':>9}{'CPU µs':>9}{'refused':>8}{'failed':>8}"
+                f"{'ratio':>10}{'median ms':>11}{'p99 ms':>9}{'CPU µs':>9}{'refused':>8}{'failed':>8}"
             )
             base = next((result.rate for result in measured if result.target == FIRST), 0.0)
             print(*(_line(result, base) for result in measured), "", sep="\n")
-    _show_findings(facts)
-    print("What must hold")
-    for line in targets.performance_targets(results, facts):
+    _show_findings(findings)
+    print("Targets")
+    for line in targets.performance_targets(results, findings):
         print(_performance_target(line))
     busiest = max((run.generator_busy for result in results for run in result.runs), default=0.0)
     print(
-        "\n{repetitions} × {seconds:g} s each in turns, medians of them; “ours” is the directory"
-        " on PostgreSQL.\nWhat must hold compares what was measured in the same repetition: medians of those ratios.\nCPU: what the server's own processes worked for one answer, without"
-        " PostgreSQL's.\nLoad: {generator}".format_map(conditions)
-        + (f"; benchmarks/load.py kept at most {busiest:.0%} of a core busy." if busiest else ".")
+        "\n{repetitions} × {seconds:g} s each, in turns; medians. Ratio: Dragoman on PostgreSQL / target.\n"
+        "Targets: medians of ratios within the same repetition.\n"
+        "CPU: time of the server's own processes per answer, without PostgreSQL's.\n"
+        "Load generator: {generator}".format_map(conditions)
+        + (f"; benchmarks/load.py used at most {busiest:.0%} of a core." if busiest else ".")
     )
 
 
@@ -64,21 +65,23 @@ def _line(result: Result, base: float) -> str:
     )
 
 
-def _show_findings(facts: Findings) -> None:
-    if facts.hash_limit:
-        print(f"hash limit of the cores: {facts.hash_limit:,.1f}/s; one hash: {facts.hash_ms} ms")
-    if facts.copy_rate:
-        print(f"bare COPY of the users' table, no index: {facts.copy_rate:,.0f} rows/s")
-    for target, sizes in facts.recorded.get("filled_s", {}).items():
+def _show_findings(findings: Findings) -> None:
+    if findings.hash_limit:
+        print(
+            f"hash limit of the cores: {findings.hash_limit:,.1f}/s; one hash: {findings.hash_ms} ms"
+        )
+    if findings.copy_rate:
+        print(f"bare COPY of the users table, no index: {findings.copy_rate:,.0f} rows/s")
+    for target, sizes in findings.recorded.get("filled_s", {}).items():
         fill_times = ", ".join(f"{users:,} users in {took:g} s" for users, took in sizes.items())
-        print(f"filled with indexes, {target}: {fill_times}")
-    for target, floods in facts.overload.items():
+        print(f"loaded with indexes, {target}: {fill_times}")
+    for target, floods in findings.overload.items():
         for found in floods:
             print(
-                f"overload, {target}: can do {found.capacity:,.0f}/s; {_offered(found.double_capacity)}"
+                f"overload, {target}: capacity {found.capacity:,.0f}/s; {_offered(found.double_capacity)}"
             )
-    for name, why in facts.missing.items():
-        print(f"{name} is not here: {why.splitlines()[0] if why else ''}")
+    for name, why in findings.missing.items():
+        print(f"{name} was left out: {why.splitlines()[0] if why else ''}")
     print()
 
 
@@ -88,13 +91,13 @@ def _offered(flood: OpenLoopResult) -> str:
         "503 with Retry-After": flood.refused - flood.without_retry_after,
         "503 without": flood.without_retry_after,
         "reset": flood.resets,
-        "no answer": flood.unanswered,
-        "no connection left": flood.unsent,
+        "unanswered": flood.unanswered,
+        "no free connection": flood.unsent,
     }
     summary = (
         f"{number / max(1, flood.offered):.0%} {what}" for what, number in shares.items() if number
     )
-    return f"of {flood.offered:,} offered at twice that {', '.join(summary)}"
+    return f"of {flood.offered:,} requests at twice that rate: {', '.join(summary)}"
 
 
 def _performance_target(line: targets.PerformanceTarget) -> str:
@@ -105,17 +108,17 @@ def _performance_target(line: targets.PerformanceTarget) -> str:
 
 
 def write(
-    results: list[Result], facts: Findings, conditions: dict[str, Any], path: Path = LATEST
+    results: list[Result], findings: Findings, conditions: dict[str, Any], path: Path = LATEST
 ) -> None:
-    """Write every repetition, and what machine and versions they were measured with."""
+    """Write every repetition, the machine and the versions as JSON."""
     document = {
         "conditions": conditions,
         "machine": machine(),
-        "must hold": [
-            {**msgspec.to_builtins(line), "holds": line.is_met}
-            for line in targets.performance_targets(results, facts)
+        "targets": [
+            {**msgspec.to_builtins(line), "is_met": line.is_met}
+            for line in targets.performance_targets(results, findings)
         ],
-        "facts": msgspec.to_builtins(facts, str_keys=True),
+        "findings": msgspec.to_builtins(findings, str_keys=True),
         "results": [
             {**msgspec.to_builtins(result), "rate": result.rate, "failures": result.failures}
             for result in results
@@ -126,12 +129,12 @@ def write(
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return details of the machine and versions of packages."""
     return {
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],  # of the last minute: who else was working
+        "load": os.getloadavg()[0],  # of the last minute, including other work
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
     }

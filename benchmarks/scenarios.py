@@ -1,4 +1,4 @@
-"""What is asked for: the same of every target, in its own words."""
+"""The scenarios: the same requests for every target, in its own API."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from benchmarks.http_codec import NUMBER_PLACEHOLDER, RequestSpec, unique_text
 from benchmarks.servers import Target
 
 SAMPLED_IDS = 5000
-"""How many random ids a scenario asks for in turn; the same ones of every target."""
+"""Number of random ids that a scenario requests in turn; the same for every target."""
 COMPARED_REQUESTS = 20
 HASHING_SCENARIOS = 12
-"""Connections where hashes are the limit: each core has some waiting, no queue stands for long."""
+"""Connections for scenarios limited by hashes: enough to keep the cores busy without a long queue."""
 PAGE = 50_000
-"""The number of the deep page, of ten users each; the last page where there are fewer."""
+"""Number of the deep page, with ten users per page; the last page if there are fewer."""
 
 _checks = count()
 
@@ -41,13 +41,13 @@ class Scenario(msgspec.Struct, frozen=True):
     """A kind of request.
 
     Args:
-        key: its name in options and results.
-        title: its name in the table.
-        words: how each family of targets is asked; who is not there is not asked.
-        status: that of every answer.
-        alike: whether the answers of all who speak the same words must be equal.
-        follows: whether clients follow ``next`` from page to page.
-        connections: how many at once; 0: as many as the run has.
+        key: name in options and results.
+        title: name in tables.
+        requests_for: the requests, by family of targets; other families do not take part.
+        status: the expected status.
+        compare_answers: whether all targets must give equal answers.
+        follow_next: whether clients follow ``next`` from page to page.
+        connections: number of connections; 0 for the run's number.
         slow: whether one answer may take longer than a measurement.
     """
 
@@ -62,7 +62,7 @@ class Scenario(msgspec.Struct, frozen=True):
 
 
 def _drawn(dataset: Dataset, seed: int) -> list[int]:
-    """Return ids of random people, none of whom asks."""
+    """Return ids of random users, without the callers."""
     draw, first = SeededRandom(-(10**6) - seed), MIDDLE_OWNER_ID + 1
     return [first + draw.below(dataset.users - first + 1) for _ in range(SAMPLED_IDS)]
 
@@ -73,10 +73,10 @@ def _retrieve(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
 
 
 def _list(caller: str, query: str = "") -> RequestFactory:
-    def words(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
+    def requests(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
         return [RequestSpec(path=f"/api/v1/users/{query}", authorization=tokens[caller])]
 
-    return words
+    return requests
 
 
 def _deep(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
@@ -90,37 +90,37 @@ def _walk(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
 
 
 def _create(path: str) -> RequestFactory:
-    def words(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
+    def requests(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
         person = {
             "username": f"new{NUMBER_PLACEHOLDER}",
             "email": f"new{NUMBER_PLACEHOLDER}@create.example",
             "password": PASSWORD,
             "first_name": "Nova",
-            "last_name": "Newcomer",
+            "last_name": "Example",
             "role": "subscriber",
-            "tenant": MAIN,  # so that no other list grows by them
+            "tenant": MAIN,  # so that the other tenants' lists do not grow
         }
         body = msgspec.json.encode(person).decode()
         return [RequestSpec(path=path, method="POST", authorization=tokens["admin"], body=body)]
 
-    return words
+    return requests
 
 
 def _sign_in(path: str, name: str, content_type: str = "application/json") -> RequestFactory:
-    def words(dataset: Dataset, _: Tokens) -> list[RequestSpec]:
-        asks: list[RequestSpec] = []
+    def requests(dataset: Dataset, _: Tokens) -> list[RequestSpec]:
+        found: list[RequestSpec] = []
         for person in map(dataset.person, _drawn(dataset, 2)[: SAMPLED_IDS // 5]):
             given = person.email if name == "email" else person.username
             body = msgspec.json.encode({name: given, "password": PASSWORD}).decode()
-            if "form" in content_type:  # OAuth 2 knows a username alone; here it is the address
+            if "form" in content_type:  # OAuth 2 has only a username; here it is the address
                 body = f"username={person.email}&password={PASSWORD}"
             if person.active:
-                asks.append(
+                found.append(
                     RequestSpec(path=path, method="POST", body=body, content_type=content_type)
                 )
-        return asks
+        return found
 
-    return words
+    return requests
 
 
 def _vsay(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
@@ -132,16 +132,16 @@ def _wekan(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
 
 
 def _binacle(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
-    """Switch inactive people of the big tenant on and off again; nobody else asks for them."""
-    asks: list[RequestSpec] = []
+    """Activate and deactivate inactive users of the big tenant; no other scenario uses them."""
+    requests: list[RequestSpec] = []
     for number in range(16, dataset.users + 1, 40)[:SAMPLED_IDS]:
         path = f"/binacle/api/users/{dataset.person(number).email}"
         for status in ("Active", "Inactive"):
             body = f'{{"status":"{status}"}}'
-            asks.append(
+            requests.append(
                 RequestSpec(path=path, method="PUT", authorization=tokens["binacle"], body=body)
             )
-    return asks
+    return requests
 
 
 def _better_retrieve(dataset: Dataset, tokens: Tokens) -> list[RequestSpec]:
@@ -154,8 +154,8 @@ def _better_list(_: Dataset, tokens: Tokens) -> list[RequestSpec]:
     return [RequestSpec(path=f"/api/auth/admin/list-users?{query}", authorization=tokens["admin"])]
 
 
-def _by_all(words: RequestFactory) -> dict[str, RequestFactory]:
-    return {"ours": words, "django": words, "fastapi": words}
+def _by_all(requests: RequestFactory) -> dict[str, RequestFactory]:
+    return {"dragoman": requests, "django": requests, "fastapi": requests}
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -164,7 +164,7 @@ SCENARIOS = (
     Scenario(
         "retrieve",
         "retrieve, random id, by an administrator",
-        {**_by_all(_retrieve), "floor": _retrieve, "better-auth": _better_retrieve},
+        {**_by_all(_retrieve), "baseline": _retrieve, "better-auth": _better_retrieve},
         compare_answers=True,
     ),
     Scenario(
@@ -194,18 +194,18 @@ SCENARIOS = (
     Scenario(
         "search-common",
         "search of the most common three letters, one at a time",
-        {"ours": _list("admin", f"?search={COMMON}")},
+        {"dragoman": _list("admin", f"?search={COMMON}")},
         connections=1,
         slow=True,
     ),
-    Scenario("list-all", "list page 1 with count, all users", {"ours": _list("admin")}),
-    Scenario("page-50000", "page 50,000 by its number", {"ours": _deep}),
-    Scenario("walk", "a step of a walk by next", {"ours": _walk}, follow_next=True),
+    Scenario("list-all", "list page 1 with count, all users", {"dragoman": _list("admin")}),
+    Scenario("page-50000", "page 50,000 by its number", {"dragoman": _deep}),
+    Scenario("walk", "a step of a walk by next", {"dragoman": _walk}, follow_next=True),
     Scenario(
         "sign-in",
         "sign-in (accounts)",
         {
-            "ours": _sign_in("/accounts/api/users/signin", "username"),
+            "dragoman": _sign_in("/accounts/api/users/signin", "username"),
             "django": _sign_in("/api/v1/auth/login/", "username"),
             "fastapi": _sign_in("/api/v1/auth/login", "username", FORM),
             "better-auth": _sign_in("/api/auth/sign-in/email", "email"),
@@ -216,34 +216,38 @@ SCENARIOS = (
         "create", "create", _by_all(_create(USERS)), status=201, connections=HASHING_SCENARIOS
     ),
     Scenario(
-        "create-one", "create, one at a time", {"ours": _create(USERS)}, status=201, connections=1
+        "create-one",
+        "create, one at a time",
+        {"dragoman": _create(USERS)},
+        status=201,
+        connections=1,
     ),
-    Scenario("vsay-list", "vsay: GET /users", {"ours": _vsay}),
-    Scenario("wekan-user", "wekan: GET /api/user", {"ours": _wekan}),
-    Scenario("binacle-put", "binacle: PUT /api/users/{email}", {"ours": _binacle}, status=204),
+    Scenario("vsay-list", "vsay: GET /users", {"dragoman": _vsay}),
+    Scenario("wekan-user", "wekan: GET /api/user", {"dragoman": _wekan}),
+    Scenario("binacle-put", "binacle: PUT /api/users/{email}", {"dragoman": _binacle}, status=204),
 )
 BY_KEY = {scenario.key: scenario for scenario in SCENARIOS}
-assert ADMIN_ID < MIDDLE_OWNER_ID, "who asks stands first"
+assert ADMIN_ID < MIDDLE_OWNER_ID, "callers have the first ids"
 
 
 def differences(scenario: Scenario, dataset: Dataset, targets: list[Target]) -> list[str]:
-    """Ask every target once; return whose answers are not what they should be, or not alike."""
+    """Send each request once to every target; return wrong and differing answers."""
     found: list[str] = []
     answers: dict[str, list[Any]] = {}
     with httpx.Client(timeout=60) as client:
         for target in targets:
             if target.request_family not in scenario.requests_for:
                 continue
-            asks = scenario.requests_for[target.request_family](dataset, target.tokens)[
+            requests = scenario.requests_for[target.request_family](dataset, target.tokens)[
                 :COMPARED_REQUESTS
             ]
-            asks = asks if scenario.compare_answers else asks[:1]
-            given = [_answer(client, target, ask) for ask in asks]
+            requests = requests if scenario.compare_answers else requests[:1]
+            given = [_answer(client, target, request) for request in requests]
             wrong = [answer for answer in given if answer[0] != scenario.status]
             found += [f"{scenario.key}: {target.name} answers {answer}" for answer in wrong[:1]]
             if scenario.key == "search-common":
-                everybody = _answer(client, target, _list("admin")(dataset, target.tokens)[0])[1]
-                counts = given[0][1].get("count"), everybody.get("count")
+                all_users = _answer(client, target, _list("admin")(dataset, target.tokens)[0])[1]
+                counts = given[0][1].get("count"), all_users.get("count")
                 if counts[0] is None or counts[0] != counts[1]:
                     found.append(
                         f"{scenario.key}: {target.name} counts {counts[0]}, not {counts[1]}"
@@ -265,16 +269,18 @@ def _body_differences(its: dict[str, Any], our: dict[str, Any]) -> str:
     return "; ".join(messages)
 
 
-def _answer(client: httpx.Client, target: Target, ask: RequestSpec) -> tuple[int, Any]:
-    """Return status and body; links without the address, which is each target's own."""
-    headers = {"Authorization": ask.authorization} if ask.authorization else {}
-    headers["Content-Type"] = ask.content_type
+def _answer(client: httpx.Client, target: Target, request: RequestSpec) -> tuple[int, Any]:
+    """Return status and body; links without the target's address."""
+    headers = {"Authorization": request.authorization} if request.authorization else {}
+    headers["Content-Type"] = request.content_type
     body = (
-        ask.body.replace(NUMBER_PLACEHOLDER, unique_text(f"c{next(_checks):04}", 0))
-        if ask.body
+        request.body.replace(NUMBER_PLACEHOLDER, unique_text(f"c{next(_checks):04}", 0))
+        if request.body
         else None
     )
-    answer = client.request(ask.method, target.url + ask.path, headers=headers, content=body)
+    answer = client.request(
+        request.method, target.url + request.path, headers=headers, content=body
+    )
     content = answer.content.replace(target.url.encode(), b"")
     body: Any = msgspec.json.decode(content) if content else None
     if isinstance(body, dict):
@@ -283,5 +289,5 @@ def _answer(client: httpx.Client, target: Target, ask: RequestSpec) -> tuple[int
 
 
 def _link(link: str | None) -> Any:
-    """Return what a link asks for, in whichever order it does."""
+    """Return a link's query parameters, sorted."""
     return None if link is None else sorted(link.partition("?")[2].split("&"))

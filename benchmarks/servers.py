@@ -1,4 +1,4 @@
-"""A server in processes of its own: started, waited for, ended; its databases made and dropped."""
+"""Starts and ends servers in their own processes, and creates and drops their databases."""
 
 from __future__ import annotations
 
@@ -24,21 +24,26 @@ PATIENCE_S = 60.0
 
 
 class UnreadyError(Exception):
-    """A server that did not come up, or what it needs is not to be had; says why."""
+    """A server did not start, or something that it needs is missing; the message says why."""
 
 
 MAX_SETTLE_S = 20.0
-_AT_WORK = (
+_ACTIVE_QUERIES = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
 )
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A server to measure: where it answers, its first process, and everybody's credential.
+    """A running server to measure.
 
-    ``family`` says in which words it is asked (`scenarios.py`); ``tokens`` holds whole
-    ``Authorization`` values; ``ready_s`` is how long it took from its start to its first answer.
+    Attributes:
+        name: name in tables.
+        request_family: the API that it has (`scenarios.py`).
+        url: base URL.
+        pid: id of its first process.
+        ready_s: seconds from its start to its first answer.
+        tokens: ``Authorization`` values, by caller.
     """
 
     name: str
@@ -50,9 +55,9 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class FilledDatabase(msgspec.Struct, frozen=True):
-    """A filled database and how it is served: ``serve(workers)`` does so for a block's length.
+    """A filled database; ``serve(workers)`` is a context manager that runs a server on it.
 
-    ``filled_s`` is how long it took to load the people, indexes included.
+    ``filled_s`` is the time to load the users, with indexes (seconds).
     """
 
     name: str
@@ -63,13 +68,13 @@ class FilledDatabase(msgspec.Struct, frozen=True):
 
 
 def postgresql() -> PostgreSQL:
-    """Return the server that the environment names, else one of our own, not yet started."""
+    """Return the server that the environment names, else one of our own that is not started yet."""
     return PostgreSQL(os.environ.get(VARIABLE, ""))
 
 
 @contextlib.contextmanager
 def database(server: PostgreSQL, name: str) -> Generator[str]:
-    """Make an empty database and yield its URL; it is dropped after."""
+    """Create an empty database, yield its URL, and drop it."""
     unique = f"dragoman_bench_{name}_{os.getpid()}"
     asyncio.run(_execute(server.url(), f'CREATE DATABASE "{unique}" TEMPLATE template0'))
     try:
@@ -87,17 +92,17 @@ async def _execute(url: str, statement: str) -> None:
 
 
 async def settle(url: str) -> None:
-    """Leave a freshly filled database as a while of autovacuum and checkpoints would."""
+    """Bring a freshly filled database to the state that autovacuum and checkpoints produce."""
     await _execute(url, "VACUUM ANALYZE")
     with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
         await _execute(url, "CHECKPOINT")
 
 
 def wait_until_idle(url: str) -> None:
-    """Wait until a PostgreSQL works for nobody, at most ``REST_S``.
+    """Wait until a PostgreSQL is idle, at most ``MAX_SETTLE_S``.
 
-    Who asked a slow target is gone before its last statements have ended: they are not to be
-    counted against whoever is measured next.
+    Statements of a slow target may still run when its clients have gone; they must not slow the
+    next measurement.
     """
     asyncio.run(_wait_until_idle(url))
 
@@ -106,7 +111,7 @@ async def _wait_until_idle(url: str) -> None:
     connection: Any = await asyncpg.connect(url)
     end = time.monotonic() + MAX_SETTLE_S
     try:
-        while await connection.fetchval(_AT_WORK) and time.monotonic() < end:
+        while await connection.fetchval(_ACTIVE_QUERIES) and time.monotonic() < end:
             await asyncio.sleep(0.05)
     finally:
         await connection.close()
@@ -116,15 +121,15 @@ async def _wait_until_idle(url: str) -> None:
 def serving(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, port: int
 ) -> Generator[tuple[int, float]]:
-    """Run a server for the length of a block.
+    """Run a server while the context is open.
 
     Yields the id of its first process, and the seconds until ``/readyz`` answered 200.
 
     Args:
-        command: what starts it.
-        environment: its settings; none of the caller's ``DRAGOMAN_…`` are passed on.
-        folder: where it runs and writes ``output``.
-        port: where it listens.
+        command: the command that starts it.
+        environment: its settings; the caller's ``DRAGOMAN_…`` variables are not passed on.
+        folder: its working directory, which gets the file ``output``.
+        port: the port on which it listens.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
     began = time.perf_counter()
@@ -136,7 +141,7 @@ def serving(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C is for us; we end it
+            start_new_session=True,  # Ctrl-C reaches only this process, which ends the server
         )
     try:
         _wait(process, port, folder)
@@ -156,11 +161,11 @@ def _wait(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
                     return
         time.sleep(0.02)
     said = (folder / "output").read_text(errors="replace")
-    raise UnreadyError(f"nothing is ready at port {port}\n{said[-2000:]}")
+    raise UnreadyError(f"no server is ready on port {port}\n{said[-2000:]}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it by SIGTERM, and whatever of its group is left after that by SIGKILL."""
+    """End it with SIGTERM, then what is left of its process group with SIGKILL."""
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(15)
@@ -170,9 +175,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return how many seconds a process and its children have worked so far; 0 without /proc.
+    """Return the CPU seconds of a process and its children so far; 0 without /proc.
 
-    A machine that is shared changes this figure less than it changes times.
+    On a shared machine this figure is more stable than wall clock times.
     """
     place = Path("/proc") / str(pid)
     try:
@@ -185,7 +190,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def worker_memory_mb(pid: int, workers: int) -> list[float]:
-    """Return what the workers of a server hold in memory, in MB (RSS); empty without /proc."""
+    """Return the memory (RSS, MB) of each of a server's workers; empty without /proc."""
     held: list[float] = []
     place = Path("/proc") / str(pid)
     try:

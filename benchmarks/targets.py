@@ -1,4 +1,4 @@
-"""What must hold: each line with its measured figure, its target, and whether it does."""
+"""Performance targets: measured figure, bound, and whether it is met."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ GROWING = ("retrieve", "list", "filtered", "walk", "search-rare")
 
 
 class DisturbedMeasurement(msgspec.Struct, frozen=True):
-    """Retrieves alone, retrieves beside something else, and the answers a second of that.
+    """Retrieves alone, retrieves beside other requests, and the rate of those (per second).
 
-    Beside sign-ins, ``limits`` is what the cores could hash a second just before.
+    For sign-ins, ``limits`` are the hashes per second that the cores could do just before.
     """
 
     undisturbed: list[Measurement]
@@ -29,7 +29,7 @@ class DisturbedMeasurement(msgspec.Struct, frozen=True):
 
 
 class Overload(msgspec.Struct, frozen=True):
-    """A half of the capacity (answers a second), twice of it, and a half again."""
+    """The capacity (answers per second), and results at half of it, twice of it, and half again."""
 
     capacity: float
     seconds: float
@@ -57,18 +57,19 @@ class Findings(msgspec.Struct):
 
     @property
     def hash_limit(self) -> float:
-        """Return verifications a second on all cores: the median of the repetitions."""
+        """Hashes per second on all cores: the median of the repetitions."""
         return median([rate for rates in self.hash_rates.values() for rate in rates] or [0.0])
 
     @property
     def hash_ms(self) -> float:
-        """Return milliseconds of one hash alone: the median of the repetitions."""
+        """Milliseconds of a single hash: the median of the repetitions."""
         return median([ms for times in self.hash_times_ms.values() for ms in times] or [0.0])
 
     def measure_hashes(self, scenario: str, target: str, limit: Callable[[int], float]) -> None:
-        """Note what hashes alone take, where the next thing to be measured is made of them.
+        """Measure hashes alone if the next scenario depends on them.
 
-        ``limit(processes)`` is how many a second so many processes do; 0: one for each core.
+        ``limit(processes)`` returns the hashes per second of that many processes; 0 for one per
+        core.
         """
         if scenario == "sign-in":
             self.hash_rates.setdefault(target, []).append(limit(0))
@@ -76,7 +77,7 @@ class Findings(msgspec.Struct):
             self.hash_times_ms.setdefault(target, []).append(round(1000 / limit(1), 2))
 
     def record(self, metric: str, target: str, users: int, figure: float) -> None:
-        """Note a figure; of several the highest counts."""
+        """Record a figure; of several the highest is kept."""
         of_target = self.recorded.setdefault(metric, {}).setdefault(target, {})
         of_target[users] = max(figure, of_target.get(users, 0.0))
 
@@ -86,25 +87,25 @@ class Findings(msgspec.Struct):
 
 
 class PerformanceTarget(msgspec.Struct, frozen=True):
-    """One line: ``measured`` is None where the run did not measure it."""
+    """A target; ``measured`` is None if the run did not measure it."""
 
     description: str
     target: str
     measured: float | None
-    is_minimum: bool  # is the target the least that must be reached, or the most that may be?
+    is_minimum: bool  # whether ``bound`` is a minimum or a maximum
     bound: float
     unit: str = "×"
 
     @property
     def is_met(self) -> bool | None:
-        """Say whether it holds; None where it was not measured."""
+        """Say whether the target is met; None if it was not measured."""
         if self.measured is None:
             return None
         return self.measured >= self.bound if self.is_minimum else self.measured <= self.bound
 
 
 class Medians:
-    """Medians by scenario, target and users, with most workers and then fewest connections."""
+    """Results by scenario, target and users; with the most workers, then the fewest connections."""
 
     def __init__(self, results: Sequence[Result]) -> None:
         ranked = sorted(results, key=lambda r: (r.conditions.workers, -r.conditions.connections))
@@ -113,11 +114,11 @@ class Medians:
         self.least = min((r.conditions.users for r in results), default=0)
 
     def measurements(self, scenario: str, target: str, users: int = 0) -> Result | None:
-        """Return what was measured."""
+        """Return a result; ``users`` 0 means the largest size."""
         return self._rates.get((scenario, target, users or self.most))
 
     def rates(self, scenario: str, target: str, users: int = 0) -> list[float]:
-        """Return answers a second of every repetition."""
+        """Return the answers per second of every repetition."""
         found = self.measurements(scenario, target, users)
         return [run.rate for run in found.runs] if found is not None else []
 
@@ -132,17 +133,17 @@ class Medians:
         return [run.median_ms for run in found.runs] if found is not None else []
 
 
-def performance_targets(results: Sequence[Result], facts: Findings) -> list[PerformanceTarget]:
-    """Return every line, in the order of the list."""
+def performance_targets(results: Sequence[Result], findings: Findings) -> list[PerformanceTarget]:
+    """Return all targets with their measured figures."""
     figures = Medians(results)
-    found = [*_peers(figures), *_searches(figures, facts), *_hashes(figures, facts)]
-    return [*found, *_growth(figures), *_machine(facts), *_overload(facts)]
+    found = [*_peers(figures), *_searches(figures, findings), *_hashes(figures, findings)]
+    return [*found, *_growth(figures), *_machine(findings), *_overload(findings)]
 
 
 def median_ratio(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Return the median ratio of two measurements' repetitions; None where a side is missing.
+    """Return the median ratio of two measurements' repetitions; None if one is missing.
 
-    A repetition measures both within the same minute: what disturbs one disturbs the other.
+    A repetition measures both within the same minute, so that a disturbance affects both.
     """
     pairs = [a / b for a, b in zip(one, other, strict=False) if a and b]
     return round(median(pairs), 3) if pairs else None
@@ -152,7 +153,7 @@ def _peers(at: Medians) -> Iterator[PerformanceTarget]:
     for scenario, bounds in (
         (
             "retrieve",
-            {"Django REST framework": 25, "fastapi-users": 15, "floor: gathered reads": 0.6},
+            {"Django REST framework": 25, "fastapi-users": 15, "baseline: batched reads": 0.6},
         ),
         ("list", {"Django REST framework": 10, "fastapi-users": 8}),
     ):
@@ -162,7 +163,7 @@ def _peers(at: Medians) -> Iterator[PerformanceTarget]:
                 f"{scenario}, PostgreSQL / {other}", POSTGRESQL, ratio, True, bound
             )
         if scenario == "retrieve":
-            baseline = "floor: SQLite, direct reads"
+            baseline = "baseline: SQLite, direct reads"
             ratio = median_ratio(at.rates(scenario, SQLITE), at.rates(scenario, baseline))
             yield PerformanceTarget(f"retrieve, SQLite / {baseline}", SQLITE, ratio, True, 0.6)
     for own in DRAGOMAN_TARGETS:
@@ -170,24 +171,24 @@ def _peers(at: Medians) -> Iterator[PerformanceTarget]:
         yield PerformanceTarget("list: time of half of all users / of 500", own, ratio, False, 1.2)
 
 
-def _searches(at: Medians, facts: Findings) -> Iterator[PerformanceTarget]:
+def _searches(at: Medians, findings: Findings) -> Iterator[PerformanceTarget]:
     for own in DRAGOMAN_TARGETS:
         ratio = median_ratio(at.rates("list", own), at.rates("search-rare", own))
         yield PerformanceTarget("search, rare: time / of a list page", own, ratio, False, 3)
     for own in DRAGOMAN_TARGETS:
         whole = at.latency("search-common", own)
-        # Page and count come in one answer: only where the whole is fast enough, so is the page.
+        # Page and count come in one answer: if the whole answer is fast enough, so is the page.
         page = whole if whole is not None and whole <= 30 else None
         yield PerformanceTarget("search, commonest letters: page", own, page, False, 30, "ms")
         yield PerformanceTarget(
             "search, commonest letters: page and exact count", own, whole, False, 250, "ms"
         )
-        if beside := facts.searches.get(own):
+        if beside := findings.searches.get(own):
             yield _p99("search, commonest letters: p99 of retrieves beside it", own, beside)
 
 
 def _p99(work: str, own: str, beside: DisturbedMeasurement) -> PerformanceTarget:
-    """Three times the quiet p99, or 15 ms, whichever is more."""
+    """The bound is three times the undisturbed p99, at least 15 ms."""
     quiet = median(run.p99_ms for run in beside.undisturbed)
     bound = round(max(3 * quiet, 15.0), 1)
     return PerformanceTarget(
@@ -195,25 +196,25 @@ def _p99(work: str, own: str, beside: DisturbedMeasurement) -> PerformanceTarget
     )
 
 
-def _hashes(at: Medians, facts: Findings) -> Iterator[PerformanceTarget]:
+def _hashes(at: Medians, findings: Findings) -> Iterator[PerformanceTarget]:
     for own in DRAGOMAN_TARGETS:
-        ratio = median_ratio(at.rates("sign-in", own), facts.hash_rates.get(own, []))
+        ratio = median_ratio(at.rates("sign-in", own), findings.hash_rates.get(own, []))
         yield PerformanceTarget("sign-in alone / hash limit of the cores", own, ratio, True, 0.9)
     for own in DRAGOMAN_TARGETS:
-        if beside := facts.sign_ins.get(own):
-            yield _p99("sign-ins without bound: p99 of retrieves", own, beside)
+        if beside := findings.sign_ins.get(own):
+            yield _p99("sign-ins without limit: p99 of retrieves", own, beside)
             ratio = median_ratio(
                 *([run.rate for run in runs] for runs in (beside.disturbed, beside.undisturbed))
             )
             yield PerformanceTarget(
-                "sign-ins without bound: rate of retrieves", own, ratio, True, 0.7
+                "sign-ins without limit: rate of retrieves", own, ratio, True, 0.7
             )
             ratio = median_ratio(beside.others, beside.limits)
             yield PerformanceTarget(
-                "sign-ins without bound: they / hash limit", own, ratio, True, 0.35
+                "sign-ins without limit: sign-ins / hash limit", own, ratio, True, 0.35
             )
     for own in DRAGOMAN_TARGETS:
-        ratio = median_ratio(at.latencies("create-one", own), facts.hash_times_ms.get(own, []))
+        ratio = median_ratio(at.latencies("create-one", own), findings.hash_times_ms.get(own, []))
         yield PerformanceTarget("create: time / of its hash", own, ratio, False, 1.3)
 
 
@@ -228,20 +229,20 @@ def _growth(at: Medians) -> Iterator[PerformanceTarget]:
         yield PerformanceTarget("page 50,000 by number: time / of page 1", own, ratio, False, 20)
 
 
-def _machine(facts: Findings) -> Iterator[PerformanceTarget]:
+def _machine(findings: Findings) -> Iterator[PerformanceTarget]:
     for own in DRAGOMAN_TARGETS:
         yield PerformanceTarget(
-            "memory of an idle worker", own, facts.worst("idle_mb", own), False, 90, "MB"
+            "memory of an idle worker", own, findings.worst("idle_mb", own), False, 90, "MB"
         )
-        after = facts.worst("after_mb", own)
+        after = findings.worst("after_mb", own)
         yield PerformanceTarget("memory of a worker after the bench", own, after, False, 150, "MB")
         yield PerformanceTarget(
-            "from start to ready", own, facts.worst("ready_s", own), False, 2, "s"
+            "from start to ready", own, findings.worst("ready_s", own), False, 2, "s"
         )
 
 
-def _overload(facts: Findings) -> Iterator[PerformanceTarget]:
-    for own, found in facts.overload.items():
+def _overload(findings: Findings) -> Iterator[PerformanceTarget]:
+    for own, found in findings.overload.items():
         calm = median(each.half_capacity.p99_ms for each in found)
         p99 = median(each.double_capacity.p99_ms for each in found)
         bound = round(max(3 * calm, 500.0), 1)

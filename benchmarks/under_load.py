@@ -1,4 +1,4 @@
-"""What is measured under a load of something else, or of too much."""
+"""Measurements beside other load, and under overload."""
 
 from __future__ import annotations
 
@@ -20,43 +20,51 @@ from benchmarks.scenarios import BY_KEY
 from benchmarks.targets import DisturbedMeasurement, Findings, Overload
 
 SIGN_IN_OVERLOAD_FACTOR = 3
-"""Sign-ins without bound: as many times the hash limit are offered, whether or not it keeps up."""
+"""Sign-ins without limit: the offered rate as a multiple of the hash limit."""
 OVERLOADED = "list"
-"""What is asked for to overload a server: one that our own generator can ask for fast enough."""
+"""Scenario for overload; `open_loop.py` can send its requests fast enough."""
 RECOVERY_S = 5.0
 
 
 def measure(
     chosen: Sequence[str],
     pace: MeasurementOptions,
-    seat: MeasuredTarget,
-    facts: Findings,
+    measured_target: MeasuredTarget,
+    findings: Findings,
     say: Callable[[str], None],
 ) -> None:
-    """Carry out the chosen extras at one target of ours, and note what was found."""
-    target = seat.target
+    """Run the chosen measurements on a Dragoman target, and record the findings.
+
+    Args:
+        chosen: names from ``options.UNDER_LOAD``.
+        pace: duration and number of the measurements.
+        measured_target: the target.
+        findings: gets the results.
+        say: writes a line of progress.
+    """
+    target = measured_target.target
     if "sign-ins" in chosen:
-        say(f"{target.name}: retrieves while sign-ins are offered without bound")
-        rate = SIGN_IN_OVERLOAD_FACTOR * (facts.hash_limit or 50.0)
-        signing = _plan(pace, seat, "sign-in")
-        facts.sign_ins[target.name] = _measure_beside(
+        say(f"{target.name}: retrieves beside sign-ins without limit")
+        rate = SIGN_IN_OVERLOAD_FACTOR * (findings.hash_limit or 50.0)
+        signing = _plan(pace, measured_target, "sign-in")
+        findings.sign_ins[target.name] = _measure_beside(
             pace,
-            lambda: _plan(pace, seat, "retrieve"),
+            lambda: _plan(pace, measured_target, "retrieve"),
             lambda seconds: _open_loop(signing, rate, seconds),
             lambda: hash_rate.hashes_per_second(pace.seconds),
         )
     if "search" in chosen:
-        say(f"{target.name}: retrieves while somebody searches for what all have")
-        search = _plan(pace, seat, "search-common")
-        facts.searches[target.name] = _measure_beside(
+        say(f"{target.name}: retrieves beside searches that match all users")
+        search = _plan(pace, measured_target, "search-common")
+        findings.searches[target.name] = _measure_beside(
             pace,
-            lambda: _plan(pace, seat, "retrieve"),
+            lambda: _plan(pace, measured_target, "retrieve"),
             lambda seconds: _closed_loop(search, seconds),
         )
     if "overload" in chosen:
-        say(f"{target.name}: twice as much as it can do")
-        floods = [_overload(pace, seat) for _ in range(pace.repetitions)]
-        facts.overload[target.name] = floods
+        say(f"{target.name}: twice its capacity")
+        floods = [_overload(pace, measured_target) for _ in range(pace.repetitions)]
+        findings.overload[target.name] = floods
 
 
 def _measure_beside(
@@ -65,13 +73,18 @@ def _measure_beside(
     disturb: Callable[[float], AbstractContextManager[list[float]]],
     limit: Callable[[], float] | None = None,
 ) -> DisturbedMeasurement:
-    """Measure retrieves alone and beside a disturbance, in turns, by ``pace.repetitions``.
+    """Measure retrieves alone and beside a disturbance, in turns.
 
-    ``disturb(seconds)`` lasts as long as its block, and has said at its end how many answers a
-    second it got; ``limit()`` is how many it could get with the machine for itself.
+    Args:
+        pace: duration and number of the measurements.
+        plan: returns a new plan of retrieves.
+        disturb: runs the disturbance for a number of seconds, and appends its answers per second.
+        limit: returns how many of them per second the machine could do at most.
     """
     found = DisturbedMeasurement(undisturbed=[], disturbed=[], others=[], limits=[])
-    whole_s = max(1, round(pace.seconds)) + max(1, round(pace.warm_up)) + 1  # wrk rounds likewise
+    whole_s = (
+        max(1, round(pace.seconds)) + max(1, round(pace.warm_up)) + 1
+    )  # wrk rounds in the same way
     for _ in range(pace.repetitions):
         if limit is not None:
             found.limits.append(limit())
@@ -85,7 +98,7 @@ def _measure_beside(
 
 @contextmanager
 def _closed_loop(plan: LoadPlan, seconds: float) -> Generator[list[float]]:
-    """Ask one after another, on as many connections as the plan has."""
+    """Run a plan in the background with `load.py`."""
     plan = msgspec.structs.replace(plan, seconds=seconds, warm_up=0)
     rates: list[float] = []
     running = repetitions.start_load_process(plan)
@@ -97,7 +110,7 @@ def _closed_loop(plan: LoadPlan, seconds: float) -> Generator[list[float]]:
 
 @contextmanager
 def _open_loop(plan: LoadPlan, rate: float, seconds: float) -> Generator[list[float]]:
-    """Offer a plan's requests at a rate of their own."""
+    """Run a plan's requests in the background at a fixed rate."""
     rates: list[float] = []
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(_run_open_loop, plan, rate, seconds)
@@ -105,13 +118,13 @@ def _open_loop(plan: LoadPlan, rate: float, seconds: float) -> Generator[list[fl
         rates.append(running.result().in_time / seconds)
 
 
-def _plan(pace: MeasurementOptions, seat: MeasuredTarget, key: str) -> LoadPlan:
-    return repetitions.make_plan(pace, BY_KEY[key], seat)
+def _plan(pace: MeasurementOptions, measured_target: MeasuredTarget, key: str) -> LoadPlan:
+    return repetitions.make_plan(pace, BY_KEY[key], measured_target)
 
 
-def _overload(pace: MeasurementOptions, seat: MeasuredTarget) -> Overload:
-    """Find the capacity, then offer a half of it, twice of it, and a half again."""
-    plan = _plan(pace, seat, OVERLOADED)
+def _overload(pace: MeasurementOptions, measured_target: MeasuredTarget) -> Overload:
+    """Measure the capacity, then offer half of it, twice of it, and half again."""
+    plan = _plan(pace, measured_target, OVERLOADED)
     capacity = run_load_py(plan).rate
     calm = _run_open_loop(plan, capacity / 2, pace.seconds)
     flood = _run_open_loop(plan, capacity * 2, max(pace.seconds, 1.0))
@@ -127,7 +140,7 @@ def _overload(pace: MeasurementOptions, seat: MeasuredTarget) -> Overload:
 
 
 def run_load_py(plan: LoadPlan) -> Measurement:
-    """Carry out a plan by `load.py`: the generator that costs what the open loop costs."""
+    """Run a plan with `load.py`, which costs the machine as much as the open loop."""
     return repetitions.carry_out(plan, by_wrk=False)
 
 

@@ -1,7 +1,7 @@
-"""wrk as the load generator: it costs the servers less of the machine than `load.py` does.
+"""wrk as load generator: it leaves more of the machine to the servers than `load.py`.
 
-Where it is not installed, Debian's package is unpacked into a folder of the user's own; nothing
-is added to the system, and no rights are needed.
+If it is not installed, Debian's package is unpacked into the user's cache folder; that changes
+nothing in the system and needs no privileges.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FAILURE_NAMES = ("no connection", "read", "write", "status", "no answer")
 
 @functools.cache
 def wrk_command() -> tuple[str, ...]:
-    """Return the command that starts wrk, fetched if need be; empty where it is not to be had."""
+    """Return the command that starts wrk, fetched if necessary; empty if it is not available."""
     if installed := shutil.which("wrk"):
         return (installed,)
     program = CACHE / "wrk" / "usr" / "bin" / "wrk"
@@ -67,10 +67,10 @@ def wrk_command() -> tuple[str, ...]:
 
 
 def measure(plan: LoadPlan) -> Measurement:
-    """Carry out a plan with wrk; it times whole seconds, so a shorter plan takes one.
+    """Run a plan with wrk, which measures whole seconds: a shorter plan takes one.
 
-    Its faults of status are answers of 400 and more, refusals among them; that the status is the
-    expected one was seen before.
+    Its status failures are all answers of 400 and above, including refusals; the comparison of
+    answers has checked the expected status before.
     """
     with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
         asks, script = Path(folder) / "asks", Path(folder) / "script.lua"

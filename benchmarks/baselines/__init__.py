@@ -1,1 +1,1 @@
-"""What nothing of this kind can be faster than: the same work without a directory around it."""
+"""Baselines: the same work as Dragoman's without its rules, as upper bounds."""

@@ -1,9 +1,9 @@
-"""The same answer as our retrieve, from a bare Granian application: no routes, no rules, no errors.
+"""Bare Granian application that gives the same answer as a retrieve, without routes or rules.
 
-One statement finds credential, caller and target. ``FLOOR_KIND`` says how it travels:
+One statement finds credential, caller and target. ``BASELINE_KIND`` selects how it runs:
 
-- ``prepared``: asyncpg, one execution of a prepared statement for each request;
-- ``gathered``: asyncpg, the keys of all requests that wait travel together;
+- ``prepared``: asyncpg, one execution of a prepared statement per request;
+- ``batched``: asyncpg, one statement for all waiting requests;
 - ``sqlite``: read directly in the event loop.
 """
 
@@ -24,10 +24,10 @@ from dragoman.dialects.wiwebb.schemas import ROLE_NAMES, UserOut
 from dragoman.rules.model import Role
 from dragoman.store.drivers import sqlite
 
-DATABASE = os.environ.get("FLOOR_DATABASE", "")
+DATABASE = os.environ.get("BASELINE_DATABASE", "")
 CONNECTIONS = 4
 MAX_IN_FLIGHT = 2
-"""Statements under way at once, of gathered reads; as many as in the directory."""
+"""Concurrent batched statements; as many as in Dragoman."""
 
 COLUMNS = (
     "u.id, u.username, u.email, u.first_name, u.last_name, u.role, u.tenant_id, t.name,"
@@ -85,22 +85,24 @@ async def _batched() -> Find:
         future: asyncio.Future[Any] = loop.create_future()
         waiting.append((digest, user_id, future))
         if idle and len(waiting) == 1:
-            loop.call_soon(depart)
+            loop.call_soon(dispatch)
         return future
 
-    def depart() -> None:
+    def dispatch() -> None:
         if waiting and idle:
             batch = waiting.copy()
             waiting.clear()
-            task = loop.create_task(fly(idle.pop(), batch))
+            task = loop.create_task(run_batch(idle.pop(), batch))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    async def fly(statement: Any, batch: list[tuple[bytes, int, asyncio.Future[Any]]]) -> None:
+    async def run_batch(
+        statement: Any, batch: list[tuple[bytes, int, asyncio.Future[Any]]]
+    ) -> None:
         digests, ids, futures = zip(*batch, strict=True)
         found = {row[0]: row for row in await statement.fetch(digests, ids)}
         idle.append(statement)
-        depart()
+        dispatch()
         for n, future in enumerate(futures, start=1):
             row = found.get(n)
             future.set_result(None if row is None else tuple(row)[1:])
@@ -129,16 +131,16 @@ def _body(row: Any) -> bytes:
 
 
 class Application:
-    """``GET …/users/{id}/`` with ``Authorization: Token …``; everything else answers 404."""
+    """Answers ``GET …/users/{id}/`` with ``Authorization: Token …``; everything else gets 404."""
 
     def __init__(self) -> None:
         self.find: Find | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Open the database at the start, then answer."""
+        """Open the database at startup, then answer requests."""
         if scope["type"] == "lifespan":
             await receive()
-            self.find = await OPEN_DATABASE[os.environ["FLOOR_KIND"]]()
+            self.find = await OPEN_DATABASE[os.environ["BASELINE_KIND"]]()
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
@@ -162,5 +164,5 @@ class Application:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-OPEN_DATABASE = {"prepared": _prepared, "gathered": _batched, "sqlite": _sqlite}
+OPEN_DATABASE = {"prepared": _prepared, "batched": _batched, "sqlite": _sqlite}
 application = Application()

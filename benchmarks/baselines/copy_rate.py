@@ -1,4 +1,4 @@
-"""A bare COPY: all rows of the users' table into one of the same columns without any index."""
+"""Bare COPY: all rows of the users table into a table with the same columns and no index."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import asyncpg
 
 
 def rate(url: str) -> float:
-    """Return rows a second of a COPY into an empty table of the same columns, with its commit."""
+    """Return the rows per second of a COPY into an empty table without indexes, commit included."""
     return asyncio.run(_rate(url))
 
 

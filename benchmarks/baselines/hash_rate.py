@@ -1,7 +1,7 @@
-"""The hash limit of the cores: processes that do nothing but verify a password, one on each.
+"""Hash limit of the cores: processes that only verify a password, one per core.
 
-``python -m benchmarks.baselines.hash_rate SECONDS`` verifies at our parameters for so long and prints
-how many a second it did.
+``python -m benchmarks.baselines.hash_rate SECONDS`` verifies with Dragoman's parameters for that
+time and prints the rate per second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dragoman.rules.passwords import hash_password, verify_password
 
 
 def hashes_per_second(seconds: float, processes: int = 0) -> float:
-    """Return verifications a second of so many processes together; 0: one for each core."""
+    """Return the verifications per second of all processes together; 0 for one per core."""
     command = [sys.executable, "-m", "benchmarks.baselines.hash_rate", str(seconds)]
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -30,7 +30,7 @@ def hashes_per_second(seconds: float, processes: int = 0) -> float:
 
 
 def main() -> None:
-    """Verify for a while, print the rate."""
+    """Verify for the given time, print the rate."""
     seconds = float(sys.argv[1])
     encoded = hash_password(PASSWORD)
     done, began = 0, perf_counter()

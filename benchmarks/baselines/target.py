@@ -1,4 +1,4 @@
-"""The bare applications as targets: over the very databases of ours, with its credentials."""
+"""The bare applications as targets, on Dragoman's databases and with its credentials."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.server import free_port
 
 HOME = Path(__file__).parents[2]
 NAMES = {
-    "prepared": "floor: prepared reads",
-    "gathered": "floor: gathered reads",
-    "sqlite": "floor: SQLite, direct reads",
+    "prepared": "baseline: prepared reads",
+    "batched": "baseline: batched reads",
+    "sqlite": "baseline: SQLite, direct reads",
 }
 
 
 def baseline_places(place: FilledDatabase, folder: Path) -> list[FilledDatabase]:
-    """Return the floors under one of our databases."""
-    kinds = ("sqlite",) if place.database.startswith("sqlite") else ("gathered", "prepared")
+    """Return the baselines for one of Dragoman's databases."""
+    kinds = ("sqlite",) if place.database.startswith("sqlite") else ("batched", "prepared")
     return [_place(baseline, place.database, folder) for baseline in kinds]
 
 
@@ -38,10 +38,12 @@ def _place(baseline: str, url: str, folder: Path) -> FilledDatabase:
             "--interface", "asgi", "--http", "1", "--no-ws", "--port", str(port),
             "--workers", str(workers), "--loop", "uvloop", "--log-level", "warning",
         ]  # fmt: skip
-        environment = {"FLOOR_KIND": baseline, "FLOOR_DATABASE": url, "PYTHONPATH": str(HOME)}
+        environment = {"BASELINE_KIND": baseline, "BASELINE_DATABASE": url, "PYTHONPATH": str(HOME)}
         place = folder / baseline
         place.mkdir(exist_ok=True)
         with serving(command, environment, place, port) as (pid, ready_s):
-            yield Target(NAMES[baseline], "floor", f"http://127.0.0.1:{port}", pid, ready_s, tokens)
+            yield Target(
+                NAMES[baseline], "baseline", f"http://127.0.0.1:{port}", pid, ready_s, tokens
+            )
 
-    return FilledDatabase(NAMES[baseline], "floor", url, 0.0, serve)
+    return FilledDatabase(NAMES[baseline], "baseline", url, 0.0, serve)

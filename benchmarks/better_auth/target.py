@@ -1,4 +1,4 @@
-"""Fills and starts Better Auth, where Node and npm are there; installed once into the cache."""
+"""Fills and starts Better Auth, if Node and npm exist; its packages are installed in the cache."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INDEXES = ('CREATE INDEX user_by_tenant_name ON "user" (tenant, name)',)
 
 @contextlib.contextmanager
 def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[FilledDatabase]:
-    """Fill a database of its own on ``server``; raises UnreadyError without Node or its packages."""
+    """Fill a new database on ``server``; raises UnreadyError without Node or its packages."""
     _install(folder)
     node = str(shutil.which("node"))
     with database(server, "better") as url:
@@ -62,7 +62,7 @@ def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generat
 
 
 def _install(folder: Path) -> None:
-    """Bring sources and packages into ``folder``; the packages come from the cache if they can."""
+    """Copy the sources and link the packages into ``folder``; packages are cached."""
     npm = shutil.which("npm")
     if not npm or not shutil.which("node"):
         raise UnreadyError("Node and npm are not installed")

@@ -1,1 +1,1 @@
-"""The WiWebb Users API in Django REST framework, as a competent person would write it."""
+"""The WiWebb Users API in Django REST framework, written as its documentation recommends."""

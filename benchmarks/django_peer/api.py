@@ -1,6 +1,6 @@
 """The users' endpoints: list, retrieve, create, and sign-in for a token."""
 
-# Django carries no types, and is there only after `make bench`.
+# Django carries no types, and is installed only by `make bench`.
 # pyright: reportMissingImports=false
 # pyright: reportAttributeAccessIssue=false
 # pyright: reportCallIssue=false
@@ -47,7 +47,7 @@ class UserSerializer(serializers.ModelSerializer):
 
 
 class NewUserSerializer(UserSerializer):
-    """What a user is made from; the answer is like any user's."""
+    """Input of create; its answer has the fields of any user."""
 
     password = serializers.CharField(write_only=True)
 
@@ -56,7 +56,7 @@ class NewUserSerializer(UserSerializer):
         read_only_fields = ("date_joined", "last_login")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Hold the password against Django's validators."""
+        """Run Django's password validators."""
         fields = {name: value for name, value in attrs.items() if name != "password"}
         try:
             password_validation.validate_password(attrs["password"], User(**fields))
@@ -65,7 +65,7 @@ class NewUserSerializer(UserSerializer):
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> User:
-        """Hash the password, insert the row."""
+        """Hash the password and insert the row."""
         user = User(**validated_data)
         user.set_password(validated_data["password"])
         user.save(force_insert=True)
@@ -73,7 +73,7 @@ class NewUserSerializer(UserSerializer):
 
 
 class UserPagination(pagination.PageNumberPagination):
-    """Ten a page, up to a hundred on request."""
+    """Ten users per page, up to a hundred on request."""
 
     page_size = 10
     page_size_query_param = "page_size"
@@ -81,10 +81,10 @@ class UserPagination(pagination.PageNumberPagination):
 
 
 class CanViewUsers(permissions.IsAuthenticated):
-    """Subscribers list nobody; whom the others see, the query set says."""
+    """Subscribers may not list users; the query set limits what others see."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        """Say whether the caller may do this at all."""
+        """Say whether the caller may use this view."""
         if not super().has_permission(request, view):
             return False
         role = request.user.role
@@ -105,7 +105,7 @@ class UserFilterBackend(filters.BaseFilterBackend):
     """`?role=…&tenant=…&is_active=…`."""
 
     def filter_queryset(self, request: Any, queryset: QuerySet, view: Any) -> QuerySet:
-        """Narrow the list; a bad value is 400."""
+        """Filter the list; a bad value is answered with 400."""
         given = request.query_params.dict()
         if not given.keys() & {"role", "tenant", "is_active"}:
             return queryset
@@ -128,11 +128,11 @@ class UserViewSet(mixins.CreateModelMixin, viewsets.ReadOnlyModelViewSet):
     ordering = ("username",)
 
     def get_serializer_class(self) -> type[UserSerializer]:
-        """Return the form of what is asked for."""
+        """Return the serializer of the request."""
         return NewUserSerializer if self.action == "create" else UserSerializer
 
     def get_queryset(self) -> QuerySet:
-        """Everybody for the platform's administrators, the own tenant for owners, else oneself."""
+        """All users for platform administrators, their tenant's for owners, else only the caller."""
         caller: Any = self.request.user
         users = User.objects.select_related("tenant")
         if self.request.query_params.get("search"):
@@ -151,7 +151,7 @@ class Login(views.APIView):
     permission_classes = ()
 
     def post(self, request: Any) -> Response:
-        """Verify the password; note the sign-in; one token a user, as the framework has it."""
+        """Verify the password and record the sign-in; one token per user, as the framework does."""
         form = AuthTokenSerializer(data=request.data, context={"request": request})
         form.is_valid(raise_exception=True)
         given: Any = form.validated_data

@@ -1,4 +1,4 @@
-"""The directory's parameters of argon2id, for Django's own hasher."""
+"""Dragoman's argon2id parameters for Django's hasher."""
 
 # pyright: reportMissingImports=false
 

@@ -1,6 +1,6 @@
-"""Tenants and users, with the indexes that the directory's own lists have."""
+"""Tenants and users, with the indexes that Dragoman's lists have."""
 
-# Django carries no types, and is there only after `make bench`.
+# Django carries no types, and is installed only by `make bench`.
 # pyright: reportMissingImports=false
 # pyright: reportArgumentType=false
 # pyright: reportIncompatibleVariableOverride=false
@@ -12,14 +12,14 @@ from django.db import models
 
 
 class Tenant(models.Model):
-    """An organisation."""
+    """A tenant."""
 
     name = models.CharField(max_length=150, unique=True)
     slug = models.SlugField(max_length=160, unique=True)
 
 
 class User(AbstractBaseUser):
-    """A person. ``last_login`` and ``password`` come from Django."""
+    """A user. ``last_login`` and ``password`` come from Django."""
 
     class Role(models.TextChoices):
         """WiWebb's four roles."""
@@ -32,7 +32,7 @@ class User(AbstractBaseUser):
     USERNAME_FIELD = "username"
     objects = BaseUserManager()
 
-    # Code points decide the order, as in the directory: also the fastest collation there is.
+    # Ordered by code points, as in Dragoman; also the fastest collation.
     username = models.CharField(max_length=150, unique=True, db_collation="C")
     email = models.EmailField(max_length=254, unique=True)
     first_name = models.CharField(max_length=150, blank=True)

@@ -1,4 +1,4 @@
-"""Fills and starts Django REST framework: the same people in its own tables, the same server."""
+"""Fills and starts Django REST framework: the same users in its own tables, the same server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.server import free_port
 
 NAME = "Django REST framework"
 BLOCKING_THREADS = 2
-"""Per worker: one waits for the database while another computes; more only queue for the GIL."""
+"""Threads per worker: one waits for the database while the other computes; more wait for the GIL."""
 CALLERS = {"admin": ADMIN_ID, "owner": OWNER_ID, "middle owner": MIDDLE_OWNER_ID}
 
 TENANTS = ("id", "name", "slug")
@@ -46,7 +46,7 @@ INDEXES = (
 
 @contextlib.contextmanager
 def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[FilledDatabase]:
-    """Fill a database of its own on ``server``."""
+    """Fill a new database on ``server`` and yield it."""
     with database(server, "django") as url:
         environment = {
             "DJANGO_SETTINGS_MODULE": "benchmarks.django_peer.settings",

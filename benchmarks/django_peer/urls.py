@@ -1,6 +1,6 @@
-"""Paths: the contract's own, and one that says that we serve."""
+"""Paths of the contract, and a readiness check."""
 
-# Django carries no types, and is there only after `make bench`.
+# Django carries no types, and is installed only by `make bench`.
 # pyright: reportMissingImports=false
 # pyright: reportArgumentType=false
 

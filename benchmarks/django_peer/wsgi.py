@@ -1,6 +1,6 @@
 """The WSGI application that granian serves."""
 
-# Django carries no types, and is there only after `make bench`.
+# Django carries no types, and is installed only by `make bench`.
 # pyright: reportMissingImports=false
 
 from __future__ import annotations

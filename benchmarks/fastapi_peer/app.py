@@ -1,8 +1,9 @@
-"""The application: fastapi-users signs in and makes users, a router of our own lists them."""
+"""The application: fastapi-users signs in and creates users, our own router lists them."""
 
-# FastAPI and fastapi-users live in an environment of their own.
+# FastAPI and fastapi-users are installed in a separate environment.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # pyright: reportIncompatibleMethodOverride=false, reportCallIssue=false
+# ruff: noqa: B008 - FastAPI's dependencies are calls in defaults
 
 from __future__ import annotations
 
@@ -26,29 +27,29 @@ from sqlalchemy.orm import joinedload
 
 from benchmarks.fastapi_peer.models import AccessToken, User, session
 
-# The directory's parameters: 19 MiB, two passes, one lane.
+# Dragoman's parameters: 19 MiB, two passes, one lane.
 HASHES = PasswordHelper(PasswordHash((Argon2Hasher(2, 19 * 1024, 1),)))
 PLATFORM_ROLES = {"superadmin", "admin"}
 Role = Literal["superadmin", "admin", "tenant_owner", "subscriber"]
 
 
 class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
-    """What the library asks for: how users are made and signed in."""
+    """User manager that the library requires."""
 
     async def on_after_login(
         self, user: User, request: Request | None = None, response: Response | None = None
     ) -> None:
-        """Note the sign-in."""
+        """Record the sign-in."""
         await self.user_db.update(user, {"last_login": datetime.now(UTC)})
 
 
 async def user_manager(own: AsyncSession = Depends(session)) -> AsyncGenerator[UserManager]:
-    """Give a request the users."""
+    """Provide the user database to a request."""
     yield UserManager(SQLAlchemyUserDatabase(own, User), HASHES)
 
 
 def strategy(own: AsyncSession = Depends(session)) -> DatabaseStrategy[User, int, AccessToken]:
-    """Keep tokens in the database."""
+    """Store tokens in the database."""
     return DatabaseStrategy(SQLAlchemyAccessTokenDatabase(own, AccessToken), lifetime_seconds=None)
 
 
@@ -81,7 +82,7 @@ class UserRead(BaseModel):
 
 
 class UserCreate(schemas.BaseUserCreate):
-    """What a user is made from."""
+    """Input of create."""
 
     username: str
     first_name: str = ""
@@ -91,7 +92,7 @@ class UserCreate(schemas.BaseUserCreate):
 
 
 class UserPage(BaseModel):
-    """A page."""
+    """A page of a list."""
 
     count: int
     next: str | None
@@ -105,12 +106,12 @@ app.include_router(users.get_auth_router(bearer), prefix="/api/v1/auth")
 
 @app.get("/readyz")
 async def ready() -> str:
-    """Say that we serve."""
+    """Readiness check."""
     return "ready"
 
 
 def _visible_users(caller: User) -> list[ColumnElement[bool]]:
-    """Return whom a caller sees: all, the own tenant, or nobody but itself."""
+    """Return the users that a caller may see: all, their tenant's, or only themselves."""
     if caller.role in PLATFORM_ROLES:
         return []
     if caller.role == "tenant_owner":
@@ -130,7 +131,7 @@ async def list_users(
     caller: User = Depends(current),
     own: AsyncSession = Depends(session),
 ) -> dict[str, Any]:
-    """List one page, with the exact count of all."""
+    """List a page, with the exact count."""
     if caller.role == "subscriber":
         raise HTTPException(403)
     size = min(page_size, 100)
@@ -166,7 +167,7 @@ async def list_users(
 async def retrieve(
     user_id: int, caller: User = Depends(current), own: AsyncSession = Depends(session)
 ) -> User:
-    """Show one user within the caller's reach."""
+    """Return one user within the caller's reach."""
     wanted = select(User).where(User.id == user_id, *_visible_users(caller))
     user = await own.scalar(wanted.options(joinedload(User.home)))
     if user is None:
@@ -181,7 +182,7 @@ async def create(
     making: UserManager = Depends(user_manager),
     own: AsyncSession = Depends(session),
 ) -> User:
-    """Make a user, by an administrator of the platform."""
+    """Create a user; for platform administrators."""
     if caller.role not in PLATFORM_ROLES:
         raise HTTPException(403)
     user = await making.create(new)

@@ -1,6 +1,6 @@
-"""Tenants, users and tokens, with the indexes that the directory's own lists have."""
+"""Tenants, users and tokens, with the indexes that Dragoman's lists have."""
 
-# FastAPI and fastapi-users live in an environment of their own.
+# FastAPI and fastapi-users are installed in a separate environment.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ sessions = async_sessionmaker(engine, expire_on_commit=False)
 
 
 async def session() -> AsyncGenerator[AsyncSession]:
-    """Give a request its session."""
+    """Provide a database session to a request."""
     async with sessions() as own:
         yield own
 
 
 class Base(DeclarativeBase):
-    """All tables."""
+    """Base class of all tables."""
 
 
 class Tenant(Base):
-    """An organisation."""
+    """A tenant."""
 
     __tablename__ = "tenants"
 
@@ -48,7 +48,7 @@ class Tenant(Base):
 
 
 class User(SQLAlchemyBaseUserTable[int], Base):
-    """A person; ``email``, ``hashed_password`` and three flags come from the library."""
+    """A user; ``email``, ``hashed_password`` and three flags come from the library."""
 
     __tablename__ = "users"
 
@@ -78,7 +78,7 @@ class User(SQLAlchemyBaseUserTable[int], Base):
 
 
 class AccessToken(SQLAlchemyBaseAccessTokenTable[int], Base):
-    """A session, as the library's database strategy keeps it."""
+    """A session of the library's database strategy."""
 
     __tablename__ = "accesstoken"
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fastapi_peer.tables``: makes the tables of an empty database."""
+"""``python -m benchmarks.fastapi_peer.tables``: creates the tables in an empty database."""
 
 # pyright: reportMissingImports=false
 
@@ -10,7 +10,7 @@ from benchmarks.fastapi_peer.models import Base, engine
 
 
 async def main() -> None:
-    """Make them."""
+    """Create the tables."""
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     await engine.dispose()

@@ -1,4 +1,4 @@
-"""Fills and starts fastapi-users, in a virtual environment that is made for it once."""
+"""Fills and starts fastapi-users, in its own cached virtual environment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ INDEXES = (
 
 @contextlib.contextmanager
 def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generator[FilledDatabase]:
-    """Fill a database of its own on ``server``; raises UnreadyError without the libraries."""
+    """Fill a new database on ``server``; raises UnreadyError without the libraries."""
     python = str(_environment() / "bin" / "python")
     with database(server, "fastapi") as url:
         environment = {"PEER_DATABASE": url, "PYTHONPATH": str(peers.HOME)}
@@ -75,7 +75,7 @@ def filled_target(dataset: Dataset, folder: Path, server: PostgreSQL) -> Generat
 
 
 def _environment() -> Path:
-    """Return the virtual environment of this lock file, made if it is not there yet."""
+    """Return the virtual environment of this lock file, created if missing."""
     locked = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
     place = CACHE / f"fastapi-{locked}"
     if (place / "made").exists():
