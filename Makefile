@@ -1,27 +1,27 @@
-# Everything a person or CI runs. `make serve` and `make test` need git, make and python3 >= 3.11 only.
+# All commands for people and CI. `make serve` and `make test` need only git, make and Python 3.11 or later.
 
 PYTHON      ?= python3
 PORT        ?= 8000
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
-# How often the long form of the faults runs its races, and kills the server, on each database.
+# Rounds of each race, and kills of the server, on each database (`make faults`).
 ROUNDS      ?= 200
 KILLS       ?= 200
-# How many hostile requests the long form of the fuzz makes over all contracts and both databases.
+# Hostile requests over all contracts and both databases (`make fuzz`).
 REQUESTS    ?= 100000
-# How many test processes run at a time.
+# Test processes at a time.
 JOBS        ?= 3
 
 VENV    := .venv
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
 
-# A virtual environment knows its own path: in a checkout that was moved or copied it must be made anew.
+# A virtual environment contains its own path: rebuild it in a checkout that was moved or copied.
 ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
 $(VENV)/.made: remake
 endif
 
-.PHONY: serve test faults fuzz mutants lint types docs bench lock clean remake
+.PHONY: serve test quick faults fuzz mutants lint types docs bench lock clean remake
 .DEFAULT_GOAL := serve
 
 serve: $(VENV)/.serve
@@ -30,18 +30,27 @@ serve: $(VENV)/.serve
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-# The same tests as in `make test`, with the numbers above: half an hour on two cores.
+# The fast tests, for use while editing: SQLite only; without faults, attacks, fuzzing, schemathesis
+# and anything that starts a server or a command of its own.
+QUICK_WITHOUT := tests/attack tests/faults tests/fuzz tests/mutants tests/cli tests/test_benchmarks.py \
+                 tests/house/test_new_dialect.py tests/dialects/test_state_machine.py
+quick: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not postgresql and not faults" \
+		$(addprefix --ignore=,$(QUICK_WITHOUT)) --ignore-glob='*/test_clients.py' --ignore-glob='*/test_schemathesis.py' \
+		$(PYTEST_ARGS)
+
+# The fault tests of `make test` with the numbers above: half an hour on two cores.
 faults: $(VENV)/.dev
 	@$(BIN)/python -m tests.support.postgresql_bouncer
 	@FAULT_ROUNDS=$(ROUNDS) FAULT_KILLS=$(KILLS) FAULT_FAILOVERS=5 FAULT_RESTARTS=5 FAULT_STAGES=all FAULT_SHARE=1 \
 		$(BIN)/python -m pytest -m faults -n 2 --dist worksteal -rP tests/faults tests/attack $(PYTEST_ARGS)
 
-# Which mistakes in the modules that guard the rest would no test notice? MUTANTS names some of the modules.
+# Mutation tests of the modules that guard the rest (docs/mutants.md). MUTANTS selects modules.
 MUTANTS ?=
 mutants: $(VENV)/.dev
 	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
-# The same tests as in `make test`, with that number, and other requests every time; FUZZ_SEED=… brings some back.
+# The fuzz tests of `make test` with the number above and a new seed; FUZZ_SEED=… repeats a run.
 fuzz: $(VENV)/.dev
 	@seed=$${FUZZ_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}; echo "FUZZ_SEED=$$seed"; \
 		FUZZ_REQUESTS=$(REQUESTS) FUZZ_SEED=$$seed $(BIN)/python -m pytest -n 2 --dist worksteal -rP -o timeout=7200 tests/fuzz $(PYTEST_ARGS)
@@ -63,7 +72,7 @@ docs: $(VENV)/.serve
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-# The lock files, anew. The newest versions that pyproject.toml allows: `make lock LOCK_ARGS=--upgrade`.
+# Update the lock files. `make lock LOCK_ARGS=--upgrade` takes the newest versions that pyproject.toml allows.
 LOCK_ARGS ?=
 COMPILE    = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
              --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
@@ -87,13 +96,13 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.serve: $(VENV)/.made requirements.lock pyproject.toml
-	@echo "installing what requirements.lock names into $(VENV)" >&2
+	@echo "installing requirements.lock into $(VENV)" >&2
 	@$(INSTALL) -r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve requirements-dev.lock
-	@echo "installing what requirements-dev.lock names into $(VENV)" >&2
+	@echo "installing requirements-dev.lock into $(VENV)" >&2
 	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
 

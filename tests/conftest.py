@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +13,6 @@ import httpx
 import pytest
 
 from dragoman.settings import Settings
-from dragoman.web import resource
-from dragoman.web.admission import Admission
 from tests.support import hashes, memory_folder
 from tests.support import postgresql as servers
 from tests.support.databases import BACKENDS, DatabaseTemplates, settings_for
@@ -57,24 +56,18 @@ def _clean_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cheap_hashes() -> Iterator[None]:
-    """Hash cheaply, but where ``real_hashes`` is asked for."""
-    with hashes.cheap_hashes():
+def _shared_ssl_context() -> Iterator[None]:
+    """Let all HTTP clients share one SSL context: each would take 70 ms, and no test uses TLS."""
+    with pytest.MonkeyPatch.context() as patch:
+        shared = functools.cache(httpx.create_ssl_context)
+        patch.setattr("httpx._transports.default.create_ssl_context", shared)
         yield
 
 
-class SharedLoopAdmission(Admission):
-    """A loop that callers share with the server: what they work would count as its own."""
-
-    def release(self) -> None:
-        self._load_shedder.release()
-
-
 @pytest.fixture(scope="session", autouse=True)
-def _admission_for_shared_loop() -> Iterator[None]:
-    """Within this process requests cost what they cost to begin with, however busy it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resource, "ADMISSION", SharedLoopAdmission())
+def _cheap_hashes() -> Iterator[None]:
+    """Hash cheaply, but where ``real_hashes`` is asked for."""
+    with hashes.cheap_hashes():
         yield
 
 
@@ -148,9 +141,3 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that runs with those settings."""
     async with running_client(settings) as client:
         yield client
-
-
-@pytest.fixture
-def transcripts(request: pytest.FixtureRequest) -> Path:
-    """The folder of transcripts beside the test that asks."""
-    return request.path.parent / "transcripts"

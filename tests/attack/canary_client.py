@@ -10,8 +10,9 @@ import msgspec
 
 from dragoman import dialects
 from tests.attack.canaries import CanaryRegistry
+from tests.support import user_requests
+from tests.support.user_requests import SIGN_IN, ContractRequest, NewUser, headers_of, url_of
 
-SCHEMES = {name: dialects.load(name).CONTRACT.scheme for name in dialects.NAMES}
 API = "/wiwebb/api/v1"
 LINK = re.compile(r"/(?:vsay/accept|wiwebb/reset)/([^\s\"<>]+)")
 SECRET_FIELDS = ("key", "token", "accessToken", "authToken", "refresh_token")
@@ -78,6 +79,10 @@ class CanaryClient:
             answer.body.get("data", answer.body) if isinstance(answer.body, dict) else answer.body
         )
 
+    def send(self, contract: str, request: ContractRequest, **more: Any) -> Any:
+        """Do a request of the shared table, which must succeed."""
+        return self.succeed(request.method, url_of(contract, request.path), request.body, **more)
+
     def be_refused(self, method: str, path: str, body: Any = None, **more: Any) -> None:
         """Do what must be refused."""
         answer = self.call(method, path, body, **more)
@@ -88,49 +93,40 @@ class CanaryClient:
         return self.canaries.make_password(f"password {len(self.canaries.canaries)}: {what}").secret
 
 
-def authorization(contract: str, credential: str) -> dict[str, str]:
-    """Return a contract's header for a credential."""
-    return {"Authorization": f"{SCHEMES[contract]} {credential}"}
-
-
 def sign_in(drive: CanaryClient, contract: str, name: str, password: str) -> RecordedAnswer:
     """Sign in, or try to; ``name`` is what the contract asks for."""
-    path, field = {
-        "wiwebb": (f"{API}/auth/login/", "username"),
-        "accounts": ("/accounts/api/users/signin", "username"),
-        "binacle": ("/binacle/api/auth/token", "email"),
-        "wekan": ("/wekan/users/login", "username"),
-        "vsay": ("/vsay/auth/login", "email"),
-    }[contract]
-    return drive.call("POST", path, {field: name, "password": password})
+    request = user_requests.sign_in(contract, name, password)
+    return drive.call(request.method, url_of(contract, request.path), request.body)
 
 
 def sign_in_everywhere(drive: CanaryClient, email: str, password: str) -> dict[str, dict[str, str]]:
     """Sign in at every contract; return the headers."""
     found: dict[str, dict[str, str]] = {}
     for contract in dialects.NAMES:
-        name = email if contract in {"binacle", "vsay"} else email.partition("@")[0]
+        by_email = SIGN_IN[contract].field == "email"
+        name = email if by_email else email.partition("@")[0]
         answer = sign_in(drive, contract, name, password)
         assert answer.status == 200, (contract, answer)
-        inner = answer.body.get("data", answer.body)
-        found[contract] = authorization(
-            contract, next(inner[key] for key in SECRET_FIELDS if key in inner)
-        )
+        found[contract] = headers_of(contract, user_requests.credential_in(contract, answer.body))
     return found
 
 
 def use_every_contract(drive: CanaryClient, admin_password: str) -> dict[str, dict[str, str]]:
     """Do what people do with secrets, right and wrong, at every contract; return root's headers."""
     root = sign_in_everywhere(drive, "admin@localhost", admin_password)
-    main = drive.succeed("GET", f"{API}/tenants/", by=root["wiwebb"])["results"][0]["id"]
-    person = {"role": "tenant_owner", "tenant": main}
+    main = drive.succeed("GET", f"{API}/tenants/", headers=root["wiwebb"])["results"][0]["id"]
     first = drive.password("wiwebb create")
     for name in ("nora", "nils"):
-        new_user = {**person, "username": name, "email": f"{name}@fresh.test", "password": first}
-        made = drive.succeed("POST", f"{API}/users/", new_user, by=root["wiwebb"])
+        request = user_requests.create(
+            "wiwebb", NewUser(name, f"{name}@fresh.test", first), role="tenant_owner", tenant=main
+        )
+        made = drive.send("wiwebb", request, headers=root["wiwebb"])
     second = drive.password("wiwebb set")
     drive.succeed(
-        "POST", f"{API}/users/{made['id']}/set-password/", {"password": second}, by=root["wiwebb"]
+        "POST",
+        f"{API}/users/{made['id']}/set-password/",
+        {"password": second},
+        headers=root["wiwebb"],
     )
     for contract in dialects.NAMES:
         for name in ("nora@fresh.test", "nora", "nobody@fresh.test"):
@@ -150,10 +146,12 @@ def _changes(drive: CanaryClient, by: dict[str, str], old: str) -> None:
     new = drive.password("wiwebb change")
     path = f"{API}/auth/password/change/"
     twice = {"new_password1": new, "new_password2": new}
-    drive.be_refused("POST", path, {**twice, "old_password": drive.password("wiwebb old")}, by=by)
+    drive.be_refused(
+        "POST", path, {**twice, "old_password": drive.password("wiwebb old")}, headers=by
+    )
     other = {**twice, "new_password2": drive.password("wiwebb unequal")}
-    drive.be_refused("POST", path, {**other, "old_password": old}, by=by)
-    drive.succeed("POST", path, {**twice, "old_password": old}, by=by)
+    drive.be_refused("POST", path, {**other, "old_password": old}, headers=by)
+    drive.succeed("POST", path, {**twice, "old_password": old}, headers=by)
     chosen = drive.password("wiwebb registration")
     told = {
         "username": "nell",
@@ -172,24 +170,24 @@ def _accounts(drive: CanaryClient) -> None:
     made = drive.succeed("POST", f"{path}/signup", person)
     drive.be_refused("POST", f"{path}/signup", person)
     key = drive.succeed("POST", f"{path}/signin", {"username": "abe", "password": chosen})["token"]
-    by = authorization("accounts", key)
+    by = headers_of("accounts", key)
     wrong = {"password": new, "current_password": drive.password("accounts current")}
-    drive.be_refused("PUT", f"{path}/{made['id']}", wrong, by=by)
+    drive.be_refused("PUT", f"{path}/{made['id']}", wrong, headers=by)
     right = {"password": new, "current_password": chosen}
-    drive.succeed("PUT", f"{path}/{made['id']}", right, by=by)
+    drive.succeed("PUT", f"{path}/{made['id']}", right, headers=by)
 
 
 def _binacle(drive: CanaryClient, root: dict[str, str]) -> None:
     path, email = "/binacle/api/users", "bea@fresh.test"
     told = {"email": email, "password": drive.password("binacle create")}
-    drive.succeed("POST", path, told, by=root)
-    drive.be_refused("POST", path, told, by=root)
+    drive.succeed("POST", path, told, headers=root)
+    drive.be_refused("POST", path, told, headers=root)
     drive.succeed("POST", "/binacle/api/auth/token", told)
     new = drive.password("binacle new")
-    drive.succeed("PATCH", f"{path}/{email}", {"newPassword": new}, by=root)
+    drive.succeed("PATCH", f"{path}/{email}", {"newPassword": new}, headers=root)
     drive.succeed("POST", "/binacle/api/auth/token", {"email": email, "password": new})
     drive.be_refused(
-        "PATCH", f"{path}/{email}", {"newPassword": [drive.password("in a list")]}, by=root
+        "PATCH", f"{path}/{email}", {"newPassword": [drive.password("in a list")]}, headers=root
     )
 
 
@@ -213,14 +211,16 @@ def _wekan(drive: CanaryClient, root: dict[str, str]) -> None:
         "email": "wes@fresh.test",
         "password": drive.password("wekan create"),
     }
-    new = drive.succeed("POST", "/wekan/api/users", person, by=root)
-    drive.succeed("GET", f"/wekan/api/users/{new['_id']}", by=root)
-    token = drive.succeed("POST", f"/wekan/api/createtoken/{new['_id']}", {}, by=root)["authToken"]
-    drive.succeed("GET", "/wekan/api/users", by=root)
+    new = drive.succeed("POST", "/wekan/api/users", person, headers=root)
+    drive.succeed("GET", f"/wekan/api/users/{new['_id']}", headers=root)
+    token = drive.succeed("POST", f"/wekan/api/createtoken/{new['_id']}", {}, headers=root)[
+        "authToken"
+    ]
+    drive.succeed("GET", "/wekan/api/users", headers=root)
     ended = {"userId": new["_id"], "token": token}
-    drive.succeed("POST", "/wekan/api/deletetoken", ended, by=root)
-    drive.be_refused("GET", "/wekan/api/user", by=authorization("wekan", token))
-    drive.succeed("POST", "/wekan/users/logout", {}, by=authorization("wekan", made["token"]))
+    drive.succeed("POST", "/wekan/api/deletetoken", ended, headers=root)
+    drive.be_refused("GET", "/wekan/api/user", headers=headers_of("wekan", token))
+    drive.succeed("POST", "/wekan/users/logout", {}, headers=headers_of("wekan", made["token"]))
 
 
 def _vsay(drive: CanaryClient) -> None:
@@ -235,7 +235,7 @@ def _vsay(drive: CanaryClient) -> None:
     drive.be_refused(
         "POST", "/vsay/auth/refresh", {"refresh_token": drive.password("as refresh token")}
     )
-    drive.be_refused("GET", "/vsay/auth/me", by=authorization("vsay", again["token"]))
+    drive.be_refused("GET", "/vsay/auth/me", headers=headers_of("vsay", again["token"]))
 
 
 def use_mailed_secrets(
@@ -245,7 +245,7 @@ def use_mailed_secrets(
     vsay, path = root["vsay"], "/vsay/users/invitations"
     for number in range(2):
         invitation_body = {"email": f"guest{number}@fresh.test", "name": "Gus", "role": "member"}
-        drive.succeed("POST", "/vsay/users/invite", invitation_body, by=vsay)
+        drive.succeed("POST", "/vsay/users/invite", invitation_body, headers=vsay)
         secret = secret_of(drive, box, invitation_body["email"])
         drive.succeed("GET", f"{path}/{secret}")
         drive.call("GET", f"/vsay/accept/{secret}")

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from dragoman import dialects
 from tests.attack.canaries import Canary
-from tests.attack.canary_client import API, SCHEMES, CanaryClient, sign_in
-from tests.fuzz.requests import Operation, operations
+from tests.attack.canary_client import API, CanaryClient, sign_in
+from tests.support.openapi import Operation, operations
 
 
 def send_misplaced_canaries(
@@ -47,7 +47,7 @@ def _misplacements(
     secret: str, operation: Operation
 ) -> list[tuple[dict[str, Any], dict[str, str]]]:
     """Return ways to put a secret in a wrong place: what is sent, and what headers."""
-    scheme = SCHEMES[operation.contract]
+    scheme = dialects.load(operation.contract).CONTRACT.scheme
     basic = base64.b64encode(f"nora:{secret}".encode()).decode()
     wrongs: list[tuple[dict[str, Any], dict[str, str]]] = [
         ({"path": f"?password={quote(secret)}&token={secret}&search={secret}"}, {}),

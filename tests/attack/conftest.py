@@ -9,8 +9,8 @@ import pytest
 
 from tests.attack.attacked_app import AppWithCredentials, AttackedApp
 from tests.attack.credentials import collect_credentials
-from tests.faults import probe_client
 from tests.support.databases import BACKENDS, DatabaseTemplates, settings_for
+from tests.support.processes import checked_server
 from tests.support.rows import open_rows
 from tests.support.running_app import running_client
 from tests.support.server import Server
@@ -30,7 +30,7 @@ def attacked_server(
     folder: Path = tmp_path_factory.mktemp("attacked")
     with (
         database_templates.seeded("sqlite") as (database, world),
-        probe_client.checked_server(database, folder) as server,
+        checked_server(database, folder) as server,
     ):
         yield server, world
         assert "Traceback" not in server.output(), server.output()

@@ -15,8 +15,8 @@ from dragoman.actions.steps import open_invitations
 from dragoman.actions.system import system_actor
 from dragoman.settings import Settings
 from dragoman.store import invitations, one_time_secrets
-from tests.house.test_openapi import METHODS, document
 from tests.support.databases import query
+from tests.support.openapi import METHODS, document
 from tests.support.rows import Rows
 from tests.support.world import World
 

@@ -10,10 +10,10 @@ import pytest
 
 from dragoman import app
 from dragoman.settings import PARSERS, Rate, Settings
-from tests.dialects.test_every_contract import SIGN_INS
 from tests.support.clients import CLIENTS, HOSTS
 from tests.support.databases import settings_for
 from tests.support.running_app import client_for, lifespan, running_client
+from tests.support.user_requests import SIGN_INS
 
 pytestmark = [
     pytest.mark.anyio,

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.sqlite, pytest.mark.anyio]
 
 AT_ONCE = tuple(int(n) for n in os.environ.get("FAULT_OFFERED", "150,600").split(","))
 """So many at a time; more of them where a machine answers all of that."""
-DURATION_S = float(os.environ.get("FAULT_OFFERED_S", "4"))
+DURATION_S = float(os.environ.get("FAULT_OFFERED_S", "2"))
 KINDS = ("enter", "read", "enter", "write", "enter", "other")
 """What is asked in turn: a hash costs most, so that is what there is too much of."""
 GROWTH = 64 * 1024 * 1024

@@ -23,6 +23,7 @@ from tests.support.databases import query
 from tests.support.processes import environment
 from tests.support.rows import open_rows
 from tests.support.server import running_server
+from tests.support.user_requests import SIGN_INS
 from tests.support.world import Person, World
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio, pytest.mark.usefixtures("real_hashes")]
@@ -167,14 +168,14 @@ async def test_a_hundred_guesses_whoever_asks_and_the_owner_enters(
         database, f"SELECT max(count) FROM failures WHERE account = 'user:{gang.mia.id:d}'"
     )
     assert counted == [(PER_ACCOUNT,)]
-    seen = await query(database, "SELECT count(*) FROM audit WHERE action = 'sign_in_failed'")
+    seen = await query(
+        database, "SELECT count(*) FROM audit WHERE action = 'sessions.sign_in_failed'"
+    )
     assert seen == [(PER_ACCOUNT,)]
 
 
 def test_every_password_endpoint_is_listed() -> None:
     """Each sign-in of each contract is among them, or the hundred would not be all."""
-    from tests.dialects.test_every_contract import SIGN_INS
-
     assert {path for path, _ in SIGN_INS.values()} <= {
         endpoint.path for endpoint in PASSWORD_ENDPOINTS
     }

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from dragoman.cli.server import serve
-from dragoman.web import admission, bodies
+from dragoman.web import bodies
 from tests.support.processes import workers
 from tests.support.raw_http import resident_memory, statuses_of
 from tests.support.server import Server
@@ -204,8 +204,3 @@ def test_the_deadlines_are_well_within_the_promise() -> None:
     """A second's noise on a busy machine breaks no promise."""
     assert serve.HEADER_TIMEOUT_MS / 1000 < DEADLINE_S - 5
     assert bodies.BODY_TIMEOUT_S < DEADLINE_S - 5
-
-
-def test_who_is_slow_is_set_aside_before_a_queue_counts_as_standing() -> None:
-    """Else those who wait for their own bodies would be the reason to refuse honest callers."""
-    assert 2 * bodies.SLOW_AFTER_S <= admission.INTERVAL_S

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from dragoman.web import bodies
-from tests.dialects.test_every_contract import SIGN_INS
 from tests.support.processes import workers
 from tests.support.raw_http import StreamResult, resident_memory, send_raw, stream_endlessly
 from tests.support.server import Server
+from tests.support.user_requests import SIGN_INS
 from tests.support.world import World
 
 pytestmark = [pytest.mark.faults, pytest.mark.sqlite]

@@ -12,11 +12,11 @@ import pytest
 
 from dragoman.actions.password_hashing import PasswordHasherPool
 from dragoman.rules import passwords
-from tests.dialects.test_every_contract import SIGN_INS
 from tests.support.clients import CLIENTS
 from tests.support.databases import query, settings_for
 from tests.support.rows import Rows, open_rows
 from tests.support.running_app import running_client
+from tests.support.user_requests import SIGN_INS
 from tests.support.world import API, PASSWORD, World
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +134,7 @@ async def test_no_sign_in_tells_why_it_failed(
         said.setdefault(comparable(answer), []).append(why)
         left.setdefault(tuple(written), []).append(why)
     assert len(said) == 1, said
-    assert list(left) == [(("sign_in_failed",),)], left
+    assert list(left) == [(("sessions.sign_in_failed",),)], left
     ((status, _, headers),) = said
     assert status in {400, 401}
     assert not any(name == "set-cookie" for name, _ in headers)

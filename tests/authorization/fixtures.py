@@ -25,7 +25,7 @@ from dragoman.rules.policy import PERMISSION_CATALOGUE
 from dragoman.rules.vocabulary import UNRESTRICTED
 from dragoman.settings import Rate
 from dragoman.web import resource
-from tests.support.databases import settings_for
+from tests.support.databases import declared_only, settings_for
 from tests.support.rows import Change, Dump, Rows, difference, open_rows
 from tests.support.running_app import running_client
 from tests.support.world import MISSING_USER_ID, PASSWORD, Person, World
@@ -133,8 +133,8 @@ async def running_seeded_app(database: str, world: World) -> AsyncGenerator[Seed
         database,
         tenant=HOME_TENANT,
         user_rate=Rate(0, 1),
-        first_user_is_admin=False,
         log_level="info",
+        **declared_only(first_user_is_admin=False),
     )
     places = {name: place.id for name, place in world.tenants.items()}
     async with app.open_directory(settings) as directory:

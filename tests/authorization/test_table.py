@@ -20,7 +20,7 @@ from tests.authorization.table import (
     load,
     targets_of,
 )
-from tests.house.test_openapi import routed
+from tests.support.openapi import routed
 
 METHODS = {"get", "put", "post", "delete", "patch"}
 OPEN = {

@@ -10,8 +10,8 @@ import msgspec
 from dragoman import dialects
 from dragoman.rules import crypto
 from dragoman.store.invitations import OUTBOX_KIND
-from tests.faults import contract_requests
 from tests.faults.journal import Account, Journal, State
+from tests.support import user_requests
 from tests.support.databases import ADMIN_PASSWORD, SECRET_KEY, query
 
 ADMIN = State(username="admin", email="admin@localhost", password=ADMIN_PASSWORD)
@@ -46,14 +46,12 @@ def sign_in_everywhere(url: str, database: str) -> AdminCredentials:
     tokens: dict[str, str] = {}
     with httpx.Client(base_url=url, timeout=30) as client:
         for name in dialects.NAMES:
-            contract_request = contract_requests.REQUEST_BUILDERS[name](
-                contract_requests.SIGN_IN, Account(), ADMIN, 0
+            request = user_requests.sign_in(
+                name, user_requests.login_name(name, ADMIN), ADMIN.password
             )
-            answer = client.post(
-                contract_requests.url_of(name, contract_request.path), json=contract_request.body
-            )
+            answer = client.post(user_requests.url_of(name, request.path), json=request.body)
             assert answer.is_success, f"{name}: {answer.status_code} {answer.text}"
-            tokens[name] = contract_requests.credential_in(name, answer.json())
+            tokens[name] = user_requests.credential_in(name, answer.json())
     return AdminCredentials(tokens, database)
 
 
@@ -61,13 +59,13 @@ def add_permanent_owner(
     journal: Journal, url: str, credentials: AdminCredentials, tenant: int
 ) -> None:
     """Give the tenant an owner whom no writer touches, so that none of theirs is its last."""
-    contract_request = contract_requests.REQUEST_BUILDERS["wiwebb"](
-        contract_requests.CREATE, Account(), PERMANENT_OWNER, tenant
+    request = user_requests.create(
+        "wiwebb", PERMANENT_OWNER, role=PERMANENT_OWNER.role, tenant=tenant
     )
-    headers = contract_requests.headers_of("wiwebb", credentials.tokens["wiwebb"])
+    headers = user_requests.headers_of("wiwebb", credentials.tokens["wiwebb"])
     answer = httpx.post(
-        url + contract_requests.url_of("wiwebb", contract_request.path),
-        json=contract_request.body,
+        url + user_requests.url_of("wiwebb", request.path),
+        json=request.body,
         headers=headers,
         timeout=30,
     )

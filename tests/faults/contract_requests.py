@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
-from dragoman import dialects
 from tests.faults.journal import Account, State
+from tests.support import user_requests
+from tests.support.user_requests import ContractRequest
 
 PATCH, EMAIL, SWITCH, ROLE, DELETE, CREATE, SIGN_UP, PASSWORD, SIGN_IN, RESET = (
     "patch", "email", "switch", "role", "delete", "create", "sign_up", "password", "sign_in",
@@ -30,151 +29,70 @@ ERASES_ON_DELETE = frozenset({"accounts", "wekan", "wiwebb"})
 """Contracts whose deletion blanks every personal field."""
 
 
-class ContractRequest(msgspec.Struct, frozen=True):
-    """A request as a contract writes it, without its prefix."""
+class _Addressed(msgspec.Struct, frozen=True):
+    """Whom a request is about, by everything that contracts address users by."""
 
-    method: str
-    path: str
-    body: dict[str, Any] | None = None
-    anonymous: bool = False
-
-
-RequestBuilder = Callable[[str, Account, State, int], ContractRequest]
-"""From a verb, the account as it is, the state that shall be, and the tenant."""
+    id: int
+    public_id: str
+    email: str
 
 
-def url_of(contract: str, path: str) -> str:
-    """Return where a contract serves one of its paths, by its prefix."""
-    return f"/{contract}{path}"
+def build(
+    contract: str, verb: str, account: Account, new: State, tenant_id: int = 0
+) -> ContractRequest:
+    """Return the request that a contract takes for a change.
 
-
-def headers_of(contract: str, credential: str) -> dict[str, str]:
-    """Return what presents a credential at a contract; nothing where there is none."""
-    scheme = dialects.load(contract).CONTRACT.scheme
-    return {"Authorization": f"{scheme} {credential}"} if credential else {}
-
-
-def _identity_fields(new: State) -> dict[str, Any]:
-    return {"username": new.username, "email": new.email, "password": new.password}
-
-
-def _wiwebb(verb: str, account: Account, new: State, tenant: int) -> ContractRequest:
-    users, user = "/api/v1/users/", f"/api/v1/users/{account.id}/"
+    Args:
+        contract: the contract's name.
+        verb: one of its ``VERBS``.
+        account: the account before the change.
+        new: its state after it.
+        tenant_id: the tenant of a new user, where the contract takes one.
+    """
+    user = _Addressed(account.id, account.public_id, (account.state or new).email)
+    names = {"first_name": new.first_name, "last_name": new.last_name}
     match verb:
         case "create":
-            return ContractRequest(
-                "POST", users, {**_identity_fields(new), "role": new.role, "tenant": tenant}
-            )
+            more = {"role": new.role, "tenant": tenant_id} if contract == "wiwebb" else {}
+            return user_requests.create(contract, new, **more)
         case "sign_up":
-            twice = {"password1": new.password, "password2": new.password}
-            body = {"username": new.username, "email": new.email, **twice}
-            return ContractRequest("POST", "/api/v1/auth/registration/", body, anonymous=True)
-        case "patch":
-            return ContractRequest("PATCH", user, {"location": new.location})
-        case "email":
-            return ContractRequest("PATCH", user, {"email": new.email, "location": new.location})
+            return user_requests.sign_up(contract, new, **(names if contract == "accounts" else {}))
+        case "sign_in":
+            email_first = contract == "accounts"  # it takes both
+            name = new.email if email_first else user_requests.login_name(contract, new)
+            return user_requests.sign_in(contract, name, new.password)
         case "switch":
-            return ContractRequest("POST", f"{user}activate/", {"is_active": new.active})
+            return user_requests.set_active(contract, user, active=new.active)
         case "role":
-            return ContractRequest("POST", f"{user}assign-role/", {"role": new.role})
+            return user_requests.set_owner(contract, user, owner=new.role == "tenant_owner")
         case "password":
-            return ContractRequest("POST", f"{user}set-password/", {"password": new.password})
-        case "sign_in":
-            body = {"username": new.username, "password": new.password}
-            return ContractRequest("POST", "/api/v1/auth/login/", body, anonymous=True)
-        case "reset":
+            return user_requests.set_password(contract, user, new.password)
+        case "delete":
+            return user_requests.delete(contract, user)
+        case _:
+            return _profile_change(contract, verb, user, new)
+
+
+def _profile_change(contract: str, verb: str, user: _Addressed, new: State) -> ContractRequest:
+    path = user_requests.user_path(contract, user)
+    match contract, verb:
+        case "wiwebb", "reset":
+            reset = "/api/v1/auth/password/reset/"
+            return ContractRequest("POST", reset, {"email": new.email}, anonymous=True)
+        case "wiwebb", _:
+            body = {"location": new.location}
             return ContractRequest(
-                "POST", "/api/v1/auth/password/reset/", {"email": new.email}, True
+                "PATCH", path, body if verb == PATCH else {"email": new.email, **body}
+            )
+        case "accounts", _:
+            body = {"first_name": new.first_name}
+            return ContractRequest(
+                "PUT", path, body if verb == PATCH else {**body, "email": new.email}
             )
         case _:
-            return ContractRequest("DELETE", user)
+            return ContractRequest("PUT", path, {"name": f"{new.first_name} {new.last_name}"})
 
 
-def _accounts(verb: str, account: Account, new: State, _: int) -> ContractRequest:
-    user = f"/api/users/{account.id}"
-    match verb:
-        case "sign_up":
-            names = {"first_name": new.first_name, "last_name": new.last_name}
-            return ContractRequest(
-                "POST", "/api/users/signup", {**_identity_fields(new), **names}, anonymous=True
-            )
-        case "patch":
-            return ContractRequest("PUT", user, {"first_name": new.first_name})
-        case "email":
-            return ContractRequest("PUT", user, {"first_name": new.first_name, "email": new.email})
-        case "password":
-            return ContractRequest("PUT", user, {"password": new.password})
-        case "sign_in":
-            body = {"username": new.email, "password": new.password}
-            return ContractRequest("POST", "/api/users/signin", body, anonymous=True)
-        case _:
-            return ContractRequest("DELETE", user)
-
-
-def _binacle(verb: str, account: Account, new: State, _: int) -> ContractRequest:
-    old = account.state or new
-    user = f"/api/users/{quote(old.email, safe='@')}"
-    match verb:
-        case "create":
-            return ContractRequest(
-                "POST", "/api/users", {"email": new.email, "password": new.password}
-            )
-        case "switch":
-            return ContractRequest("PUT", user, {"status": "Active" if new.active else "Inactive"})
-        case "role":
-            return ContractRequest(
-                "PUT", user, {"type": "Admin" if new.role == "tenant_owner" else "User"}
-            )
-        case "password":
-            return ContractRequest("PATCH", user, {"newPassword": new.password})
-        case "sign_in":
-            body = {"email": new.email, "password": new.password}
-            return ContractRequest("POST", "/api/auth/token", body, anonymous=True)
-        case _:
-            return ContractRequest("DELETE", user)
-
-
-def _wekan(verb: str, account: Account, new: State, _: int) -> ContractRequest:
-    user = f"/api/users/{account.public_id}"
-    match verb:
-        case "create":
-            return ContractRequest("POST", "/api/users", _identity_fields(new))
-        case "sign_up":
-            return ContractRequest("POST", "/users/register", _identity_fields(new), anonymous=True)
-        case "switch":
-            return ContractRequest(
-                "PUT", user, {"action": "enableLogin" if new.active else "disableLogin"}
-            )
-        case "sign_in":
-            body = {"username": new.username, "password": new.password}
-            return ContractRequest("POST", "/users/login", body, anonymous=True)
-        case _:
-            return ContractRequest("DELETE", user)
-
-
-def _vsay(verb: str, account: Account, new: State, _: int) -> ContractRequest:
-    user = f"/users/usr_{account.public_id}"
-    match verb:
-        case "patch":
-            return ContractRequest("PUT", user, {"name": f"{new.first_name} {new.last_name}"})
-        case "role":
-            return ContractRequest(
-                "PUT", user, {"role": "admin" if new.role == "tenant_owner" else "member"}
-            )
-        case "sign_in":
-            body = {"email": new.email, "password": new.password}
-            return ContractRequest("POST", "/auth/login", body, anonymous=True)
-        case _:
-            return ContractRequest("DELETE", user)
-
-
-REQUEST_BUILDERS: dict[str, RequestBuilder] = {
-    "accounts": _accounts,
-    "binacle": _binacle,
-    "vsay": _vsay,
-    "wekan": _wekan,
-    "wiwebb": _wiwebb,
-}
 CONFLICT_STATUS = {"accounts": 400, "binacle": 409, "vsay": 409, "wekan": 400, "wiwebb": 400}
 
 
@@ -183,26 +101,6 @@ def is_taken(contract: str, status: int, text: str) -> bool:
     if contract == "binacle":
         return (status, text) == (409, "")
     return status == CONFLICT_STATUS[contract] and "already exists" in text
-
-
-def invitation(email: str, name: str) -> ContractRequest:
-    """Return how vsay lets somebody in, first: it sends a mail."""
-    return ContractRequest(
-        "POST", "/users/invite", {"email": email, "name": name, "role": "member"}
-    )
-
-
-def acceptance(secret: str, password: str) -> ContractRequest:
-    """Return how vsay lets somebody in, then: by the secret of that mail."""
-    path = f"/users/invitations/{secret}/accept"
-    return ContractRequest("POST", path, {"password": password}, anonymous=True)
-
-
-def credential_in(contract: str, answer: dict[str, Any]) -> str:
-    """Return the credential that signing in has given."""
-    if contract == "vsay":
-        return answer["data"]["token"]
-    return answer[{"wiwebb": "key", "binacle": "accessToken"}.get(contract, "token")]
 
 
 def ids_in(contract: str, verb: str, answer: Any) -> tuple[int, str]:

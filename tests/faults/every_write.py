@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from tests.faults.contract_requests import headers_of, url_of
+from tests.support.user_requests import headers_of, url_of
 from tests.support.world import PASSWORD, World
 
 NEW = "kettle-Violet-42"

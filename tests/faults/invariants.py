@@ -17,11 +17,12 @@ from dragoman.actions.system import system_actor
 from dragoman.rules.fields import canonical
 from dragoman.rules.passwords import verify_password
 from dragoman.store.user_lists import counters
-from tests.faults.contract_requests import CREDENTIAL_PROBES, headers_of, url_of
+from tests.faults.contract_requests import CREDENTIAL_PROBES
 from tests.faults.journal import ROLES, Account, Journal
 from tests.faults.write_load import API
 from tests.faults.writer import ACCEPT, INVITE
 from tests.support.databases import query, settings_for
+from tests.support.user_requests import headers_of, url_of
 
 
 class AuditRow(msgspec.Struct, frozen=True):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from tests.faults.simultaneous import Answer, RaceRequest
+from tests.support import user_requests
+from tests.support.user_requests import ContractRequest, UnsupportedRequest
 
 
 class Opponent(msgspec.Struct, frozen=True):
@@ -24,22 +25,16 @@ class Opponent(msgspec.Struct, frozen=True):
 
 def removals(actor: Opponent, target: Opponent) -> list[RaceRequest]:
     """Return every way to take a rank of a tenant away from somebody."""
-    number, public, mail = target.id, target.public_id, quote(target.email, safe="@")
-    user = f"/api/v1/users/{number}/"
-    asked: list[tuple[str, str, str, dict[str, Any] | None]] = [
-        ("wiwebb", "DELETE", user, None),
-        ("wiwebb", "POST", f"{user}activate/", {"is_active": False}),
-        ("wiwebb", "POST", f"{user}assign-role/", {"role": "subscriber"}),
-        ("accounts", "DELETE", f"/api/users/{number}", None),
-        ("binacle", "DELETE", f"/api/users/{mail}", None),
-        ("binacle", "PUT", f"/api/users/{mail}", {"status": "Inactive"}),
-        ("binacle", "PUT", f"/api/users/{mail}", {"type": "User"}),
-        ("wekan", "DELETE", f"/api/users/{public}", None),
-        ("wekan", "PUT", f"/api/users/{public}", {"action": "disableLogin"}),
-        ("vsay", "DELETE", f"/users/usr_{public}", None),
-        ("vsay", "PUT", f"/users/usr_{public}", {"role": "member"}),
+    requests: list[tuple[str, ContractRequest]] = []
+    for contract in ("wiwebb", "accounts", "binacle", "wekan", "vsay"):
+        requests.append((contract, user_requests.delete(contract, target)))
+        with contextlib.suppress(UnsupportedRequest):
+            requests.append((contract, user_requests.set_active(contract, target, active=False)))
+        with contextlib.suppress(UnsupportedRequest):
+            requests.append((contract, user_requests.set_owner(contract, target, owner=False)))
+    return [
+        RaceRequest.of(contract, request, actor.tokens[contract]) for contract, request in requests
     ]
-    return [RaceRequest(*each, actor.tokens[each[0]]) for each in asked]
 
 
 def self_removal(who: Opponent, contract: str) -> RaceRequest:
@@ -86,11 +81,12 @@ def is_last_owner_error(answer: Answer) -> bool:
 
 def superadmin_removals(actor: Opponent, target: Opponent) -> list[RaceRequest]:
     """Return every way to take the platform's highest rank away from somebody."""
-    user = f"/api/v1/users/{target.id}/"
-    token = actor.tokens["wiwebb"]
-    return [
-        RaceRequest("wiwebb", "DELETE", user, None, token),
-        RaceRequest("wiwebb", "PATCH", user, {"is_active": False}, token),
-        RaceRequest("wiwebb", "POST", f"{user}activate/", {"is_active": False}, token),
-        RaceRequest("wiwebb", "POST", f"{user}assign-role/", {"role": "admin"}, token),
-    ]
+    requests = (
+        user_requests.delete("wiwebb", target),
+        ContractRequest("PATCH", user_requests.user_path("wiwebb", target), {"is_active": False}),
+        user_requests.set_active("wiwebb", target, active=False),
+        ContractRequest(
+            "POST", f"{user_requests.user_path('wiwebb', target)}assign-role/", {"role": "admin"}
+        ),
+    )
+    return [RaceRequest.of("wiwebb", request, actor.tokens["wiwebb"]) for request in requests]

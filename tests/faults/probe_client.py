@@ -15,7 +15,7 @@ import msgspec
 from tests.faults import write_load
 from tests.faults.write_load import API
 from tests.support.databases import ADMIN_PASSWORD
-from tests.support.processes import environment, wait_for
+from tests.support.processes import checked_server, wait_for
 from tests.support.server import Server
 
 MAX_ANSWER_S = 2.0
@@ -138,22 +138,6 @@ class ProbeClient:
     def close(self) -> None:
         """Close its connections."""
         self._client.close()
-
-
-@contextlib.contextmanager
-def checked_server(
-    database: str, folder: Path, workers: int = 1, log_level: str = "warning"
-) -> Iterator[Server]:
-    """Run a server that must not find a bug in itself, and must end well."""
-    settings = {**environment(database), "DRAGOMAN_LOG_LEVEL": log_level}
-    server = Server(settings, folder, "--workers", str(workers))
-    server.start()
-    try:
-        yield server
-        assert '"bug"' not in server.output(), server.output()
-        server.stop()
-    finally:
-        server.kill()
 
 
 @contextlib.contextmanager

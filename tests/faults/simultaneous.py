@@ -15,7 +15,8 @@ import msgspec
 
 from dragoman.rules import fields
 from dragoman.rules.fields import canonical
-from tests.faults.contract_requests import headers_of, url_of
+from tests.support import user_requests
+from tests.support.user_requests import ContractRequest, NewUser, headers_of, url_of
 
 PATIENCE_S = 60
 PASSWORD = "violet-Kettle-42"
@@ -30,6 +31,11 @@ class RaceRequest(msgspec.Struct, frozen=True):
     body: dict[str, Any] | None = None
     credential: str = ""
     form: bool = False
+
+    @classmethod
+    def of(cls, contract: str, request: ContractRequest, credential: str = "") -> RaceRequest:
+        """Return a contract's request as one of a volley."""
+        return cls(contract, request.method, request.path, request.body, credential)
 
     def encode(self) -> bytes:
         """Return its bytes."""
@@ -145,30 +151,28 @@ class UserCreators(msgspec.Struct, frozen=True):
         """Return the request that makes a user by a way.
 
         Args:
-            way: one of ``NAMED`` or ``ADDRESSED``.
+            route: one of ``ROUTES_BY_EMAIL``.
             name: what the others want too.
-            by: whether that is the ``username`` or the ``email``.
+            field: whether that is the ``username`` or the ``email``.
             number: makes the other one differ from everybody else's.
         """
         person = {"username": f"n{number}", "email": f"n{number}@race.test", field: name}
-        body = {**person, "password": PASSWORD}
+        new = NewUser(**person, password=PASSWORD)
         match route:
             case "wiwebb":
-                body |= {"role": "subscriber", "tenant": self.tenant}
-                return RaceRequest("wiwebb", "POST", "/api/v1/users/", body, self.wiwebb)
-            case "registration":
-                body = {**person, "password1": PASSWORD, "password2": PASSWORD}
-                return RaceRequest("wiwebb", "POST", "/api/v1/auth/registration/", body)
-            case "accounts":
-                body |= {"first_name": "Nora", "last_name": "Nash"}
-                return RaceRequest("accounts", "POST", "/api/users/signup", body)
+                request = user_requests.create(route, new, role="subscriber", tenant=self.tenant)
+                return RaceRequest.of(route, request, self.wiwebb)
             case "wekan":
-                return RaceRequest("wekan", "POST", "/api/users", body, self.wekan)
-            case "register":
-                return RaceRequest("wekan", "POST", "/users/register", body)
+                return RaceRequest.of(route, user_requests.create(route, new), self.wekan)
+            case "binacle":
+                address = NewUser(name, name, PASSWORD)
+                return RaceRequest.of(route, user_requests.create(route, address), self.binacle)
+            case "accounts":
+                names = {"first_name": "Nora", "last_name": "Nash"}
+                return RaceRequest.of(route, user_requests.sign_up(route, new, **names))
             case _:
-                body = {"email": name, "password": PASSWORD}
-                return RaceRequest("binacle", "POST", "/api/users", body, self.binacle)
+                contract = {"registration": "wiwebb", "register": "wekan"}[route]
+                return RaceRequest.of(contract, user_requests.sign_up(contract, new))
 
 
 ROUTES_BY_USERNAME = ("wiwebb", "registration", "accounts", "wekan", "register")
@@ -177,10 +181,10 @@ ROUTES_BY_EMAIL = (*ROUTES_BY_USERNAME, "binacle")
 
 def acceptance(secret: str, *, page: bool = False) -> RaceRequest:
     """Return the request that accepts an invitation: at vsay, or on the page of its mail."""
-    body = {"password": PASSWORD}
     if page:
-        return RaceRequest("vsay", "POST", f"/accept/{secret}", body, form=True)
-    return RaceRequest("vsay", "POST", f"/users/invitations/{secret}/accept", body)
+        form = {"password": PASSWORD}
+        return RaceRequest("vsay", "POST", f"/accept/{secret}", form, form=True)
+    return RaceRequest.of("vsay", user_requests.accept(secret, PASSWORD))
 
 
 USERNAME = "A user with that username already exists."

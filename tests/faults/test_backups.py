@@ -11,8 +11,8 @@ from pysqlite3 import dbapi2 as sqlite3
 
 from tests.faults import invariants, write_load
 from tests.faults.failover_clients import FailoverClients
-from tests.faults.probe_client import checked_server
 from tests.support.databases import query
+from tests.support.processes import checked_server
 
 pytestmark = [pytest.mark.faults, pytest.mark.sqlite, pytest.mark.timeout(120)]
 

@@ -9,16 +9,9 @@ import pytest
 
 from tests.faults import invariants, write_load
 from tests.faults.postgresql_outage import BreakablePostgreSQL, breakable_postgresql
-from tests.faults.probe_client import (
-    CONCURRENT_CALLERS,
-    READS,
-    RESET,
-    SIGN_IN,
-    WRITES,
-    checked_server,
-    probing,
-)
+from tests.faults.probe_client import CONCURRENT_CALLERS, READS, RESET, SIGN_IN, WRITES, probing
 from tests.faults.write_load import Journal, WriteLoad
+from tests.support.processes import checked_server
 
 pytestmark = [pytest.mark.faults, pytest.mark.postgresql, pytest.mark.timeout(120)]
 

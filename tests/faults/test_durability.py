@@ -20,8 +20,6 @@ from dragoman.actions import tenants
 from dragoman.jobs import doctor
 from dragoman.rules.model import TenantChanges
 from dragoman.store.query import Query
-from tests.faults.contract_requests import headers_of, url_of
-from tests.faults.probe_client import checked_server
 from tests.faults.syscall_tracer import (
     SyscallEvent,
     SyscallTracer,
@@ -31,8 +29,9 @@ from tests.faults.syscall_tracer import (
 )
 from tests.support.databases import query, settings_for
 from tests.support.people import open_directory, transaction
-from tests.support.processes import workers
+from tests.support.processes import checked_server, workers
 from tests.support.server import Server
+from tests.support.user_requests import headers_of, url_of
 from tests.support.world import PASSWORD, Person, World
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]

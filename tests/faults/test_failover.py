@@ -15,10 +15,10 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store import migrate
 from dragoman.store.drivers.hosts import Hosts
 from tests.faults import invariants, write_load
-from tests.faults.probe_client import MISSING_USER, READS, SIGN_IN, WRITES, checked_server, probing
+from tests.faults.probe_client import MISSING_USER, READS, SIGN_IN, WRITES, probing
 from tests.faults.write_load import Journal, WriteLoad
 from tests.support.postgresql_replication import ReplicationPair, replication_pair
-from tests.support.processes import wait_for
+from tests.support.processes import checked_server, wait_for
 from tests.support.server import free_port
 
 ROUNDS = int(os.environ.get("FAULT_FAILOVERS", "1"))
@@ -65,7 +65,7 @@ def test_a_standby_takes_over_in_a_storm(pair: ReplicationPair, tmp_path: Path, 
                 assert wait_for(lambda: not caller.unexpected_answers(WRITES[0]), BACK_S), (
                     "no write"
                 )
-                assert wait_for(lambda: _done(journal) >= goal, BACK_S), dict(journal.statuses)
+                assert wait_for(lambda: _done(journal) >= goal, BACK_S), dict(journal.statuses)  # noqa: B023
                 assert time.monotonic() - began < BACK_S
             assert caller.unexpected_answers(*READS, *WRITES, SIGN_IN, MISSING_USER) == []
             dead.kill()  # a primary that wakes up beside its successor has to be fenced off

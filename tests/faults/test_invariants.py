@@ -13,9 +13,8 @@ from tests.faults import invariants, write_load
 from tests.faults.admin_credentials import add_permanent_owner, sign_in_everywhere
 from tests.faults.contract_requests import VERBS
 from tests.faults.journal import Journal
-from tests.faults.probe_client import checked_server
 from tests.faults.write_load import Progress, WriteLoad
-from tests.support.processes import wait_for
+from tests.support.processes import checked_server, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.sqlite, pytest.mark.timeout(120)]
 
@@ -37,7 +36,7 @@ CORRUPTIONS = {
     "half of an acceptance": (
         (
             "UPDATE audit SET request_id = 'lost' WHERE target_kind = 'invitation' AND id ="
-            f" {_LAST.format('accept_invitation')}"
+            f" {_LAST.format('invitations.accept')}"
         ),
         "half in the history, or twice",
     ),

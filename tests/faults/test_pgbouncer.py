@@ -12,10 +12,10 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.postgres import PostgresDriver
 from tests.faults import invariants, write_load
 from tests.faults.every_write import WriteClient, all_writes, first_writes
-from tests.faults.probe_client import checked_server
 from tests.faults.write_load import Journal, WriteLoad
 from tests.support.databases import query
 from tests.support.postgresql_bouncer import MIN_VERSION, POOL, running_pgbouncer, version
+from tests.support.processes import checked_server
 from tests.support.world import World
 
 pytestmark = [

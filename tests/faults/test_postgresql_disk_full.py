@@ -12,11 +12,10 @@ import pytest
 
 from dragoman import app
 from tests.faults import invariants, write_load
-from tests.faults.probe_client import checked_server
 from tests.faults.write_load import Journal, WriteLoad
 from tests.support.databases import settings_for
 from tests.support.postgresql import PostgreSQL, url_for_database
-from tests.support.processes import wait_for
+from tests.support.processes import checked_server, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.postgresql, pytest.mark.timeout(120)]
 

@@ -147,7 +147,7 @@ def name_holder_count(race_server: RaceServer, name: str) -> int:
     assert race_server.query(f"SELECT user_id FROM names WHERE key = '{key}'") == found
     made = race_server.query(
         "SELECT count(*) FROM audit WHERE target_kind = 'user' AND action IN"
-        f" ('users.create', 'sign_up', 'accept_invitation') AND target_id = {found[0][0]}"
+        f" ('users.create', 'users.sign_up', 'invitations.accept') AND target_id = {found[0][0]}"
     )
     assert made == [(1,)]
     return len(found)

@@ -17,10 +17,9 @@ import pytest
 from dragoman.store import migrate
 from tests.faults import write_load
 from tests.faults.failover_clients import CALLERS, FailoverClients
-from tests.faults.probe_client import checked_server
 from tests.faults.test_graceful_shutdown import stop_and_check
 from tests.support.databases import ADMIN_PASSWORD, query
-from tests.support.processes import environment
+from tests.support.processes import checked_server, environment
 from tests.support.server import Server
 
 TURNS = int(os.environ.get("FAULT_RESTARTS", "1"))

@@ -13,9 +13,9 @@ import pytest
 
 from tests.faults import invariants
 from tests.faults.every_write import WriteClient, all_writes, first_writes
-from tests.faults.probe_client import READS, WRITES, ProbeClient, checked_server
+from tests.faults.probe_client import READS, WRITES, ProbeClient
 from tests.support.databases import query
-from tests.support.processes import workers
+from tests.support.processes import checked_server, workers
 from tests.support.server import Server
 from tests.support.world import World
 

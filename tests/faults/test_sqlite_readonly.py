@@ -20,10 +20,9 @@ from tests.faults.probe_client import (
     SIGN_IN,
     WRITES,
     ProbeClient,
-    checked_server,
     probing,
 )
-from tests.support.processes import workers
+from tests.support.processes import checked_server, workers
 
 pytestmark = [pytest.mark.faults, pytest.mark.sqlite, pytest.mark.timeout(120)]
 

@@ -26,9 +26,10 @@ from tests.faults.contract_requests import (  # fmt: skip
     SIGN_UP,
     SWITCH,
     VERBS,
-    ContractRequest,
 )
 from tests.faults.journal import Account, Attempt, State
+from tests.support import user_requests
+from tests.support.user_requests import ContractRequest
 
 if TYPE_CHECKING:
     from tests.faults.write_load import WriteLoad
@@ -46,12 +47,13 @@ WEIGHTS = {
 """How often what is done; what needs a hash seldom."""
 ACTIONS = {
     PATCH: "users.update", EMAIL: "users.update", SWITCH: "users.set_active",
-    ROLE: "users.assign_role", DELETE: "users.delete", CREATE: "users.create", SIGN_UP: "sign_up",
-    PASSWORD: "users.set_password", SIGN_IN: "sign_in", RESET: "request_reset",
+    ROLE: "users.assign_role", DELETE: "users.delete", CREATE: "users.create",
+    SIGN_UP: "users.sign_up", PASSWORD: "users.set_password", SIGN_IN: "sessions.sign_in",
+    RESET: "password_resets.request",
 }  # fmt: skip
 HASHING = frozenset({CREATE, SIGN_UP, PASSWORD, SIGN_IN})
 """What a busy machine may put off: there is a bounded queue before the hashes."""
-INVITE, ACCEPT = "invite", "accept_invitation"
+INVITE, ACCEPT = "invitations.send", "invitations.accept"
 
 
 class RequestNotSent(Exception):
@@ -102,9 +104,7 @@ class Writer(threading.Thread):
             said = self._invited(client, after)
             action = ACCEPT
         else:
-            said = contract_requests.REQUEST_BUILDERS[contract](
-                what, account, after, self._write_load.tenant
-            )
+            said = contract_requests.build(contract, what, account, after, self._write_load.tenant)
             action = ACTIONS[what]
         if said is None:
             return
@@ -169,7 +169,7 @@ class Writer(threading.Thread):
         """Invite somebody; return how the invitation is accepted, None if it was not made."""
         request_id = f"storm-{self._journal.number()}"
         self._journal.in_doubt.add(request_id)
-        said = contract_requests.invitation(new.email, f"{new.first_name} {new.last_name}")
+        said = user_requests.invite(new.email, f"{new.first_name} {new.last_name}")
         try:
             answer = self._send(client, "vsay", said, request_id)
         except RequestNotSent:
@@ -181,7 +181,7 @@ class Writer(threading.Thread):
             self._record_refusal("vsay", said, answer, request_id)
             return None
         self._journal.acknowledged[request_id] = (INVITE, 0)
-        return contract_requests.acceptance(
+        return user_requests.accept(
             self._write_load.admin_credentials.invitation_secret(new.email), new.password
         )
 
@@ -201,11 +201,11 @@ class Writer(threading.Thread):
             if contract_request.anonymous
             else self._write_load.admin_credentials.tokens[contract]
         )
-        headers = {"X-Request-Id": request_id, **contract_requests.headers_of(contract, token)}
+        headers = {"X-Request-Id": request_id, **user_requests.headers_of(contract, token)}
         try:
             answer = client.request(
                 contract_request.method,
-                contract_requests.url_of(contract, contract_request.path),
+                user_requests.url_of(contract, contract_request.path),
                 headers=headers,
                 json=contract_request.body,
             )
@@ -267,7 +267,7 @@ class Writer(threading.Thread):
         elif not attempt.after.alive:
             self._freed.append(attempt.before.username)
         if what == SIGN_IN:
-            key = contract_requests.credential_in(contract, body)
+            key = user_requests.credential_in(contract, body)
             given = (contract, key, attempt.after.epoch, time.monotonic())
             account.tokens = [*account.tokens, given]
         self._journal.acknowledged[attempt.request_id] = (attempt.action, account.id)
@@ -285,8 +285,8 @@ class Writer(threading.Thread):
         for contract, path in asked:
             try:
                 answer = client.get(
-                    contract_requests.url_of(contract, path),
-                    headers=contract_requests.headers_of(contract, tokens[contract]),
+                    user_requests.url_of(contract, path),
+                    headers=user_requests.headers_of(contract, tokens[contract]),
                 )
             except httpx.TransportError:
                 self._write_load.stopped.wait(0.02)

@@ -41,7 +41,8 @@ class DatabaseFingerprint:
         (SELECT count(*) FROM access) AS access,
         (SELECT count(*) FROM invitations) AS invitations,
         (SELECT sum(generation + accepted_at + revoked_at) FROM invitations) AS offers,
-        (SELECT max(id) FROM audit WHERE action NOT IN ('sign_in_failed', 'refresh_reused')) AS audit,
+        (SELECT max(id) FROM audit
+            WHERE action NOT IN ('sessions.sign_in_failed', 'sessions.refresh_reused')) AS audit,
         (SELECT max(id) FROM outbox) AS outbox"""
 
     def __init__(self, database: str) -> None:

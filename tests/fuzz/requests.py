@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,37 +21,14 @@ from tests.fuzz.hostile_values import (
     malformed_json,
     valid_values,
 )
-from tests.house.test_openapi import METHODS, document
+from tests.support.openapi import JSON, Operation
 from tests.support.world import World
 
 ACTORS = ("root", "olga", "mia", "vic")
 CALLERS = (*ACTORS, "olga", "olga", "nobody")
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+FORM = "application/x-www-form-urlencoded"
 NOT_ON_ACTORS = ("DELETE", "assign-role", "activate")
 """What is not done to those who ask: they must go on asking, in their own roles."""
-
-
-class Operation(msgspec.Struct, frozen=True):
-    """What a document says of an operation; ``answers`` are the statuses that come with JSON."""
-
-    contract: str
-    method: str
-    path: str
-    needs_credential: bool
-    query: tuple[str, ...]
-    fields: tuple[str, ...]
-    json_statuses: frozenset[int]
-    documented_statuses: frozenset[int]
-
-    @property
-    def label(self) -> str:
-        """What schemathesis calls it."""
-        return f"{self.method} {self.path}"
-
-    @property
-    def hashes(self) -> bool:
-        """Say whether it may take the time of hashing a password."""
-        return any("password" in field for field in self.fields)
 
 
 class FuzzRequest(msgspec.Struct, frozen=True):
@@ -82,60 +58,6 @@ class FuzzRequest(msgspec.Struct, frozen=True):
         """Return everything that it says, as far as an answer may repeat it."""
         parts = [self.path, repr(self.query), self.body.decode(errors="replace")]
         return "\n".join([*parts, *(repr(value) for _, value in self.headers)])
-
-
-@cache
-def operations(contract: str) -> tuple[Operation, ...]:
-    """Return what a contract's document describes."""
-    openapi = document(contract)
-    found: list[Operation] = []
-    for path, item in openapi["paths"].items():
-        for method in sorted(METHODS & item.keys()):
-            operation = item[method]
-            parameters = [
-                _resolved(openapi, each)
-                for each in (*item.get("parameters", []), *operation.get("parameters", []))
-            ]
-            answers = {
-                int(status): _resolved(openapi, each)
-                for status, each in operation["responses"].items()
-                if status.isdigit()
-            }
-            found.append(
-                Operation(
-                    contract,
-                    method.upper(),
-                    path,
-                    bool(operation.get("security", openapi["security"])),
-                    tuple(each["name"] for each in parameters if each["in"] == "query"),
-                    tuple(sorted(_fields(openapi, operation.get("requestBody", {})))),
-                    frozenset(s for s, each in answers.items() if JSON in each.get("content", {})),
-                    frozenset(answers),
-                )
-            )
-    return tuple(found)
-
-
-def _resolved(openapi: Any, node: Any) -> Any:
-    while isinstance(node, dict) and "$ref" in node:
-        target: Any = openapi
-        for part in node["$ref"].removeprefix("#/").split("/"):
-            target = target[part]
-        node = target
-    return node
-
-
-def _fields(openapi: Any, node: Any, depth: int = 0) -> set[str]:
-    """Return the names of all fields that a body may have."""
-    node = _resolved(openapi, node)
-    if depth > 12 or not isinstance(node, dict | list):
-        return set()
-    if isinstance(node, list):
-        return {name for each in node for name in _fields(openapi, each, depth + 1)}
-    found = set(node["properties"]) if isinstance(node.get("properties"), dict) else set()
-    inner = [node[key] for key in ("content", "schema", "allOf", "oneOf", "anyOf") if key in node]
-    inner += [each for each in node.values() if isinstance(each, dict) and "schema" in each]
-    return found | {name for each in inner for name in _fields(openapi, each, depth + 1)}
 
 
 def path_values(world: World, operation: Operation) -> list[str]:

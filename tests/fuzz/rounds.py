@@ -22,7 +22,6 @@ from dragoman.jobs import background, mail_delivery
 from dragoman.rules.errors import DirectoryError
 from dragoman.settings import Rate
 from dragoman.web import logs
-from tests.dialects.vsay.test_schemathesis import SECRET_OPERATIONS, invite
 from tests.fuzz.checks import (
     DatabaseFingerprint,
     answer_problems,
@@ -38,10 +37,11 @@ from tests.fuzz.requests import (
     FuzzRequest,
     RequestGenerator,
     call_app,
-    operations,
     path_values,
 )
 from tests.support.databases import DatabaseTemplates, settings_for
+from tests.support.openapi import operations
+from tests.support.pending_invitations import SECRET_OPERATIONS, invite
 from tests.support.running_app import lifespan
 from tests.support.world import World
 
@@ -93,7 +93,7 @@ class Round:
         self.world = world
         self.tally = tally
         self.foreign = secrets_of_others(world)
-        self.log_lines = dialects.load(contract).CONTRACT
+        self.dialect_contract = dialects.load(contract).CONTRACT
         self.credentials = {
             name: person.tokens.get(contract, "") for name, person in world.people.items()
         }
@@ -121,7 +121,7 @@ class Round:
     def credential(self, who: str) -> str:
         """Return what stands in somebody's Authorization header."""
         found = self.credentials.get(who, "")
-        return f"{self.log_lines.scheme} {found}" if found else ""
+        return f"{self.dialect_contract.scheme} {found}" if found else ""
 
     def check(self, asked: FuzzRequest) -> None:
         """Send a request, judge its answer; send it again without a credential, now and then."""
@@ -161,7 +161,9 @@ class Round:
                 app.open_directory(self.settings) as opened,
                 opened.begin(system_actor("tests")) as tx,
             ):
-                return (await tokens.issue(tx, opened, user_id, self.log_lines.kind)).secret
+                return (
+                    await tokens.issue(tx, opened, user_id, self.dialect_contract.credential_format)
+                ).secret
 
         with contextlib.suppress(DirectoryError):
             self.credentials[who] = self._runner.run(renew())

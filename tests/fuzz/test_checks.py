@@ -13,8 +13,9 @@ from tests.fuzz.checks import (
     log_problems,
     refusal_changes,
 )
-from tests.fuzz.requests import JSON, Answer, FuzzRequest, Operation, operations
+from tests.fuzz.requests import Answer, FuzzRequest
 from tests.support.databases import DatabaseTemplates
+from tests.support.openapi import JSON, Operation, operations
 from tests.support.schema_checks import password_leaked
 from tests.support.world import PASSWORD
 

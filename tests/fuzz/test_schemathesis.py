@@ -14,18 +14,14 @@ import pytest
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 
-from tests.dialects.accounts.test_schemathesis import DOCUMENT as ACCOUNTS
-from tests.dialects.binacle.test_schemathesis import DOCUMENT as BINACLE
-from tests.dialects.vsay.test_schemathesis import DOCUMENT as VSAY
-from tests.dialects.wekan.test_schemathesis import DOCUMENT as WEKAN
-from tests.dialects.wiwebb.test_schemathesis import DOCUMENT as WIWEBB
+from dragoman import dialects
 from tests.fuzz.checks import DatabaseFingerprint, secrets_of_others
-from tests.fuzz.requests import Operation, operations
 from tests.fuzz.test_fuzz import OURS
 from tests.support.databases import BACKENDS, DatabaseTemplates
-from tests.support.schema_checks import SchemaDocument, SchemaTester
+from tests.support.openapi import Operation, operations
+from tests.support.schema_checks import SchemaDocument, SchemaTester, schema_document
 
-DOCUMENTS = (ACCOUNTS, BINACLE, VSAY, WEKAN, WIWEBB)
+DOCUMENTS = tuple(schema_document(name) for name in dialects.NAMES)
 WHO = ("olga", "mia")
 AT_ONCE = 40
 """How many requests are drawn for an operation in one world."""

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from dragoman import dialects
-from tests.dialects.vsay.test_accept_page import accept_page_test
-from tests.dialects.wiwebb.test_password_resets import request_reset_link
+from tests.support.account_pages import accept_page_test, request_reset_link
 from tests.support.databases import settings_for
 from tests.support.mail_servers import mail_server
 from tests.support.running_app import running_client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 
@@ -11,13 +12,12 @@ from starlette.requests import Request
 from dragoman import dialects
 from dragoman.actions.directory import Directory
 from dragoman.cli import errors as terminal
-from dragoman.dialects.wiwebb import errors as wiwebb
 from dragoman.rules import errors
 from dragoman.rules.errors import PROBLEM_CODES, DirectoryError, Problem, Reason
 from dragoman.settings import Settings
-from dragoman.web import body_errors
+from dragoman.web import body_errors, drf
 from dragoman.web.calls import Call
-from dragoman.web.errors import MethodNotAllowed
+from dragoman.web.errors import Messages, MethodNotAllowed, message_for
 from dragoman.web.pagination import NoSuchPage
 
 ERRORS: list[Exception] = [
@@ -107,14 +107,25 @@ def test_every_problem_has_a_message_everywhere(name: str, code: str) -> None:
         assert 400 <= answer.status_code < 500, (field, answer.status_code)
 
 
-def test_every_problem_has_a_message_at_wiwebb() -> None:
-    assert wiwebb.MESSAGES.keys() | {"taken"} >= PROBLEM_CODES
+def message_tables() -> dict[str, Messages]:
+    """Return every table of problems' messages: the shared one, and those of the dialects."""
+    found: dict[str, Messages] = {"web.drf": drf.MESSAGES}
+    for name in dialects.NAMES:
+        module = importlib.import_module(f"dragoman.dialects.{name}.errors")
+        if hasattr(module, "MESSAGES"):
+            found[name] = module.MESSAGES
+    return found
+
+
+MESSAGE_TABLES = message_tables()
+
+
+@pytest.mark.parametrize("messages", MESSAGE_TABLES.values(), ids=MESSAGE_TABLES.keys())
+def test_every_problem_has_a_message_of_one_style(messages: Messages) -> None:
+    assert messages.keys() >= PROBLEM_CODES
     for code in PROBLEM_CODES - {"taken"}:
-        said = wiwebb.message_for(Problem("email", code, "email"))
-        assert said, code
-        assert said[0].isupper() or said[0] == '"', said
-    for field in ("username", "email", "name", "slug"):
-        assert wiwebb.message_for(Problem(field, "taken"))
+        message = message_for(Problem("password", code, "email"), messages)
+        assert message[0].isupper() or message[0] == '"', message
 
 
 def test_every_error_is_described_by_the_cli() -> None:

@@ -1,15 +1,15 @@
-"""Every action asks the policy, or stands in PUBLIC; restrictions only narrows; pages are fresh."""
+"""Every action asks the policy or is public; restrictions only restrict; pages are up to date."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import inspect
+import re
 from itertools import product
 from pathlib import Path
 from types import ModuleType
 
-import msgspec
 import pytest
 
 from dragoman import actions, dialects
@@ -17,31 +17,42 @@ from dragoman.rules import policy, policy_page, vocabulary
 from dragoman.rules.actor import Actor
 from dragoman.rules.model import Role
 from dragoman.rules.policy import PERMISSION_CATALOGUE
-from dragoman.rules.vocabulary import UNRESTRICTED, Action, Restrictions
+from dragoman.rules.vocabulary import UNRESTRICTED, Action, AuditAction, Restrictions
+from dragoman.settings import all_parsers
 
 ROOT = Path(__file__).parents[2]
-VERBS = tuple(
+MODULES = tuple(
     sorted(
         path.stem
         for path in Path(actions.__file__).parent.glob("*.py")
         if path.stem not in {"__init__", "directory", "password_hashing", "system"}
     )
 )
+PUBLIC_FUNCTIONS = {
+    "sign_in.sign_up": AuditAction.SIGN_UP,
+    "sign_in.sign_in": AuditAction.SIGN_IN,
+    "refresh_tokens.refresh": AuditAction.REFRESH_SESSION,
+    "password_resets.request_reset": AuditAction.REQUEST_PASSWORD_RESET,
+    "password_resets.reset_password": AuditAction.COMPLETE_PASSWORD_RESET,
+    "invitations.accept": AuditAction.ACCEPT_INVITATION,
+}
+"""The functions that perform ``policy.PUBLIC_ACTIONS``."""
 GUARDED_OTHERWISE = {
-    "permissions.grants_by_user": "leaves out whomever the policy's cell does not cover",
-    "tokens.actor_for": "an inner piece: says who stands behind a credential",
-    "tokens.authenticate": "is how anybody becomes somebody",
-    "tokens.as_actor": "an inner piece: says who has just shown a password",
-    "tokens.issuing_contract": "tells the dispatcher which contract a credential is of",
-    "tokens.flush_last_used": "the server's own chore",
-    "password_resets.get_link_owner": "asks for a one-time secret",
+    "permissions.grants_by_user": "omits users whose permissions the actor may not view",
+    "tokens.actor_for": "a part of authentication: needs the record of a credential",
+    "tokens.authenticate": "is authentication itself",
+    "tokens.as_actor": "a part of sign-in: needs a user whose password was verified",
+    "tokens.issuing_contract": "returns a contract's name to the dispatcher, nothing of the user",
+    "tokens.flush_last_used": "a background task of the server",
+    "password_resets.get_link_owner": "requires a one-time secret",
+    "invitations.get_open": "requires the secret of the invitation",
 }
 ASKING = {"require_reach", "require", "require_tenant", "require_assignable"}
 
 
-def verbs() -> list[tuple[str, str, ModuleType]]:
+def action_functions() -> list[tuple[str, str, ModuleType]]:
     found: list[tuple[str, str, ModuleType]] = []
-    for name in VERBS:
+    for name in MODULES:
         module = importlib.import_module(f"{actions.__name__}.{name}")
         found += [
             (name, each, module)
@@ -53,9 +64,11 @@ def verbs() -> list[tuple[str, str, ModuleType]]:
     return found
 
 
-@pytest.mark.parametrize(("file", "verb", "module"), verbs(), ids=lambda v: str(v)[:40])
-def test_every_verb_asks_the_policy(file: str, verb: str, module: ModuleType) -> None:
-    tree = ast.parse(inspect.getsource(getattr(module, verb)))
+@pytest.mark.parametrize(
+    ("file", "function", "module"), action_functions(), ids=lambda value: str(value)[:40]
+)
+def test_every_action_asks_the_policy(file: str, function: str, module: ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(getattr(module, function)))
     calls = {
         node.func.attr
         for node in ast.walk(tree)
@@ -64,14 +77,29 @@ def test_every_verb_asks_the_policy(file: str, verb: str, module: ModuleType) ->
         and isinstance(node.func.value, ast.Name)
         and node.func.value.id == "policy"
     }
-    if calls & ASKING:
-        assert verb not in policy.PUBLIC_ACTIONS, "it asks, so it is not public"
-    else:
-        assert verb in policy.PUBLIC_ACTIONS or f"{file}.{verb}" in GUARDED_OTHERWISE
+    unchecked = PUBLIC_FUNCTIONS.keys() | GUARDED_OTHERWISE.keys()
+    assert bool(calls & ASKING) != (f"{file}.{function}" in unchecked)
 
 
-def test_what_is_public_is_there() -> None:
-    assert {verb for _, verb, _ in verbs()} >= policy.PUBLIC_ACTIONS
+def test_the_public_actions_are_those_of_the_policy() -> None:
+    names = {f"{file}.{function}" for file, function, _ in action_functions()}
+    assert PUBLIC_FUNCTIONS.keys() | GUARDED_OTHERWISE.keys() <= names
+    assert set(PUBLIC_FUNCTIONS.values()) == policy.PUBLIC_ACTIONS
+
+
+def test_every_audit_action_is_written_and_reads_noun_verb() -> None:
+    source = "".join(
+        path.read_text() for path in (ROOT / "src" / "dragoman").rglob("*.py")
+        if path.name not in {"vocabulary.py", "policy.py"}
+    )  # fmt: skip
+    unused = [action.name for action in AuditAction if f"AuditAction.{action.name}" not in source]
+    assert not unused
+    assert all(re.fullmatch(r"[a-z_]+s?\.[a-z_]+", action) for action in AuditAction)
+
+
+def test_policy_and_audit_use_the_same_names() -> None:
+    common = AuditAction.__members__.keys() & Action.__members__.keys()
+    assert all(AuditAction[name].value == Action[name].value for name in common)
 
 
 def actor(role: Role, restrictions: Restrictions, *permissions: str) -> Actor:
@@ -104,7 +132,7 @@ def test_restrictions_only_restrict(name: str) -> None:
 
 
 def test_restrictions_that_widen_gain_nothing() -> None:
-    """The law holds by how cells are computed, not by how restrictions_by_contract are written."""
+    """The computation guarantees it, whatever a contract writes into its restrictions."""
     everything = {action: (vocabulary.ANY,) * len(Role) for action in Action}
     greedy = Restrictions(rows=everything, assignable_roles=dict.fromkeys(Role, policy.ALL_ROLES))
     for role, action in product(Role, Action):
@@ -113,7 +141,7 @@ def test_restrictions_that_widen_gain_nothing() -> None:
         assert policy.assignable_roles(actor(role, greedy)) == policy.ASSIGNABLE_ROLES[role]
 
 
-def test_every_action_stands_in_the_table_and_every_role_has_a_cell() -> None:
+def test_every_action_has_a_row_with_a_reach_for_every_role() -> None:
     assert set(policy.TABLE) == set(Action)
     assert all(len(row) == len(Role) for row in policy.TABLE.values())
 
@@ -129,9 +157,7 @@ def test_the_policys_page_is_fresh() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    from dragoman.settings import PARSERS, Settings
-
     page = (ROOT / "docs" / "settings.md").read_text()
-    missing = [name for name in PARSERS if f"DRAGOMAN_{name.upper()}`" not in page]
+    parsers = all_parsers(dialects.declared_settings())
+    missing = [name for name in parsers if f"DRAGOMAN_{name.upper()}`" not in page]
     assert not missing
-    assert set(PARSERS) == {field.name for field in msgspec.structs.fields(Settings)}

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from dragoman import dialects
+from tests.support import user_requests
 from tests.support.databases import query
+from tests.support.user_requests import ContractRequest
 
 InvitationSecret = Callable[[str], Awaitable[str]]
 """Gives the secret of the invitation that was sent to an address: what its mail would say."""
 
 MOUNTS = ("prefix", "host", "root")
+NAMES = {"first_name": "Nora", "last_name": "Nash"}
+"""Of every user that is created."""
 
 
 class Person(msgspec.Struct):
@@ -82,6 +85,21 @@ class Client:
             raise RefusedResponse(answer)
         return answer.json() if answer.content else None
 
+    async def send(self, request: ContractRequest) -> Any:
+        """Send a request of the shared table, with the credential unless it is anonymous."""
+        speaker = self.with_credential("") if request.anonymous else self
+        return await speaker.request(request.method, request.path, request.body)
+
+    async def sign_in(self, person: Person) -> str:
+        """Sign somebody in and return the credential."""
+        name = user_requests.login_name(self.name, person)
+        request = user_requests.sign_in(self.name, name, person.password)
+        return user_requests.credential_in(self.name, await self.send(request))
+
+    async def delete(self, person: Person) -> None:
+        """Delete somebody; raises RefusedResponse."""
+        await self.send(user_requests.delete(self.name, person))
+
     async def find_user(self, person: Person) -> ShownUser | None:
         """Return what is shown of somebody, None where there is nobody."""
         try:
@@ -127,14 +145,9 @@ class WiWebb(Client):
         other.tenant = self.tenant
         return other
 
-    async def sign_in(self, person: Person) -> str:
-        body = {"username": person.username, "password": person.password}
-        return (await self.request("POST", "/api/v1/auth/login/", body))["key"]
-
     async def create(self, person: Person, _: InvitationSecret) -> None:
-        named = {"username": person.username, "email": person.email, "password": person.password}
-        fields = {"role": "subscriber", "tenant": self.tenant, "first_name": "Nora"}
-        await self.request("POST", "/api/v1/users/", {**named, **fields, "last_name": "Nash"})
+        more = {"role": "subscriber", "tenant": self.tenant, **NAMES}
+        await self.send(user_requests.create(self.name, person, **more))
 
     async def see(self, person: Person) -> ShownUser:
         shown = await self.request("GET", f"/api/v1/users/{person.id}/")
@@ -158,19 +171,13 @@ class WiWebb(Client):
         await self.request("PATCH", f"/api/v1/users/{person.id}/", {"email": email})
 
     async def switch(self, person: Person, *, active: bool) -> None:
-        await self.request("POST", f"/api/v1/users/{person.id}/activate/", {"is_active": active})
+        await self.send(user_requests.set_active(self.name, person, active=active))
 
     async def set_password(self, person: Person, password: str) -> None:
-        await self.request(
-            "POST", f"/api/v1/users/{person.id}/set-password/", {"password": password}
-        )
+        await self.send(user_requests.set_password(self.name, person, password))
 
     async def promote(self, person: Person, *, owner: bool) -> None:
-        body = {"role": "tenant_owner" if owner else "subscriber"}
-        await self.request("POST", f"/api/v1/users/{person.id}/assign-role/", body)
-
-    async def delete(self, person: Person) -> None:
-        await self.request("DELETE", f"/api/v1/users/{person.id}/")
+        await self.send(user_requests.set_owner(self.name, person, owner=owner))
 
     async def probe(self, person: Person) -> None:
         await self.request("GET", "/api/v1/auth/user/")
@@ -181,14 +188,8 @@ class Accounts(Client):
 
     name, scheme = "accounts", "Token"
 
-    async def sign_in(self, person: Person) -> str:
-        body = {"username": person.username, "password": person.password}
-        return (await self.with_credential("").request("POST", "/api/users/signin", body))["token"]
-
     async def create(self, person: Person, _: InvitationSecret) -> None:
-        named = {"username": person.username, "email": person.email, "password": person.password}
-        body = {**named, "first_name": "Nora", "last_name": "Nash"}
-        await self.with_credential("").request("POST", "/api/users/signup", body)
+        await self.send(user_requests.sign_up(self.name, person, **NAMES))
 
     async def see(self, person: Person) -> ShownUser:
         shown = await self.request("GET", f"/api/users/{person.id}")
@@ -210,10 +211,7 @@ class Accounts(Client):
         await self.request("PUT", f"/api/users/{person.id}", {"email": email})
 
     async def set_password(self, person: Person, password: str) -> None:
-        await self.request("PUT", f"/api/users/{person.id}", {"password": password})
-
-    async def delete(self, person: Person) -> None:
-        await self.request("DELETE", f"/api/users/{person.id}")
+        await self.send(user_requests.set_password(self.name, person, password))
 
     async def probe(self, person: Person) -> None:
         await self.request("GET", f"/api/users/{person.id}")
@@ -224,40 +222,21 @@ class Binacle(Client):
 
     name = "binacle"
 
-    async def sign_in(self, person: Person) -> str:
-        body = {"email": person.email, "password": person.password}
-        return (await self.with_credential("").request("POST", "/api/auth/token", body))[
-            "accessToken"
-        ]
-
     async def create(self, person: Person, _: InvitationSecret) -> None:
         person.username = person.email
-        body = {"email": person.email, "password": person.password}
-        await self.request("POST", "/api/users", body)
+        await self.send(user_requests.create(self.name, person))
 
     async def switch(self, person: Person, *, active: bool) -> None:
-        await self.request(
-            "PUT", binacle_path(person.email), {"status": "Active" if active else "Inactive"}
-        )
+        await self.send(user_requests.set_active(self.name, person, active=active))
 
     async def set_password(self, person: Person, password: str) -> None:
-        await self.request("PATCH", binacle_path(person.email), {"newPassword": password})
+        await self.send(user_requests.set_password(self.name, person, password))
 
     async def promote(self, person: Person, *, owner: bool) -> None:
-        await self.request(
-            "PUT", binacle_path(person.email), {"type": "Admin" if owner else "User"}
-        )
-
-    async def delete(self, person: Person) -> None:
-        await self.request("DELETE", binacle_path(person.email))
+        await self.send(user_requests.set_owner(self.name, person, owner=owner))
 
     async def probe(self, person: Person) -> None:
-        await self.request("PUT", binacle_path("nobody-at-all@example.com"), {"type": "User"})
-
-
-def binacle_path(email: str) -> str:
-    """Return binacle's path of somebody."""
-    return f"/api/users/{quote(email, safe='@')}"
+        await self.request("PUT", "/api/users/nobody-at-all@example.com", {"type": "User"})
 
 
 class Wekan(Client):
@@ -265,13 +244,8 @@ class Wekan(Client):
 
     name = "wekan"
 
-    async def sign_in(self, person: Person) -> str:
-        body = {"username": person.username, "password": person.password}
-        return (await self.with_credential("").request("POST", "/users/login", body))["token"]
-
     async def create(self, person: Person, _: InvitationSecret) -> None:
-        body = {"username": person.username, "email": person.email, "password": person.password}
-        await self.request("POST", "/api/users", body)
+        await self.send(user_requests.create(self.name, person))
 
     async def see(self, person: Person) -> ShownUser:
         shown = await self.request("GET", f"/api/users/{person.public_id}")
@@ -286,11 +260,7 @@ class Wekan(Client):
         return {user["username"] for user in await self.request("GET", "/api/users")}
 
     async def switch(self, person: Person, *, active: bool) -> None:
-        action = "enableLogin" if active else "disableLogin"
-        await self.request("PUT", f"/api/users/{person.public_id}", {"action": action})
-
-    async def delete(self, person: Person) -> None:
-        await self.request("DELETE", f"/api/users/{person.public_id}")
+        await self.send(user_requests.set_active(self.name, person, active=active))
 
     async def probe(self, person: Person) -> None:
         await self.request("GET", "/api/user")
@@ -301,18 +271,10 @@ class Vsay(Client):
 
     name = "vsay"
 
-    async def sign_in(self, person: Person) -> str:
-        body = {"email": person.email, "password": person.password}
-        return (await self.with_credential("").request("POST", "/auth/login", body))["data"][
-            "token"
-        ]
-
     async def create(self, person: Person, secret: InvitationSecret) -> None:
         person.username = person.email
-        invitation_body = {"email": person.email, "name": "Nora Nash", "role": "member"}
-        await self.request("POST", "/users/invite", invitation_body)
-        path = f"/users/invitations/{await secret(person.email)}/accept"
-        await self.with_credential("").request("POST", path, {"password": person.password})
+        await self.send(user_requests.invite(person.email, " ".join(NAMES.values())))
+        await self.send(user_requests.accept(await secret(person.email), person.password))
 
     async def see(self, person: Person) -> ShownUser:
         shown = (await self.request("GET", f"/users/usr_{person.public_id}"))["data"]
@@ -331,11 +293,7 @@ class Vsay(Client):
         await self.request("PUT", f"/users/usr_{person.public_id}", {"name": f"{first} {last}"})
 
     async def promote(self, person: Person, *, owner: bool) -> None:
-        body = {"role": "admin" if owner else "member"}
-        await self.request("PUT", f"/users/usr_{person.public_id}", body)
-
-    async def delete(self, person: Person) -> None:
-        await self.request("DELETE", f"/users/usr_{person.public_id}")
+        await self.send(user_requests.set_owner(self.name, person, owner=owner))
 
     async def probe(self, person: Person) -> None:
         await self.request("GET", "/auth/me")

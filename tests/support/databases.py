@@ -15,8 +15,8 @@ import asyncpg
 import msgspec
 from pysqlite3 import dbapi2 as sqlite3
 
-from dragoman import app
-from dragoman.settings import Rate, Settings
+from dragoman import app, dialects
+from dragoman.settings import Rate, Settings, all_parsers, replace
 from dragoman.store.schema import metadata
 from tests.support import hashes, world
 from tests.support.postgresql import PostgreSQL, url_for_database
@@ -40,7 +40,13 @@ def settings_for(database: str, **changes: Any) -> Settings:
         "anonymous_rate": Rate(0, 1),
         "log_level": "error",
     }
-    return Settings(**{**fixed, **changes})
+    return replace(Settings(), {**fixed, **changes}, dialects.declared_settings())
+
+
+def declared_only(**values: Any) -> dict[str, Any]:
+    """Return those settings that exist: a dialect that declares some may have been removed."""
+    parsers = all_parsers(dialects.declared_settings())
+    return {name: value for name, value in values.items() if name in parsers}
 
 
 async def _prepare(settings: Settings) -> None:

@@ -110,8 +110,7 @@ async def actor_for(
 ) -> Actor:
     """Return somebody as actor, behind a credential of its own."""
     presented = await present_credential(directory, user_id, restrictions)
-    actor, _, _ = await tokens.authenticate(directory, presented)
-    return actor
+    return (await tokens.authenticate(directory, presented)).actor
 
 
 def anonymous_actor(address: str = "192.0.2.1") -> Actor:

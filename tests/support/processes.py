@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,19 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@contextlib.contextmanager
+def checked_server(
+    database: str, folder: Path, workers: int = 1, log_level: str = "warning"
+) -> Iterator[Server]:
+    """Run a server that must not find a bug in itself, and must end well."""
+    settings = {**environment(database), "DRAGOMAN_LOG_LEVEL": log_level}
+    server = Server(settings, folder, "--workers", str(workers))
+    server.start()
+    try:
+        yield server
+        assert '"bug"' not in server.output(), server.output()
+        server.stop()
+    finally:
+        server.kill()

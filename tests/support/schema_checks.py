@@ -8,11 +8,11 @@ every run.
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -98,7 +98,7 @@ class SchemaDocument:
         self.aims = aims
         self.contract = dialects.load(name).CONTRACT
         self.stage = SwappableApp()
-        path = Path(dialects.load(name).__file__).with_name("openapi.yaml")
+        path = dialects.load(name).OPENAPI
         config = schemathesis.Config.from_dict(
             {
                 "seed": SEED,
@@ -292,3 +292,8 @@ class SchemaTester:
             told = [f"## {kind}\n{text}" for kind, text in self.failures.items()]
             head = f"{len(told)} kinds of failures: {', '.join(self.failures)}"
             pytest.fail("\n\n".join([head, *told[:MAX_SHOWN]]), pytrace=False)
+
+
+def schema_document(name: str) -> SchemaDocument:
+    """Return a contract's document with its options: those in its folder of tests."""
+    return importlib.import_module(f"tests.dialects.{name}.document").DOCUMENT

@@ -56,18 +56,22 @@ class Exchange(msgspec.Struct, kw_only=True):
 
 
 class Transcript(msgspec.Struct, kw_only=True):
-    """A file: its settings, what must never be answered, and its exchanges in order."""
+    """A file: its settings, what must never be answered, and its exchanges in order.
+
+    ``needs`` are the other contracts that it speaks with; without one of them it is not played.
+    """
 
     path: Path
     settings: dict[str, str] = {}
     mail: bool = False
+    needs: list[str] = []
     forbidden_texts: list[str] = []
     exchanges: list[Exchange] = []
 
 
 def parse(path: Path) -> Transcript:
     """Read a transcript; raises Malformed with the line that is at fault."""
-    transcript = Transcript(path=path, settings={}, forbidden_texts=[], exchanges=[])
+    transcript = Transcript(path=path, settings={}, needs=[], forbidden_texts=[], exchanges=[])
     lines = list(enumerate(path.read_text(encoding="utf-8").splitlines(), start=1))
     starts = [index for index, (_, line) in enumerate(lines) if line.startswith("###")]
     _preamble(transcript, lines[: starts[0] if starts else len(lines)])
@@ -86,6 +90,8 @@ def _preamble(transcript: Transcript, lines: list[tuple[int, str]]) -> None:
             transcript.settings[name.strip()] = value.strip()
         elif word == "never":
             transcript.forbidden_texts.append(rest)
+        elif word == "needs":
+            transcript.needs += rest.split()
         elif line == "mail: on":
             transcript.mail = True
         else:

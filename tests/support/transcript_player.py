@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
-from dragoman.settings import PARSERS, Settings
+from dragoman import dialects
+from dragoman.settings import Settings, all_parsers, replace
 from tests.support import databases, ellipsis_matching, mailbox, transcript
 from tests.support.databases import AuditRow
 from tests.support.running_app import running_client
@@ -24,7 +25,7 @@ _BODY_FORMATS = "multipart:", "form:", "hex:"
 
 
 class ContractProfile(msgspec.Struct, frozen=True):
-    """What a dialect's transcripts leave unsaid.
+    """What applies to every request and answer of a contract's transcripts.
 
     ``authorize`` gives the headers by which somebody of the world speaks; ``faults`` says what
     is wrong with an answer that no transcript of this dialect has to mention.
@@ -51,12 +52,14 @@ class TranscriptPlayer:
 
     async def run(self, settings: Settings) -> list[str]:
         """Play every exchange and return what went wrong, each with its file and line."""
-        values = {name: PARSERS[name](value) for name, value in self.script.settings.items()}
+        declared = dialects.declared_settings()
+        parsers = all_parsers(declared)
+        values = {name: parsers[name](value) for name, value in self.script.settings.items()}
         with contextlib.ExitStack() as stack:
             if self.script.mail:
                 self.box = stack.enter_context(mailbox.mailbox())
                 values["smtp_url"] = self.box.url
-            async with running_client(msgspec.structs.replace(settings, **values)) as client:
+            async with running_client(replace(settings, values, declared)) as client:
                 for exchange in self.script.exchanges:
                     for line, cells in exchange.rows():
                         await self._step(client, exchange, line, cells)

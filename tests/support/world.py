@@ -1,14 +1,16 @@
-"""The world in which most tests play: two tenants and everyone who matters, made by HTTP.
+"""The world in which most tests play: two tenants and everyone who matters, made by the actions.
 
 | name | stands for |
 |---|---|
 | root | the first superadmin, ``admin`` |
 | ada | an admin of the platform, without a tenant |
 | olga, otto | the two owners of acme |
-| mia | a subscriber of acme |
+| mia | a member of acme |
 | vic | a viewer of acme |
-| idle | a subscriber of acme who is switched off, and has never signed in |
-| gil, gus | owner and subscriber of globex |
+| idle | a member of acme who is switched off, and has never signed in |
+| gil, gus | owner and member of globex |
+
+No contract makes it, so that every contract can be removed. Everybody but idle has signed in once.
 """
 
 from __future__ import annotations
@@ -19,25 +21,31 @@ import httpx
 import msgspec
 
 from dragoman import app, dialects
-from dragoman.actions import user_lists
+from dragoman.actions import sign_in as sign_in_action
+from dragoman.actions import tenants, users
+from dragoman.actions.directory import Directory
 from dragoman.actions.steps.credentials import mint
 from dragoman.actions.system import system_actor
+from dragoman.rules.actor import Actor
+from dragoman.rules.model import NewUser, Role, Tenant, TenantChanges, User
+from dragoman.rules.passwords import PasswordRules
 from dragoman.settings import Settings
-from tests.support import viewers
-from tests.support.running_app import running_client
+from dragoman.store import tenants as tenant_store
+from dragoman.store import users as user_store
 
 API = "/api/v1"
 PASSWORD = "violet-Kettle-42"
 """Everybody's."""
 
 PEOPLE: dict[str, dict[str, Any]] = {
-    "ada": {"role": "admin", "first_name": "Ada", "last_name": "Lund"},
-    "olga": {"role": "tenant_owner", "tenant": "acme", "first_name": "Olga", "last_name": "Orlov"},
-    "otto": {"role": "tenant_owner", "tenant": "acme", "first_name": "Otto", "last_name": "Ode"},
-    "mia": {"role": "subscriber", "tenant": "acme", "first_name": "Mia", "last_name": "Marsh"},
-    "gil": {"role": "tenant_owner", "tenant": "globex", "first_name": "Gil", "last_name": "Gray"},
-    "gus": {"role": "subscriber", "tenant": "globex", "first_name": "Gus", "last_name": "Grove"},
-    "idle": {"role": "subscriber", "tenant": "acme", "is_active": False},
+    "ada": {"role": Role.ADMIN, "first_name": "Ada", "last_name": "Lund"},
+    "olga": {"role": Role.OWNER, "tenant": "acme", "first_name": "Olga", "last_name": "Orlov"},
+    "otto": {"role": Role.OWNER, "tenant": "acme", "first_name": "Otto", "last_name": "Ode"},
+    "mia": {"role": Role.MEMBER, "tenant": "acme", "first_name": "Mia", "last_name": "Marsh"},
+    "gil": {"role": Role.OWNER, "tenant": "globex", "first_name": "Gil", "last_name": "Gray"},
+    "gus": {"role": Role.MEMBER, "tenant": "globex", "first_name": "Gus", "last_name": "Grove"},
+    "idle": {"role": Role.MEMBER, "tenant": "acme", "active": False},
+    "vic": {"role": Role.VIEWER, "tenant": "acme"},
 }
 TENANTS = {
     "acme": {"name": "ACME Corporation", "slug": "acme", "email": "office@acme.test"},
@@ -90,65 +98,75 @@ class World(msgspec.Struct, frozen=True):
 
 
 async def build(settings: Settings) -> World:
-    """Fill an empty database with the world, through its own front door."""
+    """Fill an empty database with the world."""
     await app.migrate_and_bootstrap(settings)
-    async with running_client(settings) as client:
-        world = await _create_people(client, settings)
-    acme = world.tenants["acme"].id
-    vic = await viewers.make_viewer(settings, "vic", "vic@acme.test", PASSWORD, tenant_id=acme)
-    async with running_client(settings) as client:
-        token = await sign_in(client, "vic", PASSWORD)
-    person = Person(id=vic, username="vic", email="vic@acme.test", token=token)
-    people = await _issue_credentials(settings, {**world.people, "vic": person})
-    return World(people=people, tenants=world.tenants)
-
-
-async def _issue_credentials(settings: Settings, people: dict[str, Person]) -> dict[str, Person]:
-    """Give everybody who can sign in a credential of every contract."""
-    kinds = {name: app.credential_format(name) for name in dialects.NAMES if name != "wiwebb"}
-    equipped: dict[str, Person] = {}
     async with app.open_directory(settings) as directory:
-        for name, person in people.items():
-            tokens = {"wiwebb": person.token} if person.token else {}
-            async with directory.begin(system_actor("tests")) as tx:
-                user = await user_lists.get(directory.read(system_actor("tests")), person.id)
-                for contract, kind in kinds.items():
-                    if user.active:
-                        tokens[contract] = (await mint(tx, directory, user, kind)).secret
-            equipped[name] = msgspec.structs.replace(
-                person, public_id=user.public_id, tokens=tokens
-            )
-    return equipped
+        by_slug = await _create_tenants(directory)
+        people: dict[str, Person] = {}
+        system = directory.read(system_actor("tests"))
+        found = await user_store.find_with_hash(system, settings.admin_username)
+        assert found is not None
+        people["root"] = await _person(directory, found[0], settings.admin_password)
+        for name, described in PEOPLE.items():
+            user = await _create_user(directory, by_slug, name, **described)
+            people[name] = await _person(directory, user, PASSWORD)
+    worlds_tenants = {
+        "main" if slug == settings.tenant else slug: WorldTenant(
+            tenant.id, tenant.public_id, tenant.name, tenant.slug
+        )
+        for slug, tenant in by_slug.items()
+    }
+    return World(people=people, tenants=worlds_tenants)
 
 
-async def _create_people(client: httpx.AsyncClient, settings: Settings) -> World:
-    token = await sign_in(client, settings.admin_username, settings.admin_password)
-    by_root = {"Authorization": f"Token {token}"}
-    tenants: dict[str, WorldTenant] = {"main": await _main_tenant(client, by_root, settings)}
-    for name, body in TENANTS.items():
-        answer = await client.post(f"{API}/tenants/", json=body, headers=by_root)
-        made = _created(answer)
-        tenants[name] = WorldTenant(made["id"], made["uuid"], made["name"], made["slug"])
-    root = (await client.get(f"{API}/auth/user/", headers=by_root)).json()
-    people = {"root": Person(root["id"], root["username"], root["email"], token)}
-    for name, told in PEOPLE.items():
-        home = told.get("tenant")
-        domain = f"{home}.test" if home else "platform.test"
-        body = {**told, "username": name, "email": f"{name}@{domain}", "password": PASSWORD}
-        if home:
-            body["tenant"] = tenants[home].id
-        made = _created(await client.post(f"{API}/users/", json=body, headers=by_root))
-        key = await sign_in(client, name, PASSWORD) if told.get("is_active", True) else ""
-        people[name] = Person(made["id"], name, made["email"], key)
-    return World(people=people, tenants=tenants)
+async def _create_tenants(directory: Directory) -> dict[str, Tenant]:
+    """Return the tenant of the settings and those of the world, by slug."""
+    system = system_actor("tests")
+    home = await tenant_store.find_by_slug(directory.read(system), directory.settings.tenant)
+    assert home is not None
+    by_slug = {home.slug: home}
+    for slug, described in TENANTS.items():
+        async with directory.begin(system) as tx:
+            by_slug[slug] = (await tenants.create(tx, TenantChanges(**described))).tenant
+    return by_slug
 
 
-async def _main_tenant(
-    client: httpx.AsyncClient, headers: dict[str, str], settings: Settings
-) -> WorldTenant:
-    listed = (await client.get(f"{API}/tenants/", headers=headers)).json()["results"]
-    found = next(tenant for tenant in listed if tenant["slug"] == settings.tenant)
-    return WorldTenant(found["id"], found["uuid"], found["name"], found["slug"])
+async def _create_user(
+    directory: Directory, by_slug: dict[str, Tenant], name: str, **described: Any
+) -> User:
+    home = described.pop("tenant", None)
+    new = NewUser(
+        username=name,
+        email=f"{name}@{home}.test" if home else f"{name}@platform.test",
+        tenant_id=by_slug[home].id if home else None,
+        **described,
+    )
+    return await users.create(directory, system_actor("tests"), new, PASSWORD, PasswordRules())
+
+
+async def _person(directory: Directory, user: User, password: str) -> Person:
+    """Sign somebody in and return it with a credential of every contract."""
+    tokens: dict[str, str] = {}
+    if user.active:
+        *others, first = dialects.NAMES
+        credential_format = app.credential_format(first)
+        actor = Actor(
+            kind="visitor",
+            contract=first,
+            restrictions=dialects.load(first).CONTRACT.restrictions,
+        )
+        _, credential = await sign_in_action.sign_in(
+            directory, actor, user.username, password, credential_format
+        )
+        tokens[first] = credential.secret
+        async with directory.begin(system_actor("tests")) as tx:
+            for contract in others:
+                minted = await mint(tx, directory, user, app.credential_format(contract))
+                tokens[contract] = minted.secret
+    token = tokens.get("wiwebb", "")
+    return Person(
+        user.id, user.username, user.email, token, public_id=user.public_id, tokens=tokens
+    )
 
 
 async def sign_in(client: httpx.AsyncClient, name: str, password: str) -> str:
@@ -157,8 +175,3 @@ async def sign_in(client: httpx.AsyncClient, name: str, password: str) -> str:
     answer = await client.post(f"{API}/auth/login/", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()["key"]
-
-
-def _created(answer: httpx.Response) -> dict[str, Any]:
-    assert answer.status_code == 201, f"{answer.status_code} {answer.text}"
-    return answer.json()
