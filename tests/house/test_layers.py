@@ -32,15 +32,6 @@ WORDS_ALLOWED = {
 }
 """Words of one contract's document that are the directory's own too."""
 
-KNOWN_HITS = {
-    ("jobs/mail_delivery.py", "/vsay/"): "the link of an invitation's mail: belongs to the dialect",
-    ("jobs/mail_delivery.py", "/wiwebb/"): "the link of a reset's mail: belongs to the dialect",
-    ("settings.py", "wekan"): "an example in the message about DRAGOMAN_HOSTS",
-    ("settings.py", "wiwebb"): "an example in the message about DRAGOMAN_HOSTS",
-    ("rules/fields.py", "wiwebb"): "a comment: where the lengths come from",
-}
-"""Where a dialect is named below the dialects today, and why."""
-
 
 def name_of(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
@@ -135,8 +126,7 @@ def test_a_dialects_words_stay_in_its_folder(name: str) -> None:
             spelling = re.IGNORECASE if word == name else re.NOFLAG  # WiWebb, but no NOT_FOUND
             if re.search(f"{edges}{re.escape(word)}{edges}", text, spelling):
                 found.add((place, word))
-    mounts = {(place, word.strip("/")) for place, word in KNOWN_HITS if word.startswith("/")}
-    assert not found - KNOWN_HITS.keys() - mounts
+    assert not found
 
 
 def test_the_names_of_the_dialects_are_their_folders() -> None:
