@@ -6,6 +6,7 @@ import string
 import subprocess
 import sys
 import unicodedata
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,6 +56,27 @@ class TestCanonical:
     @given(ANYTHING)
     def test_idempotent(self, text: str):
         assert canonical(canonical(text)) == canonical(text)
+
+    @pytest.mark.parametrize(
+        "text", ["a" + "\u0315" * 30_000 + "\u0316" * 30_000, "a" * 120_000, "\ud800" * 600]
+    )
+    def test_long_text_is_never_normalized(self, text: str, monkeypatch: pytest.MonkeyPatch):
+        """CPython's normalization is quadratic in runs of combining marks."""
+        lengths: list[int] = []
+        normalize = unicodedata.normalize
+
+        def record(form: Any, text: str) -> str:
+            lengths.append(len(text))
+            return normalize(form, text)
+
+        monkeypatch.setattr(unicodedata, "normalize", record)
+        key = fields.canonical(text)
+        assert lengths == []
+        assert len(key) == 65
+        assert key != fields.canonical(text + "b")
+        assert fields.canonical(key) == key
+        assert fields.username_problems(key) == [Problem("username", "unsafe")]
+        assert fields.search_words(text) == (key,)
 
     def test_search_words_are_unique(self):
         assert fields.search_words(" Bob\u3000BOB Ｂｏｂ\nEVE ") == ("bob", "eve")

@@ -6,6 +6,7 @@ returns a list of ``Problem``, empty if the text is valid. No check raises.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import unicodedata
@@ -22,7 +23,7 @@ from dragoman.rules.unicode_safety import (
     mixes_scripts,
 )
 
-# Maximum lengths in characters (code points): those of WiWebb's fields; for e-mail, of RFC 5321.
+# Maximum lengths in characters (code points): the longest that a contract documents; for e-mail, RFC 5321.
 USER_MAX_LENGTHS: dict[str, int] = {
     "username": 150,
     "email": 254,
@@ -56,12 +57,22 @@ class UsernameCharset(Enum):
     PERMISSIVE = "free"  # also spaces and all other visible characters
 
 
+MAX_FOLDED_LENGTH = 512
+"""Longer texts are not folded: no name has as many characters, and folding is quadratic."""
+
+
 def canonical(text: str) -> str:
     """Return the key by which usernames and e-mail addresses are compared: NFKC(casefold(NFKC(x))).
 
     This is the compatibility caseless matching of the Unicode Standard, section 3.13. The function
-    is idempotent. Lone surrogates are kept.
+    is idempotent for keys of at most ``MAX_FOLDED_LENGTH`` characters. Lone surrogates are kept.
+
+    A longer text has a key that no name has, because it begins with a control character: it is not
+    found, and costs no more than a short one. CPython's normalization takes quadratic time for
+    runs of combining marks, 20 seconds for 120 kB.
     """
+    if len(text) > MAX_FOLDED_LENGTH:
+        return "\x01" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", text).casefold()
