@@ -43,6 +43,7 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
         TooLarge: it is longer than ``max_bytes``.
         BadRequest: it takes longer than ``BODY_TIMEOUT_S``, arrives in more than ``MAX_CHUNKS``
             chunks, or is incomplete.
+        UnsupportedMedia: its Content-Type names a charset other than UTF-8.
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > max_bytes):
@@ -62,7 +63,21 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
         raise BadRequest("timeout while reading the body") from None
     except ClientDisconnect:
         raise BadRequest("incomplete body") from None
+    if chunks:
+        _require_utf8(request.headers.get("content-type", ""))
     return b"".join(chunks)
+
+
+def _require_utf8(content_type: str | bytes) -> None:
+    """Raise UnsupportedMedia if a Content-Type names a charset other than UTF-8.
+
+    The client must not choose the codec: some, such as ``punycode``, take quadratic time.
+    """
+    media_type, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8")
+    if charset.strip().lower() not in {b"utf-8", b"utf8"}:
+        value = media_type + b"; charset=" + charset[:40]
+        raise UnsupportedMedia(value.decode("latin-1"))
 
 
 def media_type(request: Request) -> str:
@@ -200,6 +215,17 @@ def _parse_form(body: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
+class _Utf8MultiPartParser(MultiPartParser):
+    """Starlette's parser; it refuses parts in another charset."""
+
+    def on_headers_finished(self) -> None:
+        """Check the part's own Content-Type before its data is read."""
+        for name, value in self._current_part.item_headers:
+            if name.lower() == b"content-type":
+                _require_utf8(value)
+        super().on_headers_finished()
+
+
 async def _parse_multipart(headers: Headers, body: bytes) -> list[tuple[str, Any]]:
     async def body_stream() -> AsyncGenerator[bytes]:
         yield body
@@ -209,7 +235,7 @@ async def _parse_multipart(headers: Headers, body: bytes) -> list[tuple[str, Any
         _, options = parse_options_header(headers.get("content-type"))
         if b"--" + options[b"boundary"] + b"--" not in body:
             raise BadRequest("incomplete form")
-        parser = MultiPartParser(headers, body_stream(), max_files=10, max_fields=MAX_FIELDS)
+        parser = _Utf8MultiPartParser(headers, body_stream(), max_files=10, max_fields=MAX_FIELDS)
         form: FormData = await parser.parse()
     except (MultiPartException, ValueError, KeyError, LookupError):
         raise BadRequest(_MALFORMED_FORM) from None
