@@ -74,14 +74,21 @@ class InterruptingHasherPool(PasswordHasherPool):
 
 
 class TestSignUp:
-    async def test_where_the_contract_says_so_the_first_to_come_owns_the_tenant(
-        self, directory: Directory
-    ):
-        came = [
-            (await sign_up(directory, NewUser(username=name), first_becomes_owner=owns))[0].role
-            for name, owns in (("early", False), ("first", True), ("second", True))
+    async def test_the_first_user_of_a_tenant_becomes_its_owner(self, directory: Directory):
+        roles = [
+            (await sign_up(directory, NewUser(username=name), first_becomes_owner=True))[0].role
+            for name in ("first", "second")
         ]
-        assert came == [Role.MEMBER, Role.OWNER, Role.MEMBER]
+        assert roles == [Role.OWNER, Role.MEMBER]
+
+    @pytest.mark.parametrize("deleted", [False, True])
+    async def test_but_not_if_the_tenant_ever_had_a_user(self, directory: Directory, deleted: bool):
+        user, _ = await sign_up(directory, NewUser(username="early"))
+        if deleted:
+            async with transaction(directory) as tx:
+                await users.delete(tx, user.id, erase=True)
+        new, _ = await sign_up(directory, NewUser(username="late"), first_becomes_owner=True)
+        assert new.role is Role.MEMBER
 
     async def test_without_a_credential_nobody_has_signed_in(
         self, directory: Directory, database: str

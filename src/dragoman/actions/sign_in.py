@@ -29,6 +29,7 @@ from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import audit, tenants, tokens
 from dragoman.store import users as user_store
 from dragoman.store.transaction import Tx
+from dragoman.store.user_lists import counters
 
 
 def ensure_sign_up_allowed(directory: Directory) -> None:
@@ -59,7 +60,7 @@ async def sign_up(
         rules: the contract's password rules.
         credential_format: the format of the first credential; if None, that one is empty.
         charset: the characters that the contract allows in a username.
-        first_becomes_owner: make the user the tenant's owner if it has never had one.
+        first_becomes_owner: make the user the owner of a tenant that has never had any user.
         problems: what the dialect found wrong with the request; reported together with the rest.
 
     Raises:
@@ -95,7 +96,9 @@ async def _enter_tenant(tx: Tx, tenant_id: int, *, first_becomes_owner: bool) ->
     tenant = await tenants.get(tx, tenant_id, lock="update" if first_becomes_owner else "share")
     if not tenant.active:
         raise Forbidden(Reason.SIGN_UP_DISABLED)
-    return first_becomes_owner and await tenants.mark_owned(tx, tenant_id)
+    if not first_becomes_owner or await counters.had_users(tx, tenant_id):
+        return False
+    return await tenants.mark_owned(tx, tenant_id)
 
 
 async def sign_in(

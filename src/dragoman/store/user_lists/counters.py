@@ -151,6 +151,17 @@ _STORED = Query(
 _RESET: Query[None] = Query(sa.update(counts).values(n=0, moves=counts.c.moves + 1))
 
 
+_HAD_USERS: Query[int] = Query(
+    sa.select(counts.c.tenant_id).where(counts.c.tenant_id == bind("tenant_id")).limit(1),
+    indexed=True,
+)
+
+
+async def had_users(reader: Read | Tx, tenant_id: int) -> bool:
+    """Return whether the tenant has, or ever had, users; a counter that returns to 0 is kept."""
+    return await reader.fetch_one(_HAD_USERS, tenant_id=tenant_id) is not None
+
+
 async def differences(reader: Read | Tx) -> dict[tuple[int, int, bool], int]:
     """Return the counters that differ from the rows, and by how much; empty if all are exact."""
     actual = _with_totals(await reader.fetch(_ACTUAL))
