@@ -112,7 +112,7 @@ class ClockClients:
         for name in ("otto", "gus"):
             self.ended += self._world.people[name].tokens.items()
         token = await self.at("wiwebb").sign_in(self.person("mia"))
-        await self.at("wiwebb", token).ask("POST", "/api/v1/auth/logout/", {})
+        await self.at("wiwebb", token).request("POST", "/api/v1/auth/logout/", {})
         self.ended.append(("wiwebb", token))
 
     async def revoked_but_accepted(self) -> list[str]:
@@ -126,7 +126,7 @@ class ClockClients:
         root = self.at("wiwebb", self._world.people["root"].token)
         made = Person(0, "", f"late{number}", f"late{number}@acme.test", "kettle-Violet-1")
         await root.create(made, None)
-        page = await root.ask("GET", f"/api/v1/users/?search=late{number}")
+        page = await root.request("GET", f"/api/v1/users/?search=late{number}")
         made.id = page["results"][0]["id"]
         await root.rename(made, "Late", str(number))
         return made.id

@@ -206,7 +206,7 @@ OTHERS_TESTS = (
 )
 DISPATCHED = {"vsay", "wiwebb"}
 """The contracts that ``tests/test_dispatch.py`` speaks with."""
-EVERY = 8
+EVERY = 20
 """Each so-many-th transcript of the others is played: all of them are, with all dialects there."""
 
 
