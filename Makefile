@@ -30,10 +30,12 @@ serve: $(VENV)/.serve
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
-# The fast tests, for use while editing: SQLite only; without faults, attacks, fuzzing, schemathesis
-# and anything that starts a server or a command of its own.
-QUICK_WITHOUT := tests/attack tests/faults tests/fuzz tests/mutants tests/cli tests/test_benchmarks.py \
-                 tests/house/test_new_dialect.py tests/dialects/test_state_machine.py
+# The fast tests, for use while editing: SQLite only; without faults, attacks, fuzzing, schemathesis,
+# the permission tables, and anything that starts a server or a command of its own or waits.
+QUICK_WITHOUT := tests/attack tests/faults tests/fuzz tests/mutants tests/cli tests/authorization tests/test_benchmarks.py \
+                 tests/house/test_new_dialect.py tests/store/test_migrations.py tests/jobs/test_mail_delivery_failures.py \
+                 $(addprefix tests/dialects/test_,state_machine.py one_directory.py every_contract.py) \
+                 tests/dialects/vsay/test_accept_page.py tests/dialects/wiwebb/test_password_resets.py
 quick: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not postgresql and not faults" \
 		$(addprefix --ignore=,$(QUICK_WITHOUT)) --ignore-glob='*/test_clients.py' --ignore-glob='*/test_schemathesis.py' \
