@@ -44,3 +44,13 @@ def challenge_problems(response: httpx.Response, scheme: str) -> list[str]:
     if response.status_code != 401 or challenge == scheme:
         return []
     return [f"a 401 with `WWW-Authenticate: {challenge}` instead of `{scheme}`"]
+
+
+def drf_problems(response: httpx.Response) -> list[str]:
+    """Return what is wrong with an answer in Django REST framework's format."""
+    problems = common_problems(response, "Token") + challenge_problems(response, "Token")
+    if response.content:
+        problems += json_problems(response)
+    if response.is_success and response.content:
+        problems += cache_problems(response)
+    return problems
