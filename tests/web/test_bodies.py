@@ -321,6 +321,8 @@ class TestForms:
             (b"a=%zz", {"a": "%zz"}),
             (b"&&", {}),
             (b"a=b=c", {"a": "b=c"}),
+            ("a=jörg&näme=中".encode(), {"a": "jörg", "näme": "中"}),
+            ("a=j%C3%B6rg+ö".encode(), {"a": "jörg ö"}),
         ],
     )
     async def test_what_is_read(self, body: bytes, fields: dict[str, str]):
@@ -333,12 +335,13 @@ class TestForms:
             b"a=%ed%a0%80",
             b"%ff=a",
             b"a=%00",
-            b"a=\xc3\xa9",
+            b"a=\xe9",
+            b"a=\xed\xa0\x80",
             b"a=\x00",
             "a=é".encode("utf-16"),
             b"&".join(b"a%d=1" % n for n in range(1001)),
         ],
-        ids=range(8),
+        ids=range(9),
     )
     async def test_what_is_refused(self, body: bytes):
         with pytest.raises(BadRequest):
@@ -365,7 +368,26 @@ class TestMultipart:
 
     async def test_a_file_is_not_a_string(self):
         body = multipart(part(b"data", b'name="a"; filename="x.txt"', b"Content-Type: text/plain"))
-        assert await bodies.read_fields(request(body, TYPE)) == {"a": ["x.txt"]}
+        assert await bodies.read_fields(request(body, TYPE)) == {"a": bodies.BINARY}
+
+    @pytest.mark.parametrize(
+        ("name", "content_type"),
+        [
+            (b'name="b"; filename="x.png"', b"Content-Type: image/png"),
+            (b'name="b"; filename="x.png"', b"X: y"),
+            (b'name="b"', b"Content-Type: image/png"),
+            (b'name="b"', b"X: y"),
+        ],
+    )
+    @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n\xff\xd8", b"\0\0\1"])
+    async def test_a_picture_beside_texts(self, name: bytes, content_type: bytes, data: bytes):
+        """Whatever field it is for: a field that wants a string rejects it, others ignore it."""
+        body = request(multipart(part(data, name, content_type), part("é".encode())), TYPE)
+        if b"PNG" not in data and content_type == b"X: y" and b"filename" not in name:
+            with pytest.raises(BadRequest):
+                await bodies.read_fields(body)
+        else:
+            assert await bodies.read_fields(body) == {"b": bodies.BINARY, "a": "é"}
 
     @pytest.mark.parametrize(
         "content_type",
@@ -406,8 +428,11 @@ class TestMultipart:
 
     async def test_other_encodings_than_utf_8_are_rejected(self):
         """As in JSON and in forms: Latin-1 is never assumed."""
+        found = await bodies.read_fields(request(multipart(part(b"\xff\xe9")), TYPE))
+        assert found == {"a": bodies.BINARY}
         with pytest.raises(BadRequest):
-            await bodies.read_fields(request(multipart(part(b"\xff\xe9")), TYPE))
+            body = multipart(part(b"1", b'name="\xe9"'))
+            await bodies.read_fields(request(body, TYPE))
 
     async def test_an_incomplete_form_is_rejected(self):
         whole = multipart(part(b"one"), part(b"two", b'name="b"'))

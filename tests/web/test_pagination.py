@@ -68,6 +68,13 @@ class TestQuery:
         found = pagination.query_params(call(directory, "a=%ff%00x&%zz=1&=&%F0%9F%98%80=%C3"))
         assert found == {"a": "\ufffd\ufffdx", "%zz": "1", "": "", "😀": "\ufffd"}
 
+    def test_raw_utf_8_is_read_and_linked_like_encoded(self, directory: Directory):
+        raw = "search=jörg".encode().decode("latin-1")  # an ASGI server passes the bytes on
+        found = pagination.query_params(call(directory, raw))
+        assert found == pagination.query_params(call(directory, "search=j%C3%B6rg"))
+        assert pagination.page_url(call(directory, raw), found).endswith("?search=j%C3%B6rg")
+        assert pagination.query_params(call(directory, "a=\xe9")) == {"a": "\ufffd"}
+
     def test_the_host_header_is_ignored(self, directory: Directory):
         for host in ("[", "a?x=1", "a#b", "a/b?page=9"):
             assert pagination.query_params(call(directory, "page=2", host=host)) == {"page": "2"}

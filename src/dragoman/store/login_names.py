@@ -9,9 +9,10 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from dragoman.rules.errors import Taken
 from dragoman.rules.fields import canonical
 from dragoman.store.query import Query, bind, in_list
-from dragoman.store.schema import names
+from dragoman.store.schema import LIVING, names, users
 from dragoman.store.transaction import Read, Tx
 
+_PUBLIC_ID = "PUBLIC_ID"  # stands for a key; in upper case, so that no key equals it
 _JSON_KEYS = sa.func.json_each(bind("keys", sa.Text)).table_valued("value")
 _CLAIM_ROWS = sa.select(
     sa.func.unnest(sa.bindparam("keys", type_=sa.ARRAY(sa.Text()))), bind("user_id")
@@ -30,7 +31,12 @@ _CLAIM: Query[str] = Query(
 )
 _RELEASE: Query[None] = Query(sa.delete(names).where(names.c.user_id == bind("user_id")))
 _HOLDERS: Query[tuple[str, int]] = Query(
-    sa.select(names.c.key, names.c.user_id).where(in_list(names.c.key, "keys")),
+    sa.union_all(
+        sa.select(names.c.key, names.c.user_id).where(in_list(names.c.key, "keys")),
+        sa.select(sa.literal_column(f"'{_PUBLIC_ID}'"), users.c.id).where(
+            users.c.public_id == bind("username", sa.Text), LIVING
+        ),
+    ),
     lambda row: (row[0], row[1]),
 )
 
@@ -58,6 +64,8 @@ async def claim(tx: Tx, user_id: int, username_key: str, email_key: str) -> None
 async def taken(reader: Read | Tx, *, username: str, email: str, exclude_id: int = 0) -> list[str]:
     """Return which of ``username`` and ``email`` belong to another user, as either of the two.
 
+    A username must not be another user's public id either: some contracts accept both in a path.
+
     Args:
         reader: a reader or a transaction.
         username: the username.
@@ -66,8 +74,12 @@ async def taken(reader: Read | Tx, *, username: str, email: str, exclude_id: int
     """
     keys = {"username": canonical(username), "email": canonical(email)}
     unique_keys = sorted({key for key in keys.values() if key})
-    holders = dict(await reader.fetch(_HOLDERS, keys=unique_keys))
-    return [field for field, key in keys.items() if holders.get(key, exclude_id) != exclude_id]
+    holders = await reader.fetch(_HOLDERS, keys=unique_keys, username=username.strip())
+    others = {key for key, user_id in holders if user_id != exclude_id}
+    taken_fields = [field for field, key in keys.items() if key in others]
+    if _PUBLIC_ID in others and "username" not in taken_fields:
+        taken_fields.insert(0, "username")
+    return taken_fields
 
 
 async def release(tx: Tx, user_id: int) -> None:

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import AsyncGenerator
+from io import BytesIO
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
@@ -30,6 +31,9 @@ _TOO_DEEP = f"more than {MAX_DEPTH} levels of nesting"
 _OUT_OF_RANGE = "integer out of the 64-bit range"
 _MALFORMED_FORM = "malformed form"
 _UNSAFE = re.compile("[\x00\ud800-\udfff]")
+
+BINARY = b""
+"""The value of a file in a form: no string, so that a field that wants one rejects it."""
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -92,7 +96,7 @@ async def read_fields(
 ) -> dict[str, Any]:
     """Return the fields of a JSON object or of a form; without a body, no fields.
 
-    The values of a form are strings; the last one of a repeated key wins, except for
+    The values of a form are strings, or ``BINARY`` for a file; the last one of a repeated key wins, except for
     ``list_keys``, whose value is the list of all of them.
     Raises BadRequest, NotAnObject, UnsupportedMedia or TooLarge.
     """
@@ -201,7 +205,7 @@ def _parse_form(body: bytes) -> list[tuple[str, str]]:
 
     try:
         pairs = parse_qsl(
-            body.decode("ascii"),
+            body.decode("utf-8"),  # raw or percent-encoded, even mixed in one value
             keep_blank_values=True,
             encoding="utf-8",
             errors="strict",
@@ -216,22 +220,44 @@ def _parse_form(body: bytes) -> list[tuple[str, str]]:
 
 
 class _Utf8MultiPartParser(MultiPartParser):
-    """Starlette's parser; it refuses parts in another charset."""
+    """Starlette's parser; it refuses parts in another charset, and keeps binary parts apart."""
 
     def on_headers_finished(self) -> None:
-        """Check the part's own Content-Type before its data is read."""
+        """Check the part's own headers before its data is read."""
         for name, value in self._current_part.item_headers:
             if name.lower() == b"content-type":
                 _require_utf8(value)
+        (self._current_part.content_disposition or b"").decode("utf-8")
         super().on_headers_finished()
+
+    def on_part_end(self) -> None:
+        """Keep a part that is not text as a file, so that it is never read as Latin-1."""
+        part = self._current_part
+        if part.file is None and not _is_text(part.data, part.item_headers):
+            part.file = UploadFile(BytesIO())
+        super().on_part_end()
+
+
+def _is_text(data: bytearray, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether a part is text: UTF-8; NUL makes it binary only if its type says so, too."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    content_type = dict(headers).get(b"content-type", b"text/plain")
+    return b"\0" not in data or content_type.strip().lower().startswith(b"text/")
 
 
 async def _parse_multipart(headers: Headers, body: bytes) -> list[tuple[str, Any]]:
+    """Return the names and values of the parts.
+
+    The value of a file, and of any other binary part, is ``BINARY``.
+    """
+
     async def body_stream() -> AsyncGenerator[bytes]:
         yield body
 
     try:
-        body.decode("utf-8")
         _, options = parse_options_header(headers.get("content-type"))
         if b"--" + options[b"boundary"] + b"--" not in body:
             raise BadRequest("incomplete form")
@@ -244,8 +270,7 @@ async def _parse_multipart(headers: Headers, body: bytes) -> list[tuple[str, Any
         check_text(key)
         if isinstance(value, UploadFile):
             await value.close()
-            # A list, so that the check of the field rejects a file where a string is expected.
-            pairs.append((key, [value.filename]))
+            pairs.append((key, BINARY))
         else:
             check_text(value)
             pairs.append((key, value))

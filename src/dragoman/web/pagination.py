@@ -23,8 +23,11 @@ class NoSuchPage(NotFound):
 
 
 def query_params(call: Call) -> dict[str, str]:
-    """Return the query parameters; the last one of a repeated name wins."""
-    text: str = call.request.scope["query_string"].decode("latin-1")
+    """Return the query parameters; the last one of a repeated name wins.
+
+    They are UTF-8, raw or percent-encoded; what is not becomes U+FFFD.
+    """
+    text: str = call.request.scope["query_string"].decode("utf-8", "replace")
     pairs = parse_qsl(text, keep_blank_values=True, errors="replace")
     return {key: value.replace("\x00", "\ufffd") for key, value in pairs}
 

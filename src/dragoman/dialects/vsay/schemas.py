@@ -12,6 +12,7 @@ from msgspec import UNSET
 from dragoman.actions.invitations import InvitationWithStatus
 from dragoman.rules.credentials import Credential
 from dragoman.rules.errors import Problem
+from dragoman.rules.fields import trim
 from dragoman.rules.model import SECOND, Access, Invitation, Role, Tenant, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
 from dragoman.web import forms
@@ -32,6 +33,7 @@ ROLES_SHOWN_AS: dict[str, frozenset[Role]] = {
     for name in ROLES_BY_NAME
 }
 """Name of a role → all roles that are shown by this name."""
+STATUS_NAMES = {True: "active", False: "suspended"}
 ROLE_PERMISSIONS: dict[str, dict[str, list[str]]] = {
     "admin": {
         "machines": ["read", "write", "delete"],
@@ -96,7 +98,8 @@ def public_id(text: str, prefix: str) -> str:
 
 def parse_machine_ids(body: Mapping[str, Any]) -> tuple[list[str], list[Problem]]:
     """Return the valid machine ids of an invitation, and the problems of the others."""
-    entries, problems = _parse_list(body.get("machine_ids", []), "machine_ids")
+    value = body.get("machine_ids")
+    entries, problems = _parse_list([] if value is None else value, "machine_ids")
     invalid_indexes = [n for n, each in enumerate(entries) if not _is_machine_id(each)]
     problems += (
         Problem(f"machine_ids[{n}]", "invalid") for n in invalid_indexes[:MAX_REPORTED_ENTRIES]
@@ -156,6 +159,14 @@ def display_name_changes(
     return UserChanges(display_name=name, first_name=first_name, last_name=last_name), []
 
 
+def fixed_field_problems(user: User, body: Mapping[str, Any]) -> list[Problem]:
+    """Return the problems of fields that an update cannot change; their shown values pass."""
+    shown = {"email": user.email or None, "status": STATUS_NAMES[user.active]}
+    values = {key: body[key] for key in shown if key in body}
+    trimmed = {key: trim(v) or None if isinstance(v, str) else v for key, v in values.items()}
+    return [Problem(key, "fixed") for key, value in trimmed.items() if value != shown[key]]
+
+
 # --------------------------------------------------------------------------- responses
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -178,11 +189,10 @@ def user_summary_out(user: User) -> dict[str, Any]:
 
 def user_list_item_out(user: User, *, with_last_login: bool) -> dict[str, Any]:
     """Return a user as lists show it."""
-    status = "active" if user.active else "suspended"
     last_login = {"last_login": timestamp(user.last_login_at)} if with_last_login else {}
     return {
         **user_summary_out(user),
-        "status": status,
+        "status": STATUS_NAMES[user.active],
         **last_login,
         "created_at": timestamp(user.created_at),
     }

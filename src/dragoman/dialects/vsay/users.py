@@ -65,21 +65,23 @@ def _public_id(call: Call) -> str:
 
 
 async def update(call: Call) -> Response:
-    """PUT /users/{id}: change the name, the role or both."""
+    """PUT /users/{id}: change the name, the role or both; other shown values change nothing."""
     policy.require_reach(call.actor, Action.UPDATE_USER)
-    values, problems = schemas.parse_form(await bodies.read_fields(call.request), schemas.UPDATE)
+    body = await bodies.read_fields(call.request)
+    values, problems = schemas.parse_form(body, schemas.UPDATE)
     role: Role | None = values.get("role")
     same_role_names = schemas.ROLES_SHOWN_AS[schemas.ROLE_NAMES[role]] if role is not None else ()
     async with call.begin() as tx:
         user = await user_lists.find(tx, public_id=_public_id(call))
         changes, name_problems = schemas.display_name_changes(user, values)
+        fixed_problems = schemas.fixed_field_problems(user, body)
         user = await users.update_with_role(
             tx,
             user.id,
             changes=changes,
             role=role,
             same_role_names=frozenset(same_role_names),
-            problems=problems + name_problems,
+            problems=problems + name_problems + fixed_problems,
         )
     return success_response(200, schemas.updated_user_out(user), "User updated successfully")
 

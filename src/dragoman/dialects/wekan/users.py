@@ -99,9 +99,9 @@ async def set_active(call: Call) -> Response:
     """
     require_admin(call)
     body = await bodies.read_fields(call.request, MEDIA_TYPES)
-    action, id_or_username = body.get("action"), call.path_params["id"]
+    action = body.get("action")
     async with call.begin() as tx:
-        user = await user_lists.find(tx, public_id=id_or_username, username=id_or_username)
+        user = await user_lists.find(tx, public_id=call.path_params["id"])
         if isinstance(action, str) and action in ACTIVE_BY_ACTION:
             try:
                 user = await users.set_active(tx, user.id, active=ACTIVE_BY_ACTION[action])
@@ -114,9 +114,8 @@ async def set_active(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """DELETE /api/users/:id: erase the user permanently."""
     require_admin(call)
-    id_or_username = call.path_params["id"]
     async with call.begin() as tx:
-        user = await user_lists.find(tx, public_id=id_or_username, username=id_or_username)
+        user = await user_lists.find(tx, public_id=call.path_params["id"])
         await users.delete(tx, user.id, erase=True)
     return MsgspecResponse(200, {"_id": user.public_id})
 
