@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
-from dragoman.web import headers
+from dragoman.web import headers, unread_bodies
 from dragoman.web.responses import add_security_headers
 from dragoman.web.routing import RouteInfo
 
@@ -74,11 +74,14 @@ class ContractDispatcher:
         if scope["type"] != "http":
             await self._shared_app(scope, receive, send)
             return
-        if has_ambiguous_framing(scope):
-            response = Response(None, 400, {"Connection": "close"})
-            add_security_headers(response.raw_headers)
-            await response(scope, receive, send)
-            return
+        has_body, is_ambiguous = read_framing(scope)
+        app = refuse_ambiguous if is_ambiguous else self._dispatch
+        if has_body:
+            await unread_bodies.answer(app, scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if not path.startswith("/"):  # OPTIONS *
             path = UNDOCUMENTED_PATH
@@ -140,26 +143,40 @@ class ContractDispatcher:
         return issuer if schemes.get(issuer) == parts[0].lower() else ""
 
 
-def has_ambiguous_framing(scope: Scope) -> bool:
-    """Return whether another server could parse this message differently (RFC 9112, section 11.2).
+async def refuse_ambiguous(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a message that another server could parse differently, and close its connection."""
+    response = Response(None, 400, {"Connection": "close"})
+    add_security_headers(response.raw_headers)
+    await response(scope, receive, send)
 
-    That is the case for a transfer coding other than a single ``chunked``, a header name that
-    resembles those of message framing (6.1), two hosts (3.2), and CONNECT.
-    Granian rejects contradictory lengths itself. If a message has both a length and chunks, it
-    drops the length, reads the chunks and closes the connection after the response (6.3), so the
-    length cannot be seen here.
+
+def read_framing(scope: Scope) -> tuple[bool, bool]:
+    """Return whether a message has a body, and whether its framing or host is ambiguous.
+
+    Another server could parse a message differently (RFC 9112, section 11.2) with a transfer
+    coding other than a single ``chunked``, a header name that resembles those of message framing
+    (6.1), two hosts, or none in HTTP/1.1 (3.2), and with CONNECT.
+    Granian passes a missing host on as an empty one. It rejects contradictory lengths itself. If
+    a message has both a length and chunks, it drops the length, reads the chunks and closes the
+    connection after the response (6.3), so the length cannot be seen here.
     """
     hosts = transfer_encodings = 0
+    has_body = is_ambiguous = False
     for name, value in scope["headers"]:
         if name == b"host":
             hosts += 1
+            is_ambiguous = is_ambiguous or (not value and scope.get("http_version") == "1.1")
+        elif name == b"content-length":
+            has_body = value != b"0"
         elif name == b"transfer-encoding":
             transfer_encodings += 1
-            if value.lower() != b"chunked":
-                return True
+            has_body = True
+            is_ambiguous = is_ambiguous or value.lower() != b"chunked"
         elif name in SMUGGLING_HEADERS:
-            return True
-    return hosts > 1 or transfer_encodings > 1 or scope["method"] == "CONNECT"
+            is_ambiguous = True
+    is_ambiguous = is_ambiguous or hosts > 1 or transfer_encodings > 1
+    is_ambiguous = is_ambiguous or scope["method"] == "CONNECT"
+    return has_body, is_ambiguous
 
 
 def _host_name(scope: Scope) -> str:

@@ -98,6 +98,8 @@ REFUSED_REQUESTS = {
     "a NUL in a header": bodyless_request(b"Host: x", b"X: a\x00b") + NEXT,
     "a header before all": bodyless_request(b" X: y", b"Host: x") + NEXT,
     "two hosts": bodyless_request(b"Host: x", b"Host: y") + NEXT,
+    "no host": bodyless_request(b"X: y") + NEXT,
+    "an empty host": bodyless_request(b"Host:") + NEXT,
     "HTTP/0.9": b"GET /healthz\r\n",
     "HTTP/0.9, and more": b"GET /healthz\r\n\r\n" + NEXT,
     "HTTP/1.2": bodyless_request(HOST[:-2], first=b"GET /healthz HTTP/1.2"),
@@ -189,8 +191,6 @@ def test_of_a_length_and_chunks_the_chunks_count_and_nothing_follows(
 
 
 LINES = {
-    "no host": bodyless_request(b"X: y"),
-    "an empty host": bodyless_request(b"Host:"),
     "bare LF": bodyless_request(b"Host: x").replace(b"\r\n", b"\n"),
     "bare LF in the middle": b"GET /healthz HTTP/1.1\r\nHost: x\nX: y\r\n\r\n",
     "the address of another host": bodyless_request(

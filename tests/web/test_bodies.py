@@ -70,13 +70,16 @@ GOOD: list[tuple[bytes, Any]] = [
     (b'{"a": {"a": 1}, "b": {"a": 2}}', {"a": {"a": 1}, "b": {"a": 2}}),
     (b'"\\u0001"', "\x01"),  # fields may reject control characters, the decoder does not
     (b'{"": 0}', {"": 0}),
+    (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),  # a byte order mark is passed over (RFC 8259, 8.1)
 ]
 
 HOSTILE: dict[str, bytes] = {
     "nothing": b"",
     "white space": b"  ",
     "a word": b"nope",
-    "a byte order mark": b"\xef\xbb\xbf{}",
+    "two byte order marks": b"\xef\xbb\xbf\xef\xbb\xbf{}",
+    "a byte order mark inside": b"{\xef\xbb\xbf}",
+    "only a byte order mark": b"\xef\xbb\xbf",
     "UTF-16": '{"a": 1}'.encode("utf-16"),
     "UTF-32": '{"a": 1}'.encode("utf-32-le"),
     "Latin-1": b'"\xe9"',
@@ -422,10 +425,6 @@ class TestMultipart:
         with pytest.raises(BadRequest):
             await bodies.read_fields(request(body[1], TYPE))
 
-    def test_the_message_for_a_byte_order_mark(self):
-        with pytest.raises(BadRequest, match="byte order mark"):
-            bodies.decode_json(b"\xef\xbb\xbf{}")
-
     async def test_other_encodings_than_utf_8_are_rejected(self):
         """As in JSON and in forms: Latin-1 is never assumed."""
         found = await bodies.read_fields(request(multipart(part(b"\xff\xe9")), TYPE))
@@ -551,3 +550,18 @@ async def test_nor_does_a_part_of_a_form():
     assert await bodies.read_fields(request(PARTS % b"UTF-8", form)) == {"username": "mia"}
     with pytest.raises(UnsupportedMedia):
         await bodies.read_fields(request(PARTS % b"punycode", form))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "zstd", "identity, gzip"])
+async def test_a_compressed_body_is_refused_before_it_is_read(coding: str):
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("was read")
+
+    with pytest.raises(UnsupportedMedia):
+        await bodies.read_fields(request(receive, content_encoding=coding))
+
+
+@pytest.mark.anyio
+async def test_a_body_that_is_encoded_as_itself_is_read():
+    assert await bodies.read_fields(request(b'{"a": 1}', content_encoding="identity")) == {"a": 1}

@@ -47,11 +47,14 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
         TooLarge: it is longer than ``max_bytes``.
         BadRequest: it takes longer than ``BODY_TIMEOUT_S``, arrives in more than ``MAX_CHUNKS``
             chunks, or is incomplete.
-        UnsupportedMedia: its Content-Type names a charset other than UTF-8.
+        UnsupportedMedia: it is compressed, or its Content-Type names a charset other than UTF-8.
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > max_bytes):
         raise TooLarge(max_bytes)
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in {"", "identity"}:
+        raise UnsupportedMedia(coding[:40])
     chunks: list[bytes] = []
     size = 0
     try:
@@ -126,11 +129,9 @@ def decode_json(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("not valid UTF-8") from None
-    if text.startswith("\ufeff"):
-        raise BadRequest("unexpected byte order mark")
     try:
         value = json.loads(
-            text,
+            text.removeprefix("\ufeff"),  # a byte order mark may be ignored (RFC 8259, section 8.1)
             object_pairs_hook=_object_without_duplicates,
             parse_constant=_reject_constant,
             parse_int=_parse_integer,
