@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -15,14 +16,21 @@ from dragoman.actions.tokens import PresentedCredential
 from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import Credential, CredentialFormat
 from dragoman.rules.errors import DirectoryError, NotFound, Unauthenticated
-from dragoman.rules.model import DAY, HOUR, Role, TenantChanges, User, UserChanges
+from dragoman.rules.model import DAY, HOUR, SECOND, Role, TenantChanges, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import UNRESTRICTED, AuditAction
 from dragoman.store import schema
 from dragoman.store import users as user_store
 from dragoman.store.query import Query
 from tests.support.databases import query
-from tests.support.people import PASSWORD, actor_for, make_tenant, make_user, transaction
+from tests.support.people import (
+    PASSWORD,
+    SYSTEM_ACTOR,
+    actor_for,
+    make_tenant,
+    make_user,
+    transaction,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -191,6 +199,7 @@ class TestRefreshTokenReuse:
     async def test_what_is_just_being_given_dies_with_its_family(
         self, directory: Directory, mia: User
     ):
+        directory.settings = msgspec.structs.replace(directory.settings, refresh_grace=0)
         first = await sign_in_as_mia(directory)
         second = await renew(directory, first)
         async with transaction(directory) as tx:
@@ -204,6 +213,55 @@ class TestRefreshTokenReuse:
         if isinstance(came, Credential):
             assert not await is_accepted(directory, came)
             assert isinstance(await outcome(renew(directory, came)), Unauthenticated)
+
+    async def test_within_the_grace_it_gives_another_pair(self, directory: Directory, mia: User):
+        first = await sign_in_as_mia(directory)
+        pairs = [await renew(directory, first) for _ in range(3)]
+        assert len({pair.refresh_token for pair in pairs}) == 3
+        for pair in (first, *pairs):
+            assert await is_accepted(directory, pair)
+        assert await is_accepted(directory, await renew(directory, pairs[0]))
+
+    async def test_at_once_all_get_a_pair(self, directory: Directory, mia: User):
+        first = await sign_in_as_mia(directory)
+        pairs = await asyncio.gather(*(renew(directory, first) for _ in range(4)))
+        for pair in pairs:
+            assert await is_accepted(directory, pair)
+
+    async def test_after_the_grace_the_family_is_dead(self, directory: Directory, mia: User):
+        first = await sign_in_as_mia(directory)
+        pairs = [await renew(directory, first) for _ in range(2)]
+        grace = directory.settings.refresh_grace
+        used = sa.update(schema.tokens).where(schema.tokens.c.used_at > 0)
+        async with transaction(directory) as tx:
+            await tx.run(Query(used.values(used_at=schema.tokens.c.used_at - grace * SECOND)))
+        assert isinstance(await outcome(renew(directory, first)), Unauthenticated)
+        for pair in (first, *pairs):
+            assert not await is_accepted(directory, pair)
+            assert isinstance(await outcome(renew(directory, pair)), Unauthenticated)
+
+    @pytest.mark.parametrize("ended_by", ["password", "sign_out", "deactivation"])
+    async def test_the_grace_revives_nothing(self, directory: Directory, mia: User, ended_by: str):
+        first = await sign_in_as_mia(directory)
+        second = await renew(directory, first)
+        if ended_by == "password":
+            rules = PasswordRules()
+            await users.set_password(directory, SYSTEM_ACTOR, mia.id, f"{PASSWORD}-2", rules)
+        elif ended_by == "deactivation":
+            async with transaction(directory) as tx:
+                await users.set_active(tx, mia.id, active=False)
+        else:
+            presented = PresentedCredential(
+                credential_format=PAIRS,
+                secret=second.secret,
+                restrictions=UNRESTRICTED,
+                request_id="",
+                address="",
+            )
+            actor = (await tokens.authenticate(directory, presented)).actor
+            async with transaction(directory, actor) as tx:
+                await tokens.sign_out(tx)
+        assert isinstance(await outcome(renew(directory, first)), Unauthenticated)
 
     async def test_signing_out_ends_what_is_just_being_given(self, directory: Directory, mia: User):
         given = await sign_in_as_mia(directory)

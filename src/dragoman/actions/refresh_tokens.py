@@ -1,8 +1,10 @@
-"""Refresh tokens: each is valid once, and reuse revokes its whole family (RFC 9700, 4.14.2)."""
+"""Refresh tokens: each is valid once, and later reuse revokes its family (RFC 9700, 4.14.2)."""
 
 from __future__ import annotations
 
 import contextlib
+
+import msgspec
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps.credentials import lock_active_tenant, mint
@@ -11,7 +13,7 @@ from dragoman.rules import crypto
 from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import REFRESH, Credential, CredentialFormat
 from dragoman.rules.errors import NotFound, Unauthenticated
-from dragoman.rules.model import User
+from dragoman.rules.model import SECOND, User
 from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, tokens, users
 from dragoman.store.transaction import now
@@ -22,8 +24,9 @@ async def refresh(
 ) -> tuple[User, Credential]:
     """Exchange a refresh token for a new pair of tokens; return the user and the pair.
 
-    A refresh token works once. If it is presented again, its whole family is revoked, access
-    tokens included (RFC 9700, 4.14.2).
+    A refresh token works once. For ``refresh_grace`` seconds after that it gives further pairs of
+    its family, because two tabs may refresh at once, or an answer may get lost. If it is presented
+    later, its whole family is revoked, access tokens included (RFC 9700, 4.14.2).
 
     Args:
         directory: the application's shared state.
@@ -40,10 +43,11 @@ async def refresh(
         REFRESH,
     ):
         raise Unauthenticated("unknown")
-    if record.used_at:
+    timestamp = now()
+    if record.used_at and not _is_in_grace(directory, record.used_at, timestamp):
         await _revoke_family(directory, visitor, record)
         raise Unauthenticated("unknown")
-    if reason := rejection_reason(record, now()):
+    if reason := rejection_reason(msgspec.structs.replace(record, used_at=0), timestamp):
         raise Unauthenticated(reason)
     presented = PresentedCredential(
         credential_format=credential_format,
@@ -57,7 +61,9 @@ async def refresh(
         user = await users.get(tx, record.user.id)
         if not await lock_active_tenant(tx, user):
             raise Unauthenticated("inactive")
-        if await tokens.consume(tx, record.token.id):
+        if await tokens.consume(tx, record.token.id) or _is_in_grace(
+            directory, await tokens.used_at(tx, record.token.id), tx.now
+        ):
             credential = await mint(
                 tx, directory, user, credential_format, family=record.token.family
             )
@@ -67,6 +73,15 @@ async def refresh(
             return user, credential
     await _revoke_family(directory, visitor, record)  # a concurrent request used the same token
     raise Unauthenticated("unknown")
+
+
+def _is_in_grace(directory: Directory, used_at: int, timestamp: int) -> bool:
+    """Return whether a refresh token was used so recently that it still gives another pair.
+
+    ``used_at`` is 0 if it was not used, or no longer exists.
+    """
+    grace = directory.settings.refresh_grace * SECOND
+    return used_at > 0 and grace > 0 and timestamp - used_at < grace
 
 
 async def _revoke_family(

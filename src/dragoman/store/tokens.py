@@ -303,6 +303,7 @@ _CONSUME: Query[None] = Query(
     .where(tokens.c.id == bind("id"), tokens.c.used_at == 0)
     .values(used_at=bind("now"))
 )
+_USED_AT: Query[int] = Query(sa.select(tokens.c.used_at).where(tokens.c.id == bind("id")))
 _SESSION_START_TIMES: Query[int] = Query(
     sa.select(tokens.c.created_at)
     .join(users, users.c.id == tokens.c.user_id)
@@ -321,6 +322,11 @@ _SESSION_START_TIMES: Query[int] = Query(
 async def consume(tx: Tx, token_id: int) -> bool:
     """Mark a refresh token as used; returns False if it was used before or does not exist."""
     return await tx.run(_CONSUME, id=token_id, now=tx.now) == 1
+
+
+async def used_at(tx: Tx, token_id: int) -> int:
+    """Return when a refresh token was first used (microseconds); 0: never, or it does not exist."""
+    return await tx.fetch_one(_USED_AT, id=token_id) or 0
 
 
 async def session_start_times(reader: Read, user_id: int, contract: str) -> list[int]:
