@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from dragoman import dialects
 from dragoman import settings as settings_module
@@ -29,6 +30,7 @@ from dragoman.settings import Settings, SettingsError
 from dragoman.store import migrate
 from dragoman.store.transaction import Driver
 from dragoman.web import health, jwks, logs
+from dragoman.web.cors import CorsMiddleware
 from dragoman.web.responses import SecurityHeadersMiddleware
 
 RequestHandler = Callable[[Request], Awaitable[Response]]
@@ -93,7 +95,7 @@ async def open_directory(settings: Settings) -> AsyncGenerator[Directory]:
         await driver.close()
 
 
-def create(settings: Settings | None = None, *, workers: int = 1) -> ContractDispatcher:
+def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
     """Return the whole service as one ASGI application, whose lifespan opens the database.
 
     It starts even if the database is unavailable, and then answers 503 until it is back.
@@ -141,9 +143,12 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ContractDis
         lifespan=lifespan,
     )
     shared_app.router.redirect_slashes = False
-    return ContractDispatcher(
+    dispatcher = ContractDispatcher(
         shared_app, mounted, settings.hosts, partial(tokens.issuing_contract, directory)
     )
+    if not settings.cors_origins:
+        return dispatcher
+    return CorsMiddleware(dispatcher, settings.cors_origins, dispatcher.cross_origin_methods)
 
 
 def _index_endpoint(settings: Settings, mounted: Mapping[str, MountedContract]) -> RequestHandler:

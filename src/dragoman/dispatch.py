@@ -13,12 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dragoman.rules.errors import Unavailable
 from dragoman.web import headers, unread_bodies
 from dragoman.web.responses import add_security_headers
-from dragoman.web.routing import RouteInfo
+from dragoman.web.routing import HOST_SCOPE_KEY, RouteInfo
 
 SHARED_PATHS = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """Shared paths that a host of a single contract serves too."""
 SMUGGLING_HEADERS = frozenset({b"content_length", b"transfer_encoding"})
 """Some servers read an underscore as a hyphen, and so find another end of the message."""
+SAME_ORIGIN_PREFIXES = frozenset({"account", "console"})
+"""First segments of the paths of pages for people, which no other origin may read."""
 UNDOCUMENTED_PATH = "/:"
 """A path that no contract has: the contract answers it with its own 404."""
 
@@ -82,51 +84,73 @@ class ContractDispatcher:
             await app(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        candidates, scope = self._candidates(scope)
+        if len(candidates) > 1:
+            app = await self._route_at_root(scope, candidates)
+        else:
+            app = self._contracts[candidates[0]].app if candidates else self._shared_app
+        await app(scope, receive, send)
+
+    def cross_origin_methods(self, scope: Scope) -> frozenset[str] | None:
+        """Return the documented methods of a request's path, whichever contract will answer it.
+
+        None if pages of other origins must not read the path: it is a page for people.
+        """
+        candidates, scope = self._candidates(scope)
+        path = scope["path"]
+        if not candidates:
+            prefix = path[1:].partition("/")[0]
+            return None if prefix in SAME_ORIGIN_PREFIXES else frozenset({"GET", "HEAD"})
+        names = list(self._eligible_routes(path, candidates)) if len(candidates) > 1 else candidates
+        methods = {
+            method
+            for name in names
+            for method in self._contracts[name].app.methods_at(path, scope.get("root_path", ""))
+        }
+        return frozenset(methods | {"HEAD"} if "GET" in methods else methods)
+
+    def _candidates(self, scope: Scope) -> tuple[list[str], Scope]:
+        """Return the contracts that could answer a request, and its scope as they see it.
+
+        If there are none, the shared application answers.
+        """
         path: str = scope["path"]
         if not path.startswith("/"):  # OPTIONS *
             path = UNDOCUMENTED_PATH
             scope = {**scope, "path": path}
-        if self._hosts and (name := self._hosts.get(_host_name(scope))) is not None:
-            app, scope = self._route_by_host(self._contracts[name], scope)
-        else:
-            prefix = path[1:].partition("/")[0]
-            mounted = self._contracts.get(prefix)
-            if mounted is not None:
-                path += "/" if path == f"/{prefix}" else ""
-                app, scope = mounted.app, {**scope, "path": path, "root_path": f"/{prefix}"}
-            else:
-                candidates = [name for name, match in self._path_matchers if match(path)]
-                if len(candidates) > 1:
-                    app = await self._route_at_root(scope, path, candidates)
-                else:
-                    app = self._contracts[candidates[0]].app if candidates else self._shared_app
-        await app(scope, receive, send)
+        if self._hosts and (name := self._hosts.get(host := _host_name(scope))) is not None:
+            if path in SHARED_PATHS:
+                return [], scope
+            if self._contracts[name].documented_paths.match(path) is None:
+                path = UNDOCUMENTED_PATH
+            return [name], {**scope, "path": path, HOST_SCOPE_KEY: host}
+        prefix = path[1:].partition("/")[0]
+        if prefix in self._contracts:
+            path += "/" if path == f"/{prefix}" else ""
+            return [prefix], {**scope, "path": path, "root_path": f"/{prefix}"}
+        return [name for name, match in self._path_matchers if match(path)], scope
 
-    def _route_by_host(self, mounted: MountedContract, scope: Scope) -> tuple[ASGIApp, Scope]:
-        path = scope["path"]
-        if path in SHARED_PATHS:
-            return self._shared_app, scope
-        if mounted.documented_paths.match(path) is None:
-            scope = {**scope, "path": UNDOCUMENTED_PATH}
-        return mounted.app, scope
-
-    async def _route_at_root(self, scope: Scope, path: str, candidates: Sequence[str]) -> ASGIApp:
+    async def _route_at_root(self, scope: Scope, candidates: Sequence[str]) -> ASGIApp:
         """Return the application for a path that several contracts document (decision 0013).
 
         It is the contract that issued the presented credential. Without a valid one, it is the
-        first in the order of the settings that documents path and method. A literal path takes
-        precedence over one with parameters.
+        first in the order of the settings that documents path and method.
         """
-        routes = {
-            name: route for name in candidates if (route := self._contracts[name].find_route(path))
-        }
-        if any(route.literal for route in routes.values()):
-            routes = {name: route for name, route in routes.items() if route.literal}
+        routes = self._eligible_routes(scope["path"], candidates)
         if len(routes) > 1 and (issuer := await self._issuer_for(scope, routes)):
             return self._contracts[issuer].app
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         by_method = (name for name, route in routes.items() if method in route.methods)
         return self._contracts[next(by_method, next(iter(routes), candidates[0]))].app
+
+    def _eligible_routes(self, path: str, candidates: Sequence[str]) -> dict[str, RouteInfo]:
+        """Return the routes that match a path; a literal one takes precedence over parameters."""
+        routes = {
+            name: route for name in candidates if (route := self._contracts[name].find_route(path))
+        }
+        if any(route.literal for route in routes.values()):
+            routes = {name: route for name, route in routes.items() if route.literal}
+        return routes
 
     async def _issuer_for(self, scope: Scope, routes: Mapping[str, RouteInfo]) -> str:
         header_values = headers.getlist(scope, b"authorization")

@@ -20,6 +20,11 @@ from dragoman.rules.rates import Rate, parse_rate
 
 PREFIX = "DRAGOMAN_"
 
+_ORIGIN = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/:?#@\[\]*]+)(?::([0-9]{1,5}))?",
+    re.IGNORECASE | re.ASCII,
+)
+
 Parser = Callable[[Any], Any]
 """Turns the text of a variable, or a value of the TOML file, into a value; raises ValueError."""
 
@@ -60,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     contracts: tuple[str, ...] = ()  # empty: all, by name
     hosts: dict[str, str] = {}
     public_url: str = "http://127.0.0.1:8000"
+    cors_origins: tuple[str, ...] = ()
     smtp_url: str = ""
     mail_from: str = "dragoman@localhost"
     anonymous_rate: Rate = Rate(60, 60)
@@ -70,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_idle_days: int = 30
     token_max_days: int = 365
     reset_hours: int = 24
+    refresh_grace: int = 10
     hash_threads: int = 0
     log_level: str = "info"
     access_log: bool = False
@@ -327,6 +334,20 @@ def _url(pattern: re.Pattern[str], message: str) -> Parser:
     return parse
 
 
+def _origins(value: Any) -> tuple[str, ...]:
+    """Return origins as browsers send them: in lower case, without the scheme's own port."""
+    return tuple(dict.fromkeys(_origin(text) for text in _text_list(value)))
+
+
+def _origin(text: str) -> str:
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text}: must be an origin like https://app.example.com, without a path")
+    scheme, host, port = match[1].lower(), dsn.canonical_host(match[2]), match[3]
+    is_default = (scheme, port) in {("http", "80"), ("https", "443")}
+    return f"{scheme}://{host}" + (f":{port}" if port and not is_default else "")
+
+
 def _networks(
     value: Any,
 ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -349,6 +370,7 @@ PARSERS: dict[str, Parser] = {
         re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"),
         "must be an http or https URL without a query",
     ),
+    "cors_origins": _origins,
     "smtp_url": _url(
         re.compile(r"(?:smtps?://(?:[^\s@/?#]+@)?[^\s@/:?#]+(?::\d{1,5})?)?"),
         "must read like smtp://user:pass@host:25; in a password, / is %2F, @ is %40, and so on",
@@ -362,6 +384,7 @@ PARSERS: dict[str, Parser] = {
     "token_idle_days": integer_between(1, 3650),
     "token_max_days": integer_between(1, 3650),
     "reset_hours": integer_between(1, 168),
+    "refresh_grace": integer_between(0, 300),
     "hash_threads": integer_between(0, 64),
     "log_level": one_of("debug", "info", "warning", "error"),
     "access_log": parse_boolean,

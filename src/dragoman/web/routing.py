@@ -12,6 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.responses import SecurityHeadersMiddleware
 
+HOST_SCOPE_KEY = "contract_host"
+"""Key of the scope under which the dispatcher leaves the host name that selected the contract."""
+
 
 class RouteInfo(msgspec.Struct, frozen=True):
     """A route of a contract, as the dispatcher needs it.
@@ -53,12 +56,17 @@ class ContractApp:
             if isinstance(app, Resource)
         )
 
+    def methods_at(self, path: str, root_path: str) -> tuple[str, ...]:
+        """Return the documented methods of a path, none if there is no such path."""
+        relative_path = _relative_path(path, root_path)
+        for pattern, route, app in self._table:
+            if pattern.match(relative_path):
+                return app.methods if isinstance(app, Resource) else tuple(route.methods or ())
+        return ()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path: str = scope["path"]
-        relative_path = path.removeprefix(scope["root_path"])
-        if len(relative_path) > 1 and relative_path.endswith("/"):
-            relative_path = relative_path[:-1]
+        relative_path = _relative_path(scope["path"], scope["root_path"])
         for pattern, route, app in self._table:
             if matched := pattern.match(relative_path):
                 scope["path_params"] = matched.groupdict()
@@ -66,6 +74,14 @@ class ContractApp:
                 await app(scope, receive, send)
                 return
         await self._not_found(scope, receive, send)
+
+
+def _relative_path(path: str, root_path: str) -> str:
+    """Return a path without the contract's prefix and without a trailing slash."""
+    relative_path = path.removeprefix(root_path)
+    if len(relative_path) > 1 and relative_path.endswith("/"):
+        return relative_path[:-1]
+    return relative_path
 
 
 def _endpoint_app(route: Route) -> ASGIApp:

@@ -45,13 +45,20 @@ CONTRACT = Contract(
 class VersionedContractApp(ContractApp):
     """An application that serves every path with and without the prefix ``/v1``."""
 
+    def methods_at(self, path: str, root_path: str) -> tuple[str, ...]:
+        """Return the documented methods of a path, with or without its version prefix."""
+        return super().methods_at(_without_version(path, root_path), root_path)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle the request, without its version prefix."""
-        path: str = scope.get("path", "")
-        root: str = scope.get("root_path", "")
-        if scope["type"] == "http" and path.startswith(f"{root}{VERSION_PREFIX}/"):
-            scope = {**scope, "path": root + path.removeprefix(root + VERSION_PREFIX)}
-        await super().__call__(scope, receive, send)
+        path = _without_version(scope["path"], scope["root_path"])
+        await super().__call__({**scope, "path": path}, receive, send)
+
+
+def _without_version(path: str, root_path: str) -> str:
+    if path.startswith(f"{root_path}{VERSION_PREFIX}/"):
+        return root_path + path.removeprefix(root_path + VERSION_PREFIX)
+    return path
 
 
 def _public_endpoint(handler: Handler) -> Endpoint:
