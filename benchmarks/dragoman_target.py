@@ -16,7 +16,7 @@ from benchmarks.servers import FilledDatabase, Target, database, serving, settle
 from dragoman import app, dialects
 from dragoman.actions import tokens
 from dragoman.actions.system import system_actor
-from dragoman.rules.fields import canonical
+from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.passwords import hash_password
 from dragoman.settings import Settings
 from dragoman.store import migrate
@@ -28,8 +28,8 @@ SECRET_KEY = bytes(range(32))
 
 TENANTS = ("id", "public_id", "name", "name_key", "slug", "slug_key", "created_at", "updated_at")
 USERS = (
-    "id", "public_id", "tenant_id", "role", "username", "username_key", "email", "email_key",
-    "first_name", "last_name", "phone", "bio", "url", "company", "location", "search",
+    "id", "public_id", "tenant_id", "role", "username", "username_key", "username_sort", "email",
+    "email_key", "first_name", "first_name_sort", "last_name", "last_name_sort", "phone", "bio", "url", "company", "location", "search",
     "password_hash", "active", "verified", "created_at", "updated_at", "last_login_at",
 )  # fmt: skip
 NAMES = ("key", "user_id")
@@ -134,11 +134,12 @@ def _users(dataset: Dataset) -> Rows:
     )  # one hash for all users; the sign-in scenario knows the password
     for p in dataset.people():
         texts = (p.username, p.email, p.first_name, p.last_name)
-        keys = [canonical(text) for text in texts]
+        searched = [search_key(text) for text in texts]
         yield (
-            p.id, p.public_id, p.tenant_id, int(p.role), p.username, keys[0], p.email, keys[1],
-            p.first_name, p.last_name, p.phone, p.bio, p.url, p.company, p.location,
-            "\n".join(keys), encoded, p.active, True, p.created_at, p.created_at,
+            p.id, p.public_id, p.tenant_id, int(p.role), p.username, canonical(p.username),
+            searched[0], p.email, canonical(p.email), p.first_name, searched[2], p.last_name,
+            searched[3], p.phone, p.bio, p.url, p.company, p.location,
+            "\n".join(searched), encoded, p.active, True, p.created_at, p.created_at,
             p.last_login_at,
         )  # fmt: skip
 

@@ -318,7 +318,7 @@ async def _redeem(
     opened = await open_invitations.by_secret(directory, tx, secret, for_update=True)
     invitation = opened.invitation
     prepared.new.role = invitation.role
-    user = await create_user.insert(tx, prepared, AuditAction.ACCEPT_INVITATION, verified=True)
+    user = await create_user.insert(tx, prepared, AuditAction.ACCEPT_INVITATION)
     await invitations.accept(tx, invitation.id, user.id)
     granted = [Access(resource, delegation.FULL_LEVEL) for resource in invitation.resources]
     await access_store.upsert(tx, user.id, granted, granted_by=invitation.inviter_id)

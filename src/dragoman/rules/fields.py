@@ -79,9 +79,14 @@ def canonical(text: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
+def search_key(text: str) -> str:
+    """Return the form of a text by which it is searched and sorted."""
+    return canonical(text)
+
+
 def search_words(search: str) -> tuple[str, ...]:
     """Return the canonical words of a search text, without duplicates; a match has all of them."""
-    return tuple(dict.fromkeys(canonical(word) for word in search.split()))
+    return tuple(dict.fromkeys(search_key(word) for word in search.split()))
 
 
 def trim(text: str) -> str:

@@ -39,7 +39,16 @@ class Role(IntEnum):
 
 
 class User(msgspec.Struct, frozen=True):
-    """A user, without the password hash."""
+    """A user, without the password hash.
+
+    Attributes:
+        approved: whether closed contracts know the user: created, invited or approved by somebody
+            with the right to do so, not by its own sign-up alone.
+        signed_up: whether the user registered itself.
+        verified: whether the e-mail address is proven to be the user's.
+        email_assigned: whether an administrator, an import or a machine vouches for the address.
+        strong_password: whether the password is strong enough for an owner; None if unknown.
+    """
 
     id: int
     public_id: str
@@ -62,6 +71,10 @@ class User(msgspec.Struct, frozen=True):
     created_at: int
     updated_at: int
     last_login_at: int
+    approved: bool
+    signed_up: bool
+    email_assigned: bool
+    strong_password: bool | None
 
 
 class Tenant(msgspec.Struct, frozen=True):

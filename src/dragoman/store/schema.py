@@ -84,21 +84,30 @@ users = _table_with_id(
     sa.Column("tenant_id", BIG_INTEGER, sa.ForeignKey("tenants.id")),
     sa.Column("role", sa.SmallInteger(), nullable=False),  # rules.model.Role
     _text("username", None),
-    _text("username_key", None),  # canonical; lists are sorted by it; unique through `names`
+    _text("username_key", None),  # canonical; unique through `names`
+    _text("username_sort"),  # rules.fields.search_key: lists are sorted by it
     _text("email"),
     _text("email_key"),
     _text("first_name"),
+    _text("first_name_sort"),
     _text("last_name"),
+    _text("last_name_sort"),
     _text("display_name"),  # as given; otherwise first and last name joined
     _text("phone"),
     _text("bio"),
     _text("url"),
     _text("company"),
     _text("location"),
-    _text("search"),  # canonical username, e-mail address, first and last name, each on a line
+    _text("search"),  # search keys of username, e-mail address, first and last name, by line
     _text("password_hash"),  # empty: the user cannot sign in with a password
+    sa.Column(
+        "strong_password", sa.Boolean()
+    ),  # whether it is strong enough for owners; NULL: unknown
     _flag("active", True),
-    _flag("verified", False),  # whether the e-mail address is verified
+    _flag("approved", True),  # False: signed up, and exists at contracts with a sign-up only
+    _flag("signed_up", False),  # whether the user registered itself
+    _flag("verified", False),  # whether the e-mail address is proven to be the user's
+    _flag("email_assigned", False),  # whether an administrator, import or machine vouches for it
     _integer("auth_epoch"),  # stored in every credential; incremented to revoke all of them
     _integer("created_at", None),
     _integer("updated_at", None),
@@ -115,15 +124,21 @@ def _living_users_index(name: str, *columns: sa.Column[object]) -> None:
     sa.Index(name, *columns, users.c.id, **_partial_index(users.c.deleted_at.is_(None)))
 
 
-_living_users_index("users_by_name", users.c.username_key)
-_living_users_index("users_by_tenant_name", users.c.tenant_id, users.c.username_key)
+_living_users_index("users_by_name", users.c.username_sort)
+_living_users_index("users_by_tenant_name", users.c.tenant_id, users.c.username_sort)
 _living_users_index(
-    "users_by_state", users.c.tenant_id, users.c.role, users.c.active, users.c.username_key
+    "users_by_state", users.c.tenant_id, users.c.role, users.c.active, users.c.username_sort
 )
-_living_users_index("users_by_role", users.c.role, users.c.active, users.c.username_key)
+_living_users_index("users_by_role", users.c.role, users.c.active, users.c.username_sort)
 _living_users_index("users_by_tenant", users.c.tenant_id)
 _living_users_index("users_by_creation", users.c.created_at)
 _living_users_index("users_by_email", users.c.email_key)
+sa.Index(
+    "users_approved",
+    users.c.tenant_id,
+    users.c.id,
+    **_partial_index(sa.and_(users.c.deleted_at.is_(None), users.c.approved)),
+)
 
 names = _table_without_id(  # canonical usernames and e-mail addresses, each of one user
     "names",
@@ -189,6 +204,7 @@ invitations = _table_with_id(
     sa.Column("role", sa.SmallInteger(), nullable=False),
     _text("resources", "[]"),  # JSON array of the resources that acceptance gives access to
     _user_id("inviter_id"),
+    _integer("session_id"),  # the session that sent it: a token's family, else its id; 0: unknown
     _integer("generation"),  # incremented when it is sent again: voids the earlier link
     _integer("created_at", None),
     _integer("expires_at", None),
@@ -225,6 +241,7 @@ one_time = _table_with_id(  # the secrets of mailed links are derived from these
     _text("purpose", None),
     _integer("generation"),
     _integer("user_epoch", None),
+    _text("data"),  # what the link acts on, such as the former e-mail address
     _integer("expires_at", None),
     _integer("used_at"),
     sa.UniqueConstraint("user_id", "purpose"),
@@ -237,7 +254,14 @@ signing_keys = sa.Table(
     _text("public", None),
     _text("sealed", None),  # the private part, encrypted with the server's key
     _integer("created_at", None),
+    _integer("signs_from"),  # when it begins to sign: a while after it is published
     _integer("retired_at"),
+)
+
+server_state = _table_without_id(  # facts about the directory itself, such as a check of its key
+    "server_state",
+    sa.Column("key", TEXT, primary_key=True),
+    _text("value", None),
 )
 
 failures = _table_without_id(  # failed sign-ins by account and address; address "" counts all
@@ -298,6 +322,7 @@ counts = _table_without_id(  # exact counters of users; several rows (shards) ea
     ),  # 0: without a tenant
     sa.Column("role", sa.SmallInteger(), primary_key=True, autoincrement=False),
     sa.Column("active", sa.Boolean(), primary_key=True),
+    sa.Column("approved", sa.Boolean(), primary_key=True),
     sa.Column("shard", sa.SmallInteger(), primary_key=True, autoincrement=False),
     _integer("n", None),
     _integer("moves"),  # how often the counter was written

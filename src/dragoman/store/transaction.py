@@ -112,8 +112,8 @@ class Tx:
     Attributes:
         now: the time of the change, in microseconds since 1970 UTC.
         own_revocations: how often the change has revoked the sessions of its own actor.
-        counter_deltas: how much each user counter has moved: (tenant id, role, active) → delta.
-            ``counters.write_deltas`` writes them at the end.
+        counter_deltas: how much each user counter has moved: (tenant id, role, active,
+            approved) → delta. ``counters.write_deltas`` writes them at the end.
     """
 
     __slots__ = ("_deferred", "_session", "actor", "counter_deltas", "now", "own_revocations")
@@ -123,7 +123,7 @@ class Tx:
         self.actor = actor
         self.now = now()
         self.own_revocations = 0
-        self.counter_deltas: dict[tuple[int, int, bool], int] = {}
+        self.counter_deltas: dict[tuple[int, int, bool, bool], int] = {}
         self._deferred: list[tuple[Query[Any], Mapping[str, Any]]] = []
 
     @property
@@ -164,8 +164,10 @@ class Tx:
         """Acquire the advisory lock ``lock_id`` (a ``LOCK_…`` constant) over ``key``."""
         await self._session.lock(lock_id, key)
 
-    def count_users(self, tenant_id: int | None, role: int, active: bool, delta: int) -> None:
-        """Move the counter of users of one tenant, role and state, and that of all tenants.
+    def count_users(
+        self, tenant_id: int | None, role: int, active: bool, delta: int, *, approved: bool
+    ) -> None:
+        """Move the counter of users of one tenant, role, state and approval, and that of all tenants.
 
         A delta of 0 is written as well: it moves the version of the lists that the user is in
         (see ``PageCache``).
@@ -175,9 +177,10 @@ class Tx:
             role: the users' role.
             active: whether the users are active.
             delta: how many users are added; negative for removed ones.
+            approved: whether the users are approved.
         """
         for counter_tenant_id in (tenant_id or 0, ALL_TENANTS):
-            key = (counter_tenant_id, int(role), active)
+            key = (counter_tenant_id, int(role), active, approved)
             self.counter_deltas[key] = self.counter_deltas.get(key, 0) + delta
 
 

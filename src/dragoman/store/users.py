@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import NotFound, Unauthenticated
-from dragoman.rules.fields import canonical
+from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.model import Role, User
 from dragoman.store import login_names
 from dragoman.store.query import LookupQuery, Query, Row, bind
@@ -38,6 +38,10 @@ COLUMNS: tuple[Any, ...] = (
     users.c.created_at,
     users.c.updated_at,
     users.c.last_login_at,
+    users.c.approved,
+    users.c.signed_up,
+    users.c.email_assigned,
+    users.c.strong_password,
 )
 
 
@@ -46,7 +50,8 @@ def from_row(row: Row) -> User:
     return User(
         row[0], row[1], row[2], row[3], ROLES[row[4]], row[5], row[6], row[7], row[8], row[9],
         row[10], row[11], row[12], row[13], row[14], bool(row[15]), bool(row[16]), row[17],
-        row[18], row[19], row[20],
+        row[18], row[19], row[20], bool(row[21]), bool(row[22]), bool(row[23]),
+        None if row[24] is None else bool(row[24]),
     )  # fmt: skip
 
 
@@ -177,17 +182,25 @@ async def insert(tx: Tx, row: dict[str, Any]) -> int:
     user_id = await tx.fetch_one(_INSERT, **row)
     assert user_id is not None, "INSERT … RETURNING returns a row"
     await login_names.claim(tx, user_id, row["username_key"], row["email_key"])
-    tx.count_users(row["tenant_id"], row["role"], row["active"], 1)
+    tx.count_users(row["tenant_id"], row["role"], row["active"], 1, approved=row["approved"])
     return user_id
 
 
 def _derived_columns(row: dict[str, Any]) -> dict[str, str]:
-    keys = [canonical(row[name]) for name in SEARCHED_COLUMNS]
-    return {"username_key": keys[0], "email_key": keys[1], "search": "\n".join(keys)}
+    """Return the columns that are computed from the names: keys, sort keys and search text."""
+    search_keys = {name: search_key(row[name]) for name in SEARCHED_COLUMNS}
+    return {
+        "username_key": canonical(row["username"]),
+        "email_key": canonical(row["email"]),
+        "username_sort": search_keys["username"],
+        "first_name_sort": search_keys["first_name"],
+        "last_name_sort": search_keys["last_name"],
+        "search": "\n".join(search_keys.values()),
+    }
 
 
 SEARCHED_COLUMNS = ("username", "email", "first_name", "last_name")
-VERSIONED_COLUMNS = frozenset({"tenant_id", "role", "active", *SEARCHED_COLUMNS})
+VERSIONED_COLUMNS = frozenset({"tenant_id", "role", "active", "approved", *SEARCHED_COLUMNS})
 """Columns that determine which lists a user is in, and its position: see ``PageCache``."""
 _UPDATES: dict[tuple[str, ...], Query[None]] = {}
 
@@ -207,12 +220,13 @@ async def save(tx: Tx, user: User, changes: dict[str, Any]) -> None:
             await login_names.claim(tx, user.id, row["username_key"], row["email_key"])
     await _update(tx, user.id, row)
     if changes.keys() & VERSIONED_COLUMNS:
-        tx.count_users(user.tenant_id, user.role, user.active, -1)
+        tx.count_users(user.tenant_id, user.role, user.active, -1, approved=user.approved)
         tx.count_users(
             changes.get("tenant_id", user.tenant_id),
             changes.get("role", user.role),
             changes.get("active", user.active),
             1,
+            approved=changes.get("approved", user.approved),
         )
 
 
@@ -235,9 +249,9 @@ _BUMP_EPOCH: Query[None] = Query(
     .values(auth_epoch=users.c.auth_epoch + 1, updated_at=bind("now"))
 )
 _BLANK_FIELDS = {
-    "username": "", "username_key": "", "email": "", "email_key": "", "first_name": "",
-    "last_name": "", "display_name": "", "phone": "", "bio": "", "url": "", "company": "",
-    "location": "",
+    "username": "", "username_key": "", "username_sort": "", "email": "", "email_key": "",
+    "first_name": "", "first_name_sort": "", "last_name": "", "last_name_sort": "",
+    "display_name": "", "phone": "", "bio": "", "url": "", "company": "", "location": "",
 }  # fmt: skip
 
 
@@ -267,7 +281,7 @@ async def remove(tx: Tx, user: User, *, erase: bool) -> None:
     await _update(tx, user.id, {**row, "updated_at": tx.now, "last_login_at": user.last_login_at})
     await revoke_sessions(tx, user.id)
     await login_names.release(tx, user.id)
-    tx.count_users(user.tenant_id, user.role, user.active, -1)
+    tx.count_users(user.tenant_id, user.role, user.active, -1, approved=user.approved)
 
 
 _ANY_USER: Query[int] = Query(sa.select(users.c.id).limit(1), indexed=True)

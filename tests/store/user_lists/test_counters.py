@@ -257,7 +257,10 @@ async def test_a_recount_after_a_bulk_load(directory: Directory, database: str):
         tx.counter_deltas.clear()
     read = directory.read(SYSTEM_ACTOR)
     member = int(Role.MEMBER)
-    assert await counters.differences(read) == {(1, member, True): 5, (-1, member, True): 5}
+    assert await counters.differences(read) == {
+        (1, member, True, True): 5,
+        (-1, member, True, True): 5,
+    }
     async with transaction(directory) as tx:
         await counters.recount(tx)
     assert await counters.differences(read) == {}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dragoman.actions.directory import Directory
-from dragoman.rules.fields import canonical
+from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as rows
@@ -35,10 +35,10 @@ WORDS = (1, 0, 3, 2, 2)
 
 KEYS: dict[str, Any] = {
     "id": lambda user: user.id,
-    "username": lambda user: canonical(user.username),
+    "username": lambda user: search_key(user.username),
     "email": lambda user: canonical(user.email),
-    "first_name": lambda user: user.first_name,
-    "last_name": lambda user: user.last_name,
+    "first_name": lambda user: search_key(user.first_name),
+    "last_name": lambda user: search_key(user.last_name),
     "role": lambda user: user.role,
     "created_at": lambda user: user.created_at,
     "last_login_at": lambda user: user.last_login_at,

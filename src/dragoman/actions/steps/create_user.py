@@ -81,7 +81,7 @@ async def _lookup_problems(read: Read, new: NewUser, reported_fields: set[str]) 
 
 
 async def insert(
-    tx: Tx, prepared: PreparedUser, action: AuditAction, *, verified: bool = False
+    tx: Tx, prepared: PreparedUser, action: AuditAction, *, signed_up: bool = False
 ) -> User:
     """Insert a prepared user, and record it in the audit log as ``action``.
 
@@ -89,7 +89,8 @@ async def insert(
         tx: the transaction of the change.
         prepared: the result of ``prepare``; the caller may have changed its role since.
         action: what the audit log calls the change.
-        verified: whether the user has proved that the e-mail address is its own.
+        signed_up: whether the user registers itself; nobody has approved it then, nor vouches for
+            its e-mail address.
 
     Raises:
         Invalid: a name was taken, or the tenant deleted, since ``prepare``.
@@ -106,7 +107,11 @@ async def insert(
         "role": int(new.role),
         "display_name": new.display_name or full_name(new.first_name, new.last_name),
         "password_hash": prepared.password_hash,
-        "verified": verified,
+        "strong_password": None,
+        "approved": not signed_up,
+        "signed_up": signed_up,
+        "verified": bool(new.email) and not signed_up,
+        "email_assigned": bool(new.email) and not signed_up,
         "auth_epoch": 0,
         "created_at": tx.now,
         "updated_at": tx.now,

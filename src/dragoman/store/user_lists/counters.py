@@ -1,4 +1,4 @@
-"""Exact counters of users per tenant, role and state, updated with every change."""
+"""Exact counters of users per tenant, role, state and approval, updated with every change."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.rules.model import Filter
 from dragoman.rules.vocabulary import Reach
-from dragoman.store.query import Query, bind, in_list
+from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import counts, users
 from dragoman.store.transaction import ALL_TENANTS, Read, Tx
 from dragoman.store.user_lists.filters import Scope
 
-_KEY_COLUMNS = ("tenant_id", "role", "active", "shard")
+_KEY_COLUMNS = ("tenant_id", "role", "active", "approved", "shard")
 
 
-_LIST_COLUMNS = ("tenant_id", "role", "active", "n")
+_LIST_COLUMNS = ("tenant_id", "role", "active", "approved", "n")
 # The column ``moves`` counts how often a counter was written, even by a delta of 0.
 
 
@@ -133,20 +133,27 @@ async def count_by_tenant(reader: Read | Tx, tenant_ids: list[int]) -> dict[int,
     return dict(await reader.fetch(_IN_TENANTS, tenant_ids=tenant_ids))
 
 
+CounterKey = tuple[int, int, bool, bool]
+"""Tenant id (0 without a tenant, ``ALL_TENANTS``), role, active, approved."""
+
+
+def _from_counter_row(row: Row) -> tuple[CounterKey, int]:
+    return (row[0], row[1], bool(row[2]), bool(row[3])), row[4]
+
+
+_USER_KEY = (users.c.tenant_id, users.c.role, users.c.active, users.c.approved)
 _ACTUAL = Query(
-    sa.select(sa.func.coalesce(users.c.tenant_id, 0), users.c.role, users.c.active, sa.func.count())
+    sa.select(sa.func.coalesce(users.c.tenant_id, 0), *_USER_KEY[1:], sa.func.count())
     .where(users.c.deleted_at.is_(None))
-    .group_by(users.c.tenant_id, users.c.role, users.c.active),
-    lambda row: ((row[0], row[1], bool(row[2])), row[3]),
+    .group_by(*_USER_KEY),
+    _from_counter_row,
 )
+_COUNTER_KEY = (counts.c.tenant_id, counts.c.role, counts.c.active, counts.c.approved)
 _STORED = Query(
-    sa.select(
-        counts.c.tenant_id,
-        counts.c.role,
-        counts.c.active,
-        sa.cast(sa.func.sum(counts.c.n), sa.BigInteger()),
-    ).group_by(counts.c.tenant_id, counts.c.role, counts.c.active),
-    lambda row: ((row[0], row[1], bool(row[2])), row[3]),
+    sa.select(*_COUNTER_KEY, sa.cast(sa.func.sum(counts.c.n), sa.BigInteger())).group_by(
+        *_COUNTER_KEY
+    ),
+    _from_counter_row,
 )
 _RESET: Query[None] = Query(sa.update(counts).values(n=0, moves=counts.c.moves + 1))
 
@@ -162,7 +169,7 @@ async def had_users(reader: Read | Tx, tenant_id: int) -> bool:
     return await reader.fetch_one(_HAD_USERS, tenant_id=tenant_id) is not None
 
 
-async def differences(reader: Read | Tx) -> dict[tuple[int, int, bool], int]:
+async def differences(reader: Read | Tx) -> dict[CounterKey, int]:
     """Return the counters that differ from the rows, and by how much; empty if all are exact."""
     actual = _with_totals(await reader.fetch(_ACTUAL))
     stored = dict(await reader.fetch(_STORED))
@@ -170,12 +177,10 @@ async def differences(reader: Read | Tx) -> dict[tuple[int, int, bool], int]:
     return {key: gap for key, gap in deltas.items() if gap}
 
 
-def _with_totals(
-    entries: list[tuple[tuple[int, int, bool], int]],
-) -> dict[tuple[int, int, bool], int]:
+def _with_totals(entries: list[tuple[CounterKey, int]]) -> dict[CounterKey, int]:
     totals = dict(entries)
-    for (_, role, active), n in entries:
-        key = (ALL_TENANTS, role, active)
+    for (_, role, active, approved), n in entries:
+        key = (ALL_TENANTS, role, active, approved)
         totals[key] = totals.get(key, 0) + n
     return totals
 
@@ -183,5 +188,5 @@ def _with_totals(
 async def recount(tx: Tx) -> None:
     """Recalculate every counter from the rows, after a bulk load."""
     await tx.run(_RESET)
-    for (tenant_id, role, active), n in await tx.fetch(_ACTUAL):
-        tx.count_users(tenant_id, role, active, n)
+    for (tenant_id, role, active, approved), n in await tx.fetch(_ACTUAL):
+        tx.count_users(tenant_id, role, active, n, approved=approved)

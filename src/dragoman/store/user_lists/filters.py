@@ -9,16 +9,17 @@ PostgreSQL:
       users.email, users.first_name, users.last_name, users.display_name, users.phone,
       users.bio, users.url, users.company, users.location, users.active, users.verified,
       users.auth_epoch, users.created_at, users.updated_at, users.last_login_at,
-      users.username_key
+      users.approved, users.signed_up, users.email_assigned, users.strong_password,
+      users.username_sort
     FROM users JOIN (
-      SELECT users.id AS id, users.username_key AS key0
+      SELECT users.id AS id, users.username_sort AS key0, users.id AS key1
       FROM users
       WHERE users.deleted_at IS NULL AND users.tenant_id = $1::BIGINT
-      ORDER BY users.username_key ASC
+      ORDER BY users.username_sort ASC, users.id ASC
       LIMIT 20
     ) AS page ON page.id = users.id
     LEFT OUTER JOIN tenants ON tenants.id = users.tenant_id
-    ORDER BY page.key0 ASC
+    ORDER BY page.key0 ASC, page.key1 ASC
 
 and to this on SQLite:
 
@@ -26,16 +27,17 @@ and to this on SQLite:
       users.email, users.first_name, users.last_name, users.display_name, users.phone,
       users.bio, users.url, users.company, users.location, users.active, users.verified,
       users.auth_epoch, users.created_at, users.updated_at, users.last_login_at,
-      users.username_key
+      users.approved, users.signed_up, users.email_assigned, users.strong_password,
+      users.username_sort
     FROM users JOIN (
-      SELECT users.id AS id, users.username_key AS key0
+      SELECT users.id AS id, users.username_sort AS key0, users.id AS key1
       FROM users
       WHERE users.deleted_at IS NULL AND users.tenant_id = ?
-      ORDER BY users.username_key ASC
+      ORDER BY users.username_sort ASC, users.id ASC
       LIMIT 20 OFFSET ?
     ) AS page ON page.id = users.id
     LEFT OUTER JOIN tenants ON tenants.id = users.tenant_id
-    ORDER BY page.key0 ASC
+    ORDER BY page.key0 ASC, page.key1 ASC
 
 The ids come first, from an index alone; only the rows of the page are read from the table.
 """

@@ -12,17 +12,17 @@ from dragoman.store.schema import users
 
 SORT_COLUMNS: dict[str, Any] = {
     "id": users.c.id,
-    "username": users.c.username_key,
+    "username": users.c.username_sort,
     "email": users.c.email_key,
-    "first_name": users.c.first_name,
-    "last_name": users.c.last_name,
+    "first_name": users.c.first_name_sort,
+    "last_name": users.c.last_name_sort,
     "role": users.c.role,
     "created_at": users.c.created_at,
     "last_login_at": users.c.last_login_at,
     "active": users.c.active,
 }
-UNIQUE_KEYS = frozenset({"id", "username"})
-"""Sort keys that are unique, so that no second key is needed."""
+VERSIONED_KEYS = frozenset({"id", "username"})
+"""Sort keys whose every change moves a counter; see ``store.users.VERSIONED_COLUMNS``."""
 
 
 def sort_keys(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
@@ -33,7 +33,7 @@ def sort_keys(orders: tuple[Order, ...]) -> list[tuple[Any, bool]]:
         if order.role_sort_keys:
             column = sa.case(dict(enumerate(order.role_sort_keys)), value=users.c.role)
         keys.append((column, order.descending))
-        if order.key in UNIQUE_KEYS:
+        if order.key == "id":  # unique, so that no further key is needed
             return keys
     keys.append((users.c.id, bool(orders) and orders[-1].descending))
     return keys
@@ -51,7 +51,7 @@ def supports_keyset(orders: tuple[Order, ...]) -> bool:
 
 def is_covered_by_version(orders: tuple[Order, ...]) -> bool:
     """Return whether every change that moves a user in this order moves a counter as well."""
-    return len(orders) == 1 and orders[0].key in UNIQUE_KEYS
+    return len(orders) == 1 and orders[0].key in VERSIONED_KEYS
 
 
 def after_cursor(orders: tuple[Order, ...]) -> Any:
@@ -59,7 +59,7 @@ def after_cursor(orders: tuple[Order, ...]) -> Any:
     order = orders[0]
     column = SORT_COLUMNS[order.key]
     cursor_value = sa.bindparam("after_key", type_=column.type)
-    if order.key in UNIQUE_KEYS:
+    if order.key == "id":
         return column < cursor_value if order.descending else column > cursor_value
     row_position = sa.tuple_(column, users.c.id)
     cursor_position = sa.tuple_(cursor_value, sa.bindparam("after_id", type_=sa.BigInteger()))
