@@ -89,7 +89,7 @@ def test_no_secret_leaks(
 ) -> None:
     """Every operation, done and refused; secrets in wrong places; a broken database; commands."""
     settings, canaries, box = canary_setup
-    server = Server(settings.settings, tmp_path)
+    server = Server(settings.settings, tmp_path, installed=True)  # its environment is searched
     server.start()
     try:
         drive = CanaryClient(server.url, canaries)

@@ -21,7 +21,10 @@ from typing import IO
 import httpx
 
 from tests.support.databases import ADMIN_PASSWORD
+from tests.support.fork_server import ForkedProcess
 
+INSTALLED = os.environ.get("FAULT_COMMAND") == "installed"
+"""Whether servers run the installed command where a test does not say so (``make faults``)."""
 PATIENCE_S = 30.0
 PORTS = (12_000, 32_000)
 _RESERVED_PORTS: set[int] = set()
@@ -34,14 +37,23 @@ class Server:
         environment: its settings, ``DRAGOMAN_…``; nothing of ours is passed on.
         folder: where it runs and writes what it says (``stdout``, ``stderr``).
         options: more of its command line, like ``--workers``.
+        installed: start the installed command, not a process forked from one like it; variables
+            of the interpreter or the system take effect in the installed command only.
     """
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        *options: str,
+        installed: bool = INSTALLED,
+    ) -> None:
         self.environment = dict(environment)
         self.folder = folder
         self.options = options
+        self.installed = installed or not all(map(_is_setting, self.environment))
         self.port = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     @property
     def url(self) -> str:
@@ -57,13 +69,20 @@ class Server:
     def start(self) -> None:
         """Start it, on the port it had before if it had one, and wait until it is ready."""
         self.port = self.port or free_port()
-        command = [*dragoman_command(), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        words = ["serve", "--host", "127.0.0.1", "--port", str(self.port), *self.options]
+        if self.installed:
+            self._spawn(words)
+        else:
+            self.process = ForkedProcess(words, self.folder, self.environment)
+        self._wait_until_ready()
+
+    def _spawn(self, words: list[str]) -> None:
         with (
             (self.folder / "stdout").open("ab") as out,
             (self.folder / "stderr").open("ab") as err,
         ):
             self.process = subprocess.Popen(
-                [*command, *self.options],
+                [*dragoman_command(), *words],
                 cwd=self.folder,
                 env=environment(self.environment),
                 stdin=subprocess.DEVNULL,
@@ -71,7 +90,6 @@ class Server:
                 stderr=err,
                 start_new_session=True,
             )
-        self._wait_until_ready()
 
     def stop(self) -> None:
         """End it by SIGTERM; it must end with status 0 and leave no process behind."""
@@ -130,9 +148,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(settings: Mapping[str, str], folder: Path, *options: str) -> Generator[Server]:
+def running_server(
+    settings: Mapping[str, str], folder: Path, *options: str, installed: bool = INSTALLED
+) -> Generator[Server]:
     """Run a server for the length of a block and check that it ends cleanly."""
-    server = Server(settings, folder, *options)
+    server = Server(settings, folder, *options, installed=installed)
     server.start()
     try:
         yield server
@@ -159,8 +179,12 @@ def dragoman_command() -> list[str]:
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return our environment with these settings instead of ours."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
+    kept = {name: value for name, value in os.environ.items() if not _is_setting(name)}
     return {**kept, **settings}
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("DRAGOMAN_")
 
 
 @functools.cache
