@@ -188,7 +188,7 @@ async def test_tasks_of_one_process_that_migrate_at_once_migrate_once(blank_data
             [sys.executable, "-c", START_THREE_TIMES, blank_database],
             capture_output=True,
             text=True,
-            timeout=15,
+            timeout=60,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -140,7 +140,9 @@ class DatabaseTemplates:
                 self._search_files_for_password(path)
                 shutil.rmtree(path.parent, ignore_errors=True)
         else:
-            asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+            # Copying files takes half the time of the default, which writes all pages to the log.
+            create = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'
+            asyncio.run(self._execute(create))
             try:
                 yield url_for_database(self._server.url(), name)
             finally:
