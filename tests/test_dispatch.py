@@ -169,6 +169,24 @@ class TestRoot:
 
 
 class TestHost:
+    async def test_links_stay_on_the_host_that_was_asked(self, client: httpx.AsyncClient):
+        login = {"username": "admin", "password": "violet-Kettle-42"}
+        answer = await client.post("/api/v1/auth/login/", json=login)
+        mine = {"Authorization": f"Token {answer.json()['key']}"}
+        new = {"username": "hosted", "email": "hosted@x.test", "role": "admin"}
+        made = {**new, "password": "violet-Kettle-42"}
+        assert (await client.post("/api/v1/users/", json=made, headers=mine)).status_code == 201
+        path = "/api/v1/users/?page_size=1"
+        for host in ("users.example.com", "USERS.example.com.:9999"):
+            page = await client.get(path, headers={**mine, "Host": host})
+            following = page.json()["next"]
+            assert following.startswith("http://users.example.com:8000/api/v1/users/?")
+            page = await client.get(following.replace(":8000", ""), headers=mine)
+            back = page.json()["previous"]
+            assert back.startswith("http://users.example.com:8000/api/v1/users/?")
+        page = await client.get(path, headers={**mine, "Host": "other.example.com"})
+        assert page.json()["next"].startswith("http://127.0.0.1:8000/api/v1/users/?")
+
     async def test_documented_paths(self, client: httpx.AsyncClient):
         assert await answer_text(client, "GET", "/api/v1/users/", **HOST) == (401, ANONYMOUS)
 

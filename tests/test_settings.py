@@ -73,7 +73,7 @@ class TestDefaults:
         assert settings.admin_password == ""
         assert settings.tenant == "main"
         assert settings.hosts == {}
-        assert settings.public_url == "http://127.0.0.1:8000"
+        assert settings.public_url == ""
         assert settings.smtp_url == ""
         assert settings.anonymous_rate == Rate(60, 60)
         assert settings.self_registration is True
@@ -189,6 +189,8 @@ BAD: list[tuple[str, str]] = [
     ("SECRET_KEY", KEY[:24].hex()),  # 48 hex digits are not read as 36 bytes of base64
     ("SECRET_KEY", base64.b64encode(KEY[:31]).decode()),
     ("SECRET_KEY", "x" * 43 + "!"),
+    ("SECRET_KEY", "0" * 64),
+    ("SECRET_KEY", "ab" * 32),
     ("ADMIN_USERNAME", " "),
     ("ADMIN_EMAIL", ""),
     ("TENANT", ""),
@@ -267,6 +269,26 @@ class TestVariables:
     def test_a_password_may_be_empty_or_white_space(self):
         assert load_settings(ADMIN_PASSWORD="").admin_password == ""
         assert load_settings(ADMIN_PASSWORD="\t").admin_password == "\t"
+
+
+class TestPublicUrl:
+    @pytest.mark.parametrize(
+        ("url", "hosts"),
+        [
+            ("https://Users.Example.com:8443/dir", "users.example.com=wiwebb"),
+            ("https://users.example.com.", "a.example.com=wekan,users.example.com=wiwebb"),
+            ("http://[::1]:8000", "[::1]=wekan"),
+        ],
+    )
+    def test_its_host_must_not_serve_a_single_contract(self, url: str, hosts: str):
+        (line,) = setting_errors(PUBLIC_URL=url, HOSTS=hosts)
+        assert line.startswith("DRAGOMAN_PUBLIC_URL: ")
+        assert "DRAGOMAN_HOSTS" in line
+
+    def test_any_other_host_may_be_in_it(self):
+        hosts = "users.example.com=wiwebb"
+        settings = load_settings(PUBLIC_URL="https://example.com", HOSTS=hosts)
+        assert settings.public_url == "https://example.com"
 
 
 class TestContractSettings:

@@ -137,7 +137,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
         mounted[name] = MountedContract(app, dialect.DOCUMENTED_PATHS, scheme, app.route_infos)
     routes = [*health.routes(directory, migrate.HEAD_REVISION), *jwks.routes(directory)]
     shared_app = Starlette(
-        routes=[*routes, Route("/", _index_endpoint(settings, mounted))],
+        routes=[*routes, Route("/", _index_endpoint(directory.settings, mounted))],
         exception_handlers={HTTPException: _handle_http_exception},
         middleware=[Middleware(SecurityHeadersMiddleware)],
         lifespan=lifespan,

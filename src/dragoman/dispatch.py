@@ -12,8 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
 from dragoman.web import headers, unread_bodies
+from dragoman.web.headers import HOST_SCOPE_KEY
 from dragoman.web.responses import add_security_headers
-from dragoman.web.routing import HOST_SCOPE_KEY, RouteInfo
+from dragoman.web.routing import RouteInfo
 
 SHARED_PATHS = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """Shared paths that a host of a single contract serves too."""

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from dragoman.rules import dsn
 from dragoman.rules.rates import Rate, parse_rate
-
-PREFIX = "DRAGOMAN_"
-
-_ORIGIN = re.compile(
-    r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/:?#@\[\]*]+)(?::([0-9]{1,5}))?",
-    re.IGNORECASE | re.ASCII,
+from dragoman.setting_values import (
+    Parser,
+    integer_between,
+    one_of,
+    parse_boolean,
+    parse_contracts,
+    parse_database,
+    parse_hosts,
+    parse_networks,
+    parse_nonempty_text,
+    parse_origins,
+    parse_secret_key,
+    parse_text,
+    url_matching,
 )
 
-Parser = Callable[[Any], Any]
-"""Turns the text of a variable, or a value of the TOML file, into a value; raises ValueError."""
+PREFIX = "DRAGOMAN_"
 
 
 class SettingsError(Exception):
@@ -64,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "main"
     contracts: tuple[str, ...] = ()  # empty: all, by name
     hosts: dict[str, str] = {}
-    public_url: str = "http://127.0.0.1:8000"
+    public_url: str = ""  # unset: the address of the last `serve`, see `with_public_url`
     cors_origins: tuple[str, ...] = ()
     smtp_url: str = ""
     mail_from: str = "dragoman@localhost"
@@ -107,6 +112,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.database.removeprefix("sqlite:///"))
 
 
+DEFAULT_PUBLIC_URL = "http://127.0.0.1:8000"
+
+
+def with_public_url(settings: Settings, last_served: str = "") -> Settings:
+    """Return the settings with a public URL; ``last_served`` is that of the last server, or ""."""
+    if settings.public_url:
+        return settings
+    return msgspec.structs.replace(settings, public_url=last_served or DEFAULT_PUBLIC_URL)
+
+
 SECRETS = ("secret_key", "admin_password", "smtp_url", "database")
 
 
@@ -127,6 +142,8 @@ def load(
             values[name] = parsers[name](value)
         except ValueError as error:
             errors.append(f"{PREFIX}{name.upper()}: {error}")
+    if "public_url" in values:
+        errors += _public_url_errors(values["public_url"], values.get("hosts", {}))
     if errors:
         raise SettingsError(errors)
     return replace(Settings(), values, declared)
@@ -204,183 +221,41 @@ def _unknown_variables(environ: Mapping[str, str], parsers: Mapping[str, Parser]
     ]
 
 
-def parse_text(value: Any) -> str:
-    """Return a string without surrounding white space. Raises ValueError for other types."""
-    if not isinstance(value, str):
-        raise ValueError("must be a string")  # noqa: TRY004 - parsers raise ValueError only
-    return value.strip()
-
-
-def _nonempty_text(value: Any) -> str:
-    text = parse_text(value)
-    if not text:
-        raise ValueError("must not be empty")
-    return text
-
-
-def _text_list(value: Any) -> list[str]:
-    parts: list[Any] = value if isinstance(value, list) else parse_text(value).split(",")
-    return [text for part in parts if (text := parse_text(part))]
-
-
-def parse_boolean(value: Any) -> bool:
-    """Return what ``on``, ``true``, ``yes``, ``1`` or their opposites mean. Raises ValueError."""
-    if isinstance(value, bool):
-        return value
-    word = parse_text(value).lower()
-    if word in {"on", "true", "yes", "1"}:
-        return True
-    if word in {"off", "false", "no", "0"}:
-        return False
-    raise ValueError("must be on or off")
-
-
-def integer_between(minimum: int, maximum: int) -> Parser:
-    """Return a parser of integers in a range that includes both limits."""
-
-    def parse(value: Any) -> int:
-        try:
-            number = int("" if isinstance(value, bool | float) else value)
-        except (TypeError, ValueError):
-            raise ValueError("must be an integer") from None
-        if not minimum <= number <= maximum:
-            raise ValueError(f"must be between {minimum} and {maximum}")
-        return number
-
-    return parse
-
-
-def one_of(*choices: str) -> Parser:
-    """Return a parser of words, which ignores their case."""
-
-    def parse(value: Any) -> str:
-        choice = parse_text(value).lower()
-        if choice not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return choice
-
-    return parse
-
-
-def _database(value: Any) -> str:
-    text = _nonempty_text(value)
-    if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
-        return text
-    if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with sqlite:/// or postgresql://")
-    dsn.check_dsn(text)
-    for host_dsn in dsn.split_hosts(text):
-        query = _split_url(host_dsn, "must be a URL that a PostgreSQL driver can parse").query
-        if any("," in host for host in parse_qs(query).get("host", [])):
-            raise ValueError("several hosts must precede the name: postgresql://one,two/name")
-    return text
-
-
-def _split_url(text: str, message: str) -> SplitResult:
-    """Split a URL like the libraries that use it, but raise ``message``, which does not quote it."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port, parts.query and parse_qs(parts.query, strict_parsing=True)
-    except ValueError:
-        raise ValueError(message) from None
-    return parts
-
-
-def _secret_key(value: Any) -> bytes:
-    text = parse_text(value)
-    if not text:
-        return b""
-    key = b""
-    with contextlib.suppress(ValueError):
-        key = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]+", text) else _decode_base64(text)
-    if len(key) < 32:
-        raise ValueError("must be at least 32 random bytes, as hex or base64")
-    return key
-
-
-def _decode_base64(text: str) -> bytes:
-    padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
-    return base64.b64decode(padded, validate=True)
-
-
-def _contracts(value: Any) -> tuple[str, ...]:
-    names = _text_list(value)
-    if not names:
-        raise ValueError("must name at least one contract")
-    return tuple(dict.fromkeys(names))
-
-
-def _hosts(value: Any) -> dict[str, str]:
-    contracts_by_host: dict[Any, Any]
-    if isinstance(value, dict):
-        contracts_by_host = value
-    else:
-        pairs = [item.partition("=") for item in _text_list(value)]
-        contracts_by_host = {host.strip(): name.strip() for host, _, name in pairs}
-    for host, name in contracts_by_host.items():
-        if not isinstance(name, str) or not host or not name:
-            raise ValueError("must read like users.example.com=CONTRACT,api.example.com=CONTRACT")
-    return {dsn.canonical_host(str(host)): name for host, name in contracts_by_host.items()}
-
-
-def _url(pattern: re.Pattern[str], message: str) -> Parser:
-    def parse(value: Any) -> str:
-        text = parse_text(value).rstrip("/")
-        if not pattern.fullmatch(text):
-            raise ValueError(message)
-        _split_url(text, message)
-        return text
-
-    return parse
-
-
-def _origins(value: Any) -> tuple[str, ...]:
-    """Return origins as browsers send them: in lower case, without the scheme's own port."""
-    return tuple(dict.fromkeys(_origin(text) for text in _text_list(value)))
-
-
-def _origin(text: str) -> str:
-    match = _ORIGIN.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text}: must be an origin like https://app.example.com, without a path")
-    scheme, host, port = match[1].lower(), dsn.canonical_host(match[2]), match[3]
-    is_default = (scheme, port) in {("http", "80"), ("https", "443")}
-    return f"{scheme}://{host}" + (f":{port}" if port and not is_default else "")
-
-
-def _networks(
-    value: Any,
-) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(item, strict=False) for item in _text_list(value))
-    except ValueError:
-        raise ValueError("must be addresses or networks like 10.0.0.0/8") from None
+def _public_url_errors(public_url: str, hosts: Mapping[str, str]) -> list[str]:
+    """Return an error if the host of the public URL serves a single contract: links would fail."""
+    netloc = urlsplit(public_url).netloc.lower()
+    host = netloc.partition("]")[0] + "]" if netloc.startswith("[") else netloc.partition(":")[0]
+    contract = hosts.get(host.removesuffix("."))
+    if contract is None:
+        return []
+    message = f"{host} serves only {contract} (DRAGOMAN_HOSTS), so links in mails would not work"
+    return [f"{PREFIX}PUBLIC_URL: {message}"]
 
 
 PARSERS: dict[str, Parser] = {
-    "database": _database,
-    "secret_key": _secret_key,
-    "admin_username": _nonempty_text,
-    "admin_email": _nonempty_text,
+    "database": parse_database,
+    "secret_key": parse_secret_key,
+    "admin_username": parse_nonempty_text,
+    "admin_email": parse_nonempty_text,
     "admin_password": lambda value: value if isinstance(value, str) else parse_text(value),
-    "tenant": _nonempty_text,
-    "contracts": _contracts,
-    "hosts": _hosts,
-    "public_url": _url(
+    "tenant": parse_nonempty_text,
+    "contracts": parse_contracts,
+    "hosts": parse_hosts,
+    "public_url": url_matching(
         re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?"),
         "must be an http or https URL without a query",
     ),
-    "cors_origins": _origins,
-    "smtp_url": _url(
+    "cors_origins": parse_origins,
+    "smtp_url": url_matching(
         re.compile(r"(?:smtps?://(?:[^\s@/?#]+@)?[^\s@/:?#]+(?::\d{1,5})?)?"),
         "must read like smtp://user:pass@host:25; in a password, / is %2F, @ is %40, and so on",
     ),
-    "mail_from": _nonempty_text,
+    "mail_from": parse_nonempty_text,
     "anonymous_rate": lambda value: parse_rate(parse_text(value)),
     "user_rate": lambda value: parse_rate(parse_text(value)),
     "self_registration": parse_boolean,
     "password_policy": one_of("documented", "standard", "hardened"),
-    "trusted_proxies": _networks,
+    "trusted_proxies": parse_networks,
     "token_idle_days": integer_between(1, 3650),
     "token_max_days": integer_between(1, 3650),
     "reset_hours": integer_between(1, 168),

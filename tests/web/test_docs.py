@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import jsonschema_rs
@@ -124,6 +125,24 @@ def test_the_json_is_the_document_with_the_requested_prefix(document, prefix, ur
     assert served["servers"] == [{"url": url, "description": "this server"}]
     assert {**served, "servers": None} == {**document, "servers": None}
     assert "evil.example" not in answer.text
+
+
+@pytest.mark.parametrize("base_url", ["https://h.example/dir", "https://h.example/a%20b/"])
+def test_a_public_url_with_a_path_keeps_it(base_url):
+    routes = docs.routes(WIWEBB, TITLE, base_url=base_url)
+    served = Starlette(routes=[Mount("/wiwebb", routes=routes)])
+    document, html, redirect = get(
+        served, *(f"/wiwebb/{name}" for name in ("openapi.json", "docs", ""))
+    )
+    path = urlsplit(base_url).path.rstrip("/")
+    assert [server["url"] for server in document.json()["servers"]] == [f"{path}/wiwebb"]
+    assert redirect.headers["Location"] == f"{path}/wiwebb/docs"
+    page = Page(html.text)
+    assert f"{path}/wiwebb/openapi.json" in page.all("href")
+    absolute = [link for link in page.all("href") if link.startswith("/")]
+    assert all(link.startswith(f"{path}/wiwebb/") for link in absolute)
+    assert f"{base_url.rstrip('/')}/wiwebb" in page.text
+    assert "h.example/wiwebb" not in page.text
 
 
 def test_dates_and_number_keys_become_strings(tmp_path):

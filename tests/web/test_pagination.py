@@ -19,6 +19,7 @@ from dragoman.rules import crypto
 from dragoman.store.drivers.sqlite import SqliteDriver
 from dragoman.web import pagination
 from dragoman.web.calls import Call
+from dragoman.web.headers import HOST_SCOPE_KEY
 from tests.support.databases import settings_for
 from tests.support.people import SYSTEM_ACTOR, UserRow, insert_users, open_directory
 from tests.support.running_app import running_client
@@ -40,6 +41,7 @@ def call(
     *,
     path: str = "/api/v1/users/",
     contract: Any = CONTRACT,
+    selected_by: str = "",
     **headers: str,
 ) -> Call:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -52,6 +54,7 @@ def call(
         "client": ("127.0.0.1", 1),
         "server": ("10.0.0.9", 80),
         "scheme": "http",
+        **({HOST_SCOPE_KEY: selected_by} if selected_by else {}),
     }
     return Call(Request(scope), directory, contract)
 
@@ -95,6 +98,20 @@ class TestLinks:
     def test_the_base_url_is_the_setting_and_never_a_header(self, directory: Directory):
         here = call(directory, host="evil.example", x_forwarded_host="evil.example")
         assert "evil" not in pagination.page_url(here, {}, page="2")
+
+    @pytest.mark.parametrize(
+        ("public_url", "base"),
+        [
+            ("https://users.example.com/base", "https://wiwebb.example.com"),
+            ("http://127.0.0.1:8221", "http://wiwebb.example.com:8221"),
+            ("https://[::1]:8443/x", "https://wiwebb.example.com:8443"),
+        ],
+    )
+    def test_on_a_host_of_its_own_they_stay_there(self, tmp_path: Path, public_url: str, base: str):
+        driver = SqliteDriver(tmp_path / "x.db")
+        directory = Directory(driver, settings_for("sqlite:///x.db", public_url=public_url))
+        here = call(directory, host="evil.example:99", selected_by="wiwebb.example.com")
+        assert pagination.page_url(here, {}, page="2") == f"{base}/api/v1/users/?page=2"
 
     @settings(
         max_examples=50,

@@ -11,7 +11,7 @@ from dragoman.actions.system import system_actor
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import User
-from dragoman.settings import Settings
+from dragoman.settings import Settings, with_public_url
 from dragoman.store import tenants, users
 from dragoman.store.transaction import AdvisoryLock, Driver, Read, Tx
 from dragoman.store.user_lists import counters
@@ -43,7 +43,7 @@ class Directory:
         mail_links: Mapping[str, str] | None = None,
     ) -> None:
         self.driver = driver
-        self.settings = settings
+        self.settings = with_public_url(settings)
         self.mail_links = mail_links or {}
         threads = settings.hash_threads or max(1, (os.cpu_count() or 1) // workers)
         self.password_hasher = PasswordHasherPool(threads)

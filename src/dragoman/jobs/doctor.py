@@ -14,7 +14,7 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
 from dragoman.rules.model import MINUTE
-from dragoman.settings import Settings
+from dragoman.settings import Settings, with_public_url
 from dragoman.store import diagnostics, users
 from dragoman.store.transaction import Read
 from dragoman.store.user_lists import counters
@@ -96,31 +96,25 @@ def _check_secret_key(settings: Settings, path: Path) -> Finding:
 
 
 def _check_public_url(settings: Settings) -> Finding:
-    parts = urlsplit(settings.public_url)
+    parts = urlsplit(with_public_url(settings).public_url)
     host = (parts.hostname or "").lower()
-    if host in settings.hosts:
-        return Finding(
-            "public url",
-            FAIL,
-            f"{host} serves only {settings.hosts[host]}: links in mails do not work",
-            "set DRAGOMAN_PUBLIC_URL to a host that is not in DRAGOMAN_HOSTS",
-        )
+    shown = settings.public_url or "the address of the last 'dragoman serve'"
     is_local = _is_loopback(host)
     if parts.scheme == "http" and not is_local:
         return Finding(
             "public url",
             WARN,
-            f"{settings.public_url}: passwords and credentials are sent unencrypted",
+            f"{shown}: passwords and credentials are sent unencrypted",
             "add a TLS proxy and set DRAGOMAN_PUBLIC_URL to its https address",
         )
     if is_local and settings.smtp_url:
         return Finding(
             "public url",
             WARN,
-            f"links in mails lead to {settings.public_url}, which only this machine can reach",
+            f"links in mails lead to {shown}, which only this machine can reach",
             "set DRAGOMAN_PUBLIC_URL",
         )
-    return Finding("public url", OK, settings.public_url)
+    return Finding("public url", OK, shown)
 
 
 def _is_loopback(host: str) -> bool:

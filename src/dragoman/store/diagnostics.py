@@ -1,4 +1,4 @@
-"""Facts about the database and the outbox, which ``jobs/doctor.py`` evaluates."""
+"""Facts about the database and the outbox, which /readyz and ``jobs/doctor.py`` evaluate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dragoman.store.query import Query
-from dragoman.store.schema import outbox
+from dragoman.store.schema import metadata, outbox
 from dragoman.store.transaction import Read
 
 
@@ -56,6 +56,25 @@ _POSTGRESQL: Query[PostgresInfo] = Query(
     ),
     lambda row: PostgresInfo(*row),
 )
+_EXISTING_COLUMNS: Query[tuple[str, str]] = Query(
+    sa.text(
+        "SELECT c.relname::text, a.attname::text FROM pg_class AS c"
+        " JOIN pg_attribute AS a ON a.attrelid = c.oid"
+        " WHERE c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid)"
+        " AND a.attnum > 0 AND NOT a.attisdropped"
+    ),
+    lambda row: (row[0], row[1]),
+    sqlite=sa.text(
+        "SELECT m.name, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c"
+        " WHERE m.type = 'table'"
+    ),
+    indexed=True,  # answers readiness probes while lists keep the threads for scans busy
+)
+_COLUMNS = frozenset(
+    (table.name, column.name) for table in metadata.tables.values() for column in table.columns
+)
+_SQLITE_SEARCH_INDEX = frozenset({("users_search", "search")})
+"""The full-text index, which the schema in SQLAlchemy does not contain."""
 _IS_PENDING = sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
 _PENDING: Query[tuple[int, int]] = Query(
     sa.select(sa.func.count(), sa.func.coalesce(sa.func.min(outbox.c.created_at), 0)).where(
@@ -66,6 +85,16 @@ _PENDING: Query[tuple[int, int]] = Query(
 _FAILED: Query[int] = Query(
     sa.select(sa.func.count()).select_from(outbox).where(outbox.c.failed_at > 0)
 )
+
+
+async def missing_columns(reader: Read, *, sqlite: bool) -> list[str]:
+    """Return the columns that this program needs and the database does not have, as ``table.column``.
+
+    Tables and columns that it does not know belong to a newer version, and are no error.
+    """
+    existing = await reader.fetch(_EXISTING_COLUMNS)
+    required = _COLUMNS | _SQLITE_SEARCH_INDEX if sqlite else _COLUMNS
+    return sorted(f"{table}.{column}" for table, column in required.difference(existing))
 
 
 async def sqlite_info(reader: Read) -> SqliteInfo:

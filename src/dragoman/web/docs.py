@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from markupsafe import Markup, escape
@@ -42,20 +42,26 @@ _MAX_CACHED = 8
 def routes(document: Path, title: str, *, base_url: str = "http://127.0.0.1:8000") -> list[Route]:
     """Return the routes ``/openapi.json``, ``/docs``, and ``/``, which redirects to ``/docs``.
 
-    The routes may be mounted anywhere: URLs contain the prefix (``root_path``) of the request, and
-    never its Host header.
+    The routes may be mounted anywhere: URLs contain the path of ``base_url`` and the prefix
+    (``root_path``) of the request, and never its Host header.
 
     Args:
         document: the OpenAPI 3 document, in YAML; it is read once, on the first request.
         title: the title of the page.
-        base_url: the server's URL in the page's examples.
+        base_url: the server's public URL.
     """
+    base_path = _base_path(base_url)
     respond = _DocumentCache(document, title, base_url).respond
     return [
         Route("/openapi.json", partial(respond, output_format="json")),
         Route("/docs", partial(respond, output_format="page")),
-        Route("/", lambda r: RedirectResponse(f"{r.scope.get('root_path', '')}/docs")),
+        Route("/", lambda r: RedirectResponse(f"{base_path}{r.scope.get('root_path', '')}/docs")),
     ]
+
+
+def _base_path(base_url: str) -> str:
+    """Return the path of the public URL, which a proxy in front removes from requests."""
+    return urlsplit(base_url).path.rstrip("/")
 
 
 class _Rendition(NamedTuple):
@@ -92,7 +98,8 @@ class _DocumentCache:
         if self._document is None:
             self._document = _load(self._path)
         server: Node = next(iter(self._document.get("servers") or []), {})
-        document = {**self._document, "servers": [{**server, "url": quote(prefix) or "/"}]}
+        url = _base_path(self._base_url) + quote(prefix) or "/"
+        document = {**self._document, "servers": [{**server, "url": url}]}
         if output_format == "json":
             body, media_type = msgspec.json.encode(document), "application/json"
             headers = dict(_HEADERS)
@@ -156,8 +163,9 @@ def render(document: Node, title: str, *, prefix: str, base_url: str) -> str:
     }  # fmt: skip
     reader, base = DocumentReader(document), base_url.rstrip("/") + prefix
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(
-        document=document, reader=reader, tags=reader.tags(), title=title, prefix=prefix, base=base
-    )
+        document=document, reader=reader, tags=reader.tags(), title=title, base=base,
+        base_path=_base_path(base_url) + quote(prefix),
+    )  # fmt: skip
 
 
 class Operation(NamedTuple):

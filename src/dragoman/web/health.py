@@ -8,7 +8,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
+from dragoman.actions.system import system_actor
 from dragoman.rules.errors import Unavailable
+from dragoman.store import diagnostics
 from dragoman.web.metrics import HASHES_WAITING
 
 
@@ -16,7 +18,8 @@ def routes(directory: Directory, required_revision: str) -> list[Route]:
     """Return the routes of /healthz, /readyz and /metrics.
 
     /readyz requires a database at migration ``required_revision`` or newer: migrations only add,
-    so nodes of the previous version keep working while those of the next one start.
+    so nodes of the previous version keep working while those of the next one start. It also
+    requires every table and column that this program knows.
     """
 
     async def alive(_: Request) -> Response:
@@ -24,14 +27,10 @@ def routes(directory: Directory, required_revision: str) -> list[Route]:
 
     async def ready(_: Request) -> Response:
         try:
-            revision = await directory.driver.current_revision()
+            problem = await _find_problem(directory, required_revision)
         except Unavailable:
-            return _not_ready("database")
-        return (
-            JSONResponse({"status": "ready"})
-            if revision >= required_revision
-            else _not_ready("migrations")
-        )
+            problem = "database"
+        return _not_ready(problem) if problem else JSONResponse({"status": "ready"})
 
     async def metrics(_: Request) -> Response:
         HASHES_WAITING.set(directory.password_hasher.load_shedder.in_use)
@@ -42,6 +41,17 @@ def routes(directory: Directory, required_revision: str) -> list[Route]:
         Route("/readyz", ready),
         Route("/metrics", metrics),
     ]
+
+
+async def _find_problem(directory: Directory, required_revision: str) -> str:
+    """Return what keeps this process from serving, or ""; raises Unavailable."""
+    if await directory.driver.current_revision() < required_revision:
+        return "migrations"
+    read = directory.read(system_actor("readiness"))
+    sqlite = directory.settings.sqlite_path is not None
+    if await diagnostics.missing_columns(read, sqlite=sqlite):
+        return "tables"
+    return ""
 
 
 def _not_ready(component: str) -> Response:

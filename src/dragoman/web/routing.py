@@ -12,9 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.responses import SecurityHeadersMiddleware
 
-HOST_SCOPE_KEY = "contract_host"
-"""Key of the scope under which the dispatcher leaves the host name that selected the contract."""
-
 
 class RouteInfo(msgspec.Struct, frozen=True):
     """A route of a contract, as the dispatcher needs it.

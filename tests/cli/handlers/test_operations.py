@@ -50,7 +50,7 @@ def test_doctor_on_a_healthy_directory(terminal: Terminal) -> None:
         ({"SMTP_URL": "smtp://mail:25"}, "public url", "warn"),
         (
             {"PUBLIC_URL": "https://Users.example.com", "HOSTS": "users.example.com=wiwebb"},
-            "public url",
+            "settings",
             "fail",
         ),
         ({"ANONYMOUS_RATE": "off"}, "anonymous rate", "warn"),

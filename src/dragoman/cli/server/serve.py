@@ -12,7 +12,6 @@ import threading
 import time
 from typing import Any, NoReturn
 
-import msgspec
 from granian import _signals
 from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -25,7 +24,7 @@ from dragoman.cli.server.drain import stop_accepting
 from dragoman.cli.server.port import reserve_port
 from dragoman.cli.session import database_version
 from dragoman.jobs.bootstrap import FirstAdmin
-from dragoman.settings import Settings
+from dragoman.settings import Settings, with_public_url
 
 MAIN_PID_VARIABLE = "_DRAGOMAN_MAIN"
 WORKERS_VARIABLE = "_DRAGOMAN_WORKERS"
@@ -120,9 +119,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
 
 def _run_server(settings: Settings, host: str, address: str, port: int, workers: int) -> None:
     display_host = f"[{host}]" if ":" in host else host
-    if settings.public_url == Settings().public_url and PUBLIC_URL_VARIABLE not in os.environ:
-        public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host  # noqa: S104
-        settings = msgspec.structs.replace(settings, public_url=f"http://{public_host}:{port}")
+    public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host  # noqa: S104
+    settings = with_public_url(settings, f"http://{public_host}:{port}")
     first_admin = asyncio.run(_prepare(settings))
     _print_banner(settings, first_admin, f"http://{display_host}:{port}")
     os.environ[MAIN_PID_VARIABLE] = str(os.getpid())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -135,6 +136,7 @@ class SqliteDriver:
         self._connections: list[Any] = []
         self._write_lock = asyncio.Lock()
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
+        self._file_id: tuple[int, int] | None = None
 
     # Opened on first use, and again until that succeeds: the file may be missing at the start.
 
@@ -166,7 +168,26 @@ class SqliteDriver:
             self.path, mmap_size=mmap_size, create=False
         )  # migrations have made it
         self._connections.append(connection)
+        if self._file_id is None:
+            self._file_id = self._find_file_id()
+        self._check_file()
         return connection
+
+    def _find_file_id(self) -> tuple[int, int]:
+        """Return device and inode of the file at the path; raises Unavailable."""
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - Path.stat takes twice as long
+        except OSError as error:
+            raise Unavailable("database") from error
+        return status.st_dev, status.st_ino
+
+    def _check_file(self) -> None:
+        """Raise Unavailable if the file that the connections have open was moved or replaced.
+
+        They would go on reading and writing it, wherever it is now, until the process ends.
+        """
+        if self._file_id not in {None, self._find_file_id()}:
+            raise Unavailable("database")
 
     async def run_in_writer_thread(self, operation: Callable[[Any], T]) -> T:
         """Run an operation on the writer connection, in its thread."""
@@ -198,9 +219,11 @@ class SqliteDriver:
                 raise Unavailable("database") from None
             started = time.monotonic()
             try:
+                self._check_file()
                 busy_deadline = max(deadline, started + MIN_BUSY_WAIT_S)
                 await self.run_in_writer_thread(lambda c: _begin(c, busy_deadline))
                 yield _Session(self, long_running=long_running)
+                self._check_file()
                 await self.run_in_writer_thread(lambda c: c.execute("COMMIT"))
             except BaseException:
                 await asyncio.shield(self.run_in_writer_thread(_rollback))
@@ -210,6 +233,7 @@ class SqliteDriver:
                 self._write_shedder.record_duration(time.monotonic() - started)
 
     async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        self._check_file()
         try:
             if query.indexed:
                 return _fetch(self._reader, query, params)
@@ -247,6 +271,7 @@ class SqliteDriver:
         return await self.fetch(query, lookup.numbered_params(keys, count))
 
     async def current_revision(self) -> str:
+        self._check_file()
         try:
             row = self._reader.execute("SELECT version_num FROM alembic_version").fetchone()
         except sqlite3.Error as error:
