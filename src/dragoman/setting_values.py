@@ -18,6 +18,7 @@ from dragoman.rules import dsn
 Parser = Callable[[Any], Any]
 """Turns the text of a variable, or a value of the TOML file, into a value; raises ValueError."""
 
+ALL_ZERO = "all its bytes are zero: make a key with 'openssl rand -hex 32'"
 _ORIGIN = re.compile(
     r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/:?#@\[\]*]+)(?::([0-9]{1,5}))?",
     re.IGNORECASE | re.ASCII,
@@ -118,8 +119,8 @@ def parse_secret_key(value: Any) -> bytes:
         key = bytes.fromhex(text) if re.fullmatch(r"[0-9a-fA-F]+", text) else _decode_base64(text)
     if len(key) < 32:
         raise ValueError("must be at least 32 random bytes, as hex or base64")
-    if len(set(key)) == 1:
-        raise ValueError("all its bytes are equal: make another one with 'openssl rand -hex 32'")
+    if not any(key):
+        raise ValueError(ALL_ZERO)
     return key
 
 
