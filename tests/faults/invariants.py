@@ -14,7 +14,7 @@ from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app
 from dragoman.actions.system import system_actor
-from dragoman.rules.fields import canonical
+from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.passwords import verify_password
 from dragoman.store.user_lists import counters
 from tests.faults.contract_requests import CREDENTIAL_PROBES
@@ -205,7 +205,7 @@ def _differences(account: Account, row: dict[str, Any] | None) -> list[str]:
         "role": int(ROLES[state.role]),
         "active": state.active,
         "auth_epoch": state.epoch,
-        "search": "\n".join(keys) if state.alive else "",
+        "search": "\n".join(search_key(each) for each in known) if state.alive else "",
     }
     problems = [
         f"user {account.id}: {name} should be {value!r}, is {row[name]!r}"

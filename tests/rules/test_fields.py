@@ -1,12 +1,10 @@
-"""Canonical keys, and the validation of usernames, e-mail addresses, URLs and free text."""
+"""The validation of usernames, e-mail addresses, URLs and free text."""
 
 from __future__ import annotations
 
 import string
 import subprocess
 import sys
-import unicodedata
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 
 from dragoman.rules import fields
 from dragoman.rules.errors import PROBLEM_CODES, Problem
-from dragoman.rules.fields import UsernameCharset, canonical, trim
+from dragoman.rules.fields import UsernameCharset, trim
 from dragoman.rules.model import NewUser, TenantChanges, UserChanges
 
 # Any str, including lone surrogates, and texts of characters that are likely to cause problems.
@@ -32,56 +30,7 @@ def username(text: str, charset: UsernameCharset = UsernameCharset.STRICT) -> li
     return codes(fields.username_problems(text, charset=charset))
 
 
-class TestCanonical:
-    def test_case_and_compatibility_forms_are_equal(self):
-        assert canonical("STRASSE") == canonical("straße")
-        assert canonical("Ｂｏｂ") == canonical("bob") == "bob"
-        assert canonical("e\u0301") == canonical("É")
-        assert canonical("ΟΔΟΣ") == canonical("οδος")
-        assert canonical("a") != canonical("а")  # Latin and Cyrillic differ
-
-    def test_definition(self):
-        for text in ("Bob", "İstanbul", "ﬃ", "ΐ", "ᾳ"):
-            folded = unicodedata.normalize("NFKC", text).casefold()
-            assert canonical(text) == unicodedata.normalize("NFKC", folded)
-
-    def test_idempotent_for_every_character(self):
-        unstable = [
-            code
-            for code in range(0x110000)
-            if canonical(canonical(chr(code))) != canonical(chr(code))
-        ]
-        assert unstable == []
-
-    @given(ANYTHING)
-    def test_idempotent(self, text: str):
-        assert canonical(canonical(text)) == canonical(text)
-
-    @pytest.mark.parametrize(
-        "text", ["a" + "\u0315" * 30_000 + "\u0316" * 30_000, "a" * 120_000, "\ud800" * 600]
-    )
-    def test_long_text_is_never_normalized(self, text: str, monkeypatch: pytest.MonkeyPatch):
-        """CPython's normalization is quadratic in runs of combining marks."""
-        lengths: list[int] = []
-        normalize = unicodedata.normalize
-
-        def record(form: Any, text: str) -> str:
-            lengths.append(len(text))
-            return normalize(form, text)
-
-        monkeypatch.setattr(unicodedata, "normalize", record)
-        key = fields.canonical(text)
-        assert lengths == []
-        assert len(key) == 65
-        assert key != fields.canonical(text + "b")
-        assert fields.canonical(key) == key
-        assert fields.username_problems(key) == [Problem("username", "unsafe")]
-        assert fields.search_words(text) == (key,)
-
-    def test_search_words_are_unique(self):
-        assert fields.search_words(" Bob\u3000BOB Ｂｏｂ\nEVE ") == ("bob", "eve")
-        assert fields.search_words(" \t") == ()
-
+class TestTrim:
     def test_trim_removes_unicode_white_space(self):
         assert trim("\u3000\u00a0 a b\n\t") == "a b"
 

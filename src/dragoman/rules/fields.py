@@ -1,4 +1,4 @@
-"""Validation of usernames, e-mail addresses, slugs, URLs and free text; canonical keys.
+"""Validation of usernames, e-mail addresses, slugs, URLs and free text; their keys.
 
 Every check ignores leading and trailing white space (``trim`` removes it before storing) and
 returns a list of ``Problem``, empty if the text is valid. No check raises.
@@ -6,7 +6,6 @@ returns a list of ``Problem``, empty if the text is valid. No check raises.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 import unicodedata
@@ -15,18 +14,24 @@ from enum import Enum
 import email_validator
 import msgspec
 
+from dragoman.rules import text_keys
 from dragoman.rules.errors import Problem
 from dragoman.rules.model import TenantChanges
+from dragoman.rules.text_keys import MAX_NAME_LENGTH, canonical
 from dragoman.rules.unicode_safety import (
     has_invisible_characters,
     has_unsafe_prose_characters,
     mixes_scripts,
 )
 
+email_key = text_keys.email_key
+search_key = text_keys.search_key
+search_words = text_keys.search_words
+
 # Maximum lengths in characters (code points): the longest that a contract documents; for e-mail, RFC 5321.
 USER_MAX_LENGTHS: dict[str, int] = {
     "username": 150,
-    "email": 254,
+    "email": MAX_NAME_LENGTH,
     "first_name": 150,
     "last_name": 150,
     "display_name": 301,  # first and last name and the space between them
@@ -55,38 +60,6 @@ class UsernameCharset(Enum):
 
     STRICT = "strict"  # letters and digits of any script, and @ . + - _
     PERMISSIVE = "free"  # also spaces and all other visible characters
-
-
-MAX_FOLDED_LENGTH = 512
-"""Longer texts are not folded: no name has as many characters, and folding is quadratic."""
-
-
-def canonical(text: str) -> str:
-    """Return the key by which usernames and e-mail addresses are compared: NFKC(casefold(NFKC(x))).
-
-    This is the compatibility caseless matching of the Unicode Standard, section 3.13. The function
-    is idempotent for keys of at most ``MAX_FOLDED_LENGTH`` characters. Lone surrogates are kept.
-
-    A longer text has a key that no name has, because it begins with a control character: it is not
-    found, and costs no more than a short one. CPython's normalization takes quadratic time for
-    runs of combining marks, 20 seconds for 120 kB.
-    """
-    if len(text) > MAX_FOLDED_LENGTH:
-        return "\x01" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    if text.isascii():
-        return text.lower()
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return unicodedata.normalize("NFKC", folded)
-
-
-def search_key(text: str) -> str:
-    """Return the form of a text by which it is searched and sorted."""
-    return canonical(text)
-
-
-def search_words(search: str) -> tuple[str, ...]:
-    """Return the canonical words of a search text, without duplicates; a match has all of them."""
-    return tuple(dict.fromkeys(search_key(word) for word in search.split()))
 
 
 def trim(text: str) -> str:

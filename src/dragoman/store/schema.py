@@ -66,7 +66,7 @@ tenants = _table_with_id(
     _text("email"),
     _text("url"),
     _text("description"),
-    _text("search"),  # canonical name, slug and e-mail address, each on a line
+    _text("search"),  # search keys of name, slug and e-mail address, each on a line
     _flag("active", True),
     _integer("auth_epoch"),  # incremented on deactivation: revokes its users' credentials
     _flag("ever_owned", False),  # once it has had an owner, a sign-up no longer becomes one

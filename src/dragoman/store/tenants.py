@@ -7,7 +7,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from dragoman.rules.errors import NotFound
-from dragoman.rules.fields import canonical
+from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.model import Page, Tenant
 from dragoman.rules.vocabulary import Reach
 from dragoman.store.query import Query, Row, bind, contains_all
@@ -116,8 +116,11 @@ async def insert(tx: Tx, row: dict[str, Any]) -> int:
 
 
 def _derived_columns(row: dict[str, str]) -> dict[str, str]:
-    name, slug, email = (canonical(row[n]) for n in ("name", "slug", "email"))
-    return {"name_key": name, "slug_key": slug, "search": f"{name}\n{slug}\n{email}"}
+    return {
+        "name_key": canonical(row["name"]),
+        "slug_key": canonical(row["slug"]),
+        "search": "\n".join(search_key(row[n]) for n in ("name", "slug", "email")),
+    }
 
 
 _UPDATES: dict[tuple[str, ...], Query[None]] = {}

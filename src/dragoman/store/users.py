@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import NotFound, Unauthenticated
-from dragoman.rules.fields import canonical, search_key
+from dragoman.rules.fields import canonical, email_key, search_key
 from dragoman.rules.model import Role, User
 from dragoman.store import login_names
 from dragoman.store.query import LookupQuery, Query, Row, bind
@@ -191,7 +191,7 @@ def _derived_columns(row: dict[str, Any]) -> dict[str, str]:
     search_keys = {name: search_key(row[name]) for name in SEARCHED_COLUMNS}
     return {
         "username_key": canonical(row["username"]),
-        "email_key": canonical(row["email"]),
+        "email_key": email_key(row["email"]),
         "username_sort": search_keys["username"],
         "first_name_sort": search_keys["first_name"],
         "last_name_sort": search_keys["last_name"],

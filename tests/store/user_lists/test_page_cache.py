@@ -10,7 +10,7 @@ import pytest
 
 from dragoman.actions import users
 from dragoman.actions.directory import Directory
-from dragoman.rules.fields import canonical
+from dragoman.rules.fields import search_key
 from dragoman.rules.model import Filter, Order, Role, User, UserChanges
 from dragoman.rules.vocabulary import Reach
 from dragoman.store.query import Query
@@ -62,9 +62,9 @@ def expected_page(all_users: list[User], scope: Scope, wanted: Filter, order: Or
     ]
     seen.sort(key=lambda user: user.id)
     if order.key == "username":
-        seen.sort(key=lambda user: canonical(user.username))
+        seen.sort(key=lambda user: search_key(user.username))
     elif order.key == "last_name":
-        seen.sort(key=lambda user: user.last_name)
+        seen.sort(key=lambda user: search_key(user.last_name))
     if order.descending:
         seen.reverse()
     return [user.id for user in seen]

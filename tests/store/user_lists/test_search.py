@@ -1,4 +1,4 @@
-"""A search agrees with Python's ``in`` on the canonical texts, on both databases."""
+"""A search agrees with Python's ``in`` on the search texts, on both databases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dragoman.actions.directory import Directory
-from dragoman.rules.fields import canonical, search_words
+from dragoman.rules.fields import search_key, search_words
 from dragoman.rules.model import Filter, Order, UserChanges
 from dragoman.rules.vocabulary import Reach
 from dragoman.store.user_lists import pages
@@ -62,13 +62,13 @@ def force_search_index(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def text_of(row: UserRow) -> str:
     return "\n".join(
-        canonical(text) for text in (row.username, row.email, row.first_name, row.last_name)
+        search_key(text) for text in (row.username, row.email, row.first_name, row.last_name)
     )
 
 
 def expected_ids(people: list[UserRow], search: str) -> list[str]:
-    """Return the users whose canonical text contains every word of a search."""
-    words = [canonical(word) for word in search.split()]
+    """Return the users whose search text contains every word of a search."""
+    words = [search_key(word) for word in search.split()]
     return [row.username for row in people if all(word in text_of(row) for word in words)]
 
 
