@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.aliases
 import json
 import random
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,9 @@ from tests.support.world import World
 ACTORS = ("root", "olga", "mia", "vic")
 CALLERS = (*ACTORS, "olga", "olga", "nobody")
 FORM = "application/x-www-form-urlencoded"
+BOUNDARY = "x1x"
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+CHARSETS = sorted({*encodings.aliases.aliases.values(), "punycode", "idna", "x", ""})
 NOT_ON_ACTORS = ("DELETE", "assign-role", "activate")
 """What is not done to those who ask: they must go on asking, in their own roles."""
 
@@ -40,6 +44,15 @@ class FuzzRequest(msgspec.Struct, frozen=True):
     query: tuple[tuple[str, str], ...]
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
+    is_query_raw: bool = False
+
+    @property
+    def query_string(self) -> bytes:
+        """The query, percent-encoded or as raw UTF-8."""
+        if not self.is_query_raw:
+            return urlencode(self.query, errors="surrogatepass").encode()
+        pairs = (f"{name}={value}" for name, value in self.query)
+        return "&".join(pairs).encode("utf-8", "surrogatepass")
 
     @property
     def path(self) -> str:
@@ -90,7 +103,8 @@ DRAWN_VALUES = st.builds(
     st.lists(st.binary(max_size=12), min_size=20, max_size=20),
 )
 HEADERS = [b"x-request-id", b"user-agent", b"accept", b"referer", b"accept-language", b"x-forwarded-for",
-           b"cookie", b"if-none-match", b"origin", b"range"]  # fmt: skip
+           b"cookie", b"if-none-match", b"origin", b"range", b"forwarded", b"accept-encoding",
+           b"content-encoding", b"content-language", b"access-control-request-method"]  # fmt: skip
 
 
 class RequestGenerator:
@@ -125,7 +139,10 @@ class RequestGenerator:
         if operation.fields:
             content_type, body = self._body(operation)
             headers.append((b"content-type", content_type.encode()))
-        return FuzzRequest(operation, pick(CALLERS), given, tuple(query), tuple(headers), body)
+        is_raw = pick([False, False, True])
+        return FuzzRequest(
+            operation, pick(CALLERS), given, tuple(query), tuple(headers), body, is_raw
+        )
 
     def _text(self) -> str:
         return self._dice.choice(self._dice.choice([HOSTILE, IDS, self._words.texts]))
@@ -151,12 +168,18 @@ class RequestGenerator:
         extra = pick([None, None, None, *PRIVILEGED])
         if extra is not None:
             values.setdefault(extra, self._hostile(extra))
-        how = pick(["json", "json", "json", "raw", "form", "twisted", "kind"])
+        how = pick(["json", "json", "json", "raw", "form", "form", "charset", "twisted", "kind"])
         plain = json.dumps(values).encode()
         if how == "raw":
             return JSON, json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if how == "form":
-            return FORM, _form(values)
+            encode = pick([_form, _raw_form, _multipart])
+            return (MULTIPART if encode is _multipart else FORM), encode(values)
+        if how == "charset":
+            content_type, body = pick(
+                [(JSON, plain), (FORM, _form(values)), (MULTIPART, _multipart(values))]
+            )
+            return f"{content_type}; charset={pick(CHARSETS)}", body
         if how == "twisted":
             return JSON, pick(malformed_json(plain))
         if how == "kind":
@@ -179,6 +202,24 @@ def _form(fields: Mapping[str, Any]) -> bytes:
         for name, value in fields.items()
     ]
     return urlencode(pairs, errors="surrogatepass").encode()
+
+
+def _raw_form(fields: Mapping[str, Any]) -> bytes:
+    """Return a form in UTF-8 that is not percent-encoded."""
+    pairs = (
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in fields.items()
+    )
+    return "&".join(pairs).encode("utf-8", "surrogatepass")
+
+
+def _multipart(fields: Mapping[str, Any]) -> bytes:
+    parts = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        f"{value if isinstance(value, str) else json.dumps(value)}\r\n"
+        for name, value in fields.items()
+    )
+    return ("".join(parts) + f"--{BOUNDARY}--\r\n").encode("utf-8", "surrogatepass")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -207,7 +248,7 @@ async def call_app(application: Any, asked: FuzzRequest, credential: str, addres
         "path": asked.path,
         "raw_path": quote(asked.path.encode("utf-8", "surrogatepass")).encode(),
         "root_path": "",
-        "query_string": urlencode(asked.query, errors="surrogatepass").encode(),
+        "query_string": asked.query_string,
         "headers": headers,
         "client": (address, 50_000),
         "server": ("127.0.0.1", 8000),
