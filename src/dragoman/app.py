@@ -72,11 +72,16 @@ def credential_format(contract_name: str) -> CredentialFormat:
     return dialects.load(contract_name).CONTRACT.credential_format
 
 
-async def migrate_and_bootstrap(settings: Settings) -> FirstAdmin | None:
-    """Migrate the database and fill an empty one. Return the first superadmin if it was created."""
+async def migrate_and_bootstrap(
+    settings: Settings, *, report: Callable[[str], None] = migrate.no_report
+) -> FirstAdmin | None:
+    """Migrate the database and fill an empty one. Return the first superadmin if it was created.
+
+    ``report`` is called with lines about a migration that takes long (see ``migrate.upgrade``).
+    """
     settings = with_server_key(settings)
     enabled_contracts(settings)
-    await migrate.upgrade(settings.database)
+    await migrate.upgrade(settings.database, report=report)
     async with open_directory(settings) as directory:
         return await bootstrap.bootstrap(directory)
 

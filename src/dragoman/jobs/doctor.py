@@ -179,6 +179,7 @@ async def check_database(directory: Directory) -> list[Finding]:
     )
     findings += [await _check_counters(read), await _check_outbox(read, directory.settings)]
     findings.append(await _check_signing_key(read, directory))
+    findings.append(await _check_address_keys(read))
     if directory.settings.admin_password and await users.has_ever_had_users(read):
         findings.append(
             Finding(
@@ -275,6 +276,18 @@ async def _check_counters(read: Read) -> Finding:
         not differences,
         f"{len(differences)} differ from the rows" if differences else "exact",
         "rows were changed without Dragoman, or this is a bug: please report it",
+    )
+
+
+async def _check_address_keys(read: Read) -> Finding:
+    usernames = await diagnostics.users_without_address_key(read)
+    if not usernames:
+        return Finding("addresses", OK, "each belongs to one user")
+    return Finding(
+        "addresses",
+        WARN,
+        f"after an upgrade, another user has the address of {', '.join(usernames)}",
+        "give them another address; until then they sign in by username",
     )
 
 

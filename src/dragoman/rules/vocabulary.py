@@ -62,6 +62,7 @@ class AuditAction(StrEnum):
     CHANGE_PASSWORD = "users.change_password"
     DELETE_USER = "users.delete"
     ASSIGN_ROLE = "users.assign_role"
+    KEEP_KEY = "users.keep_key"  # an upgrade gave the key of its address to another user
     REQUEST_PASSWORD_RESET = "password_resets.request"
     COMPLETE_PASSWORD_RESET = "password_resets.complete"
     SIGN_IN = "sessions.sign_in"

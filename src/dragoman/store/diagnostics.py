@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
+from dragoman.rules.fields import canonical
+from dragoman.rules.vocabulary import AuditAction
 from dragoman.store.query import Query
-from dragoman.store.schema import metadata, outbox
+from dragoman.store.schema import LIVING, audit, metadata, outbox, users
 from dragoman.store.transaction import Read
 
 
@@ -75,6 +77,19 @@ _COLUMNS = frozenset(
 )
 _SQLITE_SEARCH_INDEX = frozenset({("users_search", "search")})
 """The full-text index, which the schema in SQLAlchemy does not contain."""
+_KEPT_KEYS: Query[tuple[int, str, str, str]] = Query(
+    sa.select(users.c.id, users.c.username, users.c.email, users.c.email_key)
+    .where(LIVING)
+    .where(
+        users.c.id.in_(
+            sa.select(audit.c.target_id).where(
+                audit.c.target_kind == "user", audit.c.action == AuditAction.KEEP_KEY.value
+            )
+        )
+    )
+    .order_by(users.c.id),
+    lambda row: (row[0], row[1], row[2], row[3]),
+)
 _IS_PENDING = sa.and_(outbox.c.sent_at == 0, outbox.c.failed_at == 0)
 _PENDING: Query[tuple[int, int]] = Query(
     sa.select(sa.func.count(), sa.func.coalesce(sa.func.min(outbox.c.created_at), 0)).where(
@@ -111,6 +126,15 @@ async def postgres_info(reader: Read) -> PostgresInfo:
     """Return the state of PostgreSQL."""
     found = await reader.fetch(_POSTGRESQL)
     return found[0]
+
+
+async def users_without_address_key(reader: Read) -> list[str]:
+    """Return the usernames of users whose address an upgrade gave to another user, by the history.
+
+    They sign in by username until they get another address.
+    """
+    found = await reader.fetch(_KEPT_KEYS)
+    return [name for _, name, email, key in found if canonical(email) != key]
 
 
 async def outbox_info(reader: Read) -> OutboxInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,40 @@ HEAD_REVISION = "0006"
 SCRIPT_LOCATION = Path(__file__).with_name("migrations")
 ADVISORY_LOCK_KEY = 7_236_451
 """The key of the advisory lock that the migrating node holds on PostgreSQL."""
+SQLITE_PREFIX = "sqlite:///"
+MAX_COPIES = 2
+"""Number of copies from before migrations that are kept, the newest ones."""
 _ALEMBIC_LOCK = threading.Lock()  # Alembic's context is global to the process
 
 
-async def upgrade(database_url: str, revision: str = "head") -> None:
-    """Upgrade a database to a revision; ``database_url`` is a URL as in the settings.
+def no_report(_: str) -> None:
+    """Report no progress."""
 
-    Waits as long as necessary for other nodes that migrate it.
+
+async def upgrade(
+    database_url: str, revision: str = "head", *, report: Callable[[str], None] = no_report
+) -> None:
+    """Upgrade a database to a revision; waits as long as necessary for other nodes.
+
+    A SQLite file is copied to ``NAME.before-NNNN`` first (see ``_keep_copy``).
+
+    Args:
+        database_url: the URL of the database, as in the settings.
+        revision: the revision to upgrade to.
+        report: called with a line of text when there is progress to report, or a result that
+            the operator has to know.
 
     Raises:
         Unavailable: the database cannot be reached, or a table stays locked for half a minute.
     """
-    if await current_revision(database_url) == HEAD_REVISION and revision == "head":
+    current = await current_revision(database_url)
+    if current == HEAD_REVISION and revision == "head":
         return
-    await asyncio.to_thread(_run_alembic, database_url, "upgrade", revision)
+    if current and database_url.startswith(SQLITE_PREFIX):
+        path = Path(database_url.removeprefix(SQLITE_PREFIX))
+        next_revision = HEAD_REVISION if revision == "head" else revision
+        await asyncio.to_thread(_keep_copy, path, next_revision, report)
+    await asyncio.to_thread(_run_alembic, database_url, "upgrade", revision, report)
 
 
 async def downgrade(database_url: str, revision: str) -> None:
@@ -41,8 +62,8 @@ async def downgrade(database_url: str, revision: str) -> None:
 
 async def current_revision(database_url: str) -> str:
     """Return the revision of a database, or an empty string if it is empty."""
-    if database_url.startswith("sqlite:///"):
-        return await asyncio.to_thread(_sqlite_revision, database_url.removeprefix("sqlite:///"))
+    if database_url.startswith(SQLITE_PREFIX):
+        return await asyncio.to_thread(_sqlite_revision, database_url.removeprefix(SQLITE_PREFIX))
     try:
         connection: Any = await Hosts(database_url).connect(**connection_options())
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
@@ -73,12 +94,44 @@ def _sqlite_revision(path: str) -> str:
     return str(row[0]) if row else ""
 
 
-def _run_alembic(database_url: str, command: str, revision: str) -> None:
+def _keep_copy(path: Path, next_revision: str, report: Callable[[str], None]) -> None:
+    """Copy a SQLite file to ``NAME.before-NNNN``, readable by its owner only; keep two copies.
+
+    The copy is complete before it gets its name, so that a file of that name can be trusted.
+    """
+    from pysqlite3 import dbapi2 as sqlite3
+
+    target = path.with_name(f"{path.name}.before-{next_revision}")
+    unfinished = target.with_name(f"{target.name}.part")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    try:
+        source, copy = sqlite3.connect(path), sqlite3.connect(unfinished)
+        try:
+            source.backup(copy)
+        finally:
+            copy.close()
+            source.close()
+        unfinished.replace(target)
+    except sqlite3.Error as error:
+        raise Unavailable("database") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    report(f"copied the database to {target} before migrating it")
+    copies = sorted(path.parent.glob(f"{path.name}.before-[0-9][0-9][0-9][0-9]"))
+    for outdated in copies[:-MAX_COPIES]:
+        outdated.unlink()
+
+
+def _run_alembic(
+    database_url: str, command: str, revision: str, report: Callable[[str], None] = no_report
+) -> None:
     from alembic import command as commands
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(SCRIPT_LOCATION).replace("%", "%%"))
     config.attributes["database"] = database_url
+    config.attributes["report"] = report
     with _ALEMBIC_LOCK:
         getattr(commands, command)(config, revision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -178,7 +179,7 @@ _INSERT: Query[int] = Query(
 
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
     """Insert a user and return its id; raises Taken if a login name belongs to another user."""
-    row = row | _derived_columns(row)
+    row = row | derived_columns(row)
     user_id = await tx.fetch_one(_INSERT, **row)
     assert user_id is not None, "INSERT … RETURNING returns a row"
     await login_names.claim(tx, user_id, row["username_key"], row["email_key"])
@@ -186,7 +187,7 @@ async def insert(tx: Tx, row: dict[str, Any]) -> int:
     return user_id
 
 
-def _derived_columns(row: dict[str, Any]) -> dict[str, str]:
+def derived_columns(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the columns that are computed from the names: keys, sort keys and search text."""
     search_keys = {name: search_key(row[name]) for name in SEARCHED_COLUMNS}
     return {
@@ -214,7 +215,7 @@ async def save(tx: Tx, user: User, changes: dict[str, Any]) -> None:
     row: dict[str, Any] = {**changes, "updated_at": tx.now}
     if any(name in changes for name in SEARCHED_COLUMNS):
         searched = {name: changes.get(name, getattr(user, name)) for name in SEARCHED_COLUMNS}
-        row.update(_derived_columns(searched))
+        row.update(derived_columns(searched))
         if "username" in changes or "email" in changes:
             await login_names.release(tx, user.id)
             await login_names.claim(tx, user.id, row["username_key"], row["email_key"])

@@ -37,7 +37,7 @@ def migrate() -> None:
 
     async def work(settings: Settings) -> None:
         previous_version = await database_version(settings)
-        await migrations.upgrade(settings.database)
+        await migrations.upgrade(settings.database, report=lambda line: echo([line]))
         if previous_version == migrations.HEAD_REVISION:
             echo([f"The database is already at migration {previous_version}"])
         else:

@@ -20,6 +20,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from dragoman import app, server_key
+from dragoman.cli.errors import echo
 from dragoman.cli.server.drain import stop_accepting
 from dragoman.cli.server.port import reserve_port
 from dragoman.cli.session import database_version
@@ -165,7 +166,7 @@ def max_connections() -> int:
 
 async def _prepare(settings: Settings) -> FirstAdmin | None:
     await database_version(settings)
-    return await app.migrate_and_bootstrap(settings)
+    return await app.migrate_and_bootstrap(settings, report=lambda line: echo([line]))
 
 
 class _Server(MPServer):

@@ -1,6 +1,6 @@
 """Add approval, proof of addresses, sort keys and the state of the server; stop old nodes first.
 
-Keys and search texts of existing rows are rewritten afterwards, in batches (``store/rewrite.py``).
+Keys, sort keys and search texts of existing rows are rewritten in batches (``key_rewrite.py``).
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
+
+from dragoman.store import key_rewrite
 
 revision = "0006"
 down_revision = "0005"
@@ -39,6 +41,12 @@ _PROVEN = """
             WHERE action = 'password_resets.complete' AND target_kind = 'user')),
         email_assigned = email <> '' AND NOT signed_up
 """
+_FIRST_SORT_KEYS = """
+    UPDATE users SET username_sort = username_key, first_name_sort = lower(first_name),
+        last_name_sort = lower(last_name)
+    WHERE deleted_at IS NULL
+"""
+"""Right for names in ASCII, so that only the others are rewritten one by one."""
 
 
 def upgrade() -> None:
@@ -61,6 +69,8 @@ def upgrade() -> None:
     )
     op.execute(_SIGNED_UP)
     op.execute(_PROVEN)
+    op.execute(_FIRST_SORT_KEYS)
+    key_rewrite.run(op.get_bind(), context.config.attributes["report"])
     _index_by_name("username_sort")
     op.create_index("users_approved", "users", ["tenant_id", "id"], unique=False, **APPROVED)
     _replace_counts(with_approval=True)
