@@ -79,6 +79,7 @@ class TestDefaults:
         assert settings.self_registration is True
         assert settings.password_policy == "documented"
         assert settings.trusted_proxies == ()
+        assert settings.forwarded == "x-forwarded-for"
 
     def test_all_contracts_are_served_by_name(self):
         assert app.enabled_contracts(Settings()) == tuple(sorted(dialects.NAMES))
@@ -158,6 +159,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("SELF_REGISTRATION", "ON", True),
     ("PASSWORD_POLICY", "Hardened", "hardened"),
     ("PASSWORD_POLICY", "standard", "standard"),
+    ("FORWARDED", "forwarded", "forwarded"),
+    ("FORWARDED", "X-Forwarded-For", "x-forwarded-for"),
     ("TRUSTED_PROXIES", "", ()),
     ("TRUSTED_PROXIES", "10.0.0.1, fd00::/8", (NETWORK("10.0.0.1"), NETWORK("fd00::/8"))),
     ("TRUSTED_PROXIES", "10.0.0.9/8", (NETWORK("10.0.0.0/8"),)),
@@ -236,6 +239,7 @@ BAD: list[tuple[str, str]] = [
     ("SELF_REGISTRATION", ""),
     ("USER_RATE", "60/fortnight"),
     ("PASSWORD_POLICY", "strict"),
+    ("FORWARDED", "x-real-ip"),
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.0/33"),
     ("TOKEN_IDLE_DAYS", "0"),

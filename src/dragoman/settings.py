@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     self_registration: bool = True
     password_policy: str = "documented"
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    forwarded: str = "x-forwarded-for"
     token_idle_days: int = 30
     token_max_days: int = 365
     reset_hours: int = 24
@@ -256,6 +257,7 @@ PARSERS: dict[str, Parser] = {
     "self_registration": parse_boolean,
     "password_policy": one_of("documented", "standard", "hardened"),
     "trusted_proxies": parse_networks,
+    "forwarded": one_of("x-forwarded-for", "forwarded"),
     "token_idle_days": integer_between(1, 3650),
     "token_max_days": integer_between(1, 3650),
     "reset_hours": integer_between(1, 168),

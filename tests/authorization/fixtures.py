@@ -25,6 +25,7 @@ from dragoman.rules.policy import PERMISSION_CATALOGUE
 from dragoman.rules.vocabulary import UNRESTRICTED
 from dragoman.settings import Rate
 from dragoman.web import resource
+from dragoman.web.logs import LogThrottle
 from tests.support.databases import declared_only, settings_for
 from tests.support.rows import Change, Dump, Rows, difference, open_rows
 from tests.support.running_app import running_client
@@ -209,6 +210,13 @@ async def _send_invitations(directory: Directory, people: dict[str, Person]) -> 
     return made
 
 
+class _NoThrottle(LogThrottle):
+    """Logs everything: thousands of refusals a second are looked at, each by itself."""
+
+    def should_log(self, key: str) -> int | None:
+        return 0
+
+
 @contextlib.contextmanager
 def _capture_refusal_logs(seeded_app: SeededApp) -> Any:
     """Collect the log's lines of refusals as they are written, at the level that is set."""
@@ -218,9 +226,10 @@ def _capture_refusal_logs(seeded_app: SeededApp) -> Any:
             seeded_app.refusal_logs.append(event)
         raise structlog.DropEvent
 
-    plain = resource.log
+    plain, throttle = resource.log, resource.throttle
+    resource.throttle = _NoThrottle()
     resource.log = structlog.wrap_logger(structlog.PrintLogger(), processors=[keep])
     try:
         yield
     finally:
-        resource.log = plain
+        resource.log, resource.throttle = plain, throttle

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ import pytest
 from starlette.requests import Request
 
 from dragoman import app
+from dragoman.rules.client_addresses import client_network
 from dragoman.rules.errors import RateLimited
 from dragoman.settings import PARSERS, Rate, Settings
 from dragoman.web import rate_limits
+from dragoman.web.client_address import client_address, unreadable_hop
+from dragoman.web.logs import log
+from dragoman.web.window_storage import WindowStorage
 from tests.support.databases import ADMIN_PASSWORD, settings_for
 from tests.support.running_app import client_for, lifespan
 from tests.support.world import API
@@ -45,7 +51,7 @@ class TestAddress:
         incoming = request(
             "203.0.113.9", "198.51.100.1", forwarded="for=1.2.3.4", x_real_ip="1.2.3.4"
         )
-        assert rate_limits.client_address(incoming, Settings()) == "203.0.113.9"
+        assert client_address(incoming, Settings()) == "203.0.113.9"
 
     @pytest.mark.parametrize(
         ("client", "forwarded", "address"),
@@ -66,6 +72,15 @@ class TestAddress:
             ("10.0.0.1", [""], "10.0.0.1"),
             ("10.0.0.1", ["unknown"], "10.0.0.1"),
             ("10.0.0.1", ["198.51.100.1, nonsense, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", ["203.0.113.9:4711"], "203.0.113.9"),
+            ("10.0.0.1", ["203.0.113.9:4711, 10.0.0.2:80"], "203.0.113.9"),
+            ("10.0.0.1", ["[2001:db8::5]:99"], "2001:db8::5"),
+            ("10.0.0.1", ["[2001:db8::5]"], "2001:db8::5"),
+            ("10.0.0.1", ["[::ffff:203.0.113.9]:99"], "203.0.113.9"),
+            ("10.0.0.1", ["203.0.113.9, , ,10.0.0.2,"], "203.0.113.9"),
+            ("10.0.0.1", [",", "203.0.113.9", ""], "203.0.113.9"),
+            ("10.0.0.1", ["203.0.113.9:port"], "10.0.0.1"),
+            ("10.0.0.1", ["[203.0.113.9"], "10.0.0.1"),
             ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),  # not a trusted proxy
             ("::1", ["198.51.100.1"], "::1"),
             ("fd00::1", ["198.51.100.1"], "198.51.100.1"),
@@ -73,24 +88,61 @@ class TestAddress:
     )
     def test_behind_trusted_proxies(self, client: str, forwarded: list[str], address: str):
         settings = trusted_proxies("10.0.0.0/8", "fd00::/8")
-        assert rate_limits.client_address(request(client, *forwarded), settings) == address
+        assert client_address(request(client, *forwarded), settings) == address
+
+    @pytest.mark.parametrize(
+        ("lines", "address"),
+        [
+            (["for=203.0.113.9"], "203.0.113.9"),
+            (['For="203.0.113.9:4711"'], "203.0.113.9"),
+            (['for="[2001:db8::5]:99";proto=https;by=10.0.0.2'], "2001:db8::5"),
+            (["proto=https; for=203.0.113.9"], "203.0.113.9"),
+            (["for=1.1.1.1, for=203.0.113.9, for=10.0.0.2"], "203.0.113.9"),
+            (["for=1.1.1.1", "for=203.0.113.9"], "203.0.113.9"),
+            ([", for=203.0.113.9 ,,"], "203.0.113.9"),
+            (['for="1.1.1.1, for=203.0.113.9'], "10.0.0.1"),  # a quote that is not closed
+            (['for=203.0.113.9;x="a, for=1.1.1.1"'], "203.0.113.9"),
+            (["for=203.0.113.9, for=unknown"], "10.0.0.1"),
+            (["for=203.0.113.9, for=_hidden, for=10.0.0.2"], "10.0.0.2"),
+            (["for=203.0.113.9, proto=https"], "10.0.0.1"),
+            (["for=1.1.1.1;for=203.0.113.9"], "10.0.0.1"),
+            (["203.0.113.9"], "10.0.0.1"),
+        ],
+    )
+    def test_forwarded(self, lines: list[str], address: str):
+        """RFC 7239; X-Forwarded-For is not read then, nor the other way round."""
+        proxies = PARSERS["trusted_proxies"]("10.0.0.0/8")
+        settings = Settings(trusted_proxies=proxies, forwarded="forwarded")
+        raw = [(b"forwarded", line.encode()) for line in lines]
+        raw.append((b"x-forwarded-for", b"198.51.100.1"))
+        scope = {"type": "http", "headers": raw, "client": ("10.0.0.1", 40_000)}
+        assert client_address(Request(scope), settings) == address
+        assert client_address(Request(scope), trusted_proxies("10.0.0.0/8")) == "198.51.100.1"
+
+    def test_warns_once_about_what_cannot_be_read(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(unreadable_hop, "warned", False)
+        events: list[tuple[str, str]] = []
+        monkeypatch.setattr(
+            log, "warning", lambda event, *, value, **_: events.append((event, value))
+        )
+        for number in range(3):
+            incoming = request("10.0.0.1", f"unknown{number}")
+            client_address(incoming, trusted_proxies("10.0.0.1"))
+        assert events == [("forwarded_unreadable", "unknown0")]
 
     def test_addresses_are_normalized(self):
         settings = trusted_proxies("10.0.0.1")
         spelled = request("10.0.0.1", "2001:DB8:0:0:0:0:0:1")
-        assert rate_limits.client_address(spelled, settings) == "2001:db8::1"
+        assert client_address(spelled, settings) == "2001:db8::1"
 
     def test_ipv4_mapped_addresses(self):
         """A dual-stack socket reports 10.0.0.1 as ::ffff:10.0.0.1."""
         settings = trusted_proxies("10.0.0.0/8")
         behind = request("::ffff:10.0.0.1", "198.51.100.1")
-        assert rate_limits.client_address(behind, settings) == "198.51.100.1"
+        assert client_address(behind, settings) == "198.51.100.1"
 
     def test_without_an_address(self):
-        assert (
-            rate_limits.client_address(request(None, "198.51.100.1"), trusted_proxies("10.0.0.1"))
-            == ""
-        )
+        assert client_address(request(None, "198.51.100.1"), trusted_proxies("10.0.0.1")) == ""
 
 
 class TestRate:
@@ -102,6 +154,43 @@ class TestRate:
             rate_limits.hit(settings, address)
         assert 0 < raised.value.retry_after <= 60
         rate_limits.hit(settings, fresh_address())
+
+    def test_a_network_of_ipv6_is_one_client(self):
+        """A customer gets a /64 at least; an IPv4-mapped address is IPv4."""
+        settings = Settings(anonymous_rate=Rate(2, 60))
+        rate_limits.hit(settings, "2001:db8:1:1::1")
+        rate_limits.hit(settings, "2001:db8:1:1:ffff::2")
+        with pytest.raises(RateLimited):
+            rate_limits.hit(settings, "2001:db8:1:1::3")
+        rate_limits.hit(settings, "2001:db8:1:2::1")
+        address = fresh_address()
+        rate_limits.hit(settings, address)
+        rate_limits.hit(settings, f"::ffff:{address}")
+        with pytest.raises(RateLimited):
+            rate_limits.hit(settings, address)
+
+    def test_many_addresses_do_not_slow_a_hit(self):
+        """No thread walks the counters, and a hit touches a fixed number of them."""
+        settings, threads = Settings(anonymous_rate=Rate(2, 60)), threading.active_count()
+        for number in range(40_000):
+            rate_limits.hit(settings, f"2001:db8:7:{number:x}::1")
+        assert threading.active_count() == threads
+        one_network = WindowStorage()
+        for number in range(40_000):
+            one_network.incr(client_network(f"2001:db8:8:8::{number:x}"), 60)
+        assert one_network.reset() == 1
+
+    def test_windows_that_are_over_are_removed(self, monkeypatch: pytest.MonkeyPatch):
+        clock = [1000.0]
+        monkeypatch.setattr(time, "time", lambda: clock[0])
+        storage = WindowStorage()
+        for number in range(100):
+            storage.incr(str(number), 10)
+        clock[0] += 10
+        assert storage.get("1") == 0
+        for _ in range(60):
+            storage.incr("one", 10)
+        assert storage.reset() == 1
 
     def test_off(self):
         settings, address = (

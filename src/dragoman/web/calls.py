@@ -21,7 +21,8 @@ from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.model import User
 from dragoman.rules.vocabulary import Restrictions
 from dragoman.store.transaction import Read, Tx
-from dragoman.web import headers, rate_limits
+from dragoman.web import headers
+from dragoman.web.client_address import client_address
 from dragoman.web.credentials import secret_from_header
 
 Handler = Callable[["Call"], Awaitable[Response]]
@@ -103,7 +104,7 @@ class Call:
             if header_values and _VALID_REQUEST_ID.fullmatch(header_values[0])
             else new_request_id()
         )
-        self.address = rate_limits.client_address(request, directory.settings)
+        self.address = client_address(request, directory.settings)
         self.field_names: Mapping[str, str] = {}
         self.message_values: Mapping[str, Any] = {}
         self.handle_error = contract.handle_error

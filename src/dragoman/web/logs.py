@@ -62,20 +62,37 @@ def configure(level: str) -> None:
 
 
 class LogThrottle:
-    """Limits log events to one a second for each key, so that a flood of errors stays readable."""
+    """Limits log events to one a second for each key, so that a flood of errors stays readable.
+
+    Keys may hold a client's address: at most ``MAX_KEYS`` are told apart, the others share one.
+    """
+
+    MAX_KEYS = 1024
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
         self._suppressed: dict[str, int] = {}
+        self._cleared_at = 0.0
 
     def should_log(self, key: str) -> int | None:
         """Return the number of suppressed events since the last one; None: suppress this one too."""
         now = time.monotonic()
+        if key not in self._last and len(self._last) >= self.MAX_KEYS:
+            key = self._make_room(key, now)
         if now - self._last.get(key, -1.0) < 1.0:
             self._suppressed[key] = self._suppressed.get(key, 0) + 1
             return None
         self._last[key] = now
         return self._suppressed.pop(key, 0)
+
+    def _make_room(self, key: str, now: float) -> str:
+        """Forget keys without an event in the last second; return the key to use."""
+        if now - self._cleared_at < 1.0:
+            return ""
+        self._cleared_at = now
+        self._last = {k: at for k, at in self._last.items() if now - at < 1.0}
+        self._suppressed = {k: n for k, n in self._suppressed.items() if k in self._last}
+        return key if len(self._last) < self.MAX_KEYS else ""
 
 
 throttle = LogThrottle()

@@ -1,22 +1,21 @@
-"""Rate limits for anonymous and signed-in callers, and the client's address behind proxies."""
+"""Rate limits for anonymous and signed-in callers."""
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from functools import lru_cache
 
 import msgspec
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
-from starlette.requests import Request
 
+from dragoman.rules.client_addresses import client_network
 from dragoman.rules.errors import RateLimited
 from dragoman.settings import Rate, Settings
+from dragoman.web.window_storage import WindowStorage
 
-_storage = MemoryStorage()
+_storage = WindowStorage()
 _limiter = FixedWindowRateLimiter(_storage)
 CLOCK_STEP_S = 1.0
 """A clock that goes back by more (seconds) was set, not slewed by NTP."""
@@ -46,9 +45,9 @@ def _rate_limit_item(count: int, seconds: int) -> RateLimitItem:
 def hit(settings: Settings, address: str) -> None:
     """Count one request without a valid credential. Raises RateLimited.
 
-    All contracts share one limit per address and worker process.
+    All contracts share one limit per address (in IPv6: per network) and worker process.
     """
-    _hit(settings.anonymous_rate, "anonymous", address)
+    _hit(settings.anonymous_rate, "anonymous", client_network(address))
 
 
 def _hit(rate: Rate, *key: str) -> None:
@@ -79,46 +78,6 @@ def remaining(settings: Settings, address: str, user_id: int) -> RateLimitStatus
     rate = settings.user_rate if user_id else settings.anonymous_rate
     if not rate.count:
         return None
-    key = ("user", str(user_id)) if user_id else ("anonymous", address)
+    key = ("user", str(user_id)) if user_id else ("anonymous", client_network(address))
     stats = _limiter.get_window_stats(_rate_limit_item(rate.count, rate.seconds), *key)
     return RateLimitStatus(rate.count, max(0, stats.remaining), math.ceil(stats.reset_time))
-
-
-def client_address(request: Request, settings: Settings) -> str:
-    """Return the client's IP address.
-
-    X-Forwarded-For is used only if the connection comes from a trusted proxy. It is read from the
-    right, up to the first address that is not a trusted proxy.
-    """
-    client = request.scope.get("client")
-    address = _normalized_address(client[0]) if client else ""
-    if not settings.trusted_proxies or not _is_trusted_proxy(address, settings):
-        return address
-    for line in reversed(request.headers.getlist("x-forwarded-for")):
-        for part in reversed(line.split(",")):
-            hop = part.strip()
-            normalized = _normalized_address(hop)
-            if not normalized:
-                return address
-            address = normalized
-            if not _is_trusted_proxy(address, settings):
-                return address
-    return address
-
-
-@lru_cache(maxsize=1024)
-def _normalized_address(text: str) -> str:
-    """Return an address in canonical form, IPv4-mapped IPv6 ones as IPv4; "" if it is invalid."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return ""
-    return str(getattr(address, "ipv4_mapped", None) or address)
-
-
-def _is_trusted_proxy(address: str, settings: Settings) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in settings.trusted_proxies)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dragoman.actions.directory import Directory
+from dragoman.rules.client_addresses import client_network
 from dragoman.rules.errors import (
     DirectoryError,
     NotFound,
@@ -132,7 +133,7 @@ class NotFoundResource(Resource):
 
 
 def _log_error(call: Call, error: Exception) -> None:
-    """Log bugs with their stack, everything else in one line; Unavailable at most once a second."""
+    """Log bugs with their stack, everything else in one line, at most once a second for each caller."""
     context = {
         "request_id": call.request_id,
         "contract": call.contract.name,
@@ -147,9 +148,16 @@ def _log_error(call: Call, error: Exception) -> None:
         if (suppressed := throttle.should_log(str(error))) is not None:
             log.warning("unavailable", what=str(error), unsaid=suppressed, **context)
     elif isinstance(error, RateLimited):
-        log.warning("limited", retry_after=error.retry_after, **context)
+        if (
+            suppressed := throttle.should_log(f"limited {client_network(call.address)}")
+        ) is not None:
+            log.warning("limited", retry_after=error.retry_after, unsaid=suppressed, **context)
     else:
-        log.info("refused", fact=type(error).__name__, detail=_loggable_reason(error), **context)
+        fact, detail = type(error).__name__, _loggable_reason(error)
+        caller = f"{call.actor.user_id} {client_network(call.address)}"
+        key = f"refused {fact} {detail} {call.request.method} {context['route']} {caller}"
+        if (suppressed := throttle.should_log(key)) is not None:
+            log.info("refused", fact=fact, detail=detail, unsaid=suppressed, **context)
 
 
 def _loggable_reason(error: DirectoryError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dragoman.actions.directory import Directory
 from dragoman.rules import crypto
 from dragoman.rules.actor import Actor
+from dragoman.rules.client_addresses import client_network
 from dragoman.rules.errors import RateLimited
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import HOUR, MINUTE, SECOND, User
@@ -65,7 +66,9 @@ class SignInAttempt:
     ) -> None:
         self._user = user
         self._account_key = account_key(directory, login_name, user)
-        self._address_key = crypto.derive(directory.server_key, "address", actor.address)
+        self._address_key = crypto.derive(
+            directory.server_key, "address", client_network(actor.address)
+        )
 
     @property
     def lock(self) -> AdvisoryLock:
