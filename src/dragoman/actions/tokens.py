@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import delegation
 from dragoman.actions.steps.credentials import lock_active_tenant, mint
 from dragoman.actions.system import system_actor
 from dragoman.rules import crypto, policy
@@ -151,6 +152,7 @@ async def issue(
     policy.require_reach(tx.actor, Action.ISSUE_TOKEN)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.ISSUE_TOKEN, user)
+    await delegation.require_power_over(tx, user)
     if not user.active or not await lock_active_tenant(tx, user):
         raise Inactive
     credential = await mint(tx, directory, user, credential_format)

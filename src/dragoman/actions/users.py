@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import change_user, create_user
+from dragoman.actions.steps import change_user, create_user, delegation
 from dragoman.actions.steps.passwords import password_problems, store_password
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
@@ -106,7 +106,8 @@ async def update(
         problems: what the dialect found wrong with the request; reported together with the rest.
 
     Raises:
-        NotFound, Forbidden: the policy refuses; checked before anything else.
+        NotFound, Forbidden: the policy refuses; checked before anything else. POWER if the
+            username or e-mail address of a user changes who has rights that the actor lacks.
         Invalid: every problem that was found.
         LastOwner, LastSuperadmin: the user must stay active.
     """
@@ -126,6 +127,8 @@ async def update(
         for name, value in msgspec.structs.asdict(changes).items()
         if value is not UNSET and value != getattr(user, name)
     }
+    if changed.keys() & {"username", "email"}:
+        await delegation.require_power_over(tx, user)
     if all_problems := await _change_problems(tx, user, changed, charset, problems):
         raise Invalid(*all_problems)
     if not changed:
@@ -227,6 +230,7 @@ async def set_password(
     if user is None:
         raise NotFound
     policy.require(actor, Action.SET_PASSWORD, user)
+    await delegation.require_power_over(read, user)
     all_problems = list(problems) or password_problems(directory, password, rules, user)
     if all_problems:
         raise Invalid(*all_problems)
@@ -238,6 +242,7 @@ async def set_password(
     async with directory.begin(actor) as tx:
         user = await users.get(tx, user_id)
         policy.require(tx.actor, Action.SET_PASSWORD, user)
+        await delegation.require_power_over(tx, user)
         if changes is not None:
             await update(tx, user_id, changes)
         await store_password(tx, user, encoded, AuditAction.SET_PASSWORD)

@@ -61,6 +61,7 @@ REASON_MESSAGES: Mapping[Reason, str] = {
     Reason.REACH: "this action is not allowed for this user",
     Reason.RANK: "the user has a higher role",
     Reason.OWN_ACCOUNT: "this action is not allowed on your own account",
+    Reason.POWER: "the user has rights that you do not have",
     Reason.DELEGATION: "you cannot assign rights that you do not have",
     Reason.SIGN_UP_DISABLED: "self-registration is disabled (DRAGOMAN_SELF_REGISTRATION)",
 }

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     REACH = "reach"  # the actor may view the target but not act on it
     RANK = "rank"  # the target has a higher role
     OWN_ACCOUNT = "oneself"  # not allowed on one's own account
+    POWER = "power"  # the target has a permission or access level that the actor lacks
     DELEGATION = "confer"  # assigning a role, permission or access level that the actor lacks
     SIGN_UP_DISABLED = "closed"  # self-registration is disabled
 

@@ -1,4 +1,4 @@
-"""Delegation: an actor may only grant or remove permissions and access that it has itself."""
+"""Delegation: an actor may only grant, remove or take over permissions and access that it has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from dragoman.rules import policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, Problem, Reason
-from dragoman.rules.model import Access, Permission
+from dragoman.rules.model import Access, Permission, User
 from dragoman.rules.policy import LOWEST_ROLE_WITH_ALL_PERMISSIONS
 from dragoman.store import access, grants, permissions
 from dragoman.store.transaction import Read, Tx
@@ -55,6 +55,26 @@ def require_held(actor: Actor, required: Iterable[Permission]) -> None:
 
 FULL_LEVEL = "full"
 """The access level that an accepted invitation grants; it includes every other level."""
+
+
+async def require_power_over(reader: Read | Tx, target: User) -> None:
+    """Raise Forbidden(POWER) unless the actor has every permission and access level of the target.
+
+    Whoever changes the username, e-mail address or password of another user, or creates a
+    credential for it, can sign in as that user: without this, one permission would give all of
+    them. The policy compares the ranks (``policy.require``). Inside a transaction the target's row
+    is locked, so that it gets no further permission meanwhile.
+    """
+    actor = reader.actor
+    if actor.kind == "system" or actor.is_user(target.id):
+        return
+    if actor.kind == "user" and actor.role <= LOWEST_ROLE_WITH_ALL_PERMISSIONS:
+        return
+    held = await grants.codenames_for_user(reader, actor.user_id)
+    of_target = await grants.codenames_for_user(reader, target.id)
+    access_of_target = await access.list_for_user(reader, target.id)
+    if not of_target <= held or not await can_grant(reader, actor, access_of_target, FULL_LEVEL):
+        raise Forbidden(Reason.POWER)
 
 
 async def require_full_access(tx: Tx, resources: Iterable[str], full_level: str) -> None:

@@ -70,6 +70,7 @@ _TAKEN_MESSAGES = {
 _FORBIDDEN_MESSAGES = {
     Reason.RANK: "You cannot act on a user of higher rank",
     Reason.OWN_ACCOUNT: "You cannot change your own role or status",
+    Reason.POWER: "You cannot act on a user who has rights that you do not have",
     Reason.DELEGATION: "You cannot grant rights that you do not have",
 }
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
