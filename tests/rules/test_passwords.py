@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import unicodedata
 from base64 import b64encode
 
 import bcrypt
@@ -224,6 +225,39 @@ class TestHashing:
         assert not passwords.needs_rehash(encoded)
         assert passwords.recognises(encoded)
         assert encoded != passwords.hash_password(PASSWORD)
+
+    @pytest.mark.parametrize("made_of", ["NFC", "NFD", "as typed"])
+    def test_every_spelling_of_a_password_verifies(
+        self, made_of: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Whatever the hash was made of, before passwords were normalized; after the same work."""
+        typed = "Tiê\u0323ng Vie\u0302\u0323t 7"  # in neither form, as a Vietnamese keyboard types
+        spelled = {form: unicodedata.normalize(form, typed) for form in ("NFC", "NFD")}
+        spelled["as typed"] = typed
+        old = passwords._hasher.hash(spelled[made_of])
+        new = passwords.hash_password(spelled[made_of])
+        works: list[int] = []
+        verify = passwords._verify_argon2
+        monkeypatch.setattr(
+            passwords, "_verify_argon2", lambda *given: (works.append(1), verify(*given))[1]
+        )
+        for form in ("NFC", "NFD", "as typed"):
+            assert verify_password(spelled[form], old) or made_of == "as typed" != form
+            assert verify_password(spelled[form], new)
+            assert not verify_password(spelled[form] + "x", old)
+        for encoded in (old, new, passwords.DUMMY_HASH):
+            for text, work in (("Strong-Kettle-42", 1), (spelled["NFC"], 2), (typed, 3)):
+                works.clear()
+                verify_password(text, encoded)
+                assert len(works) == work
+
+    def test_the_rules_are_those_of_the_normalized_form(self):
+        eight = PasswordRules(min_length=8, max_length=8)
+        assert password_rule_problems("e\u0301" * 8, eight, context={}) == []
+        found = password_rule_problems("e\u0301" * 7, eight, context={})
+        assert [problem.code for problem in found] == ["too_short"]
+        long = "\u0315\u0316" * 60_000
+        assert password_rule_problems(long, WIWEBB, context={})[0].code == "too_many_bytes"
 
     def test_dummy_hash_has_the_same_cost_and_matches_nothing(self):
         encoded = passwords.hash_password(PASSWORD)

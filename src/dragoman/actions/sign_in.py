@@ -121,7 +121,7 @@ async def sign_in(
         by_email: accept the e-mail address only.
 
     Raises:
-        BadCredentials: wrong name or password, or inactive; always after one hash verification.
+        BadCredentials: wrong name or password, or inactive; always after one verification.
         RateLimited: too many failures on this account.
         Unavailable: the hashing queue is full, or the database cannot serve.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
@@ -51,6 +52,7 @@ def password_rule_problems(
 ) -> list[Problem]:
     """Return all problems with a new password.
 
+    They are those of its normalized form, which is hashed.
     The order is that of Django's validators: similar, too short, common, numeric. If the password
     is blank, too long, or contains lone surrogates or NUL, only this problem is returned.
 
@@ -66,6 +68,8 @@ def password_rule_problems(
     raw = _utf8(password)
     if raw is None or "\0" in password:
         return [Problem(field, "unsafe")]
+    if len(raw) <= MAX_BYTES:  # judged first: normalization takes quadratic time
+        password = normalized(password)
     if rules.max_length and len(password) > rules.max_length:
         return [Problem(field, "too_long", rules.max_length)]
     if len(raw) > MAX_BYTES:
@@ -164,13 +168,21 @@ _PREFIXED_HASH = re.compile(r"(meteor\$|bcrypt_sha256\$|bcrypt\$|argon2)(\$(?:2|
 _SHA256_PREFIXES = frozenset({"meteor$", "bcrypt_sha256$"})
 
 
+def normalized(password: str) -> str:
+    """Return the form of a password that is hashed, whatever keyboard it comes from: NFC (RFC 8265).
+
+    The caller has judged its length.
+    """
+    return password if password.isascii() else unicodedata.normalize("NFC", password)
+
+
 def hash_password(password: str) -> str:
     """Return the argon2id hash of a password (19 MiB, two passes, one lane, 16 bytes of salt).
 
     Takes about 30 ms of one core. Raises UnicodeEncodeError for lone surrogates, which
     ``password_rule_problems`` rejects.
     """
-    return _hasher.hash(password)
+    return _hasher.hash(normalized(password))
 
 
 def verify_password(password: str, encoded: str) -> bool:
@@ -180,10 +192,21 @@ def verify_password(password: str, encoded: str) -> bool:
     ``bcrypt_sha256$``, ``bcrypt$``, ``scrypt$`` and ``argon2$``, ``{SSHA}``, phpass, SHA-512
     crypt, and ``meteor$`` followed by a bcrypt or argon2 hash of the hexadecimal SHA-256.
     False for any other text, and for passwords longer than 1,024 bytes.
+
+    Hashes that were not made of the normalized password match as well: one that has several
+    spellings is hashed in each of them, a right one too, so that the work depends on nothing but
+    the password that was sent.
     """
     raw = _utf8(password)
     if raw is None or len(raw) > MAX_BYTES:
         return False
+    spellings = {raw}
+    if not password.isascii():
+        spellings |= {unicodedata.normalize(form, password).encode() for form in ("NFC", "NFD")}
+    return any([_verify_spelling(spelling, encoded) for spelling in spellings])  # noqa: C419 - all
+
+
+def _verify_spelling(raw: bytes, encoded: str) -> bool:
     inner, prehashed = _strip_prefix(encoded)
     if prehashed:
         raw = hashlib.sha256(raw).hexdigest().encode()
