@@ -20,15 +20,16 @@ from dragoman import dialects
 from dragoman import settings as settings_module
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
+from dragoman.actions.system import system_actor
 from dragoman.dispatch import ContractDispatcher, MountedContract
 from dragoman.jobs import background, bootstrap
 from dragoman.jobs.bootstrap import FirstAdmin
 from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unavailable
 from dragoman.server_key import with_server_key
-from dragoman.settings import Settings, SettingsError
-from dragoman.store import migrate
-from dragoman.store.transaction import Driver
+from dragoman.settings import Settings, SettingsError, with_public_url
+from dragoman.store import migrate, server_state
+from dragoman.store.transaction import Driver, Read
 from dragoman.web import health, jwks, logs
 from dragoman.web.cors import CorsMiddleware
 from dragoman.web.responses import SecurityHeadersMiddleware
@@ -92,11 +93,17 @@ async def open_directory(settings: Settings) -> AsyncGenerator[Directory]:
     settings = with_server_key(settings)
     driver = driver_for(settings)
     await driver.open()
-    directory = Directory(driver, settings, mail_links=dialects.mail_links())
     try:
-        yield directory
+        if not settings.public_url:
+            read = Read(driver, system_actor("settings"))
+            last_served = await server_state.find(read, server_state.PUBLIC_URL)
+            settings = with_public_url(settings, last_served or "")
+        directory = Directory(driver, settings, mail_links=dialects.mail_links())
+        try:
+            yield directory
+        finally:
+            directory.password_hasher.close()
     finally:
-        directory.password_hasher.close()
         await driver.close()
 
 

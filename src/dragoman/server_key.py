@@ -5,29 +5,37 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 
 import msgspec
 
+from dragoman.setting_values import ALL_ZERO
 from dragoman.settings import Settings, SettingsError
 
 
 def with_server_key(settings: Settings) -> Settings:
     """Return the settings with the server's key: as set, else from its file, which may be created.
 
-    Raises SettingsError if the file does not contain a valid key.
+    Raises SettingsError if the file does not contain a valid key, or others may read it.
     """
     if settings.secret_key:
         return settings
     path = server_key_path(settings)
     if not path.exists():
         _create_key_file(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        problem = f"{path} has mode {mode:04o}: other users of this machine may read it"
+        raise SettingsError([f"{problem} (run 'chmod 600 {path}')"])
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except ValueError:
         key = b""
     if len(key) < 32:
         raise SettingsError([f"{path}: not a key of at least 32 bytes in hex"])
+    if not any(key):
+        raise SettingsError([f"{path}: {ALL_ZERO}"])
     return msgspec.structs.replace(settings, secret_key=key)
 
 

@@ -74,10 +74,11 @@ def integer_between(minimum: int, maximum: int) -> Parser:
 
 def one_of(*choices: str) -> Parser:
     """Return a parser of words, which ignores their case."""
+    by_lower_case = {choice.lower(): choice for choice in choices}
 
     def parse(value: Any) -> str:
-        choice = parse_text(value).lower()
-        if choice not in choices:
+        choice = by_lower_case.get(parse_text(value).lower())
+        if choice is None:
             raise ValueError(f"must be one of {', '.join(choices)}")
         return choice
 

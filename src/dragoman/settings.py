@@ -83,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_max_days: int = 365
     reset_hours: int = 24
     refresh_grace: int = 10
+    jwt_algorithm: str = "EdDSA"
     hash_threads: int = 0
     log_level: str = "info"
     access_log: bool = False
@@ -124,6 +125,12 @@ def with_public_url(settings: Settings, last_served: str = "") -> Settings:
 
 
 SECRETS = ("secret_key", "admin_password", "smtp_url", "database")
+
+
+def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Return the files that secrets are read from, by the variables that name them."""
+    variables = [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
+    return {variable: Path(environ[variable]) for variable in variables if environ.get(variable)}
 
 
 def load(
@@ -262,6 +269,7 @@ PARSERS: dict[str, Parser] = {
     "token_max_days": integer_between(1, 3650),
     "reset_hours": integer_between(1, 168),
     "refresh_grace": integer_between(0, 300),
+    "jwt_algorithm": one_of("EdDSA", "ES256", "RS256"),
     "hash_threads": integer_between(0, 64),
     "log_level": one_of("debug", "info", "warning", "error"),
     "access_log": parse_boolean,

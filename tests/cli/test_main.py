@@ -24,7 +24,7 @@ COMMANDS = [
     "tenants list", "tenants show", "tokens create", "outbox", "doctor", "completion",
     "permissions list", "permissions show", "permissions grant", "permissions revoke",
     "groups list", "groups create", "groups delete", "groups add", "groups remove",
-    "groups permit", "groups forbid", "keys rotate", "keys list",
+    "groups permit", "groups forbid", "keys rotate", "keys adopt", "keys list",
 ]  # fmt: skip
 
 

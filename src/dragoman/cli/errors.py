@@ -70,7 +70,9 @@ UNAVAILABLE_MESSAGES: Mapping[str, str] = {
     "database": "the database is unavailable",
     "hashing": "too many passwords are waiting to be hashed",
     "signing key": "the signing key was encrypted with another server key "
-    "(run 'dragoman keys rotate' to create a new one)",
+    "(restore it, or if it is lost run 'dragoman keys adopt')",
+    "server key": "the server key is not the one of this database "
+    "(restore it, or if it is lost run 'dragoman keys adopt')",
 }
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from dragoman.actions import users
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import key_adoption
 from dragoman.actions.system import system_actor
 from dragoman.rules import crypto
 from dragoman.rules.errors import Invalid
@@ -15,12 +16,19 @@ from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser, Role
 from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import AuditAction
-from dragoman.store import audit, permissions, tenants
+from dragoman.settings import SettingsError
+from dragoman.store import audit, permissions, server_state, tenants
 from dragoman.store import users as user_store
 from dragoman.store.transaction import LOCK_TENANT_NAMES, Tx
 
 PASSWORD_RULES = PasswordRules(min_length=1)
 """The operator chooses the first password: only the password policy in the settings applies."""
+
+
+WRONG_SERVER_KEY = (
+    "the server key is not the one that this database was used with: restore DRAGOMAN_SECRET_KEY "
+    "or the file dragoman.key, or if that key is lost, run 'dragoman keys adopt'"
+)
 
 
 class FirstAdmin(msgspec.Struct, frozen=True):
@@ -32,15 +40,21 @@ class FirstAdmin(msgspec.Struct, frozen=True):
 
 
 async def bootstrap(directory: Directory) -> FirstAdmin | None:
-    """Fill an empty database; do nothing if that was done before.
+    """Fill an empty database; if that was done before, only remember the public URL.
 
-    Returns the first superadmin if this call created it. Raises Invalid if the administrator's
-    name, address or password in the settings is not valid.
+    Returns the first superadmin if this call created it.
+
+    Raises:
+        Invalid: the administrator's name, address or password in the settings is not valid.
+        SettingsError: the server key is not the one that the database was used with.
     """
     settings = directory.settings
     actor = system_actor("first start")
     async with directory.begin(actor) as tx:
         await tx.lock(LOCK_TENANT_NAMES)
+        if not await key_adoption.confirm(tx, directory):
+            raise SettingsError([WRONG_SERVER_KEY])
+        await server_state.save(tx, server_state.PUBLIC_URL, settings.public_url)
         await permissions.insert_missing(tx)
         if await tenants.find_by_slug(tx, settings.tenant) is None:
             await _insert_tenant(tx, settings.tenant)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import jwt_keys
+from dragoman.actions.steps import jwt_keys, key_check
 from dragoman.actions.system import system_actor
 from dragoman.rules.model import MINUTE
 from dragoman.settings import Settings, with_public_url
@@ -95,6 +96,20 @@ def _check_secret_key(settings: Settings, path: Path) -> Finding:
     return Finding("secret key", OK, f"from {path}")
 
 
+def check_secret_files(files: Mapping[str, Path]) -> Finding:
+    """Check the files that secrets are read from, by the variables that name them."""
+    modes = {variable: stat.S_IMODE(path.stat().st_mode) for variable, path in files.items()}
+    readable = [
+        f"{variable}: {files[variable]} has mode {mode:04o}"
+        for variable, mode in modes.items()
+        if mode & 0o077
+    ]
+    if readable:
+        found = f"{'; '.join(readable)}: other users of this machine may read it"
+        return Finding("secret files", WARN, found, "chmod 600")
+    return Finding("secret files", OK, ", ".join(files) or "none")
+
+
 def _check_public_url(settings: Settings) -> Finding:
     parts = urlsplit(with_public_url(settings).public_url)
     host = (parts.hostname or "").lower()
@@ -170,15 +185,20 @@ def _check_trusted_proxies(settings: Settings) -> Finding:
 # --------------------------------------------------------------------------- database
 
 
-async def check_database(directory: Directory) -> list[Finding]:
-    """Check a migrated database and its contents; raises Unavailable."""
+async def check_database(directory: Directory, *, key_found: bool = True) -> list[Finding]:
+    """Check a migrated database and its contents; raises Unavailable.
+
+    ``key_found``: the directory has the server's key, and not one that a command made for itself.
+    """
     read = directory.read(system_actor("checkup"))
     path = directory.settings.sqlite_path
     findings = (
         await _check_sqlite(read, path) if path is not None else await _check_postgresql(read)
     )
     findings += [await _check_counters(read), await _check_outbox(read, directory.settings)]
-    findings.append(await _check_signing_key(read, directory))
+    findings.append(await _check_server_key(read, directory, key_found=key_found))
+    if findings[-1].state == OK:
+        findings.append(await _check_signing_key(read, directory))
     findings.append(await _check_address_keys(read))
     if directory.settings.admin_password and await users.has_ever_had_users(read):
         findings.append(
@@ -291,6 +311,22 @@ async def _check_address_keys(read: Read) -> Finding:
     )
 
 
+async def _check_server_key(read: Read, directory: Directory, *, key_found: bool) -> Finding:
+    found = await key_check.matches(read, directory)
+    if found is None:
+        return Finding("server key", OK, "the database knows none yet; the next start tells it")
+    return _ok_or_fail(
+        "server key",
+        found,
+        "the one of this database"
+        if found
+        else "not the one of this database: servers do not start"
+        if key_found
+        else "missing, but this database was used with one: servers do not start without it",
+        "restore that DRAGOMAN_SECRET_KEY or dragoman.key; if it is lost run 'dragoman keys adopt'",
+    )
+
+
 async def _check_signing_key(read: Read, directory: Directory) -> Finding:
     can_unseal = await jwt_keys.can_unseal(read, directory)
     if can_unseal is None:
@@ -299,7 +335,7 @@ async def _check_signing_key(read: Read, directory: Directory) -> Finding:
         "signing key",
         can_unseal,
         "can be opened" if can_unseal else "sealed with another server key: no JWT can be issued",
-        "restore that DRAGOMAN_SECRET_KEY, or if it is lost run 'dragoman keys rotate'",
+        "restore that DRAGOMAN_SECRET_KEY, or if it is lost run 'dragoman keys adopt'",
     )
 
 

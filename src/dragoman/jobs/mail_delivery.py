@@ -16,7 +16,7 @@ import structlog
 
 from dragoman.actions import password_resets
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import open_invitations
+from dragoman.actions.steps import key_check, open_invitations
 from dragoman.actions.system import system_actor
 from dragoman.jobs.mail import messages
 from dragoman.jobs.mail.messages import Email
@@ -61,6 +61,7 @@ async def send_due(directory: Directory) -> int:
     settings = directory.settings
     if not settings.smtp_url or not await outbox.has_due(directory.read(MAIL_ACTOR)):
         return 0
+    await key_check.require(directory.read(MAIL_ACTOR), directory)  # links would be dead
     sent_count = 0
     client = SmtpClient(settings.smtp_url, settings.public_url)
     try:

@@ -84,6 +84,7 @@ class AuditAction(StrEnum):
     UPDATE_TENANT = "tenants.update"
     DELETE_TENANT = "tenants.delete"
     ROTATE_KEYS = "keys.rotate"
+    ADOPT_KEY = "keys.adopt"
 
 
 NONE, SELF, TENANT, ANY = Reach.NONE, Reach.SELF, Reach.TENANT, Reach.ANY

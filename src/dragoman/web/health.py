@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import key_check
 from dragoman.actions.system import system_actor
 from dragoman.rules.errors import Unavailable
 from dragoman.store import diagnostics
@@ -19,7 +20,7 @@ def routes(directory: Directory, required_revision: str) -> list[Route]:
 
     /readyz requires a database at migration ``required_revision`` or newer: migrations only add,
     so nodes of the previous version keep working while those of the next one start. It also
-    requires every table and column that this program knows.
+    requires every table and column that this program knows, and the database's server key.
     """
 
     async def alive(_: Request) -> Response:
@@ -51,7 +52,7 @@ async def _find_problem(directory: Directory, required_revision: str) -> str:
     sqlite = directory.settings.sqlite_path is not None
     if await diagnostics.missing_columns(read, sqlite=sqlite):
         return "tables"
-    return ""
+    return "server key" if await key_check.matches(read, directory) is False else ""
 
 
 def _not_ready(component: str) -> Response:

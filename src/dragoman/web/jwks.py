@@ -10,13 +10,14 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
 from dragoman.rules.errors import Unavailable
+from dragoman.rules.model import SECOND
 
-MAX_AGE_S = 300
+MAX_AGE_S = jwt_keys.KEY_SET_MAX_AGE // SECOND
 """How long clients may cache the keys (seconds); they fetch them again for an unknown key id."""
 
 
 def routes(directory: Directory) -> list[Route]:
-    """Return the route of /.well-known/jwks.json: the current key, and retired ones still in use."""
+    """Return the route of /.well-known/jwks.json: keys that sign, now or soon, or did lately."""
 
     async def jwks(_: Request) -> Response:
         try:

@@ -8,9 +8,11 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from joserfc import jws, jwt
@@ -48,9 +50,21 @@ async def sign(directory: Directory) -> str:
         return await jwt_keys.sign(tx, directory, CLAIMS)
 
 
-async def rotate(directory: Directory) -> str:
+async def rotate(directory: Directory, *, at_once: bool = False) -> str:
     async with transaction(directory) as tx:
-        return await jwt_keys.rotate(tx, directory)
+        return (await jwt_keys.rotate(tx, directory, at_once=at_once)).kid
+
+
+async def let_pass(directory: Directory, microseconds: int) -> None:
+    """Make all keys older."""
+    table = schema.signing_keys
+    older = {
+        "created_at": table.c.created_at - microseconds,
+        "signs_from": table.c.signs_from - microseconds,
+        "retired_at": sa.case((table.c.retired_at > 0, table.c.retired_at - microseconds), else_=0),
+    }
+    async with transaction(directory) as tx:
+        await tx.run(Query(sa.update(table).values(**older)))
 
 
 async def published_keys(directory: Directory) -> list[dict[str, str]]:
@@ -153,16 +167,35 @@ async def test_forged_ones_do_not_verify(directory: Directory) -> None:
 # --------------------------------------------------------------------------- rotate
 
 
-async def test_rotation_lets_the_earlier_ones_verify(directory: Directory) -> None:
+async def test_a_new_key_is_published_first_and_signs_a_max_age_later(
+    directory: Directory,
+) -> None:
     old = await sign(directory)
     kid = await rotate(directory)
+    assert [key["kid"] for key in await published_keys(directory)] == [kid, header_of(old)["kid"]]
+    assert header_of(await sign(directory))["kid"] == header_of(old)["kid"]
+    await let_pass(directory, jwt_keys.KEY_SET_MAX_AGE - MINUTE)
+    assert header_of(await sign(directory))["kid"] == header_of(old)["kid"]
+    await let_pass(directory, MINUTE)
     new = await sign(directory)
-    assert header_of(new)["kid"] == kid != header_of(old)["kid"]
+    assert header_of(new)["kid"] == kid
     keys = await published_keys(directory)
     assert [key["kid"] for key in keys] == [kid, header_of(old)["kid"]]
     assert verify_as_third_party(old, keys) == verify_as_third_party(new, keys) == CLAIMS
     with pytest.raises(JoseError):
         verify_as_third_party(old, keys[:1])
+    await let_pass(directory, jwt_keys.RETIRED_KEY_LIFETIME)
+    assert [key["kid"] for key in await published_keys(directory)] == [kid]
+
+
+async def test_after_a_leak_the_new_key_signs_at_once_and_no_other_is_published(
+    directory: Directory,
+) -> None:
+    await sign(directory)
+    await rotate(directory)
+    kid = await rotate(directory, at_once=True)
+    assert [key["kid"] for key in await published_keys(directory)] == [kid]
+    assert header_of(await sign(directory))["kid"] == kid
 
 
 async def test_rotation_before_anything_was_signed(directory: Directory) -> None:
@@ -171,14 +204,65 @@ async def test_rotation_before_anything_was_signed(directory: Directory) -> None
     assert len(await published_keys(directory)) == 1
 
 
-async def test_rotations_at_once_leave_one_key_that_signs(directory: Directory) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_rotations_at_once_leave_one_key_that_signs(
+    directory: Directory, *, at_once: bool
+) -> None:
     await sign(directory)
-    made = await asyncio.gather(*(rotate(directory) for _ in range(4)))
+    made = await asyncio.gather(*(rotate(directory, at_once=at_once) for _ in range(4)))
+    assert len(await published_keys(directory)) == (1 if at_once else 5)
+    await let_pass(directory, jwt_keys.KEY_SET_MAX_AGE)
+    kid = header_of(await sign(directory))["kid"]
+    assert kid in made
     found = await signing_keys.list_all(directory.read(SYSTEM_ACTOR))
-    assert len(found) == 5
-    (current,) = [key.kid for key in found if not key.retired_at]
-    assert current in made
-    assert header_of(await sign(directory))["kid"] == current
+    assert [key.kid for key in found if not key.retired_at] == [kid]
+
+
+async def test_a_clock_that_was_set_back_stops_nothing(directory: Directory) -> None:
+    await rotate(directory)
+    await let_pass(directory, -HOUR)
+    assert header_of(await sign(directory))["kid"]
+
+
+ALGORITHMS = {"EdDSA": ("OKP", 86), "ES256": ("EC", 86), "RS256": ("RSA", 342)}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_the_setting_chooses_the_algorithm(database: str, algorithm: str) -> None:
+    settings = settings_for(database, jwt_algorithm=algorithm)
+    async with app.open_directory(settings) as directory:
+        token = await sign(directory)
+        (key,) = await published_keys(directory)
+    kty, length = ALGORITHMS[algorithm]
+    assert (key["kty"], key["alg"], key["use"]) == (kty, algorithm, "sig")
+    assert not {"d", "p", "q", "dp", "dq", "qi", "oth", "k"} & key.keys()
+    assert header_of(token) == {"alg": algorithm, "kid": key["kid"], "typ": "JWT"}
+    assert len(token.split(".")[2]) == length
+    registry = jws.JWSRegistry(algorithms=[algorithm])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        decoded = jwt.decode(token, KeySet.import_key_set({"keys": [key]}), registry=registry)
+    assert decoded.claims == CLAIMS
+
+
+async def test_after_a_change_of_the_algorithm_the_former_kind_signs_for_a_while(
+    directory: Directory,
+) -> None:
+    """Until the new kind has been published for a max-age; both are while their tokens live."""
+    old = header_of(await sign(directory))
+    directory.settings = msgspec.structs.replace(directory.settings, jwt_algorithm="ES256")
+    assert header_of(await sign(directory)) == old
+    published = await published_keys(directory)
+    assert [key["alg"] for key in published] == ["ES256", "EdDSA"]
+    await let_pass(directory, jwt_keys.KEY_SET_MAX_AGE)
+    new = header_of(await sign(directory))
+    assert (new["alg"], new["kid"]) == ("ES256", published[0]["kid"])
+    assert await published_keys(directory) == published
+    await let_pass(directory, jwt_keys.KIND_OVERLAP)
+    assert header_of(await sign(directory)) == new
+    assert await published_keys(directory) == published
+    await let_pass(directory, jwt_keys.RETIRED_KEY_LIFETIME)
+    assert await published_keys(directory) == published[:1]
 
 
 async def test_retired_keys_vanish_after_their_time(directory: Directory) -> None:
@@ -186,6 +270,8 @@ async def test_retired_keys_vanish_after_their_time(directory: Directory) -> Non
     assert jwt_keys.MAX_JWT_LIFETIME == HOUR
     old = header_of(await sign(directory))["kid"]
     kid = await rotate(directory)
+    await let_pass(directory, jwt_keys.KEY_SET_MAX_AGE)
+    assert header_of(await sign(directory))["kid"] == kid
     now = directory.read(SYSTEM_ACTOR).now
     for age, there in (HOUR, True), (2 * HOUR - MINUTE, True), (2 * HOUR, False):
         await set_retired(directory, old, now - age)
@@ -261,12 +347,12 @@ async def test_another_servers_key_signs_nothing(
         assert str(raised.value) == "signing key"
         assert await published_keys(other) == keys
         findings = {each.check: each for each in await doctor.check_database(other)}
-        assert findings["signing key"].state == doctor.FAIL
-        assert "keys rotate" in findings["signing key"].advice
-        kid = await rotate(other)
-        assert header_of(await sign(other))["kid"] == kid
-        assert await jwt_keys.can_unseal(other.read(SYSTEM_ACTOR), other) is True
-        assert [key["kid"] for key in await published_keys(other)] == [kid, keys[0]["kid"]]
+        assert findings["server key"].state == doctor.FAIL
+        assert "keys adopt" in findings["server key"].advice
+        with pytest.raises(Unavailable) as refused:
+            await rotate(other)
+        assert str(refused.value) == "server key"
+        assert await published_keys(other) == keys
     output = capfd.readouterr()
     assert "signing_key_sealed_otherwise" in output.out + output.err
     for secret in d, directory.server_key.hex(), OTHER_KEY.hex():
@@ -276,7 +362,7 @@ async def test_another_servers_key_signs_nothing(
 async def test_the_checkup_of_a_sound_directory(directory: Directory) -> None:
     for _ in range(2):  # before the first key, and with it
         findings = {each.check: each for each in await doctor.check_database(directory)}
-        assert findings["signing key"].state == doctor.OK
+        assert findings["server key"].state == findings["signing key"].state == doctor.OK
         await sign(directory)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from dragoman import app
 from dragoman.jobs.doctor import describe_database
-from tests.support.databases import DatabaseTemplates
+from tests.support.databases import SECRET_KEY, DatabaseTemplates, settings_for
 from tests.support.outboxes import MIA, open_directory, request_reset
 from tests.support.terminal import API, CommandResult, Terminal
 from tests.support.world import World
@@ -59,7 +60,6 @@ def test_doctor_on_a_healthy_directory(terminal: Terminal) -> None:
         ({"TRUSTED_PROXIES": "10.0.0.0/8"}, "trusted proxies", "ok"),
         ({"TRUSTED_PROXIES": "10.0.0.0/8,0.0.0.0/0"}, "trusted proxies", "warn"),
         ({"ADMIN_PASSWORD": "violet-Kettle-42"}, "first superadmin", "warn"),
-        ({"SECRET_KEY": ""}, "secret key", "warn"),
         ({}, "secret key", "ok"),
     ],
 )
@@ -240,3 +240,45 @@ def test_seeded_users_are_shown(seeded_database: tuple[str, World], tmp_path: Pa
         "owner",
     )
     assert terminal.request("GET", f"{API}/users/").status_code == 401
+
+
+def test_links_lead_to_the_server_that_started_last(terminal: Terminal) -> None:
+    served = settings_for(terminal.database, public_url="http://127.0.0.1:8221")
+    asyncio.run(app.migrate_and_bootstrap(served))
+    body = {"email": "admin@localhost"}
+    terminal.request("POST", "/wiwebb/api/v1/auth/password/reset/", json=body)
+    assert "http://127.0.0.1:8221/wiwebb/reset/" in terminal.run("outbox").stdout
+    given = {"DRAGOMAN_PUBLIC_URL": "https://users.example.com/dir"}
+    assert "https://users.example.com/dir/wiwebb/reset/" in terminal.run("outbox", **given).stdout
+
+
+def test_mails_are_not_shown_with_another_key(terminal: Terminal) -> None:
+    body = {"email": "admin@localhost"}
+    terminal.request("POST", "/wiwebb/api/v1/auth/password/reset/", json=body)
+    result = terminal.run("outbox", DRAGOMAN_SECRET_KEY="cd" * 32)
+    assert "/reset/" not in result.stdout
+    assert "is not this database's" in result.stderr
+
+
+def test_without_a_key_the_doctor_names_it(sqlite_terminal: Terminal) -> None:
+    result = sqlite_terminal.run("doctor", "-o", "json", DRAGOMAN_SECRET_KEY="")
+    findings = findings_by_subject(result)
+    assert findings["secret key"]["state"] == "warn"
+    assert findings["server key"]["state"] == "fail"
+    assert "missing" in findings["server key"]["found"]
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(("mode", "state"), [(0o600, "ok"), (0o640, "warn"), (0o604, "warn")])
+def test_files_with_secrets_are_private(
+    sqlite_terminal: Terminal, tmp_path: Path, mode: int, state: str
+) -> None:
+    path = tmp_path / "key"
+    path.write_text(SECRET_KEY.hex())
+    path.chmod(mode)
+    del sqlite_terminal.settings["DRAGOMAN_SECRET_KEY"]
+    result = sqlite_terminal.run("doctor", "-o", "json", DRAGOMAN_SECRET_KEY_FILE=str(path))
+    finding = findings_by_subject(result)["secret files"]
+    assert finding["state"] == state
+    assert "DRAGOMAN_SECRET_KEY_FILE" in finding["found"]
+    assert result.exit_code == 0

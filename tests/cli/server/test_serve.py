@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -18,7 +19,7 @@ import httpx
 import pytest
 
 from dragoman.cli.server import serve
-from tests.support.databases import DatabaseTemplates
+from tests.support.databases import DatabaseTemplates, query
 from tests.support.processes import workers
 from tests.support.server import Server, environment, free_port, running_server
 from tests.support.terminal import Terminal
@@ -280,6 +281,9 @@ def test_public_url_of_contracts(tmp_path: Path) -> None:
         with running_server({**QUIET_SETTINGS, **settings}, tmp_path) as server:
             contracts = httpx.get(f"{server.url}/").json()["contracts"]
             assert contracts["wiwebb"] == f"{base or server.url}/wiwebb/"
+            remembered = "SELECT value FROM server_state WHERE key = 'public_url'"
+            database = f"sqlite:///{tmp_path}/dragoman.db"
+            assert asyncio.run(query(database, remembered)) == [(base or server.url,)]
 
 
 def test_host_name_instead_of_address(tmp_path: Path) -> None:

@@ -154,8 +154,14 @@ def test_a_token_can_be_verified_without_asking(fresh_server: Server) -> None:
     assert claims["u"]["sub"] != claims["a"]["sub"]
     assert claims["u"]["jti"] != claims["a"]["jti"]
     for told in claims.values():
-        assert told.keys() == {"jti", "sub", "email", "groups", "iss", "aud", "iat", "nbf", "exp"}
+        assert told.keys() == {
+            "jti", "sub", "email", "email_verified", "tenant", "groups", "iss", "aud", "iat", "nbf",
+            "exp",
+        }  # fmt: skip
+        assert told["tenant"] == "main"
+        assert isinstance(told["email_verified"], bool)
         assert told["exp"] - told["iat"] == 3600
+        assert told["iat"] - told["nbf"] == 10
         assert told["nbf"] <= time.time() + 1 < told["exp"]
         assert "@" not in told["sub"], "addresses are given to others after a deletion"
     # Whoever is there later under the same address is another person.

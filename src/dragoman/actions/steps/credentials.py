@@ -18,6 +18,9 @@ from dragoman.rules.model import DAY, SECOND, User
 from dragoman.store import tenants, tokens
 from dragoman.store.transaction import Tx
 
+CLOCK_SKEW_S = 10
+"""How far the clocks of other servers may be behind, for a new JWT to be valid there (seconds)."""
+
 
 async def mint(
     tx: Tx,
@@ -53,7 +56,7 @@ async def mint(
     if credential_format.claims is None:
         secret = credential_format.generate()
     else:
-        claims = _jwt_claims(tx, directory, user, credential_format, lifetime)
+        claims = await _jwt_claims(tx, directory, user, credential_format, lifetime)
         secret = await jwt_keys.sign(tx, directory, claims)
     tokens.insert(
         tx,
@@ -99,19 +102,24 @@ async def lock_active_tenant(tx: Tx, user: User) -> bool:
     return tenant.active and not (is_self and tenant.auth_epoch != tx.actor.tenant_epoch)
 
 
-def _jwt_claims(
+async def _jwt_claims(
     tx: Tx, directory: Directory, user: User, credential_format: CredentialFormat, lifetime: int
 ) -> dict[str, Any]:
-    """Return the registered claims (RFC 7519, 4.1; times in seconds) and the contract's own."""
+    """Return the registered claims (RFC 7519, 4.1; times in seconds) and the contract's own.
+
+    ``tenant`` is the slug of the tenant in which the user stands at the contract.
+    """
     assert credential_format.claims is not None
     issued_at = tx.now // SECOND
+    tenant = await tenants.find(tx, user.tenant_id) if user.tenant_id is not None else None
     return {
         "jti": crypto.generate_public_id(),
         "sub": user.public_id,
         **credential_format.claims(user),
+        "tenant": tenant.slug if tenant else directory.settings.tenant,
         "iss": directory.settings.public_url,
         "aud": credential_format.contract,
         "iat": issued_at,
-        "nbf": issued_at,
+        "nbf": issued_at - CLOCK_SKEW_S,
         "exp": issued_at + lifetime // SECOND,
     }

@@ -9,6 +9,7 @@ import msgspec
 from dragoman import app, server_key
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import key_check
 from dragoman.cli import render
 from dragoman.cli.errors import ERROR, USAGE, CliError, describe, echo
 from dragoman.cli.lookup import get_user
@@ -23,7 +24,7 @@ from dragoman.jobs import doctor as checks
 from dragoman.jobs import mail_delivery
 from dragoman.jobs.doctor import FAIL, OK, WARN, Finding
 from dragoman.rules.errors import DirectoryError
-from dragoman.settings import Settings, SettingsError
+from dragoman.settings import Settings, SettingsError, secret_files
 from dragoman.store import migrate as migrations
 from dragoman.store import outbox as outbox_store
 from dragoman.store.outbox import OutboxMessage
@@ -108,10 +109,12 @@ class MailOut(msgspec.Struct, frozen=True):
 
 def outbox(output_format: str, *, limit: int) -> None:
     """Show the newest mails of the outbox; ``limit`` is the maximum number of mails."""
-    show_text = has_key(app.load_settings())
+    key_found = has_key(app.load_settings())
 
     async def work(directory: Directory) -> None:
-        messages = await outbox_store.list_latest(directory.read(command_line_actor()), limit)
+        read = directory.read(command_line_actor())
+        show_text = key_found and await key_check.matches(read, directory) is not False
+        messages = await outbox_store.list_latest(read, limit)
         rows = [await _mail_out(directory, message, show_text=show_text) for message in messages]
         writer = render.ListWriter(output_format, MAIL_COLUMNS)
         writer.add(rows)
@@ -121,7 +124,8 @@ def outbox(output_format: str, *, limit: int) -> None:
                 if mail.text:
                     render.show_text(f"\n--- {mail.id}, to {mail.recipient}\n{mail.text.rstrip()}")
         if not show_text and any(mail.state == WAITING for mail in rows):
-            echo(["Server key not found, mail texts are not shown: set DRAGOMAN_SECRET_KEY"])
+            problem = "is not this database's" if key_found else "not found"
+            echo([f"Server key {problem}, mail texts are not shown: set DRAGOMAN_SECRET_KEY"])
 
     run(work)
 
@@ -170,6 +174,7 @@ async def _run_checks() -> list[Finding]:
             for line in error.lines
         ]
     findings = checks.check_settings(settings, server_key.server_key_path(settings))
+    findings.append(checks.check_secret_files(secret_files()))
     location = checks.describe_database(settings.database)
     try:
         version = await database_version(settings)
@@ -179,9 +184,10 @@ async def _run_checks() -> list[Finding]:
             Finding("database", OK, location if exists else f"{location}, does not exist yet")
         )
         findings.append(_migration_finding(version))
-        if version == migrations.HEAD_REVISION:
+        key_failed = any(f.check == "secret key" and f.state == FAIL for f in findings)
+        if version == migrations.HEAD_REVISION and not key_failed:
             async with app.open_directory(with_ephemeral_key(settings)) as directory:
-                findings += await checks.check_database(directory)
+                findings += await checks.check_database(directory, key_found=has_key(settings))
     except (DirectoryError, CliError, SettingsError) as error:
         _, lines = describe(error) or (ERROR, [])
         detail = f"{location}: {'; '.join(lines)}"

@@ -40,7 +40,11 @@ _ACTIVE_BY_STATUS = {"active": True, "inactive": False}
 
 def jwt_claims(user: User) -> dict[str, Any]:
     """Return a token's claims about its user, in addition to the registered claims."""
-    return {"email": user.email, "groups": GROUP_CLAIMS[ROLE_NAMES[user.role]]}
+    return {
+        "email": user.email,
+        "email_verified": user.verified,
+        "groups": GROUP_CLAIMS[ROLE_NAMES[user.role]],
+    }
 
 
 # --------------------------------------------------------------------------- requests

@@ -1,0 +1,45 @@
+"""Facts about the directory itself, one row each, that servers and the command line share."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from dragoman.store.query import Query, bind
+from dragoman.store.schema import server_state
+from dragoman.store.transaction import Read, Tx
+
+PUBLIC_URL = "public_url"
+"""Key of the public URL of the server that started last."""
+KEY_CHECK = "key_check"
+"""Key of the check value of the server's secret key."""
+
+
+def _upsert(insert: object) -> object:
+    statement = insert(server_state).values(  # type: ignore[operator]
+        key=bind("key", sa.Text), value=bind("value", sa.Text)
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["key"], set_={"value": statement.excluded.value}
+    )
+
+
+_VALUE: Query[str] = Query(
+    sa.select(server_state.c.value).where(server_state.c.key == bind("key", sa.Text)),
+    indexed=True,
+)
+_SAVE: Query[None] = Query(
+    _upsert(postgres_insert),  # type: ignore[arg-type]
+    sqlite=_upsert(sqlite_insert),  # type: ignore[arg-type]
+)
+
+
+async def find(reader: Read | Tx, key: str) -> str | None:
+    """Return the value of a fact, or None."""
+    return await reader.fetch_one(_VALUE, key=key)
+
+
+async def save(tx: Tx, key: str, value: str) -> None:
+    """Save the value of a fact."""
+    await tx.run(_SAVE, key=key, value=value)
