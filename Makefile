@@ -39,6 +39,7 @@ QUICK_WITHOUT := tests/attack tests/faults tests/fuzz tests/mutants tests/cli te
                  tests/house/test_new_dialect.py tests/store/test_migrations.py tests/jobs/test_mail_delivery_failures.py \
                  $(addprefix tests/dialects/test_,state_machine.py one_directory.py every_contract.py) \
                  tests/dialects/vsay/test_accept_page.py tests/dialects/wiwebb/test_password_resets.py
+quick: JOBS = 3
 quick: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not postgresql and not faults" \
 		$(addprefix --ignore=,$(QUICK_WITHOUT)) --ignore-glob='*/test_clients.py' --ignore-glob='*/test_schemathesis.py' \

@@ -20,6 +20,8 @@ from tests.support.postgresql import PostgreSQL
 from tests.support.running_app import running_client
 from tests.support.world import World
 
+SLOW_FIRST = ("faults", "cli/server", "house/test_new_dialect.py", "test_benchmarks.py")
+"""What takes longest: begun last, one such test would run on after all others have ended."""
 POSTGRESQL_KEY = pytest.StashKey[PostgreSQL]()
 
 
@@ -31,6 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[POSTGRESQL_KEY] = (
         PostgreSQL(given["postgresql"]) if given else servers.from_environment()
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slow modules first; the order is kept otherwise."""
+    here = Path(__file__).parent
+    slow = tuple(str(here / name) for name in SLOW_FIRST)
+    items.sort(key=lambda item: not str(item.path).startswith(slow))
 
 
 @pytest.hookimpl(optionalhook=True)
