@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 from dragoman.actions.directory import Directory
 from dragoman.rules import policy
-from dragoman.rules.errors import Invalid, NotFound, Problem
+from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Page, User
 from dragoman.rules.vocabulary import Action, Reach
@@ -106,6 +106,30 @@ async def find(
         raise NotFound
     policy.require(reader.actor, Action.VIEW_USER, user)
     return user
+
+
+async def without_unchanged(
+    read: Read, user_id: int, texts: Mapping[str, str], problems: list[Problem]
+) -> list[Problem]:
+    """Return the problems of a request without those of texts that are the user's current ones.
+
+    Contracts differ in what they accept, and clients send back what they have read.
+
+    Args:
+        read: a reader that acts for the caller.
+        user_id: the user to be updated.
+        texts: the texts of the request by field name; an unchanged one with a problem must not be
+            among the values that the dialect passes on.
+        problems: what the dialect found wrong with the request.
+    """
+    if not any(problem.field in texts for problem in problems):
+        return problems
+    try:
+        user = await get(read, user_id)
+    except (Forbidden, NotFound):  # the action that follows raises it again
+        return problems
+    unchanged = {name for name, text in texts.items() if text == getattr(user, name, None)}
+    return [problem for problem in problems if problem.field not in unchanged]
 
 
 async def iterate(directory: Directory, read: Read) -> AsyncGenerator[list[User]]:

@@ -119,7 +119,8 @@ async def update(
         policy.require(tx.actor, Action.SET_ACTIVE, user)
     create_user.trim_fields(changes)
     keeps_username = changes.username in {UNSET, user.username}
-    if _uses_email_as_username(user) and changes.email and keeps_username:
+    changes_email = bool(changes.email) and changes.email != user.email
+    if _uses_email_as_username(user) and changes_email and keeps_username:
         changes.username = changes.email
         charset = UsernameCharset.PERMISSIVE
     changed = {

@@ -59,6 +59,12 @@ def parse(
     return values, problems
 
 
+def texts(body: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, str]:
+    """Return the texts of a body, trimmed, by the directory's field names, valid or not."""
+    sent = ((field.name, body.get(key)) for key, field in fields.items())
+    return {name: trim(value) for name, value in sent if isinstance(value, str)}
+
+
 def _parse_value(value: Any, field: Field) -> tuple[Any, str]:
     if value is None:
         return None, "" if field.null else "null"

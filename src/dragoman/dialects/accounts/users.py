@@ -8,8 +8,7 @@ from starlette.responses import Response
 
 from dragoman.actions import permissions, sign_in, user_lists, users
 from dragoman.dialects.accounts import schemas
-from dragoman.rules.errors import Forbidden, NotFound, Problem
-from dragoman.rules.fields import trim
+from dragoman.rules.errors import Problem
 from dragoman.rules.model import Filter, Order, Page, User, UserChanges
 from dragoman.web import bodies, forms, pagination
 from dragoman.web.calls import Call, parse_positive_int
@@ -97,7 +96,8 @@ async def put(call: Call) -> Response:
     user_id = user_id_from_path(call)
     body = await bodies.read_fields(call.request)
     values, problems = forms.parse(body, schemas.UPDATE, partial=True)
-    problems = await _ignore_unchanged_too_long(call, user_id, body, problems)
+    texts = forms.texts(body, schemas.UPDATE)
+    problems = await user_lists.without_unchanged(call.read(), user_id, texts, problems)
     if "password" in body:
         return await _user_response(
             call, await _update_with_password(call, user_id, body, values, problems)
@@ -105,27 +105,6 @@ async def put(call: Call) -> Response:
     async with call.begin() as tx:
         user = await users.update(tx, user_id, UserChanges(**values), problems=problems)
     return await _user_response(call, user)
-
-
-async def _ignore_unchanged_too_long(
-    call: Call, user_id: int, body: dict[str, Any], problems: list[Problem]
-) -> list[Problem]:
-    """Return the problems without ``too_long`` for texts that equal the user's current ones.
-
-    Other contracts allow longer texts, and clients send back what they have read. Such a text is
-    not among the form's values, so it is not changed.
-    """
-    too_long_fields = {problem.field for problem in problems if problem.code == "too_long"}
-    if not too_long_fields:
-        return problems
-    try:
-        user = await user_lists.get(call.read(), user_id)
-    except (Forbidden, NotFound):  # the action that follows raises it again
-        return problems
-    unchanged_fields = {
-        field for field in too_long_fields if trim(str(body[field])) == getattr(user, field)
-    }
-    return [problem for problem in problems if problem.field not in unchanged_fields]
 
 
 async def _update_with_password(

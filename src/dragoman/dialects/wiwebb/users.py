@@ -178,6 +178,8 @@ async def update_profile(call: Call, user_id: int, *, partial: bool) -> User:
     """Update a user's profile from the body; read-only fields are ignored."""
     body = await bodies.read_fields(call.request)
     values, problems = forms.parse(body, schemas.UPDATE, partial=partial)
+    texts = forms.texts(body, schemas.UPDATE)
+    problems = await user_lists.without_unchanged(call.read(), user_id, texts, problems)
     async with call.begin() as tx:
         return await users.update(tx, user_id, UserChanges(**values), problems=problems)
 
