@@ -29,10 +29,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Get a PostgreSQL ready: one for all processes of this run, started when it is needed."""
     for name in BACKENDS:
         config.addinivalue_line("markers", f"{name}: runs on this database")
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        _lift_deadlines()
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     config.stash[POSTGRESQL_KEY] = (
         PostgreSQL(given["postgresql"]) if given else servers.from_environment()
     )
+
+
+def _lift_deadlines() -> None:
+    """Let examples take as long as they do: beside other work, anything may take 200 ms."""
+    from hypothesis import settings
+
+    if settings.default is not None and settings.default.deadline is not None:
+        settings.register_profile("suite", settings.default, deadline=None)
+        settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
