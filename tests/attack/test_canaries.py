@@ -67,6 +67,7 @@ class CanarySettings:
             "DRAGOMAN_LOG_LEVEL": "debug",
             "DRAGOMAN_ACCESS_LOG": "on",
             "DRAGOMAN_SMTP_URL": smtp,
+            "DRAGOMAN_REFRESH_GRACE": "0",  # a refresh token used twice must be refused at once
         }
         (folder / "private").mkdir()
         for name, value in files.items():
