@@ -52,7 +52,7 @@ def module_seeded_database(
 async def attacked_app(module_seeded_database: tuple[str, World]) -> AsyncIterator[AttackedApp]:
     """All contracts on such a database; what tests do to it must not matter to others."""
     database, world = module_seeded_database
-    settings = settings_for(database)
+    settings = settings_for(database, refresh_grace=0)  # a used refresh token is spent at once
     rows = await open_rows(database)
     try:
         async with running_client(settings) as client:
