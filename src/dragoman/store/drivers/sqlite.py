@@ -36,6 +36,8 @@ MAX_WAIT_S = 2.0
 """Maximum wait of a transaction for the writer connection and for other processes, in seconds."""
 MIN_BUSY_WAIT_S = 0.1
 """Minimum time that remains to wait for other processes, in seconds."""
+FILE_CHECK_INTERVAL_S = 0.05
+"""How often reads check that the file is where it was, in seconds; every write does."""
 MMAP_SIZE = 48 * 2**20
 """Bytes of the file that the connection of the event loop maps into memory.
 
@@ -137,6 +139,7 @@ class SqliteDriver:
         self._write_lock = asyncio.Lock()
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
         self._file_id: tuple[int, int] | None = None
+        self._file_checked_at = 0.0
 
     # Opened on first use, and again until that succeeds: the file may be missing at the start.
 
@@ -186,8 +189,15 @@ class SqliteDriver:
 
         They would go on reading and writing it, wherever it is now, until the process ends.
         """
+        self._file_checked_at = 0.0
         if self._file_id not in {None, self._find_file_id()}:
             raise Unavailable("database")
+        self._file_checked_at = time.monotonic()
+
+    def _check_file_for_reading(self) -> None:
+        """Do the same, unless the last check was just now: reads are frequent and lose nothing."""
+        if time.monotonic() - self._file_checked_at > FILE_CHECK_INTERVAL_S:
+            self._check_file()
 
     async def run_in_writer_thread(self, operation: Callable[[Any], T]) -> T:
         """Run an operation on the writer connection, in its thread."""
@@ -233,7 +243,7 @@ class SqliteDriver:
                 self._write_shedder.record_duration(time.monotonic() - started)
 
     async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        self._check_file()
+        self._check_file_for_reading()
         try:
             if query.indexed:
                 return _fetch(self._reader, query, params)
