@@ -26,6 +26,7 @@ from dragoman.jobs import background, bootstrap
 from dragoman.jobs.bootstrap import FirstAdmin
 from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unavailable
+from dragoman.rules.vocabulary import Restrictions
 from dragoman.server_key import with_server_key
 from dragoman.settings import Settings, SettingsError, with_public_url
 from dragoman.store import migrate, server_state
@@ -71,6 +72,11 @@ def enabled_contracts(settings: Settings) -> tuple[str, ...]:
 def credential_format(contract_name: str) -> CredentialFormat:
     """Return the format of a served contract's credentials."""
     return dialects.load(contract_name).CONTRACT.credential_format
+
+
+def restrictions(contract_name: str) -> Restrictions:
+    """Return how a served contract restricts the policy."""
+    return dialects.load(contract_name).CONTRACT.restrictions
 
 
 async def migrate_and_bootstrap(

@@ -76,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_rate: Rate = Rate(60, 60)
     user_rate: Rate = Rate(6000, 60)
     self_registration: bool = True
+    sign_up_reach: str = "open"
     password_policy: str = "documented"
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     forwarded: str = "x-forwarded-for"
@@ -262,6 +263,7 @@ PARSERS: dict[str, Parser] = {
     "anonymous_rate": lambda value: parse_rate(parse_text(value)),
     "user_rate": lambda value: parse_rate(parse_text(value)),
     "self_registration": parse_boolean,
+    "sign_up_reach": one_of("open", "everywhere"),
     "password_policy": one_of("documented", "standard", "hardened"),
     "trusted_proxies": parse_networks,
     "forwarded": one_of("x-forwarded-for", "forwarded"),

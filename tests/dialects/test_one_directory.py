@@ -1,5 +1,7 @@
 """One directory: what is done through one contract is seen through all others, by all three ways.
 
+Somebody who only signed up exists at open contracts, and at closed ones once approved.
+
 Each act of a life is done by every contract that has it, and looked at by every contract that
 can show it.
 """
@@ -24,6 +26,7 @@ from tests.support.clients import (
     Person,
     RefusedResponse,
     can,
+    exists_at,
     load_ids,
     sign_in_everywhere,
 )
@@ -85,16 +88,19 @@ class AllContracts:
         return person
 
     async def credentials(self, person: Person) -> dict[str, Any]:
-        """Sign somebody in at every contract; returns clients that speak for that person."""
+        """Sign somebody in where it exists; returns clients that speak for that person."""
         return {
             name: client.with_credential(await client.sign_in(person))
             for name, client in self.clients.items()
+            if exists_at(name, person)
         }
 
     async def check_shown(self, person: Person, **expected: Any) -> None:
         """Look at somebody through every contract that shows people."""
         for name, client in self.clients.items():
-            if name == "binacle":
+            if not exists_at(name, person):
+                await self.check_unknown(name, person)
+            if name == "binacle" or not exists_at(name, person):
                 continue
             seen = await client.find_user(person)
             assert seen is not None, name
@@ -106,16 +112,21 @@ class AllContracts:
 
     async def check_gone(self, person: Person) -> None:
         """Nobody sees, lists, lets in or changes somebody any more."""
-        for name, client in self.clients.items():
-            if name != "binacle":
-                assert await client.find_user(person) is None, name
-                assert not {person.username, person.email} & await client.everybody(), name
-            with pytest.raises(RefusedResponse) as refused:
-                await client.sign_in(person)
-            assert refused.value.status in {400, 401}, name
-            with pytest.raises(RefusedResponse) as refused:
-                await client.delete(person)
-            assert refused.value.status == 404, name
+        for name in self.clients:
+            await self.check_unknown(name, person)
+
+    async def check_unknown(self, name: str, person: Person) -> None:
+        """A contract does not see, list, let in or change somebody."""
+        client = self.clients[name]
+        if name != "binacle":
+            assert await client.find_user(person) is None, name
+            assert not {person.username, person.email} & await client.everybody(), name
+        with pytest.raises(RefusedResponse) as refused:
+            await client.sign_in(person)
+        assert refused.value.status in {400, 401}, name
+        with pytest.raises(RefusedResponse) as refused:
+            await client.delete(person)
+        assert refused.value.status == 404, name
 
     async def check_revoked(self, sessions: dict[str, Any], person: Person) -> None:
         """No credential of any contract is taken any more."""
@@ -137,7 +148,9 @@ async def all_contracts(settings: Settings, mount: str) -> AsyncIterator[AllCont
         yield AllContracts(settings.database, clients, secret_in(settings))
 
 
-async def test_whoever_comes_in_by_one_is_known_to_all(all_contracts: AllContracts) -> None:
+async def test_whoever_comes_in_by_one_is_known_where_it_exists(
+    all_contracts: AllContracts,
+) -> None:
     for by in CLIENTS:
         person = await all_contracts.create_person(by)
         named = by in {"wiwebb", "accounts", "vsay"}
@@ -150,6 +163,20 @@ async def test_whoever_comes_in_by_one_is_known_to_all(all_contracts: AllContrac
             **({"name": "Nora Nash"} if named else {"name": ""} if by == "binacle" else {}),
         )
         await all_contracts.check_accepted(await all_contracts.credentials(person), person)
+
+
+async def test_who_signed_up_comes_into_closed_contracts_by_a_role(
+    all_contracts: AllContracts,
+) -> None:
+    person = await all_contracts.create_person("accounts")
+    await all_contracts.clients["wiwebb"].promote(person, owner=False)  # the role that it has
+    await all_contracts.check_shown(person)
+    await all_contracts.clients["wiwebb"].promote(person, owner=True)
+    person.approved = True
+    await all_contracts.check_shown(person, owner=True)
+    await all_contracts.check_accepted(await all_contracts.credentials(person), person)
+    await all_contracts.clients["wiwebb"].promote(person, owner=False)
+    await all_contracts.check_shown(person, owner=False)
 
 
 async def test_a_name_is_taken_for_all(all_contracts: AllContracts) -> None:
@@ -193,7 +220,7 @@ async def test_cut_off_by_one_is_cut_off_at_all(all_contracts: AllContracts) -> 
     able = [name for name, client in all_contracts.clients.items() if can(client, "switch")]
     assert set(able) == {"wiwebb", "binacle", "wekan"} & CLIENTS.keys()
     for by, back in zip(able, able[1:] + able[:1], strict=True):
-        person = await all_contracts.create_person("accounts")
+        person = await all_contracts.create_person("wekan")
         sessions = await all_contracts.credentials(person)
         await all_contracts.check_accepted(sessions, person)
         await all_contracts.clients[by].switch(person, active=False)
@@ -249,7 +276,7 @@ async def test_who_is_deleted_by_one_is_gone_for_all_and_the_names_are_free(
         names = {"username": f"again{number}", "email": f"again{number}@example.com"}
         person = await all_contracts.create_person(maker, **names)
         sessions = await all_contracts.credentials(person)
-        await all_contracts.clients[by].delete(person)
+        await all_contracts.clients[by if exists_at(by, person) else "wiwebb"].delete(person)
         await all_contracts.check_revoked(sessions, person)
         await all_contracts.check_gone(person)
         heir = await all_contracts.create_person(by, **names)

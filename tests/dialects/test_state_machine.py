@@ -17,11 +17,13 @@ from hypothesis.stateful import run_state_machine_as_test as run
 from tests.dialects.test_one_directory import ADMIN, PASSWORD, secret_in
 from tests.support.clients import (
     CLIENTS,
+    CLOSED,
     HOSTS,
     MOUNTS,
     Person,
     RefusedResponse,
     can,
+    exists_at,
     load_ids,
     sign_in_everywhere,
 )
@@ -87,10 +89,11 @@ class DirectoryMachine(RuleBasedStateMachine):
     def pick(self, number: int) -> ModelUser:
         return list(self.known.values())[number % len(self.known)]
 
-    def client_with_verb(self, by: str, verb: str) -> Any:
-        """Return the contract's client, or that of wiwebb, which has every verb."""
+    def client_with_verb(self, by: str, verb: str, known: ModelUser) -> Any:
+        """Return the contract's client, or that of wiwebb, which has every verb and is open."""
         client = self.clients[by]
-        return client if can(client, verb) else self.clients["wiwebb"]
+        suits = can(client, verb) and exists_at(by, known.person)
+        return client if suits else self.clients["wiwebb"]
 
     @rule(by=contract_names)
     def create_user(self, by: str) -> None:
@@ -112,7 +115,7 @@ class DirectoryMachine(RuleBasedStateMachine):
     def sign_in_as(self, by: str, who: int) -> None:
         known = self.pick(who)
         client = self.clients[by]
-        if known.active:
+        if known.active and exists_at(by, known.person):
             credential = self.do(client.sign_in(known.person))
             known.sessions.append(client.with_credential(credential))
         else:
@@ -123,7 +126,7 @@ class DirectoryMachine(RuleBasedStateMachine):
     @rule(by=contract_names, who=numbers, active=st.booleans())
     def switch(self, by: str, who: int, active: bool) -> None:
         known = self.pick(who)
-        client = self.client_with_verb(by, "switch")
+        client = self.client_with_verb(by, "switch", known)
         act = client.switch(known.person, active=active)
         if not active and self.is_last(known) and client.name != "wiwebb":
             self.check_refused(act)
@@ -137,7 +140,7 @@ class DirectoryMachine(RuleBasedStateMachine):
     @rule(by=contract_names, who=numbers, owner=st.booleans())
     def promote(self, by: str, who: int, owner: bool) -> None:
         known = self.pick(who)
-        client = self.client_with_verb(by, "promote")
+        client = self.client_with_verb(by, "promote", known)
         act = client.promote(known.person, owner=owner)
         if not owner and self.is_last(known) and client.name != "wiwebb":
             self.check_refused(act)
@@ -145,13 +148,16 @@ class DirectoryMachine(RuleBasedStateMachine):
         self.do(act)
         if known.owner is not owner:
             self.end_sessions(known)
+            known.person.approved = True
         known.owner = owner
 
     @precondition(lambda self: self.known)
     @rule(by=contract_names, who=numbers, first=st.sampled_from(["Ana", "Zoë", "李"]))
     def rename(self, by: str, who: int, first: str) -> None:
         known = self.pick(who)
-        self.do(self.client_with_verb(by, "rename").rename(known.person, first, "de la Cruz"))
+        self.do(
+            self.client_with_verb(by, "rename", known).rename(known.person, first, "de la Cruz")
+        )
         known.name = f"{first} de la Cruz"
 
     @precondition(lambda self: self.known)
@@ -160,7 +166,8 @@ class DirectoryMachine(RuleBasedStateMachine):
         known = self.pick(who)
         self.number += 1
         password = f"{PASSWORD}-{self.number}"
-        self.do(self.client_with_verb(by, "set_password").set_password(known.person, password))
+        client = self.client_with_verb(by, "set_password", known)
+        self.do(client.set_password(known.person, password))
         known.person.password = password
         self.end_sessions(known)
 
@@ -168,6 +175,7 @@ class DirectoryMachine(RuleBasedStateMachine):
     @rule(by=contract_names, who=numbers)
     def delete(self, by: str, who: int) -> None:
         known = self.pick(who)
+        by = self.client_with_verb(by, "delete", known).name
         if self.is_last(known) and by != "wiwebb":
             self.check_refused(self.clients[by].delete(known.person))
             return
@@ -197,7 +205,7 @@ class DirectoryMachine(RuleBasedStateMachine):
     @rule(by=contract_names, who=numbers)
     def check_shown(self, by: str, who: int) -> None:
         known = self.pick(who)
-        client = self.client_with_verb(by, "everybody")
+        client = self.client_with_verb(by, "everybody", known)
         seen = self.do(client.find_user(known.person))
         assert seen is not None
         assert seen.username in {None, known.person.username}
@@ -213,14 +221,28 @@ class DirectoryMachine(RuleBasedStateMachine):
     @rule(by=contract_names, who=numbers)
     def check_gone(self, by: str, who: int) -> None:
         known = self.gone[who % len(self.gone)]
-        assert self.do(self.client_with_verb(by, "everybody").find_user(known.person)) is None
+        client = self.client_with_verb(by, "everybody", known)
+        assert self.do(client.find_user(known.person)) is None
+
+    @precondition(lambda self: any(not known.person.approved for known in self.known.values()))
+    @rule(by=st.sampled_from(sorted(CLOSED)), who=numbers)
+    def check_unknown(self, by: str, who: int) -> None:
+        unapproved = [known.person for known in self.known.values() if not known.person.approved]
+        person = unapproved[who % len(unapproved)]
+        client = self.clients[by]
+        for act in (client.sign_in(person), client.delete(person)):
+            with pytest.raises(RefusedResponse):
+                self.do(act)
+        if can(client, "everybody"):
+            assert self.do(client.find_user(person)) is None
 
     @invariant()
     def lists_equal_the_model(self) -> None:
         if self.shelved is None:
             return
-        names = [known.person.username for known in self.known.values()]
-        emails = [known.person.email for known in self.known.values()]
+        people = [known.person for known in self.known.values()]
+        names = [person.username for person in people]
+        emails = [person.email for person in people if person.approved]
         for name in ("wiwebb", "vsay"):
             listed = self.do(self.clients[name].everybody())
             assert listed == set(emails if name == "vsay" else names), name

@@ -35,6 +35,7 @@ DESIGN = {
     Action.CREATE_USER: "AATNN",
     Action.UPDATE_USER: "AATSS",
     Action.SET_ACTIVE: "AATNN",
+    Action.APPROVE_USER: "AATNN",
     Action.SET_PASSWORD: "AATNN",
     Action.CHANGE_PASSWORD: "SSSSS",
     Action.DELETE_USER: "AATSS",

@@ -33,6 +33,7 @@ class Person(msgspec.Struct):
     username: str
     email: str
     password: str
+    approved: bool = True
 
 
 class ShownUser(msgspec.Struct, frozen=True):
@@ -129,6 +130,17 @@ class Client:
         raise NotImplementedError
 
 
+CLOSED = frozenset(
+    name for name in dialects.NAMES if dialects.load(name).CONTRACT.restrictions.approved_only
+)
+"""The contracts that know approved people only."""
+
+
+def exists_at(contract: str, person: Person) -> bool:
+    """Say whether a person exists at a contract."""
+    return person.approved or contract not in CLOSED
+
+
 def can(client: Any, verb: str) -> bool:
     """Say whether a contract has a verb."""
     return hasattr(client, verb)
@@ -190,6 +202,7 @@ class Accounts(Client):
 
     async def create(self, person: Person, _: InvitationSecret) -> None:
         await self.send(user_requests.sign_up(self.name, person, **NAMES))
+        person.approved = False
 
     async def see(self, person: Person) -> ShownUser:
         shown = await self.request("GET", f"/api/users/{person.id}")

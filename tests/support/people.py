@@ -74,14 +74,16 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     active: bool = True
     created_at: int = 1
     last_login_at: int = 0
+    approved: bool = True
+    signed_up: bool = False
+    verified: bool = False
 
 
 async def insert_users(tx: Tx, user_rows: Iterable[UserRow]) -> list[int]:
     """Add users through the store alone, by the hundred; returns their ids."""
     blank = {
         "display_name": "", "phone": "", "bio": "", "url": "", "company": "", "location": "",
-        "password_hash": "", "strong_password": None, "approved": True, "signed_up": False,
-        "verified": False, "email_assigned": True, "auth_epoch": 0, "updated_at": 1,
+        "password_hash": "", "strong_password": None, "email_assigned": True, "auth_epoch": 0, "updated_at": 1,
     }  # fmt: skip
     ids: list[int] = []
     for row in user_rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dragoman.actions.steps import approval
 from dragoman.actions.steps.delegation import can_grant, current_permissions
 from dragoman.rules import policy
 from dragoman.rules.errors import Forbidden, Invalid, Problem, Reason
@@ -64,6 +65,8 @@ async def replace(
         return
     await access.remove(tx, user.id, removed)
     await access.upsert(tx, user.id, added, granted_by=tx.actor.user_id)
+    if added:
+        await approval.approve(tx, user)
     audit.write(
         tx, AuditAction.SET_ACCESS, target_id=user.id, tenant_id=user.tenant_id, fields=("access",)
     )

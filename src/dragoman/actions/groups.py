@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
+from dragoman.actions.steps import approval
 from dragoman.actions.steps.delegation import current_permissions, require_held, resolve_permissions
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
@@ -180,6 +181,8 @@ async def _change_membership(
     require_held(actor, await groups.list_permissions(tx, group.id))
     changed = await change(tx, group.id, user.id)
     if changed:
+        if change is groups.add_member:
+            await approval.approve(tx, user)
         audit.write(
             tx,
             AuditAction.ASSIGN_PERMISSION,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from dragoman.actions.steps import approval
 from dragoman.actions.steps.delegation import current_permissions, require_held, resolve_permissions
 from dragoman.rules import policy
 from dragoman.rules.errors import NotFound, Problem
@@ -91,6 +92,8 @@ async def _change_grants(
     requested = await resolve_permissions(tx, permission_ids, problems)
     require_held(actor, requested)
     if await change(tx, user.id, [permission.id for permission in requested]):
+        if change is grants.add:
+            await approval.approve(tx, user)
         audit.write(
             tx,
             AuditAction.ASSIGN_PERMISSION,

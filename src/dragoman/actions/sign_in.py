@@ -79,7 +79,12 @@ async def sign_up(
     async with directory.begin(visitor) as tx:
         if await _enter_tenant(tx, home.id, first_becomes_owner=first_becomes_owner):
             prepared.new.role = Role.OWNER
-        user = await create_user.insert(tx, prepared, AuditAction.SIGN_UP, signed_up=True)
+        approved = (
+            prepared.new.role is Role.OWNER or directory.settings.sign_up_reach == "everywhere"
+        )
+        user = await create_user.insert(
+            tx, prepared, AuditAction.SIGN_UP, signed_up=True, approved=approved
+        )
         if credential_format is None:
             return user, Credential("", 0)
         credential = await mint(tx, directory, user, credential_format)

@@ -102,6 +102,7 @@ async def actor_for(
         tenant_id=tenant_id,
         role=role,
         permissions=record.permissions,
+        approved=user.approved,
         auth_epoch=user.auth_epoch,
         tenant_epoch=record.tenant_epoch,
         token_id=record.token.id,
@@ -122,6 +123,7 @@ async def as_actor(directory: Directory, visitor: Actor, user: User) -> Actor:
         user_id=user.id,
         tenant_id=tenant_id,
         role=role,
+        approved=user.approved,
         auth_epoch=user.auth_epoch,
     )
 

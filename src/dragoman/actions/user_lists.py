@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from dragoman.actions.directory import Directory
 from dragoman.rules import policy
+from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Filter, Order, Page, User
@@ -58,7 +61,7 @@ async def list_page(
     if all_problems:
         raise Invalid(*all_problems)
     scope = filters.scope_for(read.actor, reach)
-    return await pages.page(
+    page = await pages.page(
         read,
         directory.page_cache,
         scope,
@@ -68,6 +71,14 @@ async def list_page(
         offset=offset,
         cursor=after,
     )
+    return msgspec.structs.replace(page, rows=[shown_to(read.actor, user) for user in page.rows])
+
+
+def shown_to(actor: Actor, user: User) -> User:
+    """Return a user as the actor may see it: without an e-mail address that it may not see."""
+    if policy.may_view_email(actor, user):
+        return user
+    return msgspec.structs.replace(user, email="")
 
 
 async def get(read: Read, user_id: int) -> User:
@@ -76,7 +87,7 @@ async def get(read: Read, user_id: int) -> User:
     user = await users.find(read, user_id)
     if user is None or not policy.includes(read.actor, reach, user):
         raise NotFound
-    return user
+    return shown_to(read.actor, user)
 
 
 async def find(
@@ -105,7 +116,7 @@ async def find(
     if user is None:
         raise NotFound
     policy.require(reader.actor, Action.VIEW_USER, user)
-    return user
+    return shown_to(reader.actor, user)
 
 
 async def without_unchanged(
@@ -146,7 +157,7 @@ async def iterate(directory: Directory, read: Read) -> AsyncGenerator[list[User]
             limit=BATCH_SIZE,
             cursor=after,
         )
-        yield batch.rows
+        yield [shown_to(read.actor, user) for user in batch.rows]
         after = batch.after
         if len(batch.rows) < BATCH_SIZE:
             return

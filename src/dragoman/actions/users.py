@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import change_user, create_user, delegation
+from dragoman.actions.steps import approval, change_user, create_user, delegation
 from dragoman.actions.steps.passwords import password_problems, store_password
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
@@ -195,6 +195,17 @@ async def set_active(
     return await change_user.apply(tx, user, {"active": active}, AuditAction.SET_ACTIVE)
 
 
+async def approve(tx: Tx, user_id: int, *, proven: bool = False) -> User:
+    """Approve a user who signed up, so that closed contracts know it as well.
+
+    With ``proven``, its e-mail address counts as proven. Raises NotFound or Forbidden.
+    """
+    policy.require_reach(tx.actor, Action.APPROVE_USER)
+    user = await users.get(tx, user_id)
+    policy.require(tx.actor, Action.APPROVE_USER, user)
+    return await approval.approve(tx, user, proven=proven)
+
+
 async def set_password(
     directory: Directory,
     actor: Actor,
@@ -257,7 +268,7 @@ async def assign_role(
     Args:
         tx: the transaction of the change.
         user_id: the user to change.
-        role: the new role.
+        role: the new role; another one than the user has also approves the user.
         same_role_names: roles that have the same name at the contract; a user who has one of
             them keeps it.
 
@@ -275,6 +286,7 @@ async def assign_role(
     await change_user.ensure_not_last(tx, user)
     if role is Role.OWNER and user.tenant_id is not None:
         await tenants.mark_owned(tx, user.tenant_id)
+    user = await approval.approve(tx, user)
     return await change_user.apply(tx, user, {"role": role}, AuditAction.ASSIGN_ROLE)
 
 

@@ -200,6 +200,7 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
     if findings[-1].state == OK:
         findings.append(await _check_signing_key(read, directory))
     findings.append(await _check_address_keys(read))
+    findings.append(await _check_sign_ups(read))
     if directory.settings.admin_password and await users.has_ever_had_users(read):
         findings.append(
             Finding(
@@ -337,6 +338,22 @@ async def _check_signing_key(read: Read, directory: Directory) -> Finding:
         "can be opened" if can_unseal else "sealed with another server key: no JWT can be issued",
         "restore that DRAGOMAN_SECRET_KEY, or if it is lost run 'dragoman keys adopt'",
     )
+
+
+async def _check_sign_ups(read: Read) -> Finding:
+    """Warn of approved users who claim an e-mail address that nobody has proved or given them."""
+    sign_ups = await diagnostics.sign_up_info(read)
+    found = (
+        f"{sign_ups.unapproved} not approved, {sign_ups.unproven} with an unproven e-mail address"
+    )
+    if sign_ups.unvouched:
+        return Finding(
+            "sign-ups",
+            WARN,
+            f"{found}, of whom {sign_ups.unvouched} are approved",
+            "see 'dragoman users list --unproven --from-sign-up'",
+        )
+    return Finding("sign-ups", OK, found)
 
 
 async def _check_outbox(read: Read, settings: Settings) -> Finding:

@@ -21,6 +21,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
         tenant_id: the tenant in which the user acts at this contract.
         role: the role with which the user acts at this contract.
         permissions: codenames granted directly or by a group.
+        approved: whether the user is approved; others see less of the directory.
         auth_epoch: the user's epoch when the credential was checked.
         tenant_epoch: the tenant's epoch when the credential was checked.
         token_id: the id of the credential.
@@ -36,6 +37,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: int | None = None
     role: Role = Role.VIEWER
     permissions: frozenset[str] = frozenset()
+    approved: bool = False
     auth_epoch: int = 0
     tenant_epoch: int = 0
     token_id: int = 0

@@ -204,12 +204,37 @@ class TenantChanges(msgspec.Struct, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Conditions of a user list; None, and empty ``words``, mean no condition."""
+    """Conditions of a user list; None, and empty ``words``, mean no condition.
+
+    Attributes:
+        roles: the roles that users may have.
+        tenant_id: the tenant that users belong to.
+        active: whether users are active.
+        approved: whether users are approved.
+        proven: whether the e-mail address of users is proven; False leaves users without one out.
+        signed_up: whether users registered themselves.
+        has_password: whether users have a password.
+        words: search words, all of which must match.
+    """
 
     roles: frozenset[Role] | None = None
     tenant_id: int | None = None
     active: bool | None = None
+    approved: bool | None = None
+    proven: bool | None = None
+    signed_up: bool | None = None
+    has_password: bool | None = None
     words: tuple[str, ...] = ()
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether counters hold the number of users in the list."""
+        return not self.words and self.is_versioned
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether every change that adds a user to the list or removes one moves a counter."""
+        return self.proven is None and self.signed_up is None and self.has_password is None
 
 
 class Order(msgspec.Struct, frozen=True):

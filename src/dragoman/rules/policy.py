@@ -32,6 +32,7 @@ TABLE: PolicyTable = {
     Action.CREATE_USER:       (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.UPDATE_USER:       (ANY,       ANY,   TENANT, SELF,   SELF),
     Action.SET_ACTIVE:        (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.APPROVE_USER:      (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.SET_PASSWORD:      (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.CHANGE_PASSWORD:   (SELF,      SELF,  SELF,   SELF,   SELF),
     Action.DELETE_USER:       (ANY,       ANY,   TENANT, SELF,   SELF),
@@ -206,6 +207,19 @@ def includes(actor: Actor, reach: Reach, target: Target) -> bool:
     if reach is Reach.ANY or (reach >= Reach.SELF and actor.is_user(target.id)):
         return True
     return reach is Reach.TENANT and target.tenant_id == actor.tenant_id is not None
+
+
+def exists_for(actor: Actor, *, approved: bool) -> bool:
+    """Return whether a user exists at the actor's contract (see ``Restrictions.approved_only``).
+
+    ``approved`` is whether somebody with the right to do so has approved the user.
+    """
+    return approved or not actor.restrictions.approved_only
+
+
+def may_view_email(actor: Actor, target: Target) -> bool:
+    """Return whether the actor may see the user's e-mail address: its own, or once approved."""
+    return actor.kind == "system" or actor.approved or actor.is_user(target.id)
 
 
 def require(actor: Actor, action: Action, target: Target) -> None:

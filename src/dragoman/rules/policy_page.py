@@ -58,6 +58,8 @@ def render() -> str:
         "- The last active superadmin of the platform cannot be removed.",
         "- An action that a role may not perform is forbidden for every id.",
         "- A target that the user may not view is reported as not found.",
+        "- A user who signed up and is not approved does not exist at contracts without a sign-up.",
+        "- Such a user sees nobody else's e-mail address, groups and permissions at the others.",
         "",
     ]
     return "\n".join(lines)

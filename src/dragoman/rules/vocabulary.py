@@ -27,6 +27,7 @@ class Action(StrEnum):
     CREATE_USER = "users.create"
     UPDATE_USER = "users.update"
     SET_ACTIVE = "users.set_active"
+    APPROVE_USER = "users.approve"
     SET_PASSWORD = "users.set_password"
     CHANGE_PASSWORD = "users.change_password"
     DELETE_USER = "users.delete"
@@ -58,6 +59,7 @@ class AuditAction(StrEnum):
     SIGN_UP = "users.sign_up"
     UPDATE_USER = "users.update"
     SET_ACTIVE = "users.set_active"
+    APPROVE_USER = "users.approve"
     SET_PASSWORD = "users.set_password"
     CHANGE_PASSWORD = "users.change_password"
     DELETE_USER = "users.delete"
@@ -108,6 +110,8 @@ class Restrictions(msgspec.Struct, frozen=True):
             instead of NotFound.
         may_set_own_password: administrators may set their own password without the current one,
             for a contract that documents this.
+        approved_only: users who are not approved do not exist at this contract, because it
+            documents no sign-up.
     """
 
     rows: PolicyTable = msgspec.field(default_factory=dict)
@@ -116,6 +120,7 @@ class Restrictions(msgspec.Struct, frozen=True):
     no_self_service: frozenset[Action] = frozenset()
     refuse_other_ids: frozenset[Action] = frozenset()
     may_set_own_password: bool = False
+    approved_only: bool = False
 
 
 UNRESTRICTED = Restrictions(platform_roles_apply=True)

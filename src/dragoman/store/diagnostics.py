@@ -1,4 +1,4 @@
-"""Facts about the database and the outbox, which /readyz and ``jobs/doctor.py`` evaluate."""
+"""Facts about the database, sign-ups and the outbox, for /readyz and ``jobs/doctor.py``."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ class OutboxInfo(msgspec.Struct, frozen=True):
     pending: int
     oldest_at: int
     failed: int
+
+
+class SignUpInfo(msgspec.Struct, frozen=True):
+    """How many users registered themselves and are not approved, or have an unproven address.
+
+    ``unvouched`` is the number of those who are approved although nobody vouches for the address.
+    """
+
+    unapproved: int
+    unproven: int
+    unvouched: int
 
 
 _VERSION: Query[str] = Query(sa.text("SELECT sqlite_version()"))
@@ -110,6 +121,28 @@ async def missing_columns(reader: Read, *, sqlite: bool) -> list[str]:
     existing = await reader.fetch(_EXISTING_COLUMNS)
     required = _COLUMNS | _SQLITE_SEARCH_INDEX if sqlite else _COLUMNS
     return sorted(f"{table}.{column}" for table, column in required.difference(existing))
+
+
+_IS_UNPROVEN = sa.and_(users.c.email_key != "", sa.not_(users.c.verified))
+
+
+def _count_where(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+_SIGN_UPS: Query[SignUpInfo] = Query(
+    sa.select(
+        _count_where(sa.not_(users.c.approved)),
+        _count_where(_IS_UNPROVEN),
+        _count_where(sa.and_(_IS_UNPROVEN, users.c.approved, sa.not_(users.c.email_assigned))),
+    ).where(LIVING, users.c.signed_up),
+    lambda row: SignUpInfo(*row),
+)
+
+
+async def sign_up_info(reader: Read) -> SignUpInfo:
+    """Return how many users registered themselves and lack approval or proof."""
+    return (await reader.fetch(_SIGN_UPS))[0]
 
 
 async def sqlite_info(reader: Read) -> SqliteInfo:

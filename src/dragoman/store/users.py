@@ -1,4 +1,7 @@
-"""Users: find, lock, insert, save and remove."""
+"""Users: find, lock, insert, save and remove.
+
+Every look-up misses users who do not exist at the actor's contract (``policy.exists_for``).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dragoman.rules import policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.fields import canonical, email_key, search_key
@@ -108,10 +112,10 @@ _STILL_VALID: Query[int] = Query(
 
 async def find(reader: Read, user_id: int) -> User | None:
     """Return the user with this id, or None."""
-    prefetched_user = reader.prefetched_user
-    if prefetched_user is not None and prefetched_user.id == user_id:
-        return prefetched_user
-    return await reader.driver.look_up(_BY_ID, (user_id,))
+    user = reader.prefetched_user
+    if user is None or user.id != user_id:
+        user = await reader.driver.look_up(_BY_ID, (user_id,))
+    return user if user and policy.exists_for(reader.actor, approved=user.approved) else None
 
 
 async def get(tx: Tx, user_id: int) -> User:
@@ -133,7 +137,7 @@ async def get_with_hash(tx: Tx, user_id: int) -> tuple[User, str]:
         found is None or found[0].auth_epoch != tx.actor.auth_epoch + tx.own_revocations
     ):
         raise Unauthenticated("unknown")
-    if found is None:
+    if found is None or not policy.exists_for(tx.actor, approved=found[0].approved):
         raise NotFound
     return found
 
@@ -149,12 +153,15 @@ async def find_with_hash(reader: Read | Tx, login_name: str) -> tuple[User, str]
     login_name = login_name.strip()
     if not login_name.isprintable():
         return None  # PostgreSQL rejects NUL and lone surrogates, which no login name contains
-    return await reader.fetch_one(_BY_LOGIN_NAME, key=canonical(login_name))
+    found = await reader.fetch_one(_BY_LOGIN_NAME, key=canonical(login_name))
+    exists = found and policy.exists_for(reader.actor, approved=found[0].approved)
+    return found if exists else None
 
 
 async def find_by_public_id(reader: Read | Tx, public_id: str) -> User | None:
     """Return the user with this public id, or None."""
-    return await reader.fetch_one(_BY_PUBLIC_ID, public_id=public_id)
+    user = await reader.fetch_one(_BY_PUBLIC_ID, public_id=public_id)
+    return user if user and policy.exists_for(reader.actor, approved=user.approved) else None
 
 
 async def password_hash(reader: Read | Tx, user_id: int) -> str:

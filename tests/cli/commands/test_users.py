@@ -13,7 +13,7 @@ from tests.support.terminal import PASSWORD, Terminal
 
 FIELDS = {
     "id", "public_id", "username", "email", "first_name", "last_name", "role", "tenant", "active",
-    "created_at", "last_login_at",
+    "approved", "verified", "signed_up", "created_at", "last_login_at",
 }  # fmt: skip
 
 

@@ -76,3 +76,17 @@ async def test_lookups_use_indexes(directory: Directory, query: Query[object]) -
 async def test_tenant_counters_use_an_index(directory: Directory) -> None:
     plan = plan_of(directory, counters._IN_TENANTS.sqlite)
     assert any(step.startswith("SEARCH counts") for step in plan), plan
+
+
+async def test_lists_of_closed_contracts_read_the_index_of_approved_users(
+    directory: Directory,
+) -> None:
+    scope = Scope(Reach.TENANT, 1, 0, approved_only=True)
+    for descending in (False, True):
+        shape = msgspec.structs.replace(
+            filters.list_shape(scope, Filter(), (Order("id", descending=descending),)),
+            limit=20,
+        )
+        plan = plan_of(directory, filters.page_query(shape, indexed=True).sqlite)
+        assert any("users_approved" in step for step in plan), plan
+        assert not any("TEMP B-TREE" in step for step in plan), plan

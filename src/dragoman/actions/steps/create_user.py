@@ -81,7 +81,12 @@ async def _lookup_problems(read: Read, new: NewUser, reported_fields: set[str]) 
 
 
 async def insert(
-    tx: Tx, prepared: PreparedUser, action: AuditAction, *, signed_up: bool = False
+    tx: Tx,
+    prepared: PreparedUser,
+    action: AuditAction,
+    *,
+    signed_up: bool = False,
+    approved: bool = True,
 ) -> User:
     """Insert a prepared user, and record it in the audit log as ``action``.
 
@@ -89,8 +94,8 @@ async def insert(
         tx: the transaction of the change.
         prepared: the result of ``prepare``; the caller may have changed its role since.
         action: what the audit log calls the change.
-        signed_up: whether the user registers itself; nobody has approved it then, nor vouches for
-            its e-mail address.
+        signed_up: whether the user registers itself; nobody has proved its e-mail address then.
+        approved: whether closed contracts know the user, and its e-mail address is vouched for.
 
     Raises:
         Invalid: a name was taken, or the tenant deleted, since ``prepare``.
@@ -108,10 +113,10 @@ async def insert(
         "display_name": new.display_name or full_name(new.first_name, new.last_name),
         "password_hash": prepared.password_hash,
         "strong_password": None,
-        "approved": not signed_up,
+        "approved": approved,
         "signed_up": signed_up,
         "verified": bool(new.email) and not signed_up,
-        "email_assigned": bool(new.email) and not signed_up,
+        "email_assigned": bool(new.email) and approved,
         "auth_epoch": 0,
         "created_at": tx.now,
         "updated_at": tx.now,

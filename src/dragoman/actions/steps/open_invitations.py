@@ -93,6 +93,7 @@ async def _is_inviter_authorised(
         user_id=user.id,
         tenant_id=tenant_id,
         role=role,
+        approved=user.approved,
     )
     if role > policy.LOWEST_ROLE_WITH_ALL_PERMISSIONS:
         codenames = await grants.codenames_for_user(reader, user.id)

@@ -84,6 +84,10 @@ def create(
     metavar="WORDS",
     help="Only users whose names or e-mail address contain all of these words.",
 )
+@click.option("--unapproved", is_flag=True, help="Only users whom nobody has approved yet.")
+@click.option("--unproven", is_flag=True, help="Only users whose e-mail address is not proven.")
+@click.option("--from-sign-up", is_flag=True, help="Only users who registered themselves.")
+@click.option("--without-password", is_flag=True, help="Only users without a password.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of users.")
 @options.output_option
 def list_users(
@@ -92,17 +96,28 @@ def list_users(
     roles: tuple[str, ...],
     active: bool | None,
     search: str,
+    unapproved: bool,
+    unproven: bool,
+    from_sign_up: bool,
+    without_password: bool,
     limit: int | None,
     output_format: str,
 ) -> None:
     """List users, ordered by id."""
     from dragoman.cli.handlers import users
+    from dragoman.rules.model import Filter
 
     users.list_users(
         output_format,
         tenant_slug=tenant_slug,
         roles=roles,
-        active=active,
+        conditions=Filter(
+            active=active,
+            approved=False if unapproved else None,
+            proven=False if unproven else None,
+            signed_up=True if from_sign_up else None,
+            has_password=False if without_password else None,
+        ),
         search=search,
         limit=limit,
     )
@@ -145,6 +160,30 @@ def activate(user_refs: tuple[str, ...], *, is_id: bool, output_format: str) -> 
     from dragoman.cli.handlers import users
 
     users.set_active(user_refs, output_format, active=True, is_id=is_id)
+
+
+@users.command()
+@click.argument("user_refs", metavar="[USER...]", nargs=-1)
+@click.option("--all-proven", is_flag=True, help="Approve everyone whose e-mail address is proven.")
+@click.option("--proven", is_flag=True, help="Count the e-mail addresses of USER as proven.")
+@options.id_option
+@options.output_option
+def approve(
+    *, user_refs: tuple[str, ...], all_proven: bool, proven: bool, is_id: bool, output_format: str
+) -> None:
+    """Approve users who signed up, so that contracts without a sign-up know them as well.
+
+    Check the e-mail address first: from then on it belongs to the user. Each user is changed
+    separately. The exit code is 5 if only some could be approved.
+    """
+    if bool(user_refs) == all_proven:
+        raise click.UsageError("give either USER or --all-proven")
+    from dragoman.cli.handlers import users
+
+    if all_proven:
+        users.approve_all_proven(output_format)
+    else:
+        users.approve(user_refs, output_format, proven=proven, is_id=is_id)
 
 
 @users.command()

@@ -23,6 +23,7 @@ from dragoman.cli.session import (
 from dragoman.jobs import doctor as checks
 from dragoman.jobs import mail_delivery
 from dragoman.jobs.doctor import FAIL, OK, WARN, Finding
+from dragoman.rules import policy
 from dragoman.rules.errors import DirectoryError
 from dragoman.settings import Settings, SettingsError, secret_files
 from dragoman.store import migrate as migrations
@@ -66,8 +67,8 @@ def create_token(user_ref: str, contract: str, output_format: str, *, is_id: boo
         is_id: whether ``user_ref`` is an id, even if it is also a username.
 
     Raises:
-        CliError: the contract is not enabled, or its credentials are signed and the server key is
-            not available.
+        CliError: the contract is not enabled, its credentials are signed and the server key is not
+            available, or the user is not approved and the contract knows approved users only.
     """
     contracts = app.enabled_contracts(app.load_settings())
     if contract not in contracts:
@@ -81,6 +82,13 @@ def create_token(user_ref: str, contract: str, output_format: str, *, is_id: boo
     async def work(directory: Directory) -> None:
         actor = command_line_actor()
         user = await get_user(directory.read(actor), user_ref, is_id=is_id)
+        actor = msgspec.structs.replace(actor, restrictions=app.restrictions(contract))
+        if not policy.exists_for(actor, approved=user.approved):
+            raise CliError(
+                ERROR,
+                f"user {user.username} is not approved, so contract {contract!r} does not know it "
+                f"(run 'dragoman users approve {user.username}')",
+            )
         async with directory.begin(actor) as tx:
             secret = (await tokens.issue(tx, directory, user.id, credential_format)).secret
         if output_format == "table":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -40,6 +41,9 @@ class UserOut(msgspec.Struct, frozen=True):
     role: str
     tenant: str | None
     active: bool
+    approved: bool
+    verified: bool
+    signed_up: bool
     created_at: str | None
     last_login_at: str | None
 
@@ -62,6 +66,9 @@ class _UserFormatter:
             role=user.role.name.lower(),
             tenant=await self._tenant_slug(user.tenant_id),
             active=user.active,
+            approved=user.approved,
+            verified=user.verified,
+            signed_up=user.signed_up,
             created_at=render.timestamp(user.created_at),
             last_login_at=render.timestamp(user.last_login_at),
         )
@@ -162,7 +169,7 @@ def list_users(
     *,
     tenant_slug: str | None,
     roles: tuple[str, ...],
-    active: bool | None,
+    conditions: Filter,
     search: str,
     limit: int | None,
 ) -> None:
@@ -172,7 +179,7 @@ def list_users(
         output_format: ``table``, ``json`` or ``ndjson``.
         tenant_slug: only users of this tenant.
         roles: only users with one of these roles; empty for all roles.
-        active: only active or only inactive users; None for both.
+        conditions: further conditions, such as the active state.
         search: words that must all occur in a user's names or e-mail address.
         limit: maximum number of users; None for all.
     """
@@ -180,10 +187,10 @@ def list_users(
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())
         tenant = await get_tenant(read, tenant_slug) if tenant_slug is not None else None
-        user_filter = Filter(
+        user_filter = msgspec.structs.replace(
+            conditions,
             roles=frozenset(Role[role.upper()] for role in roles) or None,
             tenant_id=tenant.id if tenant else None,
-            active=active,
             words=search_words(search),
         )
         formatter, writer = _UserFormatter(read), render.ListWriter(output_format, COLUMNS)
@@ -226,27 +233,86 @@ def set_active(
     """
 
     async def work(directory: Directory) -> None:
-        read = directory.read(command_line_actor())
-
         async def change_one(user_ref: str) -> User:
-            user = await get_user(read, user_ref, is_id=is_id)
+            user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
             async with directory.begin(command_line_actor()) as tx:
                 user = await users.set_active(tx, user.id, active=active)
             echo([f"{'Activated' if active else 'Deactivated'} user {user.username}"])
             return user
 
-        changed_users, error = await change_each(user_refs, change_one)
-        if changed_users and len(user_refs) == 1:
-            await _show(directory, changed_users[0], output_format)
-        elif changed_users:
-            formatter = _UserFormatter(read)
-            writer = render.ListWriter(output_format, COLUMNS)
-            writer.add([await formatter.user_out(user) for user in changed_users])
-            writer.close()
-        if error is not None:
-            raise error
+        await _change_and_show(directory, user_refs, change_one, output_format)
 
     run(work)
+
+
+async def _change_and_show(
+    directory: Directory,
+    user_refs: Sequence[str],
+    change_one: Callable[[str], Awaitable[User]],
+    output_format: str,
+) -> None:
+    """Change users one by one and show those that were changed; raises the error to exit with."""
+    changed_users, error = await change_each(user_refs, change_one)
+    if changed_users and len(user_refs) == 1:
+        await _show(directory, changed_users[0], output_format)
+    elif changed_users:
+        await _show_list(directory, changed_users, output_format)
+    if error is not None:
+        raise error
+
+
+async def _show_list(directory: Directory, shown: Sequence[User], output_format: str) -> None:
+    formatter = _UserFormatter(directory.read(command_line_actor()))
+    writer = render.ListWriter(output_format, COLUMNS)
+    writer.add([await formatter.user_out(user) for user in shown])
+    writer.close()
+
+
+def approve(user_refs: tuple[str, ...], output_format: str, *, proven: bool, is_id: bool) -> None:
+    """Approve users who signed up, and show them.
+
+    Args:
+        user_refs: usernames, e-mail addresses or ids; each is a separate change.
+        output_format: ``table``, ``json`` or ``ndjson``.
+        proven: whether their e-mail addresses count as proven from now on.
+        is_id: whether ``user_refs`` are ids, even if they are also usernames.
+    """
+
+    async def work(directory: Directory) -> None:
+        async def change_one(user_ref: str) -> User:
+            user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
+            return await _approve_one(directory, user, proven=proven)
+
+        await _change_and_show(directory, user_refs, change_one, output_format)
+
+    run(work)
+
+
+def approve_all_proven(output_format: str) -> None:
+    """Approve all users whose e-mail address is proven, and show them."""
+
+    async def work(directory: Directory) -> None:
+        read = directory.read(command_line_actor())
+        user_filter, after = Filter(approved=False, proven=True), None
+        approved: list[User] = []
+        while True:
+            page = await user_lists.list_page(
+                directory, read, user_filter, ORDER_BY_ID, limit=PAGE_SIZE, after=after
+            )
+            approved += [await _approve_one(directory, user) for user in page.rows]
+            after = page.after
+            if len(page.rows) < PAGE_SIZE:
+                break
+        await _show_list(directory, approved, output_format)
+
+    run(work)
+
+
+async def _approve_one(directory: Directory, user: User, *, proven: bool = False) -> User:
+    async with directory.begin(command_line_actor()) as tx:
+        user = await users.approve(tx, user.id, proven=proven)
+    echo([f"Approved user {user.username}"])
+    return user
 
 
 def delete(user_refs: tuple[str, ...], *, is_id: bool) -> None:

@@ -16,4 +16,5 @@ RESTRICTIONS = Restrictions(
         Action.ASSIGN_ROLE:  (ANY,       ANY,   TENANT, NONE,   NONE),
     },
     may_set_own_password=True,
+    approved_only=True,
 )  # fmt: skip

@@ -6,4 +6,5 @@ from dragoman.rules.vocabulary import Action, Restrictions
 
 RESTRICTIONS = Restrictions(
     no_self_service=frozenset({Action.UPDATE_USER, Action.DELETE_USER}),
+    approved_only=True,
 )

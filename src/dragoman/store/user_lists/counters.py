@@ -76,20 +76,21 @@ def _tenant_param(name: str) -> object:
     return sa.bindparam(name, type_=counts.c.tenant_id.type)
 
 
-_BY_ROLE_AND_STATE = sa.select(
+_BY_STATE = sa.select(
     counts.c.role,
     counts.c.active,
+    counts.c.approved,
     sa.cast(sa.func.sum(counts.c.n), sa.BigInteger()),
     sa.cast(sa.func.sum(counts.c.moves), sa.BigInteger()),
-).group_by(counts.c.role, counts.c.active)
+).group_by(counts.c.role, counts.c.active, counts.c.approved)
 
 
-def _from_row(row: tuple[int, int, int, int]) -> tuple[int, bool, int, int]:
-    return row[0], bool(row[1]), row[2], row[3]
+def _from_row(row: Row) -> tuple[int, bool, bool, int, int]:
+    return row[0], bool(row[1]), bool(row[2]), row[3], row[4]
 
 
 _IN_TENANT = Query(
-    _BY_ROLE_AND_STATE.where(counts.c.tenant_id == _tenant_param("tenant_id")),
+    _BY_STATE.where(counts.c.tenant_id == _tenant_param("tenant_id")),
     _from_row,
     indexed=True,
 )
@@ -103,21 +104,32 @@ class ListCount(msgspec.Struct, frozen=True):
 
 
 async def count_list(reader: Read, scope: Scope, user_filter: Filter) -> ListCount:
-    """Return the number of users in a list without search words."""
+    """Return the number of users in a list, leaving aside what has no counter, and its version.
+
+    Users who are not approved move the version only of lists that may contain them, so that
+    sign-ups do not empty the cache of the others.
+    """
+    approved = True if scope.approved_only else user_filter.approved
     tenant_id = scope.tenant_id if scope.reach is Reach.TENANT else user_filter.tenant_id
     if scope.reach is Reach.TENANT and user_filter.tenant_id not in {None, scope.tenant_id}:
         return ListCount(0)
     if scope.reach is Reach.NONE:
         return ListCount(0)
     counter_tenant_id = ALL_TENANTS if tenant_id is None else tenant_id
-    entries = await reader.fetch(_IN_TENANT, tenant_id=counter_tenant_id)
+    entries = [
+        entry
+        for entry in await reader.fetch(_IN_TENANT, tenant_id=counter_tenant_id)
+        if approved is None or entry[2] is approved
+    ]
     count = sum(
         n
-        for role, active, n, _ in entries
+        for role, active, _, n, _ in entries
         if (user_filter.roles is None or role in user_filter.roles)
         and (user_filter.active is None or active is user_filter.active)
     )
-    return ListCount(count, (sum(n for _, _, n, _ in entries), sum(m for *_, m in entries)))
+    return ListCount(
+        count, (sum(entry[3] for entry in entries), sum(entry[4] for entry in entries))
+    )
 
 
 _IN_TENANTS = Query(

@@ -74,12 +74,29 @@ Its hits are then checked for the other words.
 """
 
 
+_HAS_EMAIL = users.c.email_key != sa.literal_column("''")
+_NO_PASSWORD = users.c.password_hash == sa.literal_column("''")
+# SQLAlchemy renders ``approved = 1`` on SQLite, which then ignores the partial index.
+_APPROVED: Any = sa.literal_column("users.approved")
+FLAG_CONDITIONS: dict[str, tuple[Any, Any]] = {
+    "approved": (sa.not_(users.c.approved), _APPROVED),
+    "proven": (sa.and_(_HAS_EMAIL, sa.not_(users.c.verified)), users.c.verified),
+    "signed_up": (sa.not_(users.c.signed_up), users.c.signed_up),
+    "has_password": (_NO_PASSWORD, sa.not_(_NO_PASSWORD)),
+}
+"""The conditions of the flags of ``Filter``: where the flag is False, and where it is True."""
+
+
 class Scope(msgspec.Struct, frozen=True):
-    """Which users an actor may see: the reach, and the actor's tenant and id."""
+    """Which users an actor may see: the reach, the actor's tenant and id, and its contract's flag.
+
+    ``approved_only`` leaves out users who are not approved (``Restrictions.approved_only``).
+    """
 
     reach: Reach
     tenant_id: int | None
     user_id: int
+    approved_only: bool = False
 
 
 class ListShape(msgspec.Struct, frozen=True):
@@ -92,6 +109,7 @@ class ListShape(msgspec.Struct, frozen=True):
         active: the state to show; None for both.
         indexed_words: the number of search words that are looked up in the trigram index.
         has_unindexed_words: whether there are other search words.
+        flags: names of ``FLAG_CONDITIONS``, each with the value to show.
         many_hits: whether a search has so many hits that walking the index of the order finds a
             page of them sooner than sorting them does.
         orders: the sort keys.
@@ -107,6 +125,7 @@ class ListShape(msgspec.Struct, frozen=True):
     active: bool | None
     indexed_words: int
     has_unindexed_words: bool
+    flags: tuple[tuple[str, bool], ...] = ()
     many_hits: bool = False
     orders: tuple[Order, ...] = ()
     has_cursor: bool = False
@@ -117,7 +136,7 @@ class ListShape(msgspec.Struct, frozen=True):
 
 def scope_for(actor: Actor, reach: Reach) -> Scope:
     """Return the scope of an actor with this reach."""
-    return Scope(reach, actor.tenant_id, actor.user_id)
+    return Scope(reach, actor.tenant_id, actor.user_id, actor.restrictions.approved_only)
 
 
 def _split_words(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
@@ -142,8 +161,16 @@ def list_shape(scope: Scope, user_filter: Filter, orders: tuple[Order, ...] = ()
         active=user_filter.active,
         indexed_words=len(indexed_words),
         has_unindexed_words=bool(unindexed_words),
+        flags=_flags(scope, user_filter),
         orders=orders,
     )
+
+
+def _flags(scope: Scope, user_filter: Filter) -> tuple[tuple[str, bool], ...]:
+    values = {name: getattr(user_filter, name) for name in FLAG_CONDITIONS}
+    if scope.approved_only:
+        values["approved"] = True
+    return tuple((name, value) for name, value in values.items() if value is not None)
 
 
 def by_ids(shape: ListShape) -> ListShape:
@@ -180,6 +207,7 @@ def _conditions(shape: ListShape, sql_dialect: str) -> list[Any]:
         conditions.append(users.c.role.in_([sa.literal_column(str(role)) for role in shape.roles]))
     if shape.active is not None:
         conditions.append(users.c.active == (sa.true() if shape.active else sa.false()))
+    conditions += [FLAG_CONDITIONS[name][value] for name, value in shape.flags]
     if shape.by_ids:
         conditions.append(in_list(users.c.id, "among"))
     else:
@@ -226,7 +254,7 @@ def _is_index_ordered(shape: ListShape) -> bool:
 
 def is_shallow(shape: ListShape, offset: int) -> bool:
     """Return whether a page takes only a few steps of an index."""
-    return _is_index_ordered(shape) and offset <= SHALLOW_OFFSET
+    return _is_index_ordered(shape) and not shape.flags and offset <= SHALLOW_OFFSET
 
 
 def _index_ordered_parts(shape: ListShape) -> list[ListShape]:

@@ -87,11 +87,11 @@ class _Window(msgspec.Struct, frozen=True):
 
 
 def _is_cacheable(window: _Window, user_filter: Filter) -> bool:
-    """Return whether the page cache knows cursors of a window: it is deep, and not of a search."""
+    """Return whether the page cache knows cursors of a window: it is deep, and counted."""
     return (
         window.offset > filters.SHALLOW_OFFSET
         and ordering.is_covered_by_version(window.shape.orders)
-        and not user_filter.words
+        and user_filter.is_counted
     )
 
 
@@ -171,11 +171,12 @@ async def _count_matches(
         if scope.reach is Reach.SELF
         else await counters.count_list(reader, scope, user_filter)
     )
-    if not user_filter.words and scope.reach is not Reach.SELF:
+    if user_filter.is_counted and scope.reach is not Reach.SELF:
         return unsearched, None
 
     if user_filter.words:
-        if (cached := page_cache.get_count(list_key, unsearched.version)) is not None:
+        cached = page_cache.get_count(list_key, unsearched.version)
+        if cached is not None and user_filter.is_versioned:
             return ListCount(cached), None
         search_shape = msgspec.structs.replace(shape, many_hits=unsearched.count <= SCAN_THRESHOLD)
         hit_ids = await reader.fetch(
@@ -184,6 +185,6 @@ async def _count_matches(
         if len(hit_ids) <= SORT_THRESHOLD:
             return ListCount(len(hit_ids)), hit_ids
     total = await reader.fetch_one(filters.count_query(shape), **params) or 0
-    if scope.reach is not Reach.SELF:
+    if scope.reach is not Reach.SELF and user_filter.is_versioned:
         page_cache.put_count(list_key, unsearched.version, total)
     return ListCount(total), None
