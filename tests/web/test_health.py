@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from dragoman.settings import Settings
+from dragoman.store.drivers.sqlite import FILE_CHECK_INTERVAL_S
 from tests.support.databases import ADMIN_PASSWORD
 from tests.support.rows import open_rows
 
@@ -72,8 +74,10 @@ class TestMovedFile:
         if replaced:
             shutil.copyfile(aside, path)
         users = "/wiwebb/api/v1/users/"
+        refused = await client.post(users, json=NEW, headers=mine)  # a write, at once
+        await asyncio.sleep(FILE_CHECK_INTERVAL_S)
         for answer in (
-            await client.post(users, json=NEW, headers=mine),
+            refused,
             await client.get(users, headers=mine),
             await client.get("/wiwebb/api/v1/auth/user/", headers=mine),
             await client.post("/wiwebb/api/v1/auth/login/", json=login),
