@@ -39,6 +39,7 @@ PUBLIC_FUNCTIONS = {
 """The functions that perform ``policy.PUBLIC_ACTIONS``."""
 GUARDED_OTHERWISE = {
     "permissions.grants_by_user": "omits users whose permissions the actor may not view",
+    "user_lists.without_unchanged": "compares with what the actor may view, through user_lists.get",
     "tokens.actor_for": "a part of authentication: needs the record of a credential",
     "tokens.authenticate": "is authentication itself",
     "tokens.as_actor": "a part of sign-in: needs a user whose password was verified",
