@@ -76,6 +76,7 @@ def _filled(name: str, url: str, dataset: Dataset, folder: Path) -> FilledDataba
             "DRAGOMAN_SECRET_KEY": SECRET_KEY.hex(),
             # All requests come from one address, so rate limits are off; the rest has its defaults.
             "DRAGOMAN_ANONYMOUS_RATE": "off",
+            "DRAGOMAN_CONNECTIONS_PER_ADDRESS": "0",  # all of them come from one address
             "DRAGOMAN_USER_RATE": "off",
         }
         command = [*dragoman_command(), "serve", "--port", str(port), "--workers", str(workers)]

@@ -80,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     password_policy: str = "documented"
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     forwarded: str = "x-forwarded-for"
+    connections_per_address: int = 256
+    keep_alive: int = 75
     token_idle_days: int = 30
     token_max_days: int = 365
     reset_hours: int = 24
@@ -267,6 +269,8 @@ PARSERS: dict[str, Parser] = {
     "password_policy": one_of("documented", "standard", "hardened"),
     "trusted_proxies": parse_networks,
     "forwarded": one_of("x-forwarded-for", "forwarded"),
+    "connections_per_address": integer_between(0, 100_000),
+    "keep_alive": integer_between(1, 3600),
     "token_idle_days": integer_between(1, 3650),
     "token_max_days": integer_between(1, 3650),
     "reset_hours": integer_between(1, 168),

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.cli.server import drain
-from dragoman.cli.server.drain import GRACE_S, drop_new_connections, listening_sockets
+from dragoman.cli.server import drain, syn_filter
+from dragoman.cli.server.drain import GRACE_S
+from dragoman.cli.server.syn_filter import listening_sockets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these filters")
 
@@ -28,7 +29,7 @@ def test_connected_clients_are_served_and_new_ones_are_not(host: str):
             connected.connect(address)
             (found,) = [s.getsockname() for s in listening_sockets(address[1])]
             assert found == address
-            drop_new_connections(listener)
+            syn_filter.attach(listener, syn_filter.drop_all())
             connected.sendall(b"here")
             newcomer.settimeout(0.3)
             with pytest.raises(TimeoutError):
@@ -62,15 +63,15 @@ def test_sockets_on_other_ports_are_unchanged():
 
 
 def test_missing_proc_does_not_prevent_shutdown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(drain, "OPEN_FILES", tmp_path / "none")
+    monkeypatch.setattr(syn_filter, "OPEN_FILES", tmp_path / "none")
     assert drain.stop_accepting(1) == GRACE_S
 
 
 def test_missing_filter_support_does_not_prevent_shutdown(monkeypatch: pytest.MonkeyPatch):
-    def refuse(_: socket.socket) -> None:
+    def refuse(_: socket.socket, __: object) -> None:
         raise OSError("Protocol not available")
 
-    monkeypatch.setattr(drain, "drop_new_connections", refuse)
+    monkeypatch.setattr(syn_filter, "attach", refuse)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert drain.stop_accepting(listener.getsockname()[1]) == GRACE_S
         with socket.create_connection(listener.getsockname(), timeout=5):

@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from granian import _signals
@@ -21,11 +23,14 @@ from granian.server.mp import MPServer
 
 from dragoman import app, server_key
 from dragoman.cli.errors import echo
+from dragoman.cli.server.connection_limits import ConnectionMonitor, Limits, OpenRequests
 from dragoman.cli.server.drain import stop_accepting
+from dragoman.cli.server.heartbeat import Heartbeats, HungWorkerKiller
 from dragoman.cli.server.port import reserve_port
 from dragoman.cli.session import database_version
 from dragoman.jobs.bootstrap import FirstAdmin
 from dragoman.settings import Settings, with_public_url
+from dragoman.web import logs
 
 MAIN_PID_VARIABLE = "_DRAGOMAN_MAIN"
 WORKERS_VARIABLE = "_DRAGOMAN_WORKERS"
@@ -36,9 +41,9 @@ DRAIN_S = 8
 """Time to finish open requests during shutdown (seconds); Docker kills after 10."""
 SIGNAL_RETRY_S = 0.5
 """Interval at which SIGTERM is repeated to workers that are still running (seconds)."""
-HEADER_TIMEOUT_MS = 20_000
-"""Maximum time to receive a request's headers, and for an idle connection (milliseconds)."""
-MAX_HEADER_BYTES = 64 * 1024
+HEADER_TIMEOUT_S = 20
+"""Maximum time to receive a request's headers, once they have begun (seconds)."""
+MAX_HEADER_BYTES = 32 * 1024
 """Maximum size of a request's headers (bytes); each connection may buffer this much."""
 MAX_CONNECTIONS = 4096
 """Maximum number of connections per worker, idle ones included; others wait in the backlog."""
@@ -55,8 +60,23 @@ def application() -> Any:
     """Return the ASGI application of one worker process; called by Granian."""
     main_pid = int(os.environ.get(MAIN_PID_VARIABLE, "0")) or os.getppid()
     threading.Thread(target=_exit_with_parent, args=(main_pid,), daemon=True).start()
-    _signals.set_loop_signals = _set_loop_signals
-    return app.create(app.load_settings(), workers=int(os.environ.get(WORKERS_VARIABLE, "1")))
+    settings = app.load_settings()
+    workers = int(os.environ.get(WORKERS_VARIABLE, "1"))
+    port = int(os.environ.get(PORT_VARIABLE, "0"))
+    open_requests = OpenRequests(app.create(settings, workers=workers))
+    monitor = ConnectionMonitor(port, _limits(settings, workers), open_requests.peers)
+    _signals.set_loop_signals = partial(_set_loop_signals, monitor, port)
+    return open_requests
+
+
+def _limits(settings: Settings, workers: int) -> Limits:
+    return Limits(
+        keep_alive_s=settings.keep_alive,
+        header_s=HEADER_TIMEOUT_S,
+        per_address=settings.connections_per_address,
+        exempt=settings.trusted_proxies,
+        workers=workers,
+    )
 
 
 def _exit_with_parent(main_pid: int) -> None:
@@ -68,8 +88,10 @@ def _exit_with_parent(main_pid: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
-    """Stop the worker on the first signal and ignore further ones.
+def _set_loop_signals(
+    monitor: ConnectionMonitor, port: int, loop: asyncio.AbstractEventLoop
+) -> WorkerSignal:
+    """Begin to watch the worker, stop it on the first signal and ignore further ones.
 
     Replaces Granian's function of this name. With Granian's, a second signal during shutdown makes
     the worker hang until it is killed, and Ctrl-C always causes two: the terminal sends one to the
@@ -82,10 +104,15 @@ def _set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
         nonlocal signalled
         if not signalled:
             signalled = True
-            loop.call_later(stop_accepting(int(os.environ.get(PORT_VARIABLE, "0"))), event.set)
+            monitor.stop()
+            loop.call_later(stop_accepting(port), event.set)
 
     for signal_number in STOP_SIGNALS:
         loop.add_signal_handler(signal_number, on_signal)
+    if sys.platform == "linux":
+        monitor.start()
+    if _beat is not None:
+        _beat(loop)
     return event
 
 
@@ -122,6 +149,7 @@ def _run_server(settings: Settings, host: str, address: str, port: int, workers:
     display_host = f"[{host}]" if ":" in host else host
     public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host  # noqa: S104
     settings = with_public_url(settings, f"http://{public_host}:{port}")
+    logs.configure(settings.log_level)
     first_admin = asyncio.run(_prepare(settings))
     _print_banner(settings, first_admin, f"http://{display_host}:{port}")
     os.environ[MAIN_PID_VARIABLE] = str(os.getpid())
@@ -148,12 +176,21 @@ def _run_server(settings: Settings, host: str, address: str, port: int, workers:
         backlog=1024,
         backpressure=max_connections(),
         http1_settings=HTTP1Settings(
-            header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=MAX_HEADER_BYTES
+            header_read_timeout=_header_read_timeout_ms(settings), max_buffer_size=MAX_HEADER_BYTES
         ),
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_S,
         log_level=LogLevels.warning,
     ).serve()
+
+
+def _header_read_timeout_ms(settings: Settings) -> int:
+    """Return Granian's timeout, which begins with the end of the request before.
+
+    On Linux, the connection monitor ends idle connections and slow headers before it.
+    """
+    header_s = HEADER_TIMEOUT_S if sys.platform == "linux" else 0
+    return (settings.keep_alive + header_s) * 1000
 
 
 def max_connections() -> int:
@@ -169,11 +206,42 @@ async def _prepare(settings: Settings) -> FirstAdmin | None:
     return await app.migrate_and_bootstrap(settings, report=lambda line: echo([line]))
 
 
+_beat: Callable[[asyncio.AbstractEventLoop], None] | None = None
+"""Begins the heartbeat of this worker process."""
+
+
+def _load_with_heartbeat(load: Callable[[], Any], heartbeats: Heartbeats, worker: int) -> Any:
+    """Load the application of a worker process that counts as ``worker``."""
+    global _beat  # noqa: PLW0603 - Granian passes nothing to the function that gets the event loop
+    _beat = partial(heartbeats.beat, worker)
+    return load()
+
+
 class _Server(MPServer):
     """Granian's server with another shutdown; README.md explains the overridden private methods."""
 
+    def __init__(self, *args: Any, workers: int, **kwargs: Any) -> None:
+        super().__init__(*args, workers=workers, **kwargs)
+        self._heartbeats = Heartbeats(workers)
+        self._killer = HungWorkerKiller(
+            self._heartbeats, lambda: [worker.inner for worker in self.wrks]
+        )
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
+        if sys.platform == "linux":  # elsewhere workers are not forked and share no memory
+            self._heartbeats.reset(idx)
+            callback_loader = partial(_load_with_heartbeat, callback_loader, self._heartbeats, idx)
+        return super()._spawn_worker(idx, target, callback_loader)
+
+    def startup(self, *args: Any, **kwargs: Any) -> None:
+        """Start the workers, and replace those that hang."""
+        super().startup(*args, **kwargs)
+        if sys.platform == "linux":
+            self._killer.start()
+
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Mark all workers as stopped on purpose, then stop the server."""
+        self._killer.stop()
         for worker in self.wrks:
             worker.interrupt_by_parent = True
         super().signal_handler_interrupt(*args, **kwargs)
