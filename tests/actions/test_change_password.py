@@ -66,7 +66,7 @@ class TestChangePassword:
             await self.change(directory, actor, changes=UserChanges(email="olga@example.com"))
         await sign_in_as_mia(directory)  # the password is unchanged
 
-        async def fail(*_: object) -> None:
+        async def fail(*_: object, **__: object) -> None:
             raise Forbidden(Reason.REACH)
 
         with monkeypatch.context() as patch:

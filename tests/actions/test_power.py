@@ -48,7 +48,8 @@ async def people(directory: Directory) -> People:
             tx, [UserRow(username=name, role=role, tenant_id=home) for name, role in roles]
         )
         await grants.add(tx, ids[0], [CHANGE, SET_PASSWORD])
-    return People(*ids, home)
+    mia, other, owner = ids
+    return People(mia, other, owner, home)
 
 
 async def take_over(directory: Directory, how: str, actor_id: int, target_id: int) -> None:
@@ -119,7 +120,7 @@ async def test_a_credential_needs_a_lower_rank_and_every_right(
         await users.assign_role(tx, people.max, Role.VIEWER)
         await access.upsert(tx, people.max, [Access("thing", "read")], granted_by=0)
     row = (ANY,) * 5
-    monkeypatch.setitem(users.policy.TABLE, Action.ISSUE_TOKEN, row)  # type: ignore[arg-type]
+    monkeypatch.setitem(users.policy.TABLE, Action.ISSUE_TOKEN, row)
     async with directory.begin(await actor_for(directory, people.mia)) as tx:
         with pytest.raises(Forbidden) as raised:
             await tokens.issue(tx, directory, people.max, CREDENTIAL_FORMAT)

@@ -34,6 +34,8 @@ from tests.support.people import (
 
 pytestmark = pytest.mark.anyio
 
+NO_HASH = passwords.HashedPassword("no hash", strong=True)
+
 PAIRS = CredentialFormat(
     contract="tests", token_type="access", lifetime=HOUR, refresh_lifetime=30 * DAY
 )
@@ -93,7 +95,7 @@ class TestRevocation:
         given = await sign_in_as_mia(directory)
         async with transaction(directory) as tx:
             user = await user_store.get(tx, mia.id)
-            await passwords.store_password(tx, user, "no hash", AuditAction.SET_PASSWORD)
+            await passwords.store_password(tx, user, NO_HASH, AuditAction.SET_PASSWORD)
             waiting = asyncio.create_task(outcome(renew(directory, given)))
             await asyncio.sleep(SHORT_WAIT_S)
         came = await waiting
@@ -126,7 +128,7 @@ class TestRevocation:
 
         async with transaction(directory) as tx:
             user = await user_store.get(tx, olga.id)
-            await passwords.store_password(tx, user, "no hash", AuditAction.SET_PASSWORD)
+            await passwords.store_password(tx, user, NO_HASH, AuditAction.SET_PASSWORD)
             waiting = asyncio.create_task(outcome(issue()))
             await asyncio.sleep(SHORT_WAIT_S)
         came = await waiting
@@ -143,7 +145,7 @@ class TestRevocation:
 
         async with transaction(directory) as tx:
             user = await user_store.get(tx, mia.id)
-            await passwords.store_password(tx, user, "no hash", AuditAction.SET_PASSWORD)
+            await passwords.store_password(tx, user, NO_HASH, AuditAction.SET_PASSWORD)
             waiting = asyncio.create_task(change())
             await asyncio.sleep(SHORT_WAIT_S)
         with pytest.raises(Unauthenticated):

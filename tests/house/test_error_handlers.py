@@ -40,6 +40,7 @@ ERRORS: list[Exception] = [
     errors.Inactive(),
     errors.InUse(),
     errors.NoTenant(),
+    errors.WeakPassword(),
     errors.Unavailable("database", 3),
     body_errors.BadRequest("why"),
     body_errors.TooLarge(10),

@@ -37,6 +37,7 @@ DESIGN = {
     Action.SET_ACTIVE: "AATNN",
     Action.APPROVE_USER: "AATNN",
     Action.SET_PASSWORD: "AATNN",
+    Action.UNLOCK_USER: "AATNN",
     Action.CHANGE_PASSWORD: "SSSSS",
     Action.DELETE_USER: "AATSS",
     Action.ASSIGN_ROLE: "AATNN",

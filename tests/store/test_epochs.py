@@ -49,7 +49,7 @@ REVOKING_ACTS: dict[str, Act] = {
     "promotion": lambda tx, user: users.assign_role(tx, user.id, Role.OWNER),
     "demotion": lambda tx, user: users.assign_role(tx, user.id, Role.VIEWER),
     "a new password": lambda tx, user: passwords.store_password(
-        tx, user, "hash", AuditAction.SET_PASSWORD
+        tx, user, passwords.HashedPassword("hash", strong=True), AuditAction.SET_PASSWORD
     ),
     "the tenant's deactivation": _tenant_off,
 }

@@ -142,6 +142,8 @@ async def reset_password(
 ) -> User:
     """Set a new password with a reset link, use the link up and revoke all sessions.
 
+    The account is unlocked, and the caller's address may sign in from now on.
+
     Args:
         directory: the application's shared state.
         visitor: the anonymous caller.
@@ -161,7 +163,7 @@ async def reset_password(
     all_problems = list(problems) or passwords.password_problems(directory, password, rules, user)
     if all_problems:
         raise Invalid(*all_problems)
-    encoded = await directory.password_hasher.hash(password)
+    hashed = await passwords.hash_password(directory, password, user)
     async with directory.begin(visitor) as tx:
         try:
             user = await user_store.get(tx, user.id)
@@ -169,5 +171,7 @@ async def reset_password(
             raise InvalidLink("uid") from None
         row = await one_time_secrets.find(tx, user.id, RESET, for_update=True)
         _ensure_link_valid(directory, row, user, secret, tx.now)
-        await passwords.store_password(tx, user, encoded, AuditAction.COMPLETE_PASSWORD_RESET)
+        await passwords.store_password(tx, user, hashed, AuditAction.COMPLETE_PASSWORD_RESET)
+        await guess_limits.unlock(tx, user)
+        guess_limits.SignInAttempt(directory, visitor, user.username, user).record_success(tx)
     return user

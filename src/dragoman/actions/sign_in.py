@@ -146,7 +146,9 @@ async def sign_in(
             await attempt.record_failure(tx)
         else:
             attempt.record_success(tx)
-            user_store.record_sign_in(tx, current_user.id)
+            is_unknown = current_user.strong_password is None
+            strong = passwords.is_strong(password, current_user) if is_unknown else None
+            user_store.record_sign_in(tx, current_user.id, strong_password=strong)
             credential = await mint(tx, directory, current_user, credential_format)
             audit.write(
                 tx, AuditAction.SIGN_IN, target_id=current_user.id, tenant_id=current_user.tenant_id
@@ -224,12 +226,14 @@ async def change_password(
         all_problems += await _check_current_password(directory, actor, user, current_password)
     if all_problems:
         raise Invalid(*all_problems)
-    new_hash = await directory.password_hasher.hash(password)
+    hashed = await passwords.hash_password(directory, password, user, changes)
     async with directory.begin(actor) as tx:
         user = await user_store.get(tx, actor.user_id)
         if changes is not None:
             await users.update(tx, user.id, changes)
-        await passwords.store_password(tx, user, new_hash, AuditAction.CHANGE_PASSWORD)
+        await passwords.store_password(
+            tx, user, hashed, AuditAction.CHANGE_PASSWORD, keeps_session=True
+        )
         await tokens.carry_over(tx, actor.token_id, user.id)
 
 

@@ -106,6 +106,7 @@ async def actor_for(
         auth_epoch=user.auth_epoch,
         tenant_epoch=record.tenant_epoch,
         token_id=record.token.id,
+        session_id=record.token.family or record.token.id,
         request_id=presented.request_id,
         address=presented.address,
     )

@@ -9,8 +9,14 @@ import msgspec
 from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import approval, change_user, create_user, delegation
-from dragoman.actions.steps.passwords import password_problems, store_password
+from dragoman.actions.steps import (
+    approval,
+    change_user,
+    create_user,
+    delegation,
+    guess_limits,
+)
+from dragoman.actions.steps.passwords import hash_password, password_problems, store_password
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import (
@@ -19,6 +25,7 @@ from dragoman.rules.errors import (
     NotFound,
     Problem,
     Unchanged,
+    WeakPassword,
 )
 from dragoman.rules.fields import UsernameCharset, canonical
 from dragoman.rules.model import NewUser, Role, User, UserChanges
@@ -250,14 +257,27 @@ async def set_password(
         current_hash = await users.password_hash(read, user.id)
         if current_hash and await directory.password_hasher.verify(password, current_hash):
             raise Unchanged("password")
-    encoded = await directory.password_hasher.hash(password)
+    hashed = await hash_password(directory, password, user, changes)
     async with directory.begin(actor) as tx:
         user = await users.get(tx, user_id)
         policy.require(tx.actor, Action.SET_PASSWORD, user)
         await delegation.require_power_over(tx, user)
         if changes is not None:
             await update(tx, user_id, changes)
-        await store_password(tx, user, encoded, AuditAction.SET_PASSWORD)
+        await store_password(tx, user, hashed, AuditAction.SET_PASSWORD)
+
+
+async def unlock(tx: Tx, user_id: int) -> User:
+    """Forget the failed sign-ins on an account, so that every address may try again.
+
+    Raises NotFound or Forbidden.
+    """
+    policy.require_reach(tx.actor, Action.UNLOCK_USER)
+    user = await users.get(tx, user_id)
+    policy.require(tx.actor, Action.UNLOCK_USER, user)
+    if await guess_limits.unlock(tx, user):
+        audit.write(tx, AuditAction.UNLOCK_USER, target_id=user.id, tenant_id=user.tenant_id)
+    return user
 
 
 async def assign_role(
@@ -273,7 +293,8 @@ async def assign_role(
             them keeps it.
 
     Raises:
-        Forbidden, NotFound, NoTenant, LastOwner, LastSuperadmin: checked in this order.
+        Forbidden, NotFound, NoTenant, WeakPassword, LastOwner, LastSuperadmin: checked in this
+            order. WeakPassword if the user's password is known to be too weak for the role.
     """
     policy.require_reach(tx.actor, Action.ASSIGN_ROLE)
     policy.require_assignable(tx.actor, role)
@@ -283,6 +304,8 @@ async def assign_role(
         return user
     if user.tenant_id is None and not role.is_platform_role:
         raise NoTenant
+    if role.outranks(user.role) and role.needs_strong_password and user.strong_password is False:
+        raise WeakPassword
     await change_user.ensure_not_last(tx, user)
     if role is Role.OWNER and user.tenant_id is not None:
         await tenants.mark_owned(tx, user.tenant_id)

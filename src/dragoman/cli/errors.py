@@ -36,6 +36,11 @@ PROBLEM_MESSAGES: Mapping[str, str | Callable[[Any], str]] = {
     "not_list": "must be a list",
     "too_long": lambda limit: f"must be at most {limit} characters",
     "too_short": lambda limit: f"must be at least {limit} characters",
+    "weak": lambda detail: (
+        f"must be at least {detail} characters for this role"
+        if isinstance(detail, int)
+        else f"must not be the {detail} for this role"
+    ),
     "too_many_bytes": lambda limit: f"must be at most {limit} bytes",
     "email": "not a valid e-mail address",
     "url": "not a valid http or https URL",
@@ -125,6 +130,9 @@ ERROR_RENDERERS: Mapping[type[Exception], ErrorRenderer] = {
     errors.LastOwner: _fixed_message(CONFLICT, "cannot remove the last active owner of the tenant"),
     errors.LastSuperadmin: _fixed_message(CONFLICT, "cannot remove the last active superadmin"),
     errors.InUse: _fixed_message(CONFLICT, "still in use"),
+    errors.WeakPassword: _fixed_message(
+        CONFLICT, "the user needs a longer password first (run 'dragoman users set-password')"
+    ),
     errors.NoTenant: _fixed_message(
         ERROR, "the user belongs to no tenant, but this role requires one"
     ),

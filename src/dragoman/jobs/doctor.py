@@ -28,6 +28,8 @@ SYNCHRONOUS_FULL = 2
 MIN_POSTGRESQL_VERSION = 14
 MAX_MAIL_DELAY = 10 * MINUTE
 """Age of the oldest waiting mail that is reported (microseconds)."""
+MAX_NAMES = 10
+"""Maximum number of users that a finding names."""
 MAX_COUNTER_READS = 3
 """How often counters are compared before a difference is reported."""
 
@@ -196,6 +198,7 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
         await _check_sqlite(read, path) if path is not None else await _check_postgresql(read)
     )
     findings += [await _check_counters(read), await _check_outbox(read, directory.settings)]
+    findings.append(await _check_passwords(read))
     findings.append(await _check_server_key(read, directory, key_found=key_found))
     if findings[-1].state == OK:
         findings.append(await _check_signing_key(read, directory))
@@ -354,6 +357,16 @@ async def _check_sign_ups(read: Read) -> Finding:
             "see 'dragoman users list --unproven --from-sign-up'",
         )
     return Finding("sign-ups", OK, found)
+
+
+async def _check_passwords(read: Read) -> Finding:
+    """Name owners and platform administrators whose passwords turned out too weak."""
+    names = await diagnostics.weak_passwords(read)
+    if not names:
+        return Finding("passwords", OK, "no owner or administrator is known to have a weak one")
+    shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
+    found = f"too weak for an owner or administrator: {shown} ({len(names)})"
+    return Finding("passwords", WARN, found, "ask them to change it, or set another one")
 
 
 async def _check_outbox(read: Read, settings: Settings) -> Finding:

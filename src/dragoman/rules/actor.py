@@ -17,7 +17,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
         contract: the contract that the request was made to.
         restrictions: how that contract limits the policy.
         user_id: the user's id; 0 for ``system`` and ``visitor``. The fields from here to
-            ``token_id`` are set for ``user`` only.
+            ``session_id`` are set for ``user`` only.
         tenant_id: the tenant in which the user acts at this contract.
         role: the role with which the user acts at this contract.
         permissions: codenames granted directly or by a group.
@@ -25,6 +25,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
         auth_epoch: the user's epoch when the credential was checked.
         tenant_epoch: the tenant's epoch when the credential was checked.
         token_id: the id of the credential.
+        session_id: the family of the credential, else its id: what a sign-in began.
         name: the name written to the audit log.
         request_id: the request's ``X-Request-Id``.
         address: the client's IP address.
@@ -41,6 +42,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     auth_epoch: int = 0
     tenant_epoch: int = 0
     token_id: int = 0
+    session_id: int = 0
     name: str = ""
     request_id: str = ""
     address: str = ""

@@ -44,6 +44,7 @@ PROBLEM_CODES = frozenset(
         "common",
         "numeric",
         "similar",  # detail: the field that the password resembles
+        "weak",  # for the user's role; detail: the limit in characters, or the field that it equals
         "too_many_bytes",  # detail: the limit in bytes
         "mismatch",  # a password differs from its confirmation
         "wrong",  # the current password is incorrect
@@ -154,6 +155,10 @@ class Unchanged(DirectoryError):
 
 class Inactive(DirectoryError):
     """The action requires an active user, but the user is inactive."""
+
+
+class WeakPassword(DirectoryError):
+    """The user's password is too weak for the role that it would get."""
 
 
 class NoTenant(DirectoryError):

@@ -33,6 +33,11 @@ class Role(IntEnum):
         """Whether users with this role need no tenant: superadmin and admin."""
         return self <= Role.ADMIN
 
+    @property
+    def needs_strong_password(self) -> bool:
+        """Whether users with this role need a strong password: owners and platform roles."""
+        return self <= Role.OWNER
+
     def outranks(self, other: Role) -> bool:
         """Return whether this role has a strictly higher rank than the other."""
         return self < other

@@ -26,6 +26,8 @@ SIMILARITY_THRESHOLD_PERCENT = 70
 """Share of common characters from which a password is too similar to a name."""
 MAX_CONTEXT_LENGTH = 301
 """Maximum number of characters compared per context entry: that of the longest display name."""
+STRONG_LENGTH = 8
+"""Minimum length of the passwords of owners and platform administrators, at every contract."""
 _CONTEXT_ORDER = ("username", "first_name", "last_name", "email")
 
 
@@ -84,6 +86,26 @@ def password_rule_problems(
     if rules.reject_numeric and password.isdigit():
         problems.append(Problem(field, "numeric"))
     return problems
+
+
+def weakness(password: str, *, username: str, email: str, field: str = "password") -> list[Problem]:
+    """Return why a password is too weak for owners and platform administrators, if it is.
+
+    It needs ``STRONG_LENGTH`` characters, and must not be the user's name or address.
+
+    Args:
+        password: the password.
+        username: the user's username.
+        email: the user's e-mail address; may be empty.
+        field: the name of the field in the problems.
+    """
+    if len(password) < STRONG_LENGTH:
+        return [Problem(field, "weak", STRONG_LENGTH)]
+    lowered = password.casefold().strip()
+    for name, value in (("username", username), ("email", email)):
+        if value and lowered == value.casefold():
+            return [Problem(field, "weak", name)]
+    return []
 
 
 def effective_rules(policy: str, contract_rules: PasswordRules) -> PasswordRules:

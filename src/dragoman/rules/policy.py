@@ -34,6 +34,7 @@ TABLE: PolicyTable = {
     Action.SET_ACTIVE:        (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.APPROVE_USER:      (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.SET_PASSWORD:      (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.UNLOCK_USER:       (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.CHANGE_PASSWORD:   (SELF,      SELF,  SELF,   SELF,   SELF),
     Action.DELETE_USER:       (ANY,       ANY,   TENANT, SELF,   SELF),
     Action.ASSIGN_ROLE:       (ANY,       ANY,   TENANT, NONE,   NONE),

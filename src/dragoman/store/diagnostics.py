@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dragoman.rules.fields import canonical
+from dragoman.rules.policy import LOWEST_ROLE_WITH_ALL_PERMISSIONS
 from dragoman.rules.vocabulary import AuditAction
 from dragoman.store.query import Query
 from dragoman.store.schema import LIVING, audit, metadata, outbox, users
@@ -143,6 +144,23 @@ _SIGN_UPS: Query[SignUpInfo] = Query(
 async def sign_up_info(reader: Read) -> SignUpInfo:
     """Return how many users registered themselves and lack approval or proof."""
     return (await reader.fetch(_SIGN_UPS))[0]
+
+
+_WEAK_STRONG_ROLES: Query[str] = Query(
+    sa.select(users.c.username)
+    .where(
+        LIVING,
+        users.c.active,
+        users.c.role <= LOWEST_ROLE_WITH_ALL_PERMISSIONS,
+        users.c.strong_password.is_(False),
+    )
+    .order_by(users.c.id)
+)
+
+
+async def weak_passwords(reader: Read) -> list[str]:
+    """Return the usernames of owners and platform administrators whose passwords are too weak."""
+    return await reader.fetch(_WEAK_STRONG_ROLES)
 
 
 async def sqlite_info(reader: Read) -> SqliteInfo:

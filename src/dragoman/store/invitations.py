@@ -36,7 +36,7 @@ _INSERT_VALUES = {
     name: bind(name, type(invitations.c[name].type))
     for name in (
         "public_id", "tenant_id", "email", "email_key", "name", "role", "resources", "inviter_id",
-        "created_at", "expires_at",
+        "session_id", "created_at", "expires_at",
     )
 }  # fmt: skip
 _INSERT: Query[Invitation] = Query(
@@ -62,6 +62,7 @@ _RENEW: Query[Invitation] = Query(
     _UPDATE_BY_ID.values(
         generation=invitations.c.generation + 1,
         inviter_id=bind("inviter_id"),
+        session_id=bind("session_id"),
         expires_at=bind("expires_at"),
     ).returning(*_COLUMNS),
     _from_row,
@@ -109,6 +110,7 @@ async def insert(
         role=int(role),
         resources=msgspec.json.encode(tuple(resources)).decode(),
         inviter_id=inviter_id,
+        session_id=tx.actor.session_id,
         created_at=tx.now,
         expires_at=expires_at,
     )
@@ -142,7 +144,11 @@ async def renew(tx: Tx, invitation: Invitation, inviter_id: int, expires_at: int
         expires_at: when it expires now (microseconds).
     """
     renewed = await tx.fetch_one(
-        _RENEW, row_id=invitation.id, inviter_id=inviter_id, expires_at=expires_at
+        _RENEW,
+        row_id=invitation.id,
+        inviter_id=inviter_id,
+        session_id=tx.actor.session_id,
+        expires_at=expires_at,
     )
     assert renewed is not None, "its row is locked"
     return renewed
@@ -160,14 +166,24 @@ async def revoke(tx: Tx, invitation_id: int) -> None:
 
 _REVOKE_BY_INVITER: Query[None] = Query(
     sa.update(invitations)
-    .where(invitations.c.inviter_id == bind("inviter"), *_IS_OPEN)
+    .where(
+        invitations.c.inviter_id == bind("inviter"),
+        sa.or_(bind("kept") == 0, invitations.c.session_id != bind("kept")),
+        *_IS_OPEN,
+    )
     .values(revoked_at=bind("now"))
 )
 
 
-async def revoke_by_inviter(tx: Tx, inviter_id: int) -> None:
-    """Revoke the pending invitations of a user who may no longer invite, for good."""
-    await tx.run(_REVOKE_BY_INVITER, inviter=inviter_id, now=tx.now)
+async def revoke_by_inviter(tx: Tx, inviter_id: int, *, kept_session_id: int = 0) -> None:
+    """Revoke the pending invitations that a user has sent, for good.
+
+    Args:
+        tx: the transaction.
+        inviter_id: the user, who may no longer invite or whose sessions end.
+        kept_session_id: the session whose invitations stay; 0 for none.
+    """
+    await tx.run(_REVOKE_BY_INVITER, inviter=inviter_id, kept=kept_session_id, now=tx.now)
 
 
 _REVOKE_BY_EMAIL: Query[None] = Query(

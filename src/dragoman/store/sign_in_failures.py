@@ -50,6 +50,16 @@ _UPSERT: Query[None] = Query(_upsert(postgres_insert), sqlite=_upsert(sqlite_ins
 _PURGE: Query[None] = Query(sa.delete(failures).where(failures.c.since < bind("before")))
 
 
+_REMOVE: Query[None] = Query(
+    sa.delete(failures).where(failures.c.account == bind("account", sa.Text))
+)
+
+
+async def remove(tx: Tx, account: str) -> int:
+    """Delete the counters of an account and return their number."""
+    return await tx.run(_REMOVE, account=account)
+
+
 async def failure_counts(
     reader: Read | Tx, account: str, address: str
 ) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -269,13 +269,31 @@ async def revoke_sessions(tx: Tx, user_id: int) -> None:
     tx.own_revocations += tx.actor.is_user(user_id)
 
 
-def record_sign_in(tx: Tx, user_id: int) -> None:
-    """Record that the user, whose row is locked, has just signed in."""
-    tx.defer(_update_query("last_login_at"), last_login_at=tx.now, row_id=user_id)
+def record_sign_in(tx: Tx, user_id: int, *, strong_password: bool | None = None) -> None:
+    """Record that the user, whose row is locked, has just signed in.
+
+    ``strong_password`` is what the sign-in has shown of its password; None if it was known before.
+    """
+    row: dict[str, Any] = {"last_login_at": tx.now}
+    if strong_password is not None:
+        row["strong_password"] = strong_password
+    tx.defer(_update_query(*sorted(row)), **row, row_id=user_id)
+
+
+async def set_password(tx: Tx, user_id: int, encoded_hash: str, *, strong: bool) -> None:
+    """Store the encoded hash of a new password.
+
+    Args:
+        tx: the transaction.
+        user_id: the user, whose row is locked.
+        encoded_hash: the encoded hash.
+        strong: whether the password is strong enough for owners and platform administrators.
+    """
+    await _update(tx, user_id, {"password_hash": encoded_hash, "strong_password": strong})
 
 
 async def set_password_hash(tx: Tx, user_id: int, encoded_hash: str) -> None:
-    """Store the encoded hash of a password."""
+    """Store another hash of the same password."""
     await _update(tx, user_id, {"password_hash": encoded_hash})
 
 

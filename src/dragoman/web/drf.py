@@ -58,6 +58,11 @@ MESSAGES: Messages = {
     "similar": lambda field: (
         f"The password is too similar to the {FIELD_LABELS.get(field, field)}."
     ),
+    "weak": lambda detail: (
+        f"This password is too short. It must contain at least {detail} characters."
+        if isinstance(detail, int)
+        else f"The password is too similar to the {FIELD_LABELS.get(detail, detail)}."
+    ),
     "mismatch": "The two password fields didn't match.",
     "wrong": "Wrong password.",
     "fixed": "This value cannot be changed.",

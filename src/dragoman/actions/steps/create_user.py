@@ -8,13 +8,13 @@ import msgspec
 from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps.passwords import password_problems
+from dragoman.actions.steps.passwords import HashedPassword, hash_password, password_problems
 from dragoman.rules import crypto, fields
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Invalid, NotFound, Problem, Taken
 from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser, Role, User
-from dragoman.rules.passwords import PasswordRules
+from dragoman.rules.passwords import STRONG_LENGTH, PasswordRules
 from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import audit, login_names, tenants, users
 from dragoman.store.transaction import Read, Tx
@@ -24,7 +24,7 @@ class PreparedUser(msgspec.Struct, frozen=True):
     """A checked new user and the hash of its password, ready for ``insert``."""
 
     new: NewUser
-    password_hash: str
+    password: HashedPassword
 
 
 async def prepare(
@@ -64,7 +64,7 @@ async def prepare(
     )
     if all_problems:
         raise Invalid(*all_problems)
-    return PreparedUser(new, await directory.password_hasher.hash(password))
+    return PreparedUser(new, await hash_password(directory, password, new))
 
 
 async def _lookup_problems(read: Read, new: NewUser, reported_fields: set[str]) -> list[Problem]:
@@ -98,9 +98,12 @@ async def insert(
         approved: whether closed contracts know the user, and its e-mail address is vouched for.
 
     Raises:
-        Invalid: a name was taken, or the tenant deleted, since ``prepare``.
+        Invalid: a name was taken, or the tenant deleted, since ``prepare``; or the role that the
+            user got since then needs a stronger password.
     """
     new = prepared.new
+    if new.role.needs_strong_password and not prepared.password.strong:
+        raise Invalid(Problem("password", "weak", STRONG_LENGTH))
     tenant_id = None if new.tenant_id is UNSET else new.tenant_id
     if tenant_id is not None:
         await _lock_tenant(tx, tenant_id, new.role)
@@ -111,8 +114,8 @@ async def insert(
         "tenant_id": tenant_id,
         "role": int(new.role),
         "display_name": new.display_name or full_name(new.first_name, new.last_name),
-        "password_hash": prepared.password_hash,
-        "strong_password": None,
+        "password_hash": prepared.password.encoded,
+        "strong_password": prepared.password.strong,
         "approved": approved,
         "signed_up": signed_up,
         "verified": bool(new.email) and not signed_up,

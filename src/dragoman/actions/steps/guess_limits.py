@@ -22,8 +22,12 @@ MAX_FAILURES_PER_ACCOUNT = 100
 def account_key(directory: Directory, login_name: str, user: User | None) -> str:
     """Return the key of an account's counters; all login names of a user share one."""
     if user is not None:
-        return f"user:{user.id}"
+        return _user_key(user)
     return "name:" + crypto.derive(directory.server_key, "account", canonical(login_name.strip()))
+
+
+def _user_key(user: User) -> str:
+    return f"user:{user.id}"
 
 
 async def increment(tx: Tx, account: str, address: str, window: int) -> int:
@@ -41,6 +45,11 @@ async def increment(tx: Tx, account: str, address: str, window: int) -> int:
     await sign_in_failures.record_failure(tx, account, address, window)
     (_, failure_count), _ = await sign_in_failures.failure_counts(tx, account, address)
     return failure_count - 1
+
+
+async def unlock(tx: Tx, user: User) -> bool:
+    """Forget the failed sign-ins on a user's account; return whether there were any."""
+    return await sign_in_failures.remove(tx, _user_key(user)) > 0
 
 
 def retry_after_s(microseconds: int) -> int:

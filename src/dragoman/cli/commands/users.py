@@ -215,6 +215,16 @@ def set_password(user_ref: str, *, is_id: bool, from_stdin: bool) -> None:
     users.set_password(user_ref, password, is_id=is_id)
 
 
+@users.command()
+@user_argument
+@options.id_option
+def unlock(user_ref: str, *, is_id: bool) -> None:
+    """Forget a user's failed sign-ins, so that every address may try again."""
+    from dragoman.cli.handlers import users
+
+    users.unlock(user_ref, is_id=is_id)
+
+
 @users.command(name="set-role")
 @user_argument
 @click.argument("role", metavar="ROLE", type=click.Choice(options.ROLE_NAMES))

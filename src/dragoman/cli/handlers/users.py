@@ -344,6 +344,19 @@ def set_password(user_ref: str, password: str, *, is_id: bool) -> None:
     run(work)
 
 
+def unlock(user_ref: str, *, is_id: bool) -> None:
+    """Forget a user's failed sign-ins."""
+
+    async def work(directory: Directory) -> None:
+        actor = command_line_actor()
+        user = await get_user(directory.read(actor), user_ref, is_id=is_id)
+        async with directory.begin(actor) as tx:
+            await users.unlock(tx, user.id)
+        echo([f"Unlocked user {user.username}"])
+
+    run(work)
+
+
 def set_role(user_ref: str, role: str, output_format: str, *, is_id: bool) -> None:
     """Change a user's role and show the user.
 

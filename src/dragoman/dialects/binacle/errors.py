@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import msgspec
 from starlette.responses import Response
 
 from dragoman.rules import errors
@@ -54,6 +55,9 @@ def messages_for(problem: Problem, password_length: int = 0) -> Iterator[str]:
     if problem.field in CHOICE_MESSAGES:
         yield CHOICE_MESSAGES[problem.field]
         return
+    if problem.code == "weak":  # worded like the contract's own rules
+        code = "too_short" if isinstance(problem.detail, int) else "similar"
+        problem = msgspec.structs.replace(problem, code=code)
     name = FIELD_NAMES.get(problem.field, problem.field)
     if name == "Email" and problem.code not in {"required", "null"}:
         if problem.code == "blank":
@@ -107,6 +111,7 @@ ERROR_RENDERERS: Mapping[type[Exception], ErrorRenderer] = {
     errors.InUse: _renderer(409),
     errors.Inactive: _renderer(409),
     errors.NoTenant: _renderer(409),
+    errors.WeakPassword: _renderer(409),
     errors.Unavailable: _renderer(503),
     body_errors.TooLarge: _renderer(413),
     body_errors.UnsupportedMedia: _renderer(415),

@@ -45,6 +45,11 @@ MESSAGES: Messages = {
     "too_long": lambda limit: f"Must have at most {limit} characters",
     "too_many_bytes": lambda limit: f"Must have at most {limit} bytes",
     "too_short": lambda limit: f"Must have at least {limit} characters",
+    "weak": lambda detail: (
+        f"Must have at least {detail} characters"
+        if isinstance(detail, int)
+        else f"Must not be the {FIELD_LABELS.get(detail, detail)}"
+    ),
     "email": "Must be a valid email address",
     "url": "Must be a valid URL",
     "slug": "Must consist of letters, digits, hyphens and underscores",
@@ -146,6 +151,7 @@ ERROR_RENDERERS: Mapping[type[Exception], ErrorRenderer] = {
     errors.InUse: _renderer(409, "CONFLICT", "The resource is still in use"),
     errors.Unchanged: _renderer(409, "CONFLICT", "The value is unchanged"),
     errors.Inactive: _renderer(409, "CONFLICT", "This user is suspended"),
+    errors.WeakPassword: _renderer(409, "CONFLICT", "The user needs a longer password first"),
     errors.NoTenant: _renderer(409, "CONFLICT", "This user belongs to no organization"),
     errors.Unavailable: _renderer(
         503, "SERVICE_UNAVAILABLE", "Service temporarily unavailable, try again later"

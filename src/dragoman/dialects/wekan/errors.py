@@ -28,6 +28,7 @@ MISSING_USERNAME_MESSAGE = "Need to set a username or email"
 MATCH_FAILED_MESSAGE = "Match failed"
 WEAK_PASSWORD_MESSAGE = "Password is too weak"
 LAST_ADMIN_MESSAGE = "At least one active administrator must remain"
+WEAK_ADMIN_PASSWORD_MESSAGE = "Password is too short for an administrator"
 WEAK_PASSWORD_CODES = frozenset({"too_short", "common", "numeric", "similar"})
 """Codes of the operator's password policy; the contract itself has no rules for passwords."""
 
@@ -118,6 +119,8 @@ def meteor_error(problems: tuple[Problem, ...], call: Call) -> tuple[int, str]:
         return 403, TAKEN_MESSAGES.get(field, TAKEN_MESSAGES["username"])
     if (first.field, first.code) == ("username", "required"):
         return 400, MISSING_USERNAME_MESSAGE
+    if first.code == "weak":
+        return 400, WEAK_ADMIN_PASSWORD_MESSAGE
     return 400, WEAK_PASSWORD_MESSAGE if first.code in WEAK_PASSWORD_CODES else MATCH_FAILED_MESSAGE
 
 

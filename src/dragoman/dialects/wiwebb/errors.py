@@ -64,6 +64,7 @@ ERROR_RENDERERS: Mapping[type[Exception], ErrorRenderer] = {
     errors.Forbidden: _forbidden,
     errors.InvalidLink: lambda call, error: MsgspecResponse(400, {error.field: ["Invalid value"]}),
     errors.InUse: detail_renderer(400, "Cannot delete tenant with existing users."),
+    errors.WeakPassword: detail_renderer(400, "The user needs a longer password first."),
     errors.NoTenant: detail_renderer(404, "No tenant assigned"),
 }
 handle_error = error_handler(ERROR_RENDERERS)
@@ -84,6 +85,8 @@ def handle_assign_role_error(call: Call, error: Exception) -> Response:
         return MsgspecResponse(403, {"error": "Cannot modify users from other tenants"})
     if isinstance(error, errors.NoTenant):
         return MsgspecResponse(400, {"error": "User has no tenant"})
+    if isinstance(error, errors.WeakPassword):
+        return MsgspecResponse(400, {"error": "The user needs a longer password first"})
     if isinstance(error, errors.LastSuperadmin):
         return MsgspecResponse(400, {"error": "At least one active SuperAdmin must remain."})
     if not isinstance(error, errors.Forbidden):
