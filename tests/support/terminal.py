@@ -10,9 +10,13 @@ from typing import Any
 
 import httpx
 import msgspec
+import sqlalchemy as sa
 from click.testing import CliRunner
 
+from dragoman import app
+from dragoman.actions.system import system_actor
 from dragoman.cli.main import main
+from dragoman.store.query import Query
 from tests.support.databases import SECRET_KEY, settings_for
 from tests.support.running_app import running_client
 from tests.support.server import dragoman_command, environment
@@ -96,6 +100,25 @@ class Terminal:
         return self.run(
             "users", "create", *words, "--password-stdin", *options, stdin=stdin, **more
         )
+
+    def execute(self, statement: str) -> None:
+        """Change rows behind the application's back."""
+
+        async def run() -> None:
+            async with (
+                app.open_directory(settings_for(self.database)) as directory,
+                directory.begin(system_actor("tests")) as tx,
+            ):
+                await tx.run(Query(sa.text(statement)))
+
+        asyncio.run(run())
+
+    def sign_up(self, username: str) -> None:
+        """Register somebody at wiwebb."""
+        pair = {"password1": PASSWORD, "password2": PASSWORD}
+        body = {"username": username, "email": f"{username}@acme.test", **pair}
+        answer = self.request("POST", f"{API}/auth/registration/", json=body)
+        assert answer.status_code == 201, answer.text
 
     def sign_in(self, name: str, password: str = PASSWORD) -> int:
         """Try to sign in at wiwebb; return the status."""

@@ -137,21 +137,59 @@ def test_list_filters(terminal: Terminal) -> None:
     terminal.create("mia", "member", "--tenant", "acme", "--inactive")
     terminal.create("gil", "owner")
 
-    def names(*words: str) -> list[str]:
-        users = terminal.run("users", "list", *words, "-o", "json").json()
-        return [user["username"] for user in users]
-
-    assert names() == ["admin", "olga", "mia", "gil"]
-    assert names("--tenant", "acme") == ["olga", "mia"]
-    assert names("--role", "owner") == ["olga", "gil"]
-    assert names("--role", "owner", "--role", "superadmin") == ["admin", "olga", "gil"]
-    assert names("--inactive") == ["mia"]
-    assert names("--active", "--tenant", "acme") == ["olga"]
-    assert names("--search", "ORLOV olg") == ["olga"]
-    assert names("--limit", "2") == ["admin", "olga"]
-    assert names("--search", "nobody") == []
+    assert names(terminal) == ["admin", "olga", "mia", "gil"]
+    assert names(terminal, "--tenant", "acme") == ["olga", "mia"]
+    assert names(terminal, "--role", "owner") == ["olga", "gil"]
+    assert names(terminal, "--role", "owner", "--role", "superadmin") == ["admin", "olga", "gil"]
+    assert names(terminal, "--inactive") == ["mia"]
+    assert names(terminal, "--active", "--tenant", "acme") == ["olga"]
+    assert names(terminal, "--search", "ORLOV olg") == ["olga"]
+    assert names(terminal, "--limit", "2") == ["admin", "olga"]
+    assert names(terminal, "--search", "nobody") == []
     terminal.run("users", "list", "--tenant", "nix").assert_refused(3)
     terminal.run("users", "list", "--limit", "0").assert_refused(2)
+
+
+def names(terminal: Terminal, *words: str) -> list[str]:
+    """Return the usernames of a list."""
+    return [user["username"] for user in terminal.run("users", "list", *words, "-o", "json").json()]
+
+
+def test_approval(terminal: Terminal) -> None:
+    for name in ("mia", "max", "moe"):
+        terminal.sign_up(name)
+    terminal.create("olga", "owner")
+    assert names(terminal, "--unapproved") == ["mia", "max", "moe"]
+    assert names(terminal, "--unproven", "--from-sign-up") == ["mia", "max", "moe"]
+    assert names(terminal, "--from-sign-up", "--search", "ma") == ["max"]
+    assert names(terminal, "--without-password") == []
+    assert terminal.run("users", "approve", "--all-proven", "-o", "json").json() == []
+    result = terminal.run("users", "approve", "mia", "--proven", "-o", "json")
+    mia = result.json()
+    assert (mia["approved"], mia["verified"], mia["signed_up"]) == (True, True, True)
+    assert result.stderr == "Approved user mia\n"
+    result = terminal.run("users", "approve", "max", "nobody", "-o", "json")
+    assert result.exit_code == 5
+    assert "nobody: user 'nobody' not found" in result.stderr
+    assert names(terminal, "--unapproved") == ["moe"]
+    assert names(terminal, "--unproven") == ["max", "moe"]
+    terminal.execute("UPDATE users SET verified = TRUE")
+    approved = terminal.run("users", "approve", "--all-proven", "-o", "json").json()
+    assert [user["username"] for user in approved] == ["moe"]
+    assert names(terminal, "--unapproved") == []
+    for words in ([], ["mia", "--all-proven"]):
+        terminal.run("users", "approve", *words).assert_refused(2, "either USER or --all-proven")
+
+
+def test_no_credential_for_closed_contracts_without_approval(terminal: Terminal) -> None:
+    terminal.sign_up("mia")
+    words = ("tokens", "create", "--user", "mia", "--contract")
+    for contract in ("vsay", "binacle"):
+        terminal.run(*words, contract).assert_refused(1, "not approved", "users approve mia")
+    assert terminal.run(*words, "wiwebb").exit_code == 0
+    terminal.run("users", "approve", "mia")
+    for contract in ("vsay", "binacle"):
+        assert terminal.run(*words, contract).exit_code == 0
 
 
 def test_list_reads_all_pages(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

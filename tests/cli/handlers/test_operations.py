@@ -75,6 +75,21 @@ def test_settings_are_checked(
     assert "violet-Kettle-42" not in result.stdout
 
 
+def test_sign_ups_are_counted(terminal: Terminal) -> None:
+    def finding() -> dict[str, str]:
+        return findings_by_subject(terminal.run("doctor", "-o", "json"))["sign-ups"]
+
+    assert finding()["found"] == "0 not approved, 0 with an unproven e-mail address"
+    terminal.sign_up("mia")
+    assert finding()["found"] == "1 not approved, 1 with an unproven e-mail address"
+    assert finding()["state"] == "ok"
+    terminal.execute("UPDATE users SET approved = TRUE WHERE signed_up")
+    assert finding()["state"] == "warn"
+    assert "users list --unproven --from-sign-up" in finding()["advice"]
+    terminal.run("users", "approve", "mia", "--proven")
+    assert (finding()["state"], finding()["found"][:30]) == ("ok", "0 not approved, 0 with an unpr")
+
+
 def test_permissions_of_the_key_file(sqlite_terminal: Terminal) -> None:
     key = Path(sqlite_terminal.database.removeprefix("sqlite:///")).with_name("dragoman.key")
     key.write_text("ab" * 32)
