@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from dragoman import app, dialects
-from dragoman.actions import groups, invitations, permissions, user_lists, users
+from dragoman.actions import groups, invitations, permissions, sign_in, user_lists, users
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps.credentials import mint
 from dragoman.actions.system import system_actor
@@ -27,6 +27,7 @@ from dragoman.settings import Rate
 from dragoman.web import resource
 from dragoman.web.logs import LogThrottle
 from tests.support.databases import declared_only, settings_for
+from tests.support.people import anonymous_actor
 from tests.support.rows import Change, Dump, Rows, difference, open_rows
 from tests.support.running_app import running_client
 from tests.support.world import MISSING_USER_ID, PASSWORD, Person, World
@@ -40,6 +41,7 @@ EXTRA_PEOPLE: dict[str, tuple[Role, str | None]] = {
     "holder": (Role.MEMBER, HOME_TENANT),
     "switched_off": (Role.OWNER, HOME_TENANT),
     "deleted": (Role.MEMBER, HOME_TENANT),
+    "unapproved": (Role.MEMBER, HOME_TENANT),
 }
 ACTORS = {
     "superadmin": "root", "admin": "ada", "owner": "olga", "member": "mia", "viewer": "vic",
@@ -48,7 +50,7 @@ ACTORS = {
 TARGETS = {
     "superadmin": "second_superadmin", "admin": "second_admin", "owner": "otto",
     "member": "second_member", "viewer": "second_viewer", "inactive": "idle",
-    "foreign-owner": "gil", "foreign-member": "gus", "deleted": "deleted", "nobody": "nobody",
+    "foreign-owner": "gil", "foreign-member": "gus", "unapproved": "unapproved", "deleted": "deleted", "nobody": "nobody",
 }  # fmt: skip
 TENANTS_BY_TARGET = {"own": HOME_TENANT, "other": OTHER_TENANT, "empty": EMPTY_TENANT}
 INVITATIONS_OF = {
@@ -64,7 +66,7 @@ BY_GROUP = [number for number, *_ in PERMISSION_CATALOGUE if not number % 2]
 PEOPLE_OF = {
     "tenant": {
         "olga", "otto", "mia", "vic", "idle", "second_member", "second_viewer", "holder",
-        "switched_off",
+        "switched_off", "unapproved",
     },
     "foreign": {"gil", "gus"},
     "platform": {"root", "ada", "second_superadmin", "second_admin"},
@@ -164,7 +166,12 @@ async def _add_people(directory: Directory, world: World) -> dict[str, Person]:
         email = f"{name}@{home or 'platform'}.test"
         place = world.tenants[home].id if home else None
         new = NewUser(username=name, email=email, role=role, tenant_id=place, bio=f"I am {name}")
-        user = await users.create(directory, us, new, PASSWORD, PasswordRules())
+        if name == "unapproved":
+            user, _ = await sign_in.sign_up(
+                directory, anonymous_actor(), new, PASSWORD, PasswordRules(), None
+            )
+        else:
+            user = await users.create(directory, us, new, PASSWORD, PasswordRules())
         async with directory.begin(us) as tx:
             if name == "holder":
                 await permissions.grant(tx, user.id, DIRECT)

@@ -44,7 +44,7 @@ The table was written from the contract, and every cell of it is tried on both d
 
 Who acts: a `superadmin` and an `admin` of the platform, without a tenant of their own; an `owner`, a `member` and a `viewer` of a tenant; and a `holder`, a member who holds every permission, granted to it or by a group.
 Whoever presents no valid credential (none, one of a user who was switched off, one of another contract) is answered 401, but for the operations that ask for none.
-On whom: oneself; another `owner`, `member`, `viewer` of the own tenant, and one who is `inactive`; users of another tenant (`foreign-…`); administrators of the platform; a user who was deleted, and an id that nobody has.
+On whom: oneself; another `owner`, `member`, `viewer` of the own tenant, and one who is `inactive`; users of another tenant (`foreign-…`); administrators of the platform; a member of the own tenant who only signed up and is `unapproved`, whom contracts without a sign-up do not know; a user who was deleted, and an id that nobody has.
 A number alone is done, or refused; *unchanged* is a success that had nothing to do."""
 
 

@@ -35,13 +35,15 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "nothing": ("",),
     "user": (
         "self", "owner", "member", "viewer", "inactive", "foreign-owner", "foreign-member",
-        "superadmin", "admin", "deleted", "nobody",
+        "superadmin", "admin", "unapproved", "deleted", "nobody",
     ),
     "tenant": ("own", "other", "empty", "nobody"),
     "invitation": ("offer", "offer-to-admin", "offer-of-machine", "used", "foreign", "nobody"),
 }  # fmt: skip
 """By the kind of thing that is acted on."""
-EQUIVALENT_TARGETS = frozenset({"owner", "viewer", "inactive", "foreign-owner", "admin"})
+EQUIVALENT_TARGETS = frozenset(
+    {"owner", "viewer", "inactive", "foreign-owner", "admin", "unapproved"}
+)
 """Targets that stand to a stranger, who has no rank, as others of the list do."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -64,6 +66,10 @@ SETS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Of targets."""
+CLOSED = frozenset(
+    name for name in CONTRACTS if dialects.load(name).CONTRACT.restrictions.approved_only
+)
+"""The contracts at which somebody who is not approved does not exist."""
 SHOWN = {"target", "self", "tenant", "foreign", "any", "none"}
 UNCHANGED, AUDITED = "=", "~"
 
@@ -172,13 +178,21 @@ def cells_of(operation: Operation) -> list[Cell]:
                 continue
             if actor == "anonymous" and target == "self":
                 continue
-            fitting = [e for who, whom, e in rules if actor in who and target in whom]
+            alike = _stands_for(target, operation)
+            fitting = [e for who, whom, e in rules if actor in who and alike in whom]
             if actor in STRANGERS and not operation.open:
                 fitting = [Expect(401)]
             if not fitting:
                 raise TableError(f"{operation.name}: {actor} on {target or '-'} is left open")
             found.append(Cell(operation, actor, target, fitting[-1]))
     return found
+
+
+def _stands_for(target: str, operation: Operation) -> str:
+    """Return the target whose rules hold: who signed up is a member, or nobody where unknown."""
+    if target != "unapproved":
+        return target
+    return "nobody" if operation.contract in CLOSED else "member"
 
 
 def _rules(operation: Operation) -> Iterator[tuple[set[str], set[str], Expect]]:

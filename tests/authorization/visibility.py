@@ -16,7 +16,7 @@ from tests.authorization.fixtures import (
     TENANTS_BY_TARGET,
     SeededApp,
 )
-from tests.authorization.table import Cell
+from tests.authorization.table import CLOSED, Cell
 
 ID_KEYS = {"id", "person", "user", "user_id"}
 ORDINARY = {"admin", "deleted", "holder", "nobody"}
@@ -96,7 +96,8 @@ def _expected(seeded_app: SeededApp, cell: Cell) -> set[str]:
         return INVITATIONS_OF[word]
     if word == "self":
         return _self(seeded_app, cell)
-    return PEOPLE_OF[word] if word in PEOPLE_OF else set().union(*PEOPLE_OF.values())
+    people = PEOPLE_OF[word] if word in PEOPLE_OF else set().union(*PEOPLE_OF.values())
+    return people - {"unapproved"} if cell.operation.contract in CLOSED else people
 
 
 def visible_people(seeded_app: SeededApp, answer: httpx.Response, sent: str) -> set[str]:

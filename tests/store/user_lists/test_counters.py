@@ -47,13 +47,17 @@ class LiveUser(msgspec.Struct, frozen=True):
     tenant_id: int | None
     role: int
     active: bool
+    approved: bool
 
 
 async def live_users(database: str) -> list[LiveUser]:
     """Return the rows of all users that are not deleted, read past the application."""
-    columns = "id, tenant_id, role, active"
+    columns = "id, tenant_id, role, active, approved"
     found = await query(database, f"SELECT {columns} FROM users WHERE deleted_at IS NULL")
-    return [LiveUser(number, tenant, role, bool(active)) for number, tenant, role, active in found]
+    return [
+        LiveUser(number, tenant, role, bool(active), bool(approved))
+        for number, tenant, role, active, approved in found
+    ]
 
 
 async def wrong_counts(directory: Directory, database: str, tenants: list[int]) -> list[str]:
@@ -62,6 +66,7 @@ async def wrong_counts(directory: Directory, database: str, tenants: list[int]) 
     read = directory.read(SYSTEM_ACTOR)
     scopes = [filters.Scope(Reach.ANY, None, 0), filters.Scope(Reach.NONE, None, 0)]
     scopes += [filters.Scope(Reach.TENANT, tenant, 0) for tenant in tenants]
+    scopes += [filters.Scope(Reach.TENANT, tenant, 0, approved_only=True) for tenant in tenants]
     roles = [
         None,
         frozenset({Role.MEMBER}),
@@ -77,6 +82,7 @@ async def wrong_counts(directory: Directory, database: str, tenants: list[int]) 
         by_hand = sum(
             scope.reach is not Reach.NONE
             and (scope.reach is Reach.ANY or user.tenant_id == scope.tenant_id)
+            and (user.approved or not scope.approved_only)
             and (role is None or user.role in role)
             and (tenant is None or user.tenant_id == tenant)
             and (active is None or user.active is active)
@@ -112,7 +118,12 @@ def make_state_machine(
             async def work() -> None:
                 async with transaction(directory) as tx:
                     made = (
-                        UserRow(username=f"u{next(numbers)}", role=role, tenant_id=tenants[at % 2])
+                        UserRow(
+                            username=f"u{next(numbers)}",
+                            role=role,
+                            tenant_id=tenants[at % 2],
+                            approved=at % 3 > 0,
+                        )
                         for at, role in enumerate(roles)
                     )
                     self.people.extend(await insert_users(tx, made))
@@ -155,6 +166,14 @@ def make_state_machine(
             async def work() -> None:
                 async with transaction(directory) as tx:
                     await users.set_active(tx, self.user_id_at(at), active=active)
+
+            run(work())
+
+        @rule(at=st.integers(0, 99), proven=st.booleans())
+        def approve(self, at: int, proven: bool):
+            async def work() -> None:
+                async with transaction(directory) as tx:
+                    await users.approve(tx, self.user_id_at(at), proven=proven)
 
             run(work())
 
@@ -277,3 +296,26 @@ async def test_a_self_scope_counts_one_user(directory: Directory):
     )
     assert [user.id for user in page.rows] == [ids[2]]
     assert page.count == 1
+
+
+@pytest.mark.anyio
+async def test_sign_ups_move_no_version_of_a_closed_list(directory: Directory) -> None:
+    closed, open_ = (
+        filters.Scope(Reach.TENANT, 1, 0, approved_only=flag) for flag in (True, False)
+    )
+    read = directory.read(SYSTEM_ACTOR)
+
+    async def versions() -> list[tuple[int, int]]:
+        counted = [await counters.count_list(read, each, Filter()) for each in (closed, open_)]
+        return [each.version for each in counted]
+
+    before = await versions()
+    async with transaction(directory) as tx:
+        row = UserRow(username="new", tenant_id=1, approved=False)
+        (user_id,) = await insert_users(tx, [row])
+    after = await versions()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    async with transaction(directory) as tx:
+        await users.approve(tx, user_id)
+    assert (await versions())[0] != before[0]
