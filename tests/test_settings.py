@@ -80,6 +80,7 @@ class TestDefaults:
         assert settings.password_policy == "documented"
         assert settings.trusted_proxies == ()
         assert settings.forwarded == "x-forwarded-for"
+        assert settings.audit_days == 365
 
     def test_all_contracts_are_served_by_name(self):
         assert app.enabled_contracts(Settings()) == tuple(sorted(dialects.NAMES))
@@ -161,6 +162,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("SIGN_UP_REACH", "open", "open"),
     ("PASSWORD_POLICY", "Hardened", "hardened"),
     ("PASSWORD_POLICY", "standard", "standard"),
+    ("AUDIT_DAYS", "0", 0),
+    ("AUDIT_DAYS", "30", 30),
     ("FORWARDED", "forwarded", "forwarded"),
     ("FORWARDED", "X-Forwarded-For", "x-forwarded-for"),
     ("TRUSTED_PROXIES", "", ()),
@@ -246,6 +249,7 @@ BAD: list[tuple[str, str]] = [
     ("SIGN_UP_REACH", "closed"),
     ("USER_RATE", "60/fortnight"),
     ("PASSWORD_POLICY", "strict"),
+    ("AUDIT_DAYS", "-1"),
     ("FORWARDED", "x-real-ip"),
     ("TRUSTED_PROXIES", "proxy.example.com"),
     ("TRUSTED_PROXIES", "10.0.0.0/33"),

@@ -85,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_idle_days: int = 30
     token_max_days: int = 365
     reset_hours: int = 24
+    audit_days: int = 365
     refresh_grace: int = 10
     jwt_algorithm: str = "EdDSA"
     hash_threads: int = 0
@@ -274,6 +275,7 @@ PARSERS: dict[str, Parser] = {
     "token_idle_days": integer_between(1, 3650),
     "token_max_days": integer_between(1, 3650),
     "reset_hours": integer_between(1, 168),
+    "audit_days": integer_between(0, 36_500),
     "refresh_grace": integer_between(0, 300),
     "jwt_algorithm": one_of("EdDSA", "ES256", "RS256"),
     "hash_threads": integer_between(0, 64),

@@ -16,8 +16,9 @@ from dragoman.actions.system import system_actor
 from dragoman.jobs import mail_delivery
 from dragoman.rules.errors import DirectoryError
 from dragoman.rules.model import DAY, HOUR
-from dragoman.store import outbox, sign_in_failures, signing_keys
+from dragoman.store import audit, outbox, sign_in_failures, signing_keys
 from dragoman.store import tokens as token_store
+from dragoman.store.transaction import now
 
 TICK_S = 1.0
 """Interval of mail delivery, in seconds."""
@@ -27,6 +28,8 @@ MAX_BACKOFF_S = 30.0
 """Maximum delay in seconds before a failed task runs again."""
 MAIL_RETENTION = 7 * DAY
 """How long sent and given-up mails are kept (microseconds)."""
+HISTORY_STEP, HISTORY_PAUSE_S = 1000, 0.05
+"""Maximum number of entries of the history per transaction, and the pause after one (seconds)."""
 ADDRESS_RETENTION = 180 * DAY
 """How long an account's known client addresses are kept (microseconds)."""
 
@@ -83,7 +86,29 @@ async def flush(directory: Directory) -> None:
 
 
 async def purge(directory: Directory) -> int:
-    """Delete expired credentials, failure counters, addresses, keys and mails; return the count."""
+    """Delete what has expired: credentials, counters, addresses, keys, mails, history.
+
+    Returns the number of deleted rows.
+    """
+    return await _purge_expired(directory) + await purge_history(directory)
+
+
+async def purge_history(directory: Directory) -> int:
+    """Delete entries of the history older than DRAGOMAN_AUDIT_DAYS, in small transactions."""
+    if not directory.settings.audit_days:
+        return 0
+    cutoff = now() - directory.settings.audit_days * DAY
+    purged_count = 0
+    while True:
+        async with directory.begin(system_actor("upkeep")) as tx:
+            step_count = await audit.purge(tx, cutoff, HISTORY_STEP)
+        purged_count += step_count
+        if step_count < HISTORY_STEP:
+            return purged_count
+        await asyncio.sleep(HISTORY_PAUSE_S)
+
+
+async def _purge_expired(directory: Directory) -> int:
     async with directory.begin(system_actor("upkeep")) as tx:
         purged_count = await token_store.purge(tx)
         purged_count += await sign_in_failures.purge(tx, tx.now - HOUR)

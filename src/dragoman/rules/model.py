@@ -251,7 +251,15 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the audit log; ``fields`` has the names of changed fields, not their values."""
+    """One row of the audit log.
+
+    Attributes:
+        at: when it happened; of a row for a whole day, the first time.
+        fields: the names of the changed fields, not their values.
+        day: days since 1970, if the row stands for all such events of a day; else 0.
+        count: how many events the row stands for.
+        last_at: the newest of them; 0 for a single event.
+    """
 
     id: int
     at: int
@@ -266,6 +274,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     fields: str
     request_id: str
     address: str
+    day: int = 0
+    count: int = 1
+    last_at: int = 0
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):

@@ -3,17 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
-from dragoman.rules.model import AuditEntry
+from dragoman.rules import crypto
+from dragoman.rules.model import DAY, AuditEntry
 from dragoman.rules.vocabulary import AuditAction
 from dragoman.store.query import Query, bind
 from dragoman.store.schema import audit
-from dragoman.store.transaction import Read, Tx
+from dragoman.store.transaction import LOCK_DAILY_AUDIT, Read, Tx
+
+
+class DailyTotal(msgspec.Struct, frozen=True):
+    """How many events of one kind a contract had in a day (days since 1970)."""
+
+    day: int
+    contract: str
+    count: int
+
 
 _INSERT: Query[None] = Query(
-    sa.insert(audit).values({c.name: bind(c.name, type(c.type)) for c in audit.c if c.name != "id"})
+    sa.insert(audit).values(
+        {
+            c.name: bind(c.name, type(c.type))
+            for c in audit.c
+            if c.name not in {"id", "day", "count", "last_at"}
+        }
+    )
+)
+_SAME_DAY = (
+    audit.c.day == bind("day"),
+    audit.c.action == bind("action", sa.Text),
+    audit.c.contract == bind("contract", sa.Text),
+    audit.c.target_id == bind("target_id"),
+)
+_EVENT_COLUMNS = tuple(
+    column.name for column in audit.c if column.name not in {"id", "at", "day", "count", "last_at"}
+)
+_INSERT_DAILY: Query[None] = Query(
+    sa.insert(audit).from_select(
+        [*_EVENT_COLUMNS, "day", "last_at", "at", "count"],
+        sa.select(
+            *(bind(name, type(audit.c[name].type)) for name in _EVENT_COLUMNS),
+            bind("day"),
+            bind("now"),
+            sa.func.coalesce(sa.func.min(audit.c.at), bind("now")),
+            sa.func.coalesce(sa.func.sum(audit.c.count), 0) + 1,
+        ).where(*_SAME_DAY),
+    )
+)
+_newest = audit.alias("newest")
+_REMOVE_OLDER_DAILY: Query[None] = Query(
+    sa.delete(audit).where(
+        *_SAME_DAY,
+        audit.c.id
+        < sa.select(sa.func.max(_newest.c.id))
+        .where(
+            _newest.c.day == bind("day"),
+            _newest.c.action == bind("action", sa.Text),
+            _newest.c.contract == bind("contract", sa.Text),
+            _newest.c.target_id == bind("target_id"),
+        )
+        .scalar_subquery(),
+    )
+)
+_DAILY_TOTALS: Query[DailyTotal] = Query(
+    sa.select(audit.c.day, audit.c.contract, sa.func.sum(audit.c.count))
+    .where(
+        audit.c.day >= bind("first_day"), audit.c.day > 0, audit.c.action == bind("action", sa.Text)
+    )
+    .group_by(audit.c.day, audit.c.contract)
+    .order_by(audit.c.day, audit.c.contract),
+    lambda row: DailyTotal(row[0], row[1], int(row[2])),
+)
+_OLDEST = sa.select(audit.c.id, audit.c.at).order_by(audit.c.id).limit(bind("limit")).subquery()
+_PURGE: Query[None] = Query(
+    sa.delete(audit).where(
+        audit.c.id.in_(sa.select(_OLDEST.c.id).where(_OLDEST.c.at < bind("before")))
+    )
 )
 _LATEST: Query[AuditEntry] = Query(
     sa.select(*audit.c)
@@ -43,22 +112,63 @@ def write(
         tenant_id: the target's tenant, if any.
         fields: the names of the changed fields; values are never recorded.
     """
+    event = _event(tx, action, target_kind, target_id, tenant_id)
+    tx.defer(_INSERT, **event | {"fields": " ".join(sorted(fields))}, at=tx.now)
+
+
+def _event(
+    tx: Tx, action: AuditAction, target_kind: str, target_id: int, tenant_id: int | None
+) -> dict[str, Any]:
     actor = tx.actor
-    tx.defer(
-        _INSERT,
-        at=tx.now,
-        actor_kind=actor.kind,
-        actor_id=actor.user_id,
-        actor_name=actor.name,
-        contract=actor.contract,
-        action=action.value,
-        target_kind=target_kind,
-        target_id=target_id,
-        tenant_id=tenant_id,
-        fields=" ".join(sorted(fields)),
-        request_id=actor.request_id,
-        address=actor.address,
-    )
+    return {
+        "actor_kind": actor.kind,
+        "actor_id": actor.user_id,
+        "actor_name": actor.name,
+        "contract": actor.contract,
+        "action": action.value,
+        "target_kind": target_kind,
+        "target_id": target_id,
+        "tenant_id": tenant_id,
+        "fields": "",
+        "request_id": actor.request_id,
+        "address": actor.address,
+    }
+
+
+async def count_daily(
+    tx: Tx, action: AuditAction, *, target_id: int = 0, tenant_id: int | None = None
+) -> None:
+    """Count an event in the one row that stands for a day, a contract and a user.
+
+    Anonymous callers can cause such events, so that a row for each would fill the disk. The row
+    is replaced by a newer one, with the address and request id of the latest event.
+
+    Args:
+        tx: the transaction.
+        action: what was done or tried.
+        target_id: the user; 0 for all names that nobody has.
+        tenant_id: the user's tenant, if any.
+    """
+    event = _event(tx, action, "user", target_id, tenant_id)
+    key = crypto.digest(f"{event['contract']} {action.value} {target_id}")
+    await tx.lock(LOCK_DAILY_AUDIT, int.from_bytes(key[:4], "big"))
+    day = tx.now // DAY
+    await tx.run(_INSERT_DAILY, **event, day=day, now=tx.now)
+    same_day = {name: event[name] for name in ("action", "contract", "target_id")}
+    await tx.run(_REMOVE_OLDER_DAILY, **same_day, day=day)
+
+
+async def daily_totals(reader: Read, action: AuditAction, *, first_day: int) -> list[DailyTotal]:
+    """Return how often an action was counted (``count_daily``) per day and contract.
+
+    ``first_day`` is in days since 1970; days without such an event are missing.
+    """
+    return await reader.fetch(_DAILY_TOTALS, action=action.value, first_day=first_day)
+
+
+async def purge(tx: Tx, cutoff: int, limit: int) -> int:
+    """Delete entries from before ``cutoff`` among the oldest ``limit`` ones; return their number."""
+    return await tx.run(_PURGE, before=cutoff, limit=limit)
 
 
 async def list_latest(reader: Read, *, after: int = 0, limit: int = 100) -> list[AuditEntry]:

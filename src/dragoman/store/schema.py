@@ -294,7 +294,11 @@ audit = _table_with_id(
     _text("fields"),  # names of the changed fields, never their values
     _text("request_id"),
     _text("address"),
+    _integer("day"),  # days since 1970, of a row that stands for all of a day; 0: a single event
+    _integer("count", "1"),
+    _integer("last_at"),  # the newest event of such a row; `at` is the first
 )
+sa.Index("audit_by_day", audit.c.day, audit.c.action, **_partial_index(audit.c.day > 0))
 sa.Index("audit_by_target", audit.c.target_kind, audit.c.target_id, audit.c.id)
 sa.Index("audit_by_tenant", audit.c.tenant_id, audit.c.id)
 

@@ -190,5 +190,6 @@ LOCK_TENANT_NAMES = 3  # protects the uniqueness of tenants' names and slugs
 LOCK_SIGN_IN_ATTEMPTS = 4  # key: an account; its failures are counted one at a time
 LOCK_INVITATIONS = 5  # key: an e-mail address; protects its only pending invitation
 LOCK_SIGNING_KEYS = 6  # protects the only current signing key
+LOCK_DAILY_AUDIT = 7  # key: contract and target; its row of the day is replaced by one at a time
 ALL_TENANTS = -1
 """The tenant id of the counters over all users, with and without a tenant."""

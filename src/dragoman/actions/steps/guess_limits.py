@@ -104,11 +104,11 @@ class SignInAttempt:
                 raise RateLimited(retry_after_s(window_start + HOUR - reader.now))
 
     async def record_failure(self, tx: Tx) -> None:
-        """Count a failure for the address and for the account, and write the audit row."""
+        """Count a failure for the address and for the account, and in the history."""
         await sign_in_failures.record_failure(tx, self._account_key, self._address_key, MINUTE)
         await sign_in_failures.record_failure(tx, self._account_key, "", HOUR)
         user = self._user
-        audit.write(
+        await audit.count_daily(
             tx,
             AuditAction.SIGN_IN_FAILED,
             target_id=user.id if user else 0,

@@ -23,6 +23,8 @@ _LIVING = sa.text("deleted_at IS NULL")
 _APPROVED = sa.text("deleted_at IS NULL AND approved")
 LIVING: dict[str, Any] = {"postgresql_where": _LIVING, "sqlite_where": _LIVING}
 APPROVED: dict[str, Any] = {"postgresql_where": _APPROVED, "sqlite_where": _APPROVED}
+_DAILY = sa.text("day > 0")
+DAILY: dict[str, Any] = {"postgresql_where": _DAILY, "sqlite_where": _DAILY}
 INDEXES_BY_NAME = {
     "users_by_name": [],
     "users_by_tenant_name": ["tenant_id"],
@@ -67,6 +69,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
         sqlite_with_rowid=False,
     )
+    _add("audit", sa.Column("day", BIG, nullable=False, server_default="0"))
+    _add("audit", sa.Column("count", BIG, nullable=False, server_default="1"))
+    _add("audit", sa.Column("last_at", BIG, nullable=False, server_default="0"))
+    op.create_index("audit_by_day", "audit", ["day", "action"], unique=False, **DAILY)
     op.execute(_SIGNED_UP)
     op.execute(_PROVEN)
     op.execute(_FIRST_SORT_KEYS)
@@ -81,6 +87,9 @@ def downgrade() -> None:
     _replace_counts(with_approval=False)
     op.drop_index("users_approved", "users")
     _index_by_name("username_key")
+    op.drop_index("audit_by_day", "audit")
+    for name in ("last_at", "count", "day"):
+        op.drop_column("audit", name)
     op.drop_table("server_state")
     op.drop_column("signing_keys", "signs_from")
     op.drop_column("one_time", "data")
