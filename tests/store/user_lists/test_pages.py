@@ -16,7 +16,7 @@ from dragoman.rules.fields import email_key, search_key
 from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as rows
-from dragoman.store.user_lists import ordering, pages
+from dragoman.store.user_lists import counters, ordering, pages
 from dragoman.store.user_lists.filters import Scope
 from tests.support.databases import settings_for
 from tests.support.people import (
@@ -292,3 +292,14 @@ async def test_a_page_beyond_the_end_is_empty(directory: Directory, seventy_user
     assert page.rows == []
     assert page.count == len(seventy_users)
     assert page.after is None
+
+
+def test_a_closed_list_is_read_row_by_row_where_many_are_left_out() -> None:
+    """The trigram index finds who only signed up, too: a flood of namesakes would slow it."""
+    small, middle, large = pages.SCAN_THRESHOLD, pages.CLOSED_SCAN_THRESHOLD, 10**6
+    cases = {
+        (small, 0): True, (small + 1, 0): False, (middle, 5 * middle): True,
+        (middle, 5 * middle - 1): False, (middle + 1, large): False,
+    }  # fmt: skip
+    for (count, hidden), expected in cases.items():
+        assert pages._reads_each_row(counters.ListCount(count, hidden=hidden)) is expected

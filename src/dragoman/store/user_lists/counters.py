@@ -97,10 +97,14 @@ _IN_TENANT = Query(
 
 
 class ListCount(msgspec.Struct, frozen=True):
-    """The number of users in a list, and a version that changes whenever the list may change."""
+    """The number of users in a list, and a version that changes whenever the list may change.
+
+    ``hidden`` is the number of users in its scope whom a closed contract leaves out.
+    """
 
     count: int
     version: tuple[int, int] = (0, 0)
+    hidden: int = 0
 
 
 async def count_list(reader: Read, scope: Scope, user_filter: Filter) -> ListCount:
@@ -116,20 +120,17 @@ async def count_list(reader: Read, scope: Scope, user_filter: Filter) -> ListCou
     if scope.reach is Reach.NONE:
         return ListCount(0)
     counter_tenant_id = ALL_TENANTS if tenant_id is None else tenant_id
-    entries = [
-        entry
-        for entry in await reader.fetch(_IN_TENANT, tenant_id=counter_tenant_id)
-        if approved is None or entry[2] is approved
-    ]
+    all_entries = await reader.fetch(_IN_TENANT, tenant_id=counter_tenant_id)
+    entries = [entry for entry in all_entries if approved is None or entry[2] is approved]
+    hidden = sum(n for *_, is_approved, n, _ in all_entries if not is_approved)
     count = sum(
         n
         for role, active, _, n, _ in entries
         if (user_filter.roles is None or role in user_filter.roles)
         and (user_filter.active is None or active is user_filter.active)
     )
-    return ListCount(
-        count, (sum(entry[3] for entry in entries), sum(entry[4] for entry in entries))
-    )
+    version = (sum(entry[3] for entry in entries), sum(entry[4] for entry in entries))
+    return ListCount(count, version, hidden if scope.approved_only else 0)
 
 
 _IN_TENANTS = Query(

@@ -21,6 +21,12 @@ SCAN_THRESHOLD = 2000
 
 The trigram index covers all tenants, so that it is the slower way to search a small one.
 """
+CLOSED_SCAN_THRESHOLD = 20_000
+"""The same where a closed contract leaves out at least HIDDEN_FACTOR times as many users.
+
+The trigram index finds those as well: thousands may have signed up under one name.
+"""
+HIDDEN_FACTOR = 5
 
 
 async def page(
@@ -149,6 +155,14 @@ async def _deep_page(
     return keyed_rows
 
 
+def _reads_each_row(scope_count: ListCount) -> bool:
+    """Return whether a search reads each row of its scope instead of the trigram index."""
+    if scope_count.count <= SCAN_THRESHOLD:
+        return True
+    is_flooded = scope_count.hidden >= HIDDEN_FACTOR * scope_count.count
+    return is_flooded and scope_count.count <= CLOSED_SCAN_THRESHOLD
+
+
 async def _count_matches(
     reader: Read,
     page_cache: PageCache,
@@ -178,10 +192,8 @@ async def _count_matches(
         cached = page_cache.get_count(list_key, unsearched.version)
         if cached is not None and user_filter.is_versioned:
             return ListCount(cached), None
-        search_shape = msgspec.structs.replace(shape, many_hits=unsearched.count <= SCAN_THRESHOLD)
-        hit_ids = await reader.fetch(
-            filters.ids_query(search_shape), **params, limit=SORT_THRESHOLD + 1
-        )
+        shape = msgspec.structs.replace(shape, many_hits=_reads_each_row(unsearched))
+        hit_ids = await reader.fetch(filters.ids_query(shape), **params, limit=SORT_THRESHOLD + 1)
         if len(hit_ids) <= SORT_THRESHOLD:
             return ListCount(len(hit_ids)), hit_ids
     total = await reader.fetch_one(filters.count_query(shape), **params) or 0
