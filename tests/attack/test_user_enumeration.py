@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from dragoman.actions import password_resets
 from dragoman.actions.password_hashing import PasswordHasherPool
 from dragoman.rules import passwords
+from dragoman.store.transaction import Tx
 from tests.support.clients import CLIENTS
 from tests.support.databases import query, settings_for
 from tests.support.rows import Rows, open_rows
@@ -188,6 +193,91 @@ async def test_a_request_for_a_reset_tells_nothing(
     )
     living = ["ada@platform.test", "admin@localhost", "mia@acme.test", "vic@acme.test"]
     assert [recipient for (recipient,) in sent if not recipient.startswith("gil")] == living
+
+
+class WorkCounter:
+    """Counts the statements of transactions and reads, and the rows that they wrote."""
+
+    def __init__(self) -> None:
+        self.statements = 0
+        self.written = 0
+
+    def take(self) -> tuple[int, int]:
+        """Return both since the last time."""
+        work, self.statements, self.written = (self.statements, self.written), 0, 0
+        return work
+
+
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> WorkCounter:
+    """Count the work of transactions, which they do as ever."""
+    counter = WorkCounter()
+
+    def watch(name: str) -> None:
+        plain = getattr(Tx, name)
+
+        async def counted(self: Tx, *arguments: Any, **params: Any) -> Any:
+            found = await plain(self, *arguments, **params)
+            counter.statements += 1
+            if name == "run":
+                counter.written += found
+            elif name == "fetch" and arguments[0].sqlite.sql.lstrip().startswith(WRITES):
+                counter.written += len(found)
+            return found
+
+        monkeypatch.setattr(Tx, name, counted)
+
+    plain_defer = Tx.defer
+
+    def defer(self: Tx, query: Any, **params: Any) -> None:
+        counter.statements += 1
+        counter.written += 1
+        plain_defer(self, query, **params)
+
+    for name in ("fetch", "run", "lock"):
+        watch(name)
+    monkeypatch.setattr(Tx, "defer", defer)
+    return counter
+
+
+async def test_a_request_for_a_reset_is_the_same_work_for_all(
+    http: httpx.AsyncClient, work: WorkCounter
+) -> None:
+    """As many statements and rows, for known and unknown addresses, again and beyond the limit."""
+    path = f"{API}/auth/password/reset/"
+    done: dict[str, list[tuple[int, int]]] = {}
+    for email in ("mia@acme.test", "nobody@nowhere.test", "idle@acme.test", "otto@acme.test"):
+        for _ in range(7):
+            work.take()
+            assert (await http.post(path, json={"email": email})).status_code == 200
+            done.setdefault(email, []).append(work.take())
+    assert done["mia@acme.test"] == done["nobody@nowhere.test"]
+    # Once there is a row of the day for unknown names, the first request replaces it.
+    assert len({tuple(found[1:]) for found in done.values()}) == 1, done
+    assert len({found[0][0] for found in done.values()}) == 1, done
+    assert done["mia@acme.test"][0] > (5, 3), "the work is counted"
+
+
+@pytest.mark.faults
+async def test_a_request_for_a_reset_takes_as_long_for_all(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell known from unknown addresses by the time, over some hundred pairs."""
+    monkeypatch.setattr(password_resets, "MAX_RESETS_PER_HOUR", 1_000)
+    path = f"{API}/auth/password/reset/"
+    seconds: dict[str, list[float]] = {"known": [], "unknown": []}
+    for number in range(150):
+        for kind in random.sample(sorted(seconds), 2):
+            email = "mia@acme.test" if kind == "known" else f"nobody{number % 30}@nowhere.test"
+            begun = time.perf_counter()
+            await http.post(path, json={"email": email})
+            seconds[kind].append(time.perf_counter() - begun)
+    pairs = list(itertools.product(seconds["known"], seconds["unknown"]))
+    auc = sum((known > unknown) + (known == unknown) / 2 for known, unknown in pairs) / len(pairs)
+    assert 0.38 < auc < 0.62, auc
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,16 @@ async def unlock(tx: Tx, user: User) -> bool:
     return await sign_in_failures.remove(tx, _user_key(user)) > 0
 
 
+async def count_unread(tx: Tx, account: str, purpose: str) -> None:
+    """Write a counter that nobody reads, as a stand-in for a row that is written elsewhere."""
+    await sign_in_failures.record_failure(tx, f"{account}:{purpose}", "", HOUR)
+
+
+async def remove_unread(tx: Tx, account: str, purpose: str) -> None:
+    """Delete a counter of ``count_unread``, as a stand-in for a row that is deleted elsewhere."""
+    await sign_in_failures.remove(tx, f"{account}:{purpose}")
+
+
 def retry_after_s(microseconds: int) -> int:
     """Return a duration as whole seconds for Retry-After: rounded up, at least 1."""
     return max(1, -(-microseconds // SECOND))
