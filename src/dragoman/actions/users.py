@@ -253,18 +253,23 @@ async def set_password(
     all_problems = list(problems) or password_problems(directory, password, rules, user)
     if all_problems:
         raise Invalid(*all_problems)
-    if reject_unchanged:
-        current_hash = await users.password_hash(read, user.id)
-        if current_hash and await directory.password_hasher.verify(password, current_hash):
-            raise Unchanged("password")
-    hashed = await hash_password(directory, password, user, changes)
-    async with directory.begin(actor) as tx:
-        user = await users.get(tx, user_id)
-        policy.require(tx.actor, Action.SET_PASSWORD, user)
-        await delegation.require_power_over(tx, user)
-        if changes is not None:
-            await update(tx, user_id, changes)
-        await store_password(tx, user, hashed, AuditAction.SET_PASSWORD)
+    hashed, compared_hash = None, ""
+    while True:
+        if reject_unchanged:
+            compared_hash = await users.password_hash(read, user.id)
+            if compared_hash and await directory.password_hasher.verify(password, compared_hash):
+                raise Unchanged("password")
+        hashed = hashed or await hash_password(directory, password, user, changes)
+        async with directory.begin(actor) as tx:
+            user, current_hash = await users.get_with_hash(tx, user_id)
+            policy.require(tx.actor, Action.SET_PASSWORD, user)
+            await delegation.require_power_over(tx, user)
+            if reject_unchanged and current_hash != compared_hash:
+                continue  # another password was set meanwhile: it may be this one
+            if changes is not None:
+                await update(tx, user_id, changes)
+            await store_password(tx, user, hashed, AuditAction.SET_PASSWORD)
+            return
 
 
 async def unlock(tx: Tx, user_id: int) -> User:
