@@ -274,6 +274,31 @@ def test_set_role(terminal: Terminal) -> None:
     terminal.run("users", "set-role", "olga", "king").assert_refused(2, "'king' is not one of")
 
 
+def test_strong_roles_need_strong_passwords(terminal: Terminal) -> None:
+    for role in ("superadmin", "admin", "owner"):
+        words = ("users", "create", "--username", "boss", "--email", "boss@acme.test")
+        terminal.run(*words, "--role", role, "--password-stdin", stdin="x\n").assert_refused(
+            1, "password: must be at least 8 characters for this role"
+        )
+    words = ("users", "create", "--username", "mo", "--email", "mo@acme.test", "--role", "member")
+    assert terminal.run(*words, "--password-stdin", stdin="x\n").exit_code == 0
+    terminal.run("users", "set-role", "mo", "owner").assert_refused(4, "longer password first")
+    terminal.run("users", "set-password", "mo", "--password-stdin", stdin="mo@acme.test\n")
+    terminal.run("users", "set-role", "mo", "owner").assert_refused(4, "longer password first")
+    terminal.run("users", "set-password", "mo", "--password-stdin", stdin="other-Kettle-43\n")
+    assert terminal.run("users", "set-role", "mo", "owner").exit_code == 0
+    terminal.run("users", "set-password", "mo", "--password-stdin", stdin="x\n").assert_refused(
+        1, "at least 8 characters"
+    )
+
+
+def test_unlock(terminal: Terminal) -> None:
+    terminal.create("olga")
+    result = terminal.run("users", "unlock", "olga")
+    assert (result.exit_code, result.stderr) == (0, "Unlocked user olga\n")
+    terminal.run("users", "unlock", "nobody").assert_refused(3, "not found")
+
+
 def test_tables_escape_control_characters(sqlite_terminal: Terminal) -> None:
     result = sqlite_terminal.create("olga", "member", "--first-name", "[red]Olga[/red]")
     assert "[red]Olga[/red]" in result.stdout
