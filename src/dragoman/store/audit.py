@@ -35,6 +35,7 @@ _INSERT: Query[None] = Query(
 )
 _SAME_DAY = (
     audit.c.day == bind("day"),
+    audit.c.day > sa.literal_column("0"),  # so that both databases use the partial index
     audit.c.action == bind("action", sa.Text),
     audit.c.contract == bind("contract", sa.Text),
     audit.c.target_id == bind("target_id"),
@@ -62,6 +63,7 @@ _REMOVE_OLDER_DAILY: Query[None] = Query(
         < sa.select(sa.func.max(_newest.c.id))
         .where(
             _newest.c.day == bind("day"),
+            _newest.c.day > sa.literal_column("0"),
             _newest.c.action == bind("action", sa.Text),
             _newest.c.contract == bind("contract", sa.Text),
             _newest.c.target_id == bind("target_id"),
@@ -72,7 +74,9 @@ _REMOVE_OLDER_DAILY: Query[None] = Query(
 _DAILY_TOTALS: Query[DailyTotal] = Query(
     sa.select(audit.c.day, audit.c.contract, sa.func.sum(audit.c.count))
     .where(
-        audit.c.day >= bind("first_day"), audit.c.day > 0, audit.c.action == bind("action", sa.Text)
+        audit.c.day >= bind("first_day"),
+        audit.c.day > sa.literal_column("0"),
+        audit.c.action == bind("action", sa.Text),
     )
     .group_by(audit.c.day, audit.c.contract)
     .order_by(audit.c.day, audit.c.contract),

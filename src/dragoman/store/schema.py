@@ -298,7 +298,14 @@ audit = _table_with_id(
     _integer("count", "1"),
     _integer("last_at"),  # the newest event of such a row; `at` is the first
 )
-sa.Index("audit_by_day", audit.c.day, audit.c.action, **_partial_index(audit.c.day > 0))
+sa.Index(
+    "audit_by_day",
+    audit.c.day,
+    audit.c.action,
+    audit.c.contract,
+    audit.c.target_id,
+    **_partial_index(audit.c.day > 0),
+)
 sa.Index("audit_by_target", audit.c.target_kind, audit.c.target_id, audit.c.id)
 sa.Index("audit_by_tenant", audit.c.tenant_id, audit.c.id)
 

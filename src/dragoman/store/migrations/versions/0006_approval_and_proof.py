@@ -72,7 +72,9 @@ def upgrade() -> None:
     _add("audit", sa.Column("day", BIG, nullable=False, server_default="0"))
     _add("audit", sa.Column("count", BIG, nullable=False, server_default="1"))
     _add("audit", sa.Column("last_at", BIG, nullable=False, server_default="0"))
-    op.create_index("audit_by_day", "audit", ["day", "action"], unique=False, **DAILY)
+    op.create_index(
+        "audit_by_day", "audit", ["day", "action", "contract", "target_id"], unique=False, **DAILY
+    )
     op.execute(_SIGNED_UP)
     op.execute(_PROVEN)
     op.execute(_FIRST_SORT_KEYS)
