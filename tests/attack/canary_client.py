@@ -224,9 +224,9 @@ def _wekan(drive: CanaryClient, root: dict[str, str]) -> None:
 
 
 def _vsay(drive: CanaryClient) -> None:
-    who = {"email": "nell@fresh.test"}
+    who = {"email": "bea@fresh.test"}
     chosen = next(
-        c.secret for c in drive.canaries.canaries if c.description.endswith("wiwebb registration")
+        c.secret for c in drive.canaries.canaries if c.description.endswith("binacle new")
     )
     pair = drive.succeed("POST", "/vsay/auth/login", {**who, "password": chosen})
     spent = {"refresh_token": pair["refresh_token"]}
