@@ -255,9 +255,7 @@ async def test_a_request_for_a_reset_is_the_same_work_for_all(
             assert (await http.post(path, json={"email": email})).status_code == 200
             done.setdefault(email, []).append(work.take())
     assert done["mia@acme.test"] == done["nobody@nowhere.test"]
-    # Once there is a row of the day for unknown names, the first request replaces it.
-    assert len({tuple(found[1:]) for found in done.values()}) == 1, done
-    assert len({found[0][0] for found in done.values()}) == 1, done
+    assert len({tuple(found) for found in done.values()}) == 1, done
     assert done["mia@acme.test"][0] > (5, 3), "the work is counted"
 
 
@@ -269,7 +267,7 @@ async def test_a_request_for_a_reset_takes_as_long_for_all(
     monkeypatch.setattr(password_resets, "MAX_RESETS_PER_HOUR", 1_000)
     path = f"{API}/auth/password/reset/"
     seconds: dict[str, list[float]] = {"known": [], "unknown": []}
-    for number in range(150):
+    for number in range(100):
         for kind in random.sample(sorted(seconds), 2):
             email = "mia@acme.test" if kind == "known" else f"nobody{number % 30}@nowhere.test"
             begun = time.perf_counter()
@@ -277,7 +275,7 @@ async def test_a_request_for_a_reset_takes_as_long_for_all(
             seconds[kind].append(time.perf_counter() - begun)
     pairs = list(itertools.product(seconds["known"], seconds["unknown"]))
     auc = sum((known > unknown) + (known == unknown) / 2 for known, unknown in pairs) / len(pairs)
-    assert 0.38 < auc < 0.62, auc
+    assert 0.36 < auc < 0.64, auc
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import TypeGuard
 
@@ -24,6 +25,8 @@ RESET = "reset"
 """The kind of the mail, and the purpose of the one-time secret."""
 MAX_RESETS_PER_HOUR = 5
 """Maximum number of reset mails per account and hour."""
+MIN_DURATION_S = 0.03
+"""Minimum duration of a request: hides the microseconds by which equal work still differs."""
 NOBODY = 0
 """An id that no user has."""
 
@@ -32,10 +35,17 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
     """Send a reset link to the active user with this e-mail address, if there is one.
 
     The caller cannot tell whether a mail is sent: requests for unknown addresses and those beyond
-    ``MAX_RESETS_PER_HOUR`` are ignored, after the same work. Raises Invalid if ``email`` is not a valid e-mail address.
+    ``MAX_RESETS_PER_HOUR`` are ignored, after the same work and time. Raises Invalid if ``email`` is not a valid e-mail address.
     """
     if problems := fields.email_problems(email):
         raise Invalid(*problems)
+    clock = asyncio.get_running_loop().time
+    answers_at = clock() + MIN_DURATION_S
+    await _request(directory, visitor, email)
+    await asyncio.sleep(max(0.0, answers_at - clock()))
+
+
+async def _request(directory: Directory, visitor: Actor, email: str) -> None:
     read = directory.read(visitor)
     candidate = await user_store.find_by_login_name(read, email)
     account = f"reset:{guess_limits.account_key(directory, email, candidate)}"
@@ -44,17 +54,10 @@ async def request_reset(directory: Directory, visitor: Actor, email: str) -> Non
         previous_requests = await guess_limits.increment(tx, account, "", HOUR)
         if previous_requests >= MAX_RESETS_PER_HOUR:
             return
-        recipient = user if user is not None and user.active else None
-        if recipient is not None:
-            await _enqueue_mail(tx, directory, recipient)
+        if user is not None and user.active:
+            await _enqueue_mail(tx, directory, user)
         else:
             await _do_the_same_work(tx, account)
-        await audit.count_daily(
-            tx,
-            AuditAction.REQUEST_PASSWORD_RESET,
-            target_id=recipient.id if recipient else 0,
-            tenant_id=recipient.tenant_id if recipient else None,
-        )
 
 
 async def _enqueue_mail(tx: Tx, directory: Directory, user: User) -> None:
@@ -68,6 +71,7 @@ async def _enqueue_mail(tx: Tx, directory: Directory, user: User) -> None:
     payload = msgspec.json.encode({"generation": row.generation}).decode()
     await outbox.remove_for_user(tx, user.id)
     await outbox.insert(tx, RESET, user_id=user.id, recipient=user.email, payload=payload)
+    audit.write(tx, AuditAction.REQUEST_PASSWORD_RESET, target_id=user.id, tenant_id=user.tenant_id)
 
 
 async def _do_the_same_work(tx: Tx, account: str) -> None:
@@ -78,6 +82,7 @@ async def _do_the_same_work(tx: Tx, account: str) -> None:
     await guess_limits.count_unread(tx, account, "one-time secret")
     await guess_limits.remove_unread(tx, account, "mail")
     await guess_limits.count_unread(tx, account, "mail")
+    await guess_limits.count_unread(tx, account, "history")
 
 
 async def _lock_email_owner(tx: Tx, candidate: User | None, email: str) -> User | None:
