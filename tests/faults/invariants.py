@@ -37,6 +37,7 @@ class AuditRow(msgspec.Struct, frozen=True):
 MAX_TOKEN_AGE_S = 3000
 """A key that was given so long ago may have ended by itself."""
 OF_INVITATIONS = frozenset({INVITE})
+APPROVAL = "users.approve"
 TWO_ROW_ACTIONS = frozenset({ACCEPT})
 """What writes a row for the user and one for the invitation."""
 
@@ -82,6 +83,8 @@ def _rows_by_request(history: list[AuditRow]) -> tuple[dict[str, AuditRow], list
     for row in history:
         found.setdefault(row.request_id, []).append(row)
     for rows in found.values():
+        if len(rows) > 1 and rows[0].action == APPROVAL:  # a role approves who signed up
+            del rows[0]
         rows.sort(key=lambda row: row.target_kind == "invitation")
         action = rows[0].action
         kinds = ["user", "invitation"] if action in TWO_ROW_ACTIONS else ["user"]

@@ -52,6 +52,8 @@ class Account(msgspec.Struct):
     """The request that made it."""
     excluded: bool = False
     """No writer changes it."""
+    signed_up: bool = False
+    """Nobody may have approved it: closed contracts need not know it."""
 
 
 class Journal:

@@ -29,6 +29,7 @@ from tests.faults.contract_requests import (  # fmt: skip
 )
 from tests.faults.journal import Account, Attempt, State
 from tests.support import user_requests
+from tests.support.clients import CLOSED
 from tests.support.user_requests import ContractRequest
 
 if TYPE_CHECKING:
@@ -93,7 +94,12 @@ class Writer(threading.Thread):
         contract = self._random.choice(
             [c for c in self._write_load.admin_credentials.tokens if what in VERBS[c]]
         )
-        account = Account() if what in {CREATE, SIGN_UP} else self._random.choice(usable)
+        if what in {CREATE, SIGN_UP}:
+            account = Account(signed_up=what == SIGN_UP)
+        else:
+            account = self._random.choice(usable)
+        if account.signed_up and contract in CLOSED:
+            return
         if account.state is not None and not (account.id and account.public_id):
             self._look_up_ids(client, account, account.state)
             return
