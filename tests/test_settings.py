@@ -155,6 +155,8 @@ GOOD: list[tuple[str, str, Any]] = [
     ("ANONYMOUS_RATE", "1/day", Rate(1, 86400)),
     ("ANONYMOUS_RATE", "off", Rate(0, 1)),
     ("USER_RATE", "6000/minute", Rate(6000, 60)),
+    ("INVITATION_RATE", "7/day", Rate(7, 86_400)),
+    ("VERIFY_EMAIL", "Required", "required"),
     ("USER_RATE", "off", Rate(0, 1)),
     ("SELF_REGISTRATION", "off", False),
     ("SELF_REGISTRATION", "ON", True),

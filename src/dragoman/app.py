@@ -31,7 +31,7 @@ from dragoman.server_key import with_server_key
 from dragoman.settings import Settings, SettingsError, with_public_url
 from dragoman.store import migrate, server_state
 from dragoman.store.transaction import Driver, Read
-from dragoman.web import health, jwks, logs
+from dragoman.web import account_pages, health, jwks, logs
 from dragoman.web.cors import CorsMiddleware
 from dragoman.web.responses import SecurityHeadersMiddleware
 
@@ -79,6 +79,11 @@ def restrictions(contract_name: str) -> Restrictions:
     return dialects.load(contract_name).CONTRACT.restrictions
 
 
+def mail_links() -> dict[str, str]:
+    """Return the path of the page that a mail's link opens, by the kind of the mail."""
+    return {**dialects.mail_links(), **account_pages.MAIL_LINKS}
+
+
 async def migrate_and_bootstrap(
     settings: Settings, *, report: Callable[[str], None] = migrate.no_report
 ) -> FirstAdmin | None:
@@ -104,7 +109,7 @@ async def open_directory(settings: Settings) -> AsyncGenerator[Directory]:
             read = Read(driver, system_actor("settings"))
             last_served = await server_state.find(read, server_state.PUBLIC_URL)
             settings = with_public_url(settings, last_served or "")
-        directory = Directory(driver, settings, mail_links=dialects.mail_links())
+        directory = Directory(driver, settings, mail_links=mail_links())
         try:
             yield directory
         finally:
@@ -128,7 +133,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
     settings = with_server_key(settings or load_settings())
     logs.configure(settings.log_level)
     driver = driver_for(settings)
-    directory = Directory(driver, settings, workers=workers, mail_links=dialects.mail_links())
+    directory = Directory(driver, settings, workers=workers, mail_links=mail_links())
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -153,7 +158,11 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
         app = dialect.build(directory)
         scheme = dialect.CONTRACT.scheme
         mounted[name] = MountedContract(app, dialect.DOCUMENTED_PATHS, scheme, app.route_infos)
-    routes = [*health.routes(directory, migrate.HEAD_REVISION), *jwks.routes(directory)]
+    routes = [
+        *health.routes(directory, migrate.HEAD_REVISION),
+        *jwks.routes(directory),
+        *account_pages.routes(directory),
+    ]
     shared_app = Starlette(
         routes=[*routes, Route("/", _index_endpoint(directory.settings, mounted))],
         exception_handlers={HTTPException: _handle_http_exception},

@@ -75,8 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mail_from: str = "dragoman@localhost"
     anonymous_rate: Rate = Rate(60, 60)
     user_rate: Rate = Rate(6000, 60)
+    invitation_rate: Rate = Rate(100, 3600)
     self_registration: bool = True
     sign_up_reach: str = "open"
+    verify_email: str = "on"  # or off, required
     password_policy: str = "documented"
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     forwarded: str = "x-forwarded-for"
@@ -265,8 +267,10 @@ PARSERS: dict[str, Parser] = {
     "mail_from": parse_nonempty_text,
     "anonymous_rate": lambda value: parse_rate(parse_text(value)),
     "user_rate": lambda value: parse_rate(parse_text(value)),
+    "invitation_rate": lambda value: parse_rate(parse_text(value)),
     "self_registration": parse_boolean,
     "sign_up_reach": one_of("open", "everywhere"),
+    "verify_email": one_of("on", "off", "required"),
     "password_policy": one_of("documented", "standard", "hardened"),
     "trusted_proxies": parse_networks,
     "forwarded": one_of("x-forwarded-for", "forwarded"),

@@ -726,14 +726,27 @@ class TestRefusedInvitations:
             await invite(directory, olga, "Nick@example.com")
         assert refused.value.field == "email"
 
-    async def test_who_is_invited_already_is_not_invited_again_from_wherever(
-        self, directory: Directory, invitation_people: People, olga: Actor
+    async def test_who_is_invited_already_is_not_invited_again(
+        self, directory: Directory, olga: Actor
     ):
         await invite(directory, olga)
-        for actor in (olga, await actor_for(directory, invitation_people.gil, RESTRICTIONS)):
-            with pytest.raises(Taken) as refused:
-                await invite(directory, actor, EMAIL.upper())
-            assert refused.value.field == "invitation"
+        with pytest.raises(Taken) as refused:
+            await invite(directory, olga, EMAIL.upper())
+        assert refused.value.field == "invitation"
+
+    async def test_another_tenants_invitation_neither_blocks_nor_ends(
+        self, directory: Directory, invitation_people: People, olga: Actor
+    ):
+        gil = await actor_for(directory, invitation_people.gil, RESTRICTIONS)
+        first = await invite(directory, olga)
+        second = await invite(directory, gil)
+        for invitation in (first, second):
+            secret = open_invitations.link_secret(directory, invitation)
+            assert (await invitations.get_open(directory, VISITOR, secret)).tenant
+        user, _ = await accept(directory, open_invitations.link_secret(directory, second))
+        assert user.tenant_id == invitation_people.away
+        with pytest.raises(Taken):
+            await accept(directory, open_invitations.link_secret(directory, first))
 
 
 class TestResend:
@@ -872,9 +885,9 @@ class TestRaces:
     async def test_of_ten_who_invite_one_address_at_once_one_does(
         self, directory: Directory, invitation_people: People, olga: Actor, database: str
     ):
-        gil = await actor_for(directory, invitation_people.gil, RESTRICTIONS)
+        otto = await actor_for(directory, invitation_people.otto, RESTRICTIONS)
         said = await asyncio.gather(
-            *(outcome(invite(directory, actor)) for actor in [olga, gil] * 5)
+            *(outcome(invite(directory, actor)) for actor in [olga, otto] * 5)
         )
         assert sorted(said) == ["Taken(invitation)"] * 9 + ["done"]
         assert len(await query(database, "SELECT id FROM invitations")) == 1

@@ -146,11 +146,12 @@ async def test_a_promotion_while_the_password_is_reset(
 
 
 async def reset_secret_of(directory: Directory, user: User) -> str:
+    from dragoman.actions.steps import mailed_links
     from dragoman.store import one_time_secrets
 
     row = await one_time_secrets.find(directory.read(SYSTEM_ACTOR), user.id, "reset")
     assert row is not None
-    return password_resets.reset_secret(directory, row)
+    return mailed_links.derive_secret(directory, row)
 
 
 def test_weakness_of_an_empty_address():

@@ -10,8 +10,7 @@ import httpx
 import msgspec
 
 from dragoman import app, dialects
-from dragoman.actions import password_resets
-from dragoman.actions.steps import open_invitations
+from dragoman.actions.steps import mailed_links, open_invitations
 from dragoman.actions.system import system_actor
 from dragoman.settings import Settings
 from dragoman.store import invitations, one_time_secrets
@@ -100,12 +99,12 @@ async def collect_credentials(
             settings.database, f"SELECT public_id FROM invitations WHERE {where}"
         )
         invited = await invitations.find(read, public_id)
-        row = await one_time_secrets.find(read, mia.id, password_resets.RESET)
+        row = await one_time_secrets.find(read, mia.id, mailed_links.RESET)
         assert invited is not None
         assert row is not None
         mailed = {
             "invitation secret": open_invitations.link_secret(directory, invited),
-            "reset secret": password_resets.reset_secret(directory, row),
+            "reset secret": mailed_links.derive_secret(directory, row),
         }
     guessed = {
         "password": olga.password,

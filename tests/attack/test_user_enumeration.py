@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from dragoman.actions import password_resets
 from dragoman.actions.password_hashing import PasswordHasherPool
+from dragoman.actions.steps import mails
 from dragoman.rules import passwords
 from dragoman.store.transaction import Tx
 from tests.support.clients import CLIENTS
@@ -264,7 +264,7 @@ async def test_a_request_for_a_reset_takes_as_long_for_all(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can tell known from unknown addresses by the time, over some hundred pairs."""
-    monkeypatch.setattr(password_resets, "MAX_RESETS_PER_HOUR", 1_000)
+    monkeypatch.setattr(mails, "MAX_MAILS_PER_HOUR", 1_000)
     path = f"{API}/auth/password/reset/"
     seconds: dict[str, list[float]] = {"known": [], "unknown": []}
     for number in range(100):

@@ -20,7 +20,8 @@ from tests.support.terminal import Terminal
 
 COMMANDS = [
     "serve", "migrate", "users create", "users list", "users show", "users deactivate",
-    "users activate", "users set-password", "users set-role", "users delete", "tenants create",
+    "users activate", "users approve", "users set-password", "users send-link", "users set-role",
+    "users unlock", "users delete", "tenants create",
     "tenants list", "tenants show", "tokens create", "outbox", "doctor", "completion",
     "permissions list", "permissions show", "permissions grant", "permissions revoke",
     "groups list", "groups create", "groups delete", "groups add", "groups remove",
@@ -110,7 +111,7 @@ def test_completion_of_a_command() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["plain,set-password", "plain,set-role"]
+    assert done.stdout.split() == ["plain,send-link", "plain,set-password", "plain,set-role"]
 
 
 def test_closed_pipe_is_silent(sqlite_terminal: Terminal) -> None:

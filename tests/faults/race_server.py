@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from dragoman import app, dialects
-from dragoman.actions import password_resets
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import open_invitations
+from dragoman.actions.steps import mailed_links, open_invitations
 from dragoman.actions.steps.credentials import mint
 from dragoman.actions.system import system_actor
 from dragoman.rules.credentials import Credential
@@ -143,10 +142,10 @@ class RaceServer:
 
         async def secret(directory: Directory) -> str:
             row = await one_time_secrets.find(
-                directory.read(system_actor("tests")), user.id, password_resets.RESET
+                directory.read(system_actor("tests")), user.id, mailed_links.RESET
             )
             assert row is not None
-            return password_resets.reset_secret(directory, row)
+            return mailed_links.derive_secret(directory, row)
 
         return self._run(secret)
 

@@ -35,6 +35,10 @@ PUBLIC_FUNCTIONS = {
     "password_resets.request_reset": AuditAction.REQUEST_PASSWORD_RESET,
     "password_resets.reset_password": AuditAction.COMPLETE_PASSWORD_RESET,
     "invitations.accept": AuditAction.ACCEPT_INVITATION,
+    "email_addresses.verify": AuditAction.VERIFY_EMAIL,
+    "email_addresses.resend_verification": AuditAction.SEND_LINK,
+    "email_addresses.undo_change": AuditAction.UNDO_EMAIL_CHANGE,
+    "email_addresses.resend_undo": AuditAction.SEND_LINK,
 }
 """The functions that perform ``policy.PUBLIC_ACTIONS``."""
 GUARDED_OTHERWISE = {
@@ -46,6 +50,8 @@ GUARDED_OTHERWISE = {
     "tokens.issuing_contract": "returns a contract's name to the dispatcher, nothing of the user",
     "tokens.flush_last_used": "a background task of the server",
     "password_resets.get_link_owner": "requires a one-time secret",
+    "email_addresses.get_unproven": "requires a one-time secret",
+    "email_addresses.get_changed": "requires a one-time secret",
     "invitations.get_open": "requires the secret of the invitation",
 }
 ASKING = {"require_reach", "require", "require_tenant", "require_assignable"}

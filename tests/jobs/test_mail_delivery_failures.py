@@ -11,14 +11,16 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from dragoman import dialects
+from dragoman import app, dialects
 from dragoman.actions import invitations
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import give_way
 from dragoman.jobs import background, mail_delivery
 from dragoman.jobs.mail import smtp
 from dragoman.rules.model import DAY, HOUR, SECOND, Role
 from dragoman.rules.vocabulary import Restrictions
 from dragoman.store import schema
+from dragoman.web import account_pages
 from tests.support.databases import SECRET_KEY, query, settings_for
 from tests.support.mail_servers import mail_server, silent_server
 from tests.support.outboxes import (
@@ -153,9 +155,11 @@ async def test_a_mail_whose_page_no_contract_has_waits_and_stops_no_other(
             assert await mail_delivery.send_due(directory) == 1, "the dialect is back"
 
 
-def test_every_kind_of_mail_links_to_a_page_of_one_contract() -> None:
+def test_every_kind_of_mail_links_to_one_page_of_a_contract_or_of_the_directory() -> None:
     links = dialects.mail_links()
-    assert links.keys() == mail_delivery.EMAIL_BUILDERS.keys()
+    assert not links.keys() & account_pages.MAIL_LINKS.keys()
+    without_link = {give_way.RELEASED}
+    assert app.mail_links().keys() | without_link == mail_delivery.EMAIL_BUILDERS.keys()
     declared = [
         kind
         for name in dialects.NAMES

@@ -89,7 +89,9 @@ async def insert_users(tx: Tx, user_rows: Iterable[UserRow]) -> list[int]:
     for row in user_rows:
         public_id = crypto.generate_public_id()
         values = {**msgspec.structs.asdict(row), **blank, "public_id": public_id}
-        ids.append(await rows.insert(tx, {**values, "role": int(row.role)}))
+        user_id = await rows.insert(tx, {**values, "role": int(row.role)})
+        await rows.claim_names(tx, user_id, row.username, row.email)
+        ids.append(user_id)
     return ids
 
 

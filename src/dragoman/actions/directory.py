@@ -85,7 +85,7 @@ class Directory:
         """
         long_running = actor.kind == "system"
         async with self.driver.session(long_running=long_running, lock=lock) as session:
-            tx = Tx(session, actor)
+            tx = Tx(session, actor, self.settings)
             if actor.kind == "user" and not await users.is_still_valid(tx, actor):
                 raise Unauthenticated("unknown")
             yield tx

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import create_user, delegation, guess_limits, open_invitations
+from dragoman.actions.steps import (
+    create_user,
+    delegation,
+    give_way,
+    guess_limits,
+    mails,
+    open_invitations,
+)
 from dragoman.actions.steps.create_user import PreparedUser
 from dragoman.actions.steps.credentials import mint
 from dragoman.actions.steps.open_invitations import InvitationWithStatus, OpenInvitation
@@ -24,18 +29,16 @@ from dragoman.rules.errors import (
     Taken,
 )
 from dragoman.rules.fields import UsernameCharset, canonical
-from dragoman.rules.model import DAY, HOUR, Access, Invitation, NewUser, Page, Role, User
+from dragoman.rules.model import DAY, SECOND, Access, Invitation, NewUser, Page, Role, User
 from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import access as access_store
-from dragoman.store import audit, invitations, login_names, outbox, sign_in_failures, users
+from dragoman.store import audit, invitations, login_names, sign_in_failures, users
 from dragoman.store.invitations import OUTBOX_KIND
 from dragoman.store.transaction import LOCK_INVITATIONS, Read, Tx
 from dragoman.store.user_lists import filters
 
 LIFETIME = 7 * DAY
-MAX_MAILS_PER_HOUR = 5
-"""Maximum number of invitation mails to one address per hour, from all tenants together."""
 
 
 async def invite(
@@ -60,8 +63,8 @@ async def invite(
     Raises:
         Forbidden: the actor may not invite, or not with this role or these resources.
         Invalid: every problem that was found.
-        Taken: a user has the ``email``, or an ``invitation`` is pending for it in any tenant.
-        RateLimited: too many mails were sent to the address.
+        Taken: a user holds the ``email``, or an ``invitation`` of the tenant is pending for it.
+        RateLimited: too many mails were sent to the address, or by the inviter.
     """
     policy.require_reach(tx.actor, Action.INVITE)
     policy.require_assignable(tx.actor, role)
@@ -73,7 +76,7 @@ async def invite(
     await _lock_inviter(tx)
     if all_problems := _invite_problems(email, name, list(problems)):
         raise Invalid(*all_problems)
-    await _claim_address(tx, email)
+    await _ensure_invitable(tx, email)
     invitation = await invitations.insert(
         tx,
         public_id=crypto.generate_public_id(),
@@ -98,19 +101,25 @@ async def _lock_inviter(tx: Tx) -> None:
     await users.get(tx, tx.actor.user_id)
 
 
-async def _claim_address(tx: Tx, email: str) -> None:
+async def _ensure_invitable(tx: Tx, email: str) -> None:
     """Lock an address for a new invitation; raise Taken if it has a user or a pending one.
 
+    A user who only claims the address does not count, nor does an invitation of another tenant.
     A pending invitation whose inviter lost the right to send it is revoked instead.
     """
     email_key = canonical(email)
     await tx.lock(LOCK_INVITATIONS, int.from_bytes(crypto.digest(email_key)[:4], "big"))
-    if await login_names.taken(tx, username=email, email=email):
+    if await login_names.taken(tx, username=email, email=email, takes_over=True):
         raise Taken("email")
-    pending = await invitations.list_pending(tx, email_key, tx.now)
+    pending = [
+        invitation
+        for invitation in await invitations.list_pending(tx, email_key, tx.now)
+        if invitation.tenant_id == tx.actor.tenant_id
+    ]
     if await open_invitations.still_authorised(tx, pending):
         raise Taken("invitation")
-    await invitations.revoke_by_email(tx, email_key)
+    for invitation in pending:
+        await invitations.revoke(tx, invitation.id)
 
 
 def _invite_problems(email: str, name: str, problems: list[Problem]) -> list[Problem]:
@@ -148,15 +157,22 @@ def _split_name(name: str) -> tuple[str, str]:
 
 
 async def _enqueue_mail(tx: Tx, invitation: Invitation) -> None:
-    """Write the mail to the outbox; raises RateLimited if the address got too many of them."""
-    account = "invitation:" + crypto.digest(canonical(invitation.email)).hex()
-    if await guess_limits.increment(tx, account, "", HOUR) >= MAX_MAILS_PER_HOUR:
-        _, (window_start, _) = await sign_in_failures.failure_counts(tx, account, "")
-        raise RateLimited(guess_limits.retry_after_s(window_start + HOUR - tx.now))
-    payload = {"invitation": invitation.public_id, "generation": invitation.generation}
-    payload_json = msgspec.json.encode(payload).decode()
-    await outbox.insert(
-        tx, OUTBOX_KIND, user_id=None, recipient=invitation.email, payload=payload_json
+    """Enqueue the mail; raises RateLimited if the address, or the inviter, had too many of them."""
+    rate = tx.settings.invitation_rate
+    if rate.count:
+        account, window = f"inviter:{tx.actor.user_id}", rate.seconds * SECOND
+        if await guess_limits.increment(tx, account, "", window) >= rate.count:
+            _, (window_start, _) = await sign_in_failures.failure_counts(tx, account, "")
+            raise RateLimited(guess_limits.retry_after_s(window_start + window - tx.now))
+    if retry_after := await mails.reserve(tx, invitation.email):
+        raise RateLimited(retry_after)
+    await mails.enqueue(
+        tx,
+        OUTBOX_KIND,
+        user_id=None,
+        recipient=invitation.email,
+        invitation=invitation.public_id,
+        generation=invitation.generation,
     )
 
 
@@ -315,6 +331,7 @@ async def _redeem(
     credential_format: CredentialFormat,
 ) -> tuple[User, Credential]:
     """Insert the invited user with its access, use the link up, and sign the user in."""
+    await give_way.take_over(tx, prepared.new.email)  # before the invitation is locked
     opened = await open_invitations.by_secret(directory, tx, secret, for_update=True)
     invitation = opened.invitation
     prepared.new.role = invitation.role

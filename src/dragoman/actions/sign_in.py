@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from dragoman.actions import users
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import create_user, guess_limits, passwords
+from dragoman.actions.steps import create_user, guess_limits, mailed_links, passwords
 from dragoman.actions.steps.credentials import lock_active_tenant, mint
-from dragoman.rules import policy
+from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import Credential, CredentialFormat
 from dragoman.rules.errors import (
@@ -58,7 +58,8 @@ async def sign_up(
         new: the new user; its role, tenant and active state are set here.
         password: the password in plain text.
         rules: the contract's password rules.
-        credential_format: the format of the first credential; if None, that one is empty.
+        credential_format: the format of the first credential; if None, that one is empty, as it
+            is if the settings require the e-mail address to be proven first.
         charset: the characters that the contract allows in a username.
         first_becomes_owner: make the user the owner of a tenant that has never had any user.
         problems: what the dialect found wrong with the request; reported together with the rest.
@@ -73,9 +74,14 @@ async def sign_up(
     if home is None or not home.active:
         raise Forbidden(Reason.SIGN_UP_DISABLED)
     new.role, new.tenant_id, new.active = Role.MEMBER, home.id, True
+    all_problems = list(problems)
+    needs_proof = directory.settings.verify_email == "required"
+    if needs_proof and not (new.email.strip() or fields.reads_as_email(new.username)):
+        all_problems.append(Problem("email", "required"))
     prepared = await create_user.prepare(
-        directory, visitor, new, password, rules, charset=charset, problems=problems
-    )
+        directory, visitor, new, password, rules,
+        charset=charset, problems=all_problems, signed_up=True,
+    )  # fmt: skip
     async with directory.begin(visitor) as tx:
         if await _enter_tenant(tx, home.id, first_becomes_owner=first_becomes_owner):
             prepared.new.role = Role.OWNER
@@ -85,7 +91,8 @@ async def sign_up(
         user = await create_user.insert(
             tx, prepared, AuditAction.SIGN_UP, signed_up=True, approved=approved
         )
-        if credential_format is None:
+        await mailed_links.send_verification(tx, user)
+        if credential_format is None or needs_proof:
             return user, Credential("", 0)
         credential = await mint(tx, directory, user, credential_format)
         user_store.record_sign_in(tx, user.id)
@@ -142,6 +149,9 @@ async def sign_in(
     async with directory.begin(visitor, lock=attempt.lock) as tx:
         await attempt.ensure_allowed(tx)
         current_user = await _lock_unchanged_user(tx, user, encoded) if user and matches else None
+        if current_user is not None and _lacks_proof(tx, current_user):
+            await mailed_links.send_verification(tx, current_user)
+            current_user = None
         if current_user is None:
             await attempt.record_failure(tx)
         else:
@@ -158,6 +168,12 @@ async def sign_in(
     with contextlib.suppress(Unavailable):
         await _rehash(directory, visitor, current_user.id, password, encoded)
     return current_user, credential
+
+
+def _lacks_proof(tx: Tx, user: User) -> bool:
+    """Return whether a user must open the link to its e-mail address before it can sign in."""
+    is_unproven = user.signed_up and bool(user.email) and not user.holds_email
+    return is_unproven and tx.settings.verify_email == "required"
 
 
 async def _rehash(

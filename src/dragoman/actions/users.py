@@ -19,14 +19,7 @@ from dragoman.actions.steps import (
 from dragoman.actions.steps.passwords import hash_password, password_problems, store_password
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
-from dragoman.rules.errors import (
-    Invalid,
-    NoTenant,
-    NotFound,
-    Problem,
-    Unchanged,
-    WeakPassword,
-)
+from dragoman.rules.errors import Invalid, NoTenant, NotFound, Problem, Unchanged, WeakPassword
 from dragoman.rules.fields import UsernameCharset, canonical
 from dragoman.rules.model import NewUser, Role, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
@@ -127,7 +120,7 @@ async def update(
     create_user.trim_fields(changes)
     keeps_username = changes.username in {UNSET, user.username}
     changes_email = bool(changes.email) and changes.email != user.email
-    if _uses_email_as_username(user) and changes_email and keeps_username:
+    if change_user.uses_email_as_username(user) and changes_email and keeps_username:
         changes.username = changes.email
         charset = UsernameCharset.PERMISSIVE
     changed = {
@@ -135,10 +128,12 @@ async def update(
         for name, value in msgspec.structs.asdict(changes).items()
         if value is not UNSET and value != getattr(user, name)
     }
+    is_address = tx.actor.is_user(user.id) and change_user.adopt_username(user, changed)
     if changed.keys() & {"username", "email"}:
         await delegation.require_power_over(tx, user)
     if all_problems := await _change_problems(tx, user, changed, charset, problems):
-        raise Invalid(*all_problems)
+        reported = create_user.report_as_username(all_problems) if is_address else all_problems
+        raise Invalid(*reported)
     if not changed:
         return user
     if active_changes and not changes.active:
@@ -156,21 +151,21 @@ async def _change_problems(
     """Return the dialect's problems and those of changed values, for fields not reported yet."""
     all_problems = list(problems)
     reported_fields = {problem.field for problem in all_problems}
+    is_self = tx.actor.is_user(user.id)
     field_problems = fields.user_problems(UserChanges(**changed), charset=charset)
     all_problems += [problem for problem in field_problems if problem.field not in reported_fields]
     reported_fields = {problem.field for problem in all_problems}
     new_names = {n: changed.get(n, getattr(user, n)) for n in ("username", "email")}
     if any(name in changed for name in new_names):
-        taken_fields = await login_names.taken(tx, **new_names, exclude_id=user.id)
+        taken_fields = await login_names.taken(
+            tx, **new_names, exclude_id=user.id, takes_over=not is_self
+        )
         all_problems += [
             Problem(f, "taken") for f in taken_fields if f in changed and f not in reported_fields
         ]
+    if is_self and not any(problem.field == "username" for problem in all_problems):
+        all_problems += change_user.own_username_problems(user, changed)
     return all_problems
-
-
-def _uses_email_as_username(user: User) -> bool:
-    """Return whether the user's username is its e-mail address."""
-    return canonical(user.username) == canonical(user.email)
 
 
 async def set_active(
@@ -390,9 +385,11 @@ async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     await grants.remove_all(tx, user.id)
     await sign_in_failures.remove_addresses(tx, user.id)
     await invitations.revoke_by_inviter(tx, user.id)
-    await invitations.revoke_by_email(tx, canonical(user.email))
+    # Invitations to an address that the user only claims belong to whoever holds it.
+    email_key = canonical(user.email) if user.holds_email else ""
+    await invitations.revoke_by_email(tx, email_key)
     if erase:
-        await invitations.erase_for_user(tx, canonical(user.email), user.id)
+        await invitations.erase_for_user(tx, email_key, user.id)
     await users.remove(tx, user, erase=erase)
     audit.write(tx, AuditAction.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
     return user

@@ -50,6 +50,7 @@ PROBLEM_MESSAGES: Mapping[str, str | Callable[[Any], str]] = {
     "choice": lambda value: f"{value!r} is not a valid choice",
     "unknown": lambda value: f"id {value} not found",
     "taken": "already in use",
+    "not_own_email": "is the e-mail address of somebody else",
     "common": "too common",
     "numeric": "must not consist of digits only",
     "similar": lambda field: f"too similar to the {str(field).replace('_', ' ')}",

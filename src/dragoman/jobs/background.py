@@ -15,7 +15,7 @@ from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
 from dragoman.jobs import mail_delivery
 from dragoman.rules.errors import DirectoryError
-from dragoman.rules.model import DAY, HOUR
+from dragoman.rules.model import DAY, HOUR, SECOND
 from dragoman.store import audit, outbox, sign_in_failures, signing_keys
 from dragoman.store import tokens as token_store
 from dragoman.store.transaction import now
@@ -85,6 +85,11 @@ async def flush(directory: Directory) -> None:
         await tokens.flush_last_used(directory)
 
 
+def _counter_retention(directory: Directory) -> int:
+    """Return how long counters are kept: as long as the longest of their windows."""
+    return max(HOUR, directory.settings.invitation_rate.seconds * SECOND)
+
+
 async def purge(directory: Directory) -> int:
     """Delete what has expired: credentials, counters, addresses, keys, mails, history.
 
@@ -111,7 +116,7 @@ async def purge_history(directory: Directory) -> int:
 async def _purge_expired(directory: Directory) -> int:
     async with directory.begin(system_actor("upkeep")) as tx:
         purged_count = await token_store.purge(tx)
-        purged_count += await sign_in_failures.purge(tx, tx.now - HOUR)
+        purged_count += await sign_in_failures.purge(tx, tx.now - _counter_retention(directory))
         purged_count += await sign_in_failures.purge_addresses(tx, tx.now - ADDRESS_RETENTION)
         purged_count += await signing_keys.purge(tx, tx.now - jwt_keys.RETIRED_KEY_LIFETIME)
         return purged_count + await outbox.purge(tx, tx.now - MAIL_RETENTION)

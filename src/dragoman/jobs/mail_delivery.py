@@ -5,26 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
+from collections.abc import Coroutine
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
 
-from dragoman.actions import password_resets
 from dragoman.actions.directory import Directory
-from dragoman.actions.steps import key_check, open_invitations
-from dragoman.actions.system import system_actor
+from dragoman.actions.steps import key_check
 from dragoman.jobs.mail import messages
-from dragoman.jobs.mail.messages import Email
+from dragoman.jobs.mail.builders import EMAIL_BUILDERS, MAIL_ACTOR
 from dragoman.jobs.mail.smtp import NotSent, SmtpClient
 from dragoman.rules import crypto
 from dragoman.rules.errors import DirectoryError
-from dragoman.rules.model import DAY, HOUR, SECOND
-from dragoman.store import invitations, one_time_secrets, outbox, users
+from dragoman.rules.model import DAY, SECOND
+from dragoman.store import outbox
 from dragoman.store.outbox import OutboxMessage
 
 T = TypeVar("T")
@@ -41,7 +37,6 @@ SHUTDOWN_GRACE_S = 2.0
 """How long shutdown waits for a mail that is being sent, in seconds."""
 
 log: Any = structlog.get_logger()
-MAIL_ACTOR = system_actor("mails")
 
 
 class _Outcome(Enum):
@@ -201,83 +196,3 @@ async def _finish_despite_cancellation(coroutine: Coroutine[Any, Any, T]) -> T:
         with contextlib.suppress(asyncio.CancelledError, DirectoryError):
             await task
         raise
-
-
-class _ResetPayload(msgspec.Struct):
-    """The payload of a reset mail: the generation of its one-time secret."""
-
-    generation: int
-
-
-async def _build_reset(directory: Directory, outbox_message: OutboxMessage) -> Email | None:
-    """Return the mail with a reset link; None if the link is no longer valid."""
-    generation = msgspec.json.decode(outbox_message.payload, type=_ResetPayload).generation
-    read = directory.read(MAIL_ACTOR)
-    user = await users.find(read, outbox_message.user_id or 0)
-    if user is None or user.email != outbox_message.recipient:
-        return None
-    row = await one_time_secrets.find(read, user.id, password_resets.RESET)
-    if not password_resets.is_open(row, user, read.now) or row.generation != generation:
-        return None
-    secret = password_resets.reset_secret(directory, row)
-    return Email(
-        template="reset",
-        recipient=outbox_message.recipient,
-        subject="Choose a new password",
-        context={
-            "link": _link(directory, outbox_message, user.public_id, secret),
-            "hours": round((row.expires_at - outbox_message.created_at) / HOUR),
-            "until": _format_timestamp(row.expires_at),
-        },
-    )
-
-
-class _InvitationPayload(msgspec.Struct):
-    """The payload of an invitation mail: the invitation's public id and generation."""
-
-    invitation: str
-    generation: int
-
-
-async def _build_invitation(directory: Directory, outbox_message: OutboxMessage) -> Email | None:
-    """Return the mail with an invitation link; None if the link is no longer valid."""
-    payload = msgspec.json.decode(outbox_message.payload, type=_InvitationPayload)
-    open_invitation = await open_invitations.find_open(
-        directory.read(MAIL_ACTOR), payload.invitation
-    )
-    if open_invitation is None:
-        return None
-    invitation = open_invitation.invitation
-    if (invitation.generation, invitation.email) != (payload.generation, outbox_message.recipient):
-        return None
-    secret = open_invitations.link_secret(directory, invitation)
-    return Email(
-        template="invitation",
-        recipient=outbox_message.recipient,
-        subject="You are invited",
-        context={
-            "link": _link(directory, outbox_message, invitation.public_id, secret),
-            "organisation": messages.safe_name(open_invitation.tenant.name),
-            "until": _format_timestamp(invitation.expires_at),
-        },
-    )
-
-
-def _link(directory: Directory, outbox_message: OutboxMessage, public_id: str, secret: str) -> str:
-    """Return the URL that a mail links to; raises NotSent if no contract has a page for it."""
-    path = directory.mail_links.get(outbox_message.kind)
-    if path is None:
-        raise NotSent("no contract has a page for the link")
-    return directory.settings.public_url + path.format(public_id=public_id, secret=secret)
-
-
-def _format_timestamp(timestamp: int) -> str:
-    """Return a time (microseconds since 1970) as text for a mail."""
-    return f"{datetime.fromtimestamp(timestamp // SECOND, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-EMAIL_BUILDERS: dict[str, Callable[[Directory, OutboxMessage], Awaitable[Email | None]]] = {
-    password_resets.RESET: _build_reset,
-    invitations.OUTBOX_KIND: _build_invitation,
-}
-"""The function that builds each kind of mail; it returns None if the mail is obsolete."""

@@ -41,6 +41,7 @@ PROBLEM_CODES = frozenset(
         "choice",  # detail: the rejected value
         "unknown",  # detail: the id that does not exist
         "taken",
+        "not_own_email",  # a username that is the e-mail address of somebody else
         "common",
         "numeric",
         "similar",  # detail: the field that the password resembles

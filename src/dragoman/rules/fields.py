@@ -161,6 +161,22 @@ def _is_email(address: str) -> bool:
     return domain.lower() == "localhost" or ("." in domain and not last_label.isdigit())
 
 
+def reads_as_email(username: str) -> bool:
+    """Return whether a username, as usernames are compared, is an e-mail address."""
+    key = canonical(trim(username))
+    return "@" in key and not email_problems(key)
+
+
+def own_username_problems(username: str, email: str) -> list[Problem]:
+    """Check a username that a person chooses for itself. Problem: ``not_own_email``.
+
+    It may be an e-mail address only if it is the person's own one (``email``).
+    """
+    if reads_as_email(username) and canonical(trim(username)) != canonical(trim(email)):
+        return [Problem("username", "not_own_email")]
+    return []
+
+
 _URL = re.compile(
     r"https?://(?:[^\s/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)"
     r"(?::(?P<port>[0-9]{1,5}))?(?:[/?#]\S*)?",

@@ -81,6 +81,11 @@ class User(msgspec.Struct, frozen=True):
     email_assigned: bool
     strong_password: bool | None
 
+    @property
+    def holds_email(self) -> bool:
+        """Whether nobody can take the e-mail address over: it is proven, or was assigned."""
+        return bool(self.email) and (self.verified or self.email_assigned)
+
 
 class Tenant(msgspec.Struct, frozen=True):
     """An organisation; its users can view only each other."""

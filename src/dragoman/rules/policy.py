@@ -99,6 +99,9 @@ PUBLIC_ACTIONS = frozenset(
         AuditAction.REFRESH_SESSION,
         AuditAction.REQUEST_PASSWORD_RESET,
         AuditAction.COMPLETE_PASSWORD_RESET,
+        AuditAction.SEND_LINK,
+        AuditAction.VERIFY_EMAIL,
+        AuditAction.UNDO_EMAIL_CHANGE,
         AuditAction.ACCEPT_INVITATION,
     }
 )

@@ -67,6 +67,10 @@ class AuditAction(StrEnum):
     DELETE_USER = "users.delete"
     ASSIGN_ROLE = "users.assign_role"
     KEEP_KEY = "users.keep_key"  # an upgrade gave the key of its address to another user
+    RELEASE_EMAIL = "users.release_email"
+    SEND_LINK = "users.send_link"
+    VERIFY_EMAIL = "users.verify_email"
+    UNDO_EMAIL_CHANGE = "users.undo_email_change"
     REQUEST_PASSWORD_RESET = "password_resets.request"
     COMPLETE_PASSWORD_RESET = "password_resets.complete"
     SIGN_IN = "sessions.sign_in"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -30,14 +32,29 @@ _CLAIM: Query[str] = Query(
     .returning(names.c.key),
 )
 _RELEASE: Query[None] = Query(sa.delete(names).where(names.c.user_id == bind("user_id")))
-_HOLDERS: Query[tuple[str, int]] = Query(
+_IS_CLAIM = sa.and_(
+    users.c.email_key == names.c.key,
+    sa.not_(users.c.verified),
+    sa.not_(users.c.email_assigned),
+)
+"""Condition: the name is an e-mail address that only its holder claims, so it gives way."""
+_HOLDERS: Query[tuple[str, int, bool]] = Query(
     sa.union_all(
-        sa.select(names.c.key, names.c.user_id).where(in_list(names.c.key, "keys")),
-        sa.select(sa.literal_column(f"'{_PUBLIC_ID}'"), users.c.id).where(
+        sa.select(names.c.key, names.c.user_id, _IS_CLAIM)
+        .join(users, users.c.id == names.c.user_id)
+        .where(in_list(names.c.key, "keys")),
+        sa.select(sa.literal_column(f"'{_PUBLIC_ID}'"), users.c.id, sa.false()).where(
             users.c.public_id == bind("username", sa.Text), LIVING
         ),
     ),
-    lambda row: (row[0], row[1]),
+    lambda row: (row[0], row[1], bool(row[2])),
+)
+_CLAIMANTS: Query[int] = Query(
+    sa.select(names.c.user_id)
+    .distinct()
+    .join(users, users.c.id == names.c.user_id)
+    .where(in_list(names.c.key, "keys"), _IS_CLAIM, names.c.user_id != bind("exclude_id"))
+    .order_by(names.c.user_id)
 )
 
 
@@ -61,7 +78,14 @@ async def claim(tx: Tx, user_id: int, username_key: str, email_key: str) -> None
         raise Taken("email")
 
 
-async def taken(reader: Read | Tx, *, username: str, email: str, exclude_id: int = 0) -> list[str]:
+async def taken(
+    reader: Read | Tx,
+    *,
+    username: str,
+    email: str,
+    exclude_id: int = 0,
+    takes_over: bool = False,
+) -> list[str]:
     """Return which of ``username`` and ``email`` belong to another user, as either of the two.
 
     A username must not be another user's public id either: some contracts accept both in a path.
@@ -71,15 +95,26 @@ async def taken(reader: Read | Tx, *, username: str, email: str, exclude_id: int
         username: the username.
         email: the e-mail address; may be empty.
         exclude_id: the id of the user whose own names do not count; 0 for none.
+        takes_over: do not count e-mail addresses that their holders only claim.
     """
     keys = {"username": canonical(username), "email": canonical(email)}
     unique_keys = sorted({key for key in keys.values() if key})
     holders = await reader.fetch(_HOLDERS, keys=unique_keys, username=username.strip())
-    others = {key for key, user_id in holders if user_id != exclude_id}
+    others = {
+        key
+        for key, user_id, is_claim in holders
+        if user_id != exclude_id and not (takes_over and is_claim)
+    }
     taken_fields = [field for field, key in keys.items() if key in others]
     if _PUBLIC_ID in others and "username" not in taken_fields:
         taken_fields.insert(0, "username")
     return taken_fields
+
+
+async def claimants(tx: Tx, keys: Iterable[str], exclude_id: int) -> list[int]:
+    """Return the ids of the users, but ``exclude_id``, who only claim one of these addresses."""
+    unique_keys = sorted({key for key in keys if key})
+    return await tx.fetch(_CLAIMANTS, keys=unique_keys, exclude_id=exclude_id)
 
 
 async def release(tx: Tx, user_id: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 import sqlalchemy as sa
 
@@ -77,6 +79,13 @@ _POSTPONE: Query[None] = Query(
 )
 _REMOVE: Query[None] = Query(sa.delete(outbox).where(outbox.c.id == bind("id")))
 _REMOVE_FOR_USER: Query[None] = Query(sa.delete(outbox).where(outbox.c.user_id == bind("user_id")))
+_REMOVE_KIND: Query[None] = Query(
+    sa.delete(outbox).where(
+        outbox.c.user_id == bind("user_id"),
+        outbox.c.sent_at == 0,
+        outbox.c.kind == bind("kind", sa.Text),
+    )
+)
 _PURGE: Query[None] = Query(sa.delete(outbox).where(outbox.c.created_at < bind("before")))
 _LIST: Query[OutboxMessage] = Query(
     sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _from_row
@@ -139,6 +148,12 @@ async def remove(tx: Tx, message_id: int) -> None:
 async def remove_for_user(tx: Tx, user_id: int) -> int:
     """Delete the messages that concern a user and return their number."""
     return await tx.run(_REMOVE_FOR_USER, user_id=user_id)
+
+
+async def remove_unsent(tx: Tx, user_id: int, kinds: Iterable[str]) -> None:
+    """Delete the messages of these kinds that concern a user and were not sent."""
+    for kind in kinds:
+        await tx.run(_REMOVE_KIND, user_id=user_id, kind=kind)
 
 
 async def purge(tx: Tx, cutoff: int) -> int:

@@ -247,6 +247,8 @@ one_time = _table_with_id(  # the secrets of mailed links are derived from these
     sa.UniqueConstraint("user_id", "purpose"),
 )
 
+sa.Index("one_time_by_purpose", one_time.c.purpose, **_partial_index(one_time.c.data != ""))
+
 signing_keys = sa.Table(
     "signing_keys",
     metadata,

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from dragoman.rules.actor import Actor
 from dragoman.rules.model import User
+from dragoman.settings import Settings
 from dragoman.store.query import LookupQuery, Query
 
 T = TypeVar("T")
@@ -107,20 +108,24 @@ class Read:
 
 
 class Tx:
-    """One change: a transaction with an actor and a single point in time.
+    """One change: a transaction with an actor, the settings and a single point in time.
 
     Attributes:
+        settings: the settings of the application.
         now: the time of the change, in microseconds since 1970 UTC.
         own_revocations: how often the change has revoked the sessions of its own actor.
         counter_deltas: how much each user counter has moved: (tenant id, role, active,
             approved) → delta. ``counters.write_deltas`` writes them at the end.
     """
 
-    __slots__ = ("_deferred", "_session", "actor", "counter_deltas", "now", "own_revocations")
+    __slots__ = (
+        "_deferred", "_session", "actor", "counter_deltas", "now", "own_revocations", "settings",
+    )  # fmt: skip
 
-    def __init__(self, session: Session, actor: Actor) -> None:
+    def __init__(self, session: Session, actor: Actor, settings: Settings) -> None:
         self._session = session
         self.actor = actor
+        self.settings = settings
         self.now = now()
         self.own_revocations = 0
         self.counter_deltas: dict[tuple[int, int, bool, bool], int] = {}

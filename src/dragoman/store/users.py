@@ -142,6 +142,12 @@ async def get_with_hash(tx: Tx, user_id: int) -> tuple[User, str]:
     return found
 
 
+async def lock_anywhere(tx: Tx, user_id: int) -> User | None:
+    """Lock a user's row and return the user, also if it does not exist at the actor's contract."""
+    found = await tx.fetch_one(_BY_ID_FOR_UPDATE, id=user_id)
+    return found[0] if found else None
+
+
 async def find_by_login_name(reader: Read | Tx, login_name: str) -> User | None:
     """Return the user with this username or e-mail address, or None."""
     found = await find_with_hash(reader, login_name)
@@ -185,13 +191,27 @@ _INSERT: Query[int] = Query(
 
 
 async def insert(tx: Tx, row: dict[str, Any]) -> int:
-    """Insert a user and return its id; raises Taken if a login name belongs to another user."""
+    """Insert a user and return its id; the caller claims its login names (``claim_names``)."""
     row = row | derived_columns(row)
     user_id = await tx.fetch_one(_INSERT, **row)
     assert user_id is not None, "INSERT … RETURNING returns a row"
-    await login_names.claim(tx, user_id, row["username_key"], row["email_key"])
     tx.count_users(row["tenant_id"], row["role"], row["active"], 1, approved=row["approved"])
     return user_id
+
+
+async def claim_names(tx: Tx, user_id: int, username: str, email: str) -> None:
+    """Claim the login names of a new user.
+
+    Args:
+        tx: the transaction.
+        user_id: the user's id.
+        username: the username.
+        email: the e-mail address; may be empty.
+
+    Raises:
+        Taken: a name belongs to another user.
+    """
+    await login_names.claim(tx, user_id, canonical(username), canonical(email))
 
 
 def derived_columns(row: Mapping[str, Any]) -> dict[str, str]:

@@ -50,6 +50,7 @@ MESSAGES: Messages = {
     "taken": "This value is taken.",
     "username.taken": "A user with that username already exists.",
     "email.taken": "user with this email already exists.",
+    "not_own_email": "An e-mail address may be used only if it is your own.",
     "tenant_required": "This field is required for this role.",
     "foreign_tenant": "This tenant is not available to you.",
     "too_short": lambda n: f"This password is too short. It must contain at least {n} characters.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class HtmlPage:
         gone_text: the message for an invalid link, whether it was used, revoked, has expired or
             never existed.
         conflict_text: title and message if the name has been taken meanwhile.
+        defaults: variables of the template that every response has.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class HtmlPage:
         title: str,
         gone_text: str,
         conflict_text: tuple[str, str] = _UNAVAILABLE_TEXT,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         self._template_path = template
         self._title = title
         self._gone_text = gone_text
         self._conflict_text = conflict_text
+        self._defaults = defaults or {}
 
     def with_page_errors(self, contract: Contract) -> Contract:
         """Return the contract with an error handler that renders every error as this page."""
@@ -70,7 +74,7 @@ class HtmlPage:
 
     def render(self, status: int = 200, *, title: str = "", **context: Any) -> Response:
         """Return the page as a response; ``context`` holds the template's variables."""
-        text = self._template.render(title=title or self._title, **context)
+        text = self._template.render({"title": title or self._title, **self._defaults, **context})
         return HTMLResponse(text, status, self._headers)
 
     def _handle_error(self, _: Call, error: Exception) -> Response:

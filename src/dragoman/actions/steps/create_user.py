@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import give_way
 from dragoman.actions.steps.passwords import HashedPassword, hash_password, password_problems
 from dragoman.rules import crypto, fields
 from dragoman.rules.actor import Actor
@@ -36,6 +37,7 @@ async def prepare(
     *,
     charset: UsernameCharset,
     problems: Iterable[Problem] = (),
+    signed_up: bool = False,
 ) -> PreparedUser:
     """Check a new user and hash its password, before the transaction begins.
 
@@ -47,12 +49,17 @@ async def prepare(
         rules: the contract's password rules.
         charset: the characters that the contract allows in a username.
         problems: what the dialect found wrong with the request; reported together with the rest.
+        signed_up: whether the user registers itself: a username that is an e-mail address must be
+            its own address, and becomes it if none was given.
 
     Raises:
         Invalid: every problem that was found.
         Unavailable: the hashing queue is full, or the database cannot serve.
     """
     trim_fields(new)
+    is_address = signed_up and not new.email and fields.reads_as_email(new.username)
+    if is_address:
+        new.email = new.username
     all_problems = list(problems)
     reported_fields = {problem.field for problem in all_problems}
     field_problems = fields.user_problems(new, charset=charset)
@@ -60,16 +67,36 @@ async def prepare(
     if password or not all_problems:  # else the dialect has reported a missing password already
         all_problems += password_problems(directory, password, rules, new)
     all_problems += await _lookup_problems(
-        directory.read(actor), new, {problem.field for problem in all_problems}
+        directory.read(actor),
+        new,
+        {problem.field for problem in all_problems},
+        takes_over=not signed_up,
     )
+    if signed_up and not any(problem.field == "username" for problem in all_problems):
+        all_problems += fields.own_username_problems(new.username, new.email)
+    if is_address:
+        all_problems = report_as_username(all_problems)
     if all_problems:
         raise Invalid(*all_problems)
     return PreparedUser(new, await hash_password(directory, password, new))
 
 
-async def _lookup_problems(read: Read, new: NewUser, reported_fields: set[str]) -> list[Problem]:
+def report_as_username(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems of an address that was given as a username alone, for that field."""
+    renamed = (
+        msgspec.structs.replace(problem, field="username") if problem.field == "email" else problem
+        for problem in problems
+    )
+    return list(dict.fromkeys(renamed))
+
+
+async def _lookup_problems(
+    read: Read, new: NewUser, reported_fields: set[str], *, takes_over: bool
+) -> list[Problem]:
     """Return the problems that only the database knows: taken names, an unknown tenant."""
-    taken_fields = await login_names.taken(read, username=new.username, email=new.email)
+    taken_fields = await login_names.taken(
+        read, username=new.username, email=new.email, takes_over=takes_over
+    )
     problems = [Problem(field, "taken") for field in taken_fields if field not in reported_fields]
     if (
         isinstance(new.tenant_id, int)
@@ -95,7 +122,8 @@ async def insert(
         prepared: the result of ``prepare``; the caller may have changed its role since.
         action: what the audit log calls the change.
         signed_up: whether the user registers itself; nobody has proved its e-mail address then.
-        approved: whether closed contracts know the user, and its e-mail address is vouched for.
+            Otherwise it takes an address over that somebody only claims.
+        approved: whether closed contracts know the user.
 
     Raises:
         Invalid: a name was taken, or the tenant deleted, since ``prepare``; or the role that the
@@ -105,6 +133,8 @@ async def insert(
     if new.role.needs_strong_password and not prepared.password.strong:
         raise Invalid(Problem("password", "weak", STRONG_LENGTH))
     tenant_id = None if new.tenant_id is UNSET else new.tenant_id
+    if not signed_up:
+        await give_way.take_over(tx, new.username, new.email)
     if tenant_id is not None:
         await _lock_tenant(tx, tenant_id, new.role)
     values = msgspec.structs.asdict(new)
@@ -119,19 +149,29 @@ async def insert(
         "approved": approved,
         "signed_up": signed_up,
         "verified": bool(new.email) and not signed_up,
-        "email_assigned": bool(new.email) and approved,
+        "email_assigned": bool(new.email) and not signed_up,
         "auth_epoch": 0,
         "created_at": tx.now,
         "updated_at": tx.now,
         "last_login_at": 0,
     }
-    try:
-        user_id = await users.insert(tx, row)
-    except Taken as error:
-        raise Invalid(Problem(error.field, "taken")) from None
+    user_id = await users.insert(tx, row)
+    await _claim_names(tx, user_id, new, takes_over=not signed_up)
     changed_fields = [name for name, value in values.items() if value != ""]
     audit.write(tx, action, target_id=user_id, tenant_id=tenant_id, fields=changed_fields)
     return await users.get(tx, user_id)
+
+
+async def _claim_names(tx: Tx, user_id: int, new: NewUser, *, takes_over: bool) -> None:
+    """Claim the names of a new user; one that was claimed a moment ago is taken over as well."""
+    try:
+        await users.claim_names(tx, user_id, new.username, new.email)
+    except Taken as error:
+        if not takes_over:
+            raise Invalid(Problem(error.field, "taken")) from None
+        await login_names.release(tx, user_id)
+        await give_way.take_over(tx, new.username, new.email, exclude_id=user_id)
+        await _claim_names(tx, user_id, new, takes_over=False)
 
 
 async def _lock_tenant(tx: Tx, tenant_id: int, role: Role) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from dragoman.actions.directory import Directory
+from dragoman.actions.steps import mailed_links
 from dragoman.rules import passwords
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.model import NewUser, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import AuditAction
-from dragoman.store import audit, invitations, one_time_secrets, outbox, users
+from dragoman.store import audit, invitations, users
 from dragoman.store.transaction import Tx
 
 
@@ -90,8 +91,7 @@ async def store_password(
         raise Invalid(Problem("password", "weak", passwords.STRONG_LENGTH))
     await users.set_password(tx, user.id, new.encoded, strong=new.strong)
     await users.revoke_sessions(tx, user.id)
-    await one_time_secrets.remove_for_user(tx, user.id)
-    await outbox.remove_for_user(tx, user.id)
+    await mailed_links.void_password_links(tx, user.id)
     kept_session_id = tx.actor.session_id if keeps_session else 0
     await invitations.revoke_by_inviter(tx, user.id, kept_session_id=kept_session_id)
     audit.write(tx, action, target_id=user.id, tenant_id=user.tenant_id, fields=("password",))

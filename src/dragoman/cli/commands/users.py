@@ -225,6 +225,20 @@ def unlock(user_ref: str, *, is_id: bool) -> None:
     users.unlock(user_ref, is_id=is_id)
 
 
+@users.command(name="send-link")
+@users_argument
+@options.id_option
+def send_link(user_refs: tuple[str, ...], *, is_id: bool) -> None:
+    """Mail users a link with which they set their password.
+
+    The link is valid for seven days and proves the e-mail address. Each user is a separate change.
+    The exit code is 5 if the mail could be queued for some users only.
+    """
+    from dragoman.cli.handlers import users
+
+    users.send_link(user_refs, is_id=is_id)
+
+
 @users.command(name="set-role")
 @user_argument
 @click.argument("role", metavar="ROLE", type=click.Choice(options.ROLE_NAMES))

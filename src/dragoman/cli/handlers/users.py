@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from dragoman.actions import tenants, user_lists, users
+from dragoman.actions import password_resets, tenants, user_lists, users
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
 from dragoman.cli.batch import change_each
@@ -353,6 +353,23 @@ def unlock(user_ref: str, *, is_id: bool) -> None:
         async with directory.begin(actor) as tx:
             await users.unlock(tx, user.id)
         echo([f"Unlocked user {user.username}"])
+
+    run(work)
+
+
+def send_link(user_refs: tuple[str, ...], *, is_id: bool) -> None:
+    """Mail users a link with which they set their password; each is a separate change."""
+
+    async def work(directory: Directory) -> None:
+        async def send_one(user_ref: str) -> None:
+            user = await get_user(directory.read(command_line_actor()), user_ref, is_id=is_id)
+            async with directory.begin(command_line_actor()) as tx:
+                await password_resets.send_link(tx, user.id)
+            echo([f"Queued a mail for user {user.username}"])
+
+        _, error = await change_each(user_refs, send_one)
+        if error is not None:
+            raise error
 
     run(work)
 

@@ -58,6 +58,7 @@ MESSAGES: Messages = {
     "choice": lambda choices: f"Must be one of: {', '.join(choices)}",
     "unknown": "Does not exist",
     "taken": "Is already in use",
+    "not_own_email": "Must not be the email address of somebody else",
     "common": "Is too common",
     "numeric": "Must not consist of digits only",
     "similar": lambda field: f"Is too similar to the {FIELD_LABELS.get(field, 'name')}",

@@ -30,6 +30,8 @@ CREDENTIAL_FORMAT = CredentialFormat(
 
 
 def _login_response(user: User, credential: Credential) -> Response:
+    if not credential.secret:  # the e-mail address must be proven first
+        return MsgspecResponse(200, {"id": user.public_id})
     fields = {
         "id": user.public_id,
         "token": credential.secret,

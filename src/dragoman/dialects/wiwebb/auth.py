@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from dragoman.actions import password_resets, sign_in, tokens, user_lists
+from dragoman.actions import email_addresses, password_resets, sign_in, tokens, user_lists
 from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.schemas import pick, user_out
 from dragoman.dialects.wiwebb.users import update_profile
 from dragoman.rules import crypto
 from dragoman.rules.credentials import CredentialFormat
-from dragoman.rules.errors import Invalid, Problem
+from dragoman.rules.errors import Invalid, InvalidLink, NotFound, Problem
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 from dragoman.web.drf import detail_response
@@ -67,8 +67,31 @@ async def register(call: Call) -> Response:
         CREDENTIAL_FORMAT,
         problems=problems,
     )
+    if not credential.secret:
+        return detail_response(201, "Verification e-mail sent.")
     user_fields = pick(user, "id", "username", "email", "first_name", "last_name")
     return MsgspecResponse(201, {"key": credential.secret, "user": user_fields})
+
+
+async def verify_email(call: Call) -> Response:
+    """POST auth/registration/verify-email/: prove an e-mail address with the key that was mailed."""
+    values, problems = forms.parse(await bodies.read_fields(call.request), schemas.VERIFY_EMAIL)
+    if problems:
+        raise Invalid(*problems)
+    try:
+        await email_addresses.verify(call.directory, call.actor, values["key"])
+    except InvalidLink:
+        raise NotFound from None
+    return detail_response(200, "ok")
+
+
+async def resend_email(call: Call) -> Response:
+    """POST auth/registration/resend-email/: mail the key again; the response is always the same."""
+    values, problems = forms.parse(await bodies.read_fields(call.request), schemas.REQUEST_RESET)
+    if problems:
+        raise Invalid(*problems)
+    await email_addresses.resend_verification(call.directory, call.actor, values["email"])
+    return detail_response(200, "ok")
 
 
 async def me(call: Call) -> Response:

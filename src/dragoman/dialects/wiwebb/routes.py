@@ -61,6 +61,8 @@ def build(directory: Directory) -> ContractApp:
         route("/api/v1/auth/login", POST=_public_endpoint(auth.login)),
         route("/api/v1/auth/logout", POST=auth.logout),
         route("/api/v1/auth/registration", POST=_public_endpoint(auth.register)),
+        route("/api/v1/auth/registration/verify-email", POST=_public_endpoint(auth.verify_email)),
+        route("/api/v1/auth/registration/resend-email", POST=_public_endpoint(auth.resend_email)),
         route("/api/v1/auth/user", GET=auth.me, PUT=auth.put_me, PATCH=auth.patch_me),
         route("/api/v1/auth/password/change", POST=auth.change_password),
         route("/api/v1/auth/password/reset", POST=_public_endpoint(auth.request_reset)),

@@ -98,6 +98,7 @@ CHANGE_PASSWORD = {
     **SET_PASSWORD_TWICE,
 }
 REQUEST_RESET = {"email": _EMAIL}
+VERIFY_EMAIL = {"key": Field(name="key", required=True, blank=False)}
 CONFIRM_RESET = {
     "uid": Field(name="uid", required=True, blank=False),
     "token": Field(name="token", required=True, blank=False),

@@ -38,6 +38,7 @@ class Email(msgspec.Struct, frozen=True, kw_only=True):
 _NAME_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
 _NAME_PUNCTUATION = frozenset(" .,-–'’&+()")
 _LINKIFIED_DOT = re.compile(r"\.(?![ ,)]|$)")
+_TELEPHONE_NUMBER = re.compile(r"(?:\d[ .,\-–()]*){6}")
 MAX_NAME_LENGTH = 80
 """Maximum length of a user-chosen name in a mail, in characters."""
 
@@ -46,7 +47,8 @@ def safe_name(name: str) -> str:
     """Return a user-chosen name if it is safe to show in a mail, else an empty string.
 
     Safe are letters, marks, digits, spaces and some punctuation, at most ``MAX_NAME_LENGTH`` in
-    all. A dot must end a word, because mail programs turn anything like a host name into a link.
+    all. A dot must end a word, and there must not be six digits in a row, because mail programs
+    turn anything like a host name or a telephone number into a link.
     The compatibility form (NFKC) must be safe too: some characters decompose to a dot or a slash.
     """
     for variant in (name, unicodedata.normalize("NFKC", name)):
@@ -58,6 +60,7 @@ def safe_name(name: str) -> str:
             or len(variant) > MAX_NAME_LENGTH
             or has_invisible_characters(variant)
             or _LINKIFIED_DOT.search(variant)
+            or _TELEPHONE_NUMBER.search(variant)
         ):
             return ""
     return name

@@ -25,6 +25,8 @@ LIVING: dict[str, Any] = {"postgresql_where": _LIVING, "sqlite_where": _LIVING}
 APPROVED: dict[str, Any] = {"postgresql_where": _APPROVED, "sqlite_where": _APPROVED}
 _DAILY = sa.text("day > 0")
 DAILY: dict[str, Any] = {"postgresql_where": _DAILY, "sqlite_where": _DAILY}
+_WITH_DATA = sa.text("data <> ''")
+WITH_DATA: dict[str, Any] = {"postgresql_where": _WITH_DATA, "sqlite_where": _WITH_DATA}
 INDEXES_BY_NAME = {
     "users_by_name": [],
     "users_by_tenant_name": ["tenant_id"],
@@ -61,6 +63,7 @@ def upgrade() -> None:
         _add("users", _flag(name, default=False))
     _add("invitations", sa.Column("session_id", BIG, nullable=False, server_default="0"))
     _add("one_time", sa.Column("data", TEXT, nullable=False, server_default=""))
+    op.create_index("one_time_by_purpose", "one_time", ["purpose"], unique=False, **WITH_DATA)
     _add("signing_keys", sa.Column("signs_from", BIG, nullable=False, server_default="0"))
     op.create_table(
         "server_state",
@@ -94,6 +97,7 @@ def downgrade() -> None:
         op.drop_column("audit", name)
     op.drop_table("server_state")
     op.drop_column("signing_keys", "signs_from")
+    op.drop_index("one_time_by_purpose", "one_time")
     op.drop_column("one_time", "data")
     op.drop_column("invitations", "session_id")
     for name in (
