@@ -24,6 +24,8 @@ from tests.support.openapi import routed
 
 METHODS = {"get", "put", "post", "delete", "patch"}
 OPEN = {
+    ("wiwebb", "POST", "/api/v1/auth/registration/verify-email"),
+    ("wiwebb", "POST", "/api/v1/auth/registration/resend-email"),
     ("wiwebb", "POST", "/api/v1/auth/password/reset"),
     ("wiwebb", "POST", "/api/v1/auth/password/reset/confirm"),
     ("vsay", "POST", "/auth/refresh"),
