@@ -12,7 +12,10 @@ import msgspec
 import pytest
 
 from dragoman import app
+from dragoman.actions import users
+from dragoman.actions.system import system_actor
 from dragoman.jobs import doctor
+from dragoman.rules.model import UserChanges
 from dragoman.rules.passwords import hash_password
 from dragoman.store import migrate
 from dragoman.store.drivers.sqlite import connect
@@ -269,3 +272,19 @@ async def test_doctor_names_who_lost_the_address(upgraded: tuple[str, list[str]]
     assert finding.state == doctor.WARN
     assert "älter" in finding.found
     assert f"{'A' * 15}15" in finding.found
+
+
+async def test_who_lost_the_address_can_still_be_changed(upgraded: tuple[str, list[str]]):
+    """Another name leaves the address's owner alone; another address gives it a key again."""
+    database, _ = upgraded
+    async with app.open_directory(settings_for(database)) as directory:
+        for changes in (
+            UserChanges(first_name="Anna"),
+            UserChanges(username="anna"),
+            UserChanges(email="anna@corp.example"),
+        ):
+            async with directory.begin(system_actor("tests")) as tx:
+                await users.update(tx, 12, changes)
+    names = dict(await query(database, "SELECT key, user_id FROM names"))
+    assert {key for key, user_id in names.items() if user_id == 12} == {"anna", "anna@corp.example"}
+    assert names["max@xn--mller-kva.example"] == 13

@@ -227,6 +227,11 @@ def derived_columns(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+KEY_COLUMNS = ("username_key", "email_key")
+_KEYS: Query[tuple[str, str]] = Query(
+    sa.select(users.c.username_key, users.c.email_key).where(users.c.id == bind("id")),
+    lambda row: (row[0], row[1]),
+)
 SEARCHED_COLUMNS = ("username", "email", "first_name", "last_name")
 VERSIONED_COLUMNS = frozenset({"tenant_id", "role", "active", "approved", *SEARCHED_COLUMNS})
 """Columns that determine which lists a user is in, and its position: see ``PageCache``."""
@@ -237,15 +242,23 @@ async def save(tx: Tx, user: User, changes: dict[str, Any]) -> None:
     """Save changed columns of a user whose row is locked; raises Taken.
 
     Updates its counters, login names and search text as well, but does not revoke its sessions
-    (see ``revoke_sessions``).
+    (see ``revoke_sessions``). The key of a name that does not change stays as it is: an upgrade
+    may have left a user without the key of its address (``key_rewrite``).
     """
     row: dict[str, Any] = {**changes, "updated_at": tx.now}
     if any(name in changes for name in SEARCHED_COLUMNS):
         searched = {name: changes.get(name, getattr(user, name)) for name in SEARCHED_COLUMNS}
-        row.update(derived_columns(searched))
+        derived = derived_columns(searched)
         if "username" in changes or "email" in changes:
+            [kept] = await tx.fetch(_KEYS, id=user.id)
+            keys = {
+                "username_key": derived["username_key"] if "username" in changes else kept[0],
+                "email_key": derived["email_key"] if "email" in changes else kept[1],
+            }
             await login_names.release(tx, user.id)
-            await login_names.claim(tx, user.id, row["username_key"], row["email_key"])
+            await login_names.claim(tx, user.id, **keys)
+            row.update(keys)
+        row.update((name, text) for name, text in derived.items() if name not in KEY_COLUMNS)
     await _update(tx, user.id, row)
     if changes.keys() & VERSIONED_COLUMNS:
         tx.count_users(user.tenant_id, user.role, user.active, -1, approved=user.approved)
