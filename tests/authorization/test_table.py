@@ -30,8 +30,8 @@ OPEN = {
     ("wiwebb", "POST", "/api/v1/auth/password/reset/confirm"),
     ("vsay", "POST", "/auth/refresh"),
 }
-"""Calls that know no actor, only a secret that was mailed or given: `test_reset.py` and vsay's
-transcripts have them."""
+"""Calls that know no actor, only an address, or a secret that was mailed or given: transcripts,
+`test_password_resets.py` and `test_account_pages.py` have them."""
 LEAST = 3000
 
 

@@ -250,7 +250,7 @@ def test_the_page_is_accessible(html, page):
 
 def test_every_operation_is_in_the_contents_and_on_the_page(document, html, page):
     found = list(operations(document))
-    assert len(found) == 25
+    assert len(found) == 27
     links = page.all("href")
     for method, path, operation in found:
         anchor = operation["operationId"]

@@ -32,7 +32,8 @@ def test_answers_to_others_are_too(database_templates: DatabaseTemplates, who: s
     if who == "nobody":
         done = {label for label, status in caller.statuses if status < 300}
         assert done <= {
-            f"POST /api/v1/auth/{n}/" for n in ("registration", "login", "password/reset")
+            f"POST /api/v1/auth/{name}/"
+            for name in ("registration", "registration/resend-email", "login", "password/reset")
         }
 
 
