@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import pairwise
 
 import pytest
 
+from dragoman import app
 from dragoman.cli.handlers import users
-from tests.support.databases import audit_rows
+from dragoman.jobs import mail_delivery
+from tests.support.databases import audit_rows, settings_for
+from tests.support.outboxes import outbox_rows
 from tests.support.terminal import PASSWORD, Terminal
 
 FIELDS = {
@@ -190,6 +194,67 @@ def test_no_credential_for_closed_contracts_without_approval(terminal: Terminal)
     terminal.run("users", "approve", "mia")
     for contract in ("vsay", "binacle"):
         assert terminal.run(*words, contract).exit_code == 0
+
+
+SENT_LINK = re.compile(r"/account/password/[\w-]+")
+
+
+def queued_mails(terminal: Terminal) -> list[str]:
+    """Return the texts of all mails that wait, oldest first."""
+
+    async def read() -> list[str]:
+        async with app.open_directory(settings_for(terminal.database)) as directory:
+            return [
+                await mail_delivery.preview(directory, row) or ""
+                for row in await outbox_rows(directory)
+            ]
+
+    return asyncio.run(read())
+
+
+def test_send_link(terminal: Terminal) -> None:
+    """The link sets a password and proves the address; the terminal shows neither link nor mail."""
+    terminal.create("olga", "owner")
+    terminal.execute("UPDATE users SET verified = FALSE WHERE username = 'olga'")
+    before = asyncio.run(audit_rows(terminal.database))[-1].id
+    result = terminal.run("users", "send-link", "olga@acme.test")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "Queued a mail for user olga\n"
+    (row,) = asyncio.run(audit_rows(terminal.database, before))
+    assert (row.action, row.actor_kind, row.contract) == ("users.send_link", "system", "cli")
+    (text,) = queued_mails(terminal)
+    (link,) = SENT_LINK.findall(text)
+    assert terminal.sign_in("olga") == 200
+    pair = {"password": "other-Kettle-43", "repeated_password": "other-Kettle-43"}
+    answer = terminal.request("POST", link, data=pair)
+    assert answer.status_code == 200, answer.text
+    assert (terminal.sign_in("olga"), terminal.sign_in("olga", "other-Kettle-43")) == (400, 200)
+    assert terminal.run("users", "show", "olga", "-o", "json").json()["verified"] is True
+    assert terminal.request("POST", link, data=pair).status_code == 404
+
+
+def test_send_link_to_some_only(terminal: Terminal) -> None:
+    """Each user is a change of its own; who cannot get a mail is named, with the reason."""
+    for name in ("olga", "otto", "mia"):
+        terminal.create(name)
+    terminal.run("users", "deactivate", "otto")
+    terminal.execute("UPDATE users SET email = '', email_key = '' WHERE username = 'mia'")
+    result = terminal.run("users", "send-link", "olga", "otto", "mia", "nobody")
+    assert (result.exit_code, result.stdout) == (5, "")
+    for said in (
+        "Queued a mail for user olga\n",
+        "otto: the user is inactive (run 'dragoman users activate')\n",
+        "mia: email: ",
+        "nobody: user 'nobody' not found\n",
+        "1 of 4 changes succeeded",
+    ):
+        assert said in result.stderr
+    terminal.run("users", "send-link", "otto").assert_refused(1, "the user is inactive")
+    assert len(queued_mails(terminal)) == 1
+    for _ in range(4):
+        assert terminal.run("users", "send-link", "olga").exit_code == 0
+    terminal.run("users", "send-link", "olga").assert_refused(1, "too many requests; try again in")
+    terminal.run("users", "send-link").assert_refused(2, "USER")
 
 
 def test_list_reads_all_pages(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

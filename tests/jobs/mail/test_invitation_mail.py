@@ -180,6 +180,16 @@ HOSTILE_NAMES = [
     "n" * 81,
     "ﷺ" * 10,  # in the compatibility form, eighteen characters each
     "⒈test",
+    "evil.test",
+    "ACME 2.0",
+    "A.-B",
+    "Call 123456",
+    "0 9 0 0 1 2",
+    "(01) 23-45-67",
+    "12.34.56",
+    "１２３４５６",
+    "①②③④⑤⑥",
+    "١٢٣٤٥٦",
     "",
 ]
 """Names that a mail must not contain."""
@@ -201,6 +211,9 @@ def test_a_name_that_could_carry_something_is_not_repeated(name: str) -> None:
         "شركة المثال",
         "हिन्दी समाचार",
         "Zoe\u0308 24",
+        "ACME.",
+        "Dept. 4 (Fund 12345)",
+        "1 & 2, 3 & 4, 5 & 6",
         "n" * 80,
     ],
 )
