@@ -4,7 +4,9 @@ from __future__ import annotations
 import __future__
 
 import ast
+import functools
 import sys
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -49,6 +51,27 @@ def _run(module: ModuleType, statement: ast.stmt) -> None:
 
 
 def _replace_references(name: str, old: Any, new: Any) -> None:
+    """Give the new value to the modules that imported the old one.
+
+    That it is the same object is not enough: small numbers are, in modules that have nothing to
+    do with each other.
+    """
     for other in list(sys.modules.values()):
-        if getattr(other, "__dict__", {}).get(name) is old:
+        if getattr(other, "__dict__", {}).get(name) is old and name in _imported_names(
+            getattr(other, "__file__", None) or ""
+        ):
             vars(other)[name] = new
+
+
+@functools.cache
+def _imported_names(file: str) -> frozenset[str]:
+    """Return the names that a module's source imports from others."""
+    path = Path(file)
+    if path.suffix != ".py" or not path.is_file():
+        return frozenset()
+    return frozenset(
+        alias.asname or alias.name
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )

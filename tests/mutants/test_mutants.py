@@ -126,14 +126,26 @@ class TestGrafting:
         assert held(9) is False
 
     def test_what_follows_from_a_constant_follows(
-        self, toy_module: ModuleType, monkeypatch: pytest.MonkeyPatch
+        self, toy_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        user = ModuleType("user")
-        vars(user).update(LIMIT=toy_module.LIMIT, may=toy_module.may)
-        monkeypatch.setitem(sys.modules, "user", user)
+        sources = {
+            "toy_user": "from toy import LIMIT, may",
+            "toy_stranger": "LIMIT = 10",  # the same object, but not imported
+        }
+        made: dict[str, ModuleType] = {}
+        for name, source in sources.items():
+            path = tmp_path / f"{name}.py"
+            path.write_text(source)
+            made[name] = ModuleType(name)
+            made[name].__file__ = str(path)
+            exec(source, vars(made[name]))
+            monkeypatch.setitem(sys.modules, name, made[name])
+        user, stranger = made.values()
+        assert user.LIMIT is stranger.LIMIT
         apply_mutant(toy_module, TOY, labels(TOY)["LIMIT: `10` → `11`"])
         assert (toy_module.LIMIT, toy_module.TWICE, user.LIMIT) == (11, 22, 11)
         assert not user.may(10)
+        assert stranger.LIMIT == 10
 
 
 @pytest.fixture(scope="module")
