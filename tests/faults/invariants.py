@@ -38,6 +38,8 @@ MAX_TOKEN_AGE_S = 3000
 """A key that was given so long ago may have ended by itself."""
 OF_INVITATIONS = frozenset({INVITE})
 APPROVAL = "users.approve"
+MAILED_LINKS = {"reset": "new passwords", "verify": "proofs of addresses"}
+"""What the links of a storm are for, by their purpose, which is the kind of their mails too."""
 TWO_ROW_ACTIONS = frozenset({ACCEPT})
 """What writes a row for the user and one for the invitation."""
 
@@ -153,10 +155,17 @@ async def _mail_problems(database: str) -> list[str]:
     problems: list[str] = []
     waiting = await query(database, "SELECT kind, user_id, recipient, payload FROM outbox")
     mails = [(kind, who, to, msgspec.json.decode(payload)) for kind, who, to, payload in waiting]
-    resets = await query(database, "SELECT user_id, generation FROM one_time")
-    links = Counter((who, each["generation"]) for kind, who, _, each in mails if kind == "reset")
-    if links != Counter(tuple(row) for row in resets):
-        problems.append(f"links for new passwords: {resets}, mails with them: {links}")
+    links = await query(database, "SELECT purpose, user_id, generation FROM one_time")
+    for purpose, what in MAILED_LINKS.items():
+        mailed = Counter(
+            (who, each["generation"]) for kind, who, _, each in mails if kind == purpose
+        )
+        if mailed != Counter(
+            (who, generation) for kind, who, generation in links if kind == purpose
+        ):
+            problems.append(f"links for {what}: {links}, mails with them: {mailed}")
+    problems += [f"a link that nobody asked for: {row}" for row in links
+                 if row[0] not in MAILED_LINKS]  # fmt: skip
     invitations = await query(
         database, "SELECT public_id, generation, email FROM invitations WHERE email <> ''"
     )
