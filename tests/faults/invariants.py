@@ -37,7 +37,7 @@ class AuditRow(msgspec.Struct, frozen=True):
 MAX_TOKEN_AGE_S = 3000
 """A key that was given so long ago may have ended by itself."""
 OF_INVITATIONS = frozenset({INVITE})
-APPROVAL = "users.approve"
+APPROVAL, ASSIGNMENT = "users.approve", "users.assign_role"
 MAILED_LINKS = {"reset": "new passwords", "verify": "proofs of addresses"}
 """What the links of a storm are for, by their purpose, which is the kind of their mails too."""
 TWO_ROW_ACTIONS = frozenset({ACCEPT})
@@ -82,11 +82,12 @@ def _rows_by_request(history: list[AuditRow]) -> tuple[dict[str, AuditRow], list
     """Return the row of each request, and those that are not whole or too many."""
     problems: list[str] = []
     found: dict[str, list[AuditRow]] = {}
+    approved: list[int] = []
     for row in history:
         found.setdefault(row.request_id, []).append(row)
     for rows in found.values():
-        if len(rows) > 1 and rows[0].action == APPROVAL:  # a role approves who signed up
-            del rows[0]
+        if len(rows) > 1 and (rows[0].action, rows[1].action) == (APPROVAL, ASSIGNMENT):
+            approved.append(rows.pop(0).target_id)  # a role approves who signed up
         rows.sort(key=lambda row: row.target_kind == "invitation")
         action = rows[0].action
         kinds = ["user", "invitation"] if action in TWO_ROW_ACTIONS else ["user"]
@@ -94,6 +95,7 @@ def _rows_by_request(history: list[AuditRow]) -> tuple[dict[str, AuditRow], list
             kinds = ["invitation"]
         if [(row.action, row.target_kind) for row in rows] != [(action, kind) for kind in kinds]:
             problems.append(f"half in the history, or twice: {rows}")
+    problems += [f"user {i} was approved {n} times" for i, n in Counter(approved).items() if n > 1]
     return {request_id: rows[0] for request_id, rows in found.items()}, problems
 
 
@@ -106,6 +108,7 @@ def _resolve_account(account: Account, journal: Journal, by_id: dict[str, AuditR
             journal.refused.add(attempt.request_id)
         else:
             account.state, account.id = attempt.after, row.target_id
+            account.signed_up &= attempt.action != ASSIGNMENT
             journal.acknowledged[attempt.request_id] = (attempt.action, row.target_id)
     elif not account.id and (row := by_id.get(account.made_by)) is not None:
         account.id = row.target_id
@@ -121,7 +124,7 @@ def _learn_public_ids(journal: Journal, database: str) -> None:
 
 _COLUMNS = (
     "id, username, username_key, email, email_key, location, first_name, last_name, role, active,"
-    " auth_epoch, deleted_at, password_hash, search"
+    " approved, auth_epoch, deleted_at, password_hash, search"
 )
 
 
@@ -216,6 +219,7 @@ def _differences(account: Account, row: dict[str, Any] | None) -> list[str]:
         "last_name": state.last_name,
         "role": int(ROLES[state.role]),
         "active": state.active,
+        "approved": not account.signed_up,
         "auth_epoch": state.epoch,
         "search": "\n".join(search_key(each) for each in known) if state.alive else "",
     }

@@ -46,14 +46,16 @@ class Account(msgspec.Struct):
     pending: Attempt | None = None
     tokens: list[tuple[str, str, int, float]] = []
     """Contracts and keys that were handed out, with the epoch and the time of that moment."""
-    resets: int = 0
-    """How often a link for a new password was asked for."""
     made_by: str = ""
     """The request that made it."""
     excluded: bool = False
     """No writer changes it."""
     signed_up: bool = False
-    """Nobody may have approved it: closed contracts need not know it."""
+    """It signed up, and nobody has approved it: closed contracts do not know it."""
+
+
+MAILS = 5
+"""How many mails an address gets in an hour: what asks for one more is answered, and not done."""
 
 
 class Journal:
@@ -72,8 +74,15 @@ class Journal:
         self.done: Counter[str] = Counter()
         """By contract and verb, what was acknowledged."""
         self.unexpected_answers: list[str] = []
+        self._mails: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._number = 0
+
+    def reserve_mail(self, address: str) -> bool:
+        """Say whether one more mail may be asked for, and count it."""
+        with self._lock:
+            self._mails[address] += 1
+            return self._mails[address] <= MAILS
 
     def number(self) -> int:
         """Return a number that was not given before."""

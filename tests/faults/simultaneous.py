@@ -157,6 +157,8 @@ class UserCreators(msgspec.Struct, frozen=True):
             number: makes the other one differ from everybody else's.
         """
         person = {"username": f"n{number}", "email": f"n{number}@race.test", field: name}
+        if route in SIGN_UP_ROUTES and "@" in name:
+            person["email"] = name  # of oneself, one gives no address but one's own
         new = NewUser(**person, password=PASSWORD)
         match route:
             case "wiwebb":
@@ -175,6 +177,7 @@ class UserCreators(msgspec.Struct, frozen=True):
                 return RaceRequest.of(contract, user_requests.sign_up(contract, new))
 
 
+SIGN_UP_ROUTES = frozenset({"registration", "accounts", "register"})
 ROUTES_BY_USERNAME = ("wiwebb", "registration", "accounts", "wekan", "register")
 ROUTES_BY_EMAIL = (*ROUTES_BY_USERNAME, "binacle")
 
@@ -195,8 +198,10 @@ def is_taken_error(answer: Answer) -> bool:
     """Say whether an answer is the contract's own word for a name that somebody has."""
     match answer.request.contract:
         case "wiwebb" | "accounts":
-            words = [{"username": [USERNAME]}, {"email": [EMAIL]}]
-            return answer.status == 400 and answer.json() in words
+            problems: dict[str, list[str]] = answer.json() or {}
+            words = {"username": [USERNAME], "email": [EMAIL]}
+            is_said = bool(problems) and problems.items() <= words.items()
+            return answer.status == 400 and is_said
         case "binacle":
             return (answer.status, answer.body) == (409, b"")
         case "wekan":
@@ -227,6 +232,25 @@ def single_success_problems(answers: Iterable[Answer], *words: Any) -> list[str]
     if len(winners) != 1:
         problems.append(f"{len(winners)} of {len(given)} succeeded: {list(map(str, winners))}")
     return problems
+
+
+def claims(answers: Iterable[Answer]) -> list[Answer]:
+    """Return the sign-ups that succeeded: they only claim the addresses that they give."""
+    paths = user_requests.SIGN_UP_PATHS.values()
+    return [each for each in answers if each.succeeded and each.request.path in paths]
+
+
+def single_holder_problems(answers: Iterable[Answer], *words: Any) -> list[str]:
+    """Return what is wrong where many want an address, and only some of them just claim it.
+
+    One gets it for good. At most one has signed up with it before, and must have given way.
+    """
+    given = list(answers)
+    claimed = claims(given)
+    problems = [f"{len(claimed)} signed up with one address"] if len(claimed) > 1 else []
+    return problems + single_success_problems(
+        [answer for answer in given if answer not in claimed], *words
+    )
 
 
 def is_invalid_credential_error(answer: Answer) -> bool:

@@ -74,6 +74,24 @@ CORRUPTIONS = {
         ),
         "links for new passwords",
     ),
+    "a mail that proves no address": (
+        (
+            "INSERT INTO outbox (kind, user_id, recipient, payload, created_at, due_at)"
+            """ VALUES ('verify', 1, 'nobody@storm.test', '{"generation": 9}', 1, 1)"""
+        ),
+        "links for proofs of addresses",
+    ),
+    "a link that undoes nothing": (
+        (
+            "INSERT INTO one_time (user_id, purpose, generation, user_epoch, data, expires_at)"
+            " VALUES (1, 'undo:nobody@storm.test', 1, 0, 'nobody@storm.test', 1)"
+        ),
+        "a link that nobody asked for",
+    ),
+    "an approval that nobody gave, or lost": (
+        f"UPDATE users SET approved = NOT approved WHERE id = (SELECT id FROM users WHERE {_ALIVE}",
+        "approved should be",
+    ),
     "a password that was not set": (
         (
             "UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE id = 1)"

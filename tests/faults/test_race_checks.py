@@ -23,12 +23,15 @@ from tests.faults.simultaneous import (
     USERNAME,
     Answer,
     RaceRequest,
+    claims,
     is_invalid_invitation_error,
     is_taken_error,
     is_used_link_error,
+    single_holder_problems,
     single_success_problems,
     spellings,
 )
+from tests.support.user_requests import SIGN_UP_PATHS
 
 
 def make_answer(contract: str, status: int, body: Any = None, *, form: bool = False) -> Answer:
@@ -42,11 +45,13 @@ WEKAN = {"error": 403, "reason": "Email already exists."}
 TAKEN = [
     make_answer("wiwebb", 400, {"username": [USERNAME]}),
     make_answer("accounts", 400, {"email": [EMAIL]}),
+    make_answer("wiwebb", 400, {"username": [USERNAME], "email": [EMAIL]}),
     make_answer("binacle", 409),
     make_answer("wekan", 400, WEKAN),
     make_answer("vsay", 409, CONFLICT),
 ]
 NOT_TAKEN = [
+    make_answer("wiwebb", 400, {}),
     make_answer("wiwebb", 400, {"username": ["This field is required."]}),
     make_answer("wiwebb", 400, {"username": [USERNAME], "email": ["Enter a valid email address."]}),
     make_answer("accounts", 409, {"email": [EMAIL]}),
@@ -66,6 +71,20 @@ def test_the_word_for_taken_is_known(answer: Answer) -> None:
 @pytest.mark.parametrize("answer", NOT_TAKEN, ids=str)
 def test_no_other_word_is_taken_for_it(answer: Answer) -> None:
     assert not is_taken_error(answer)
+
+
+def test_single_holder_check() -> None:
+    """One sign-up may come before the holder, but not two, and not without the holder."""
+    won = make_answer("binacle", 201)
+    claim = Answer(RaceRequest("accounts", "POST", SIGN_UP_PATHS["accounts"], {}), 201)
+    other = Answer(RaceRequest("wekan", "POST", SIGN_UP_PATHS["wekan"], {}), 200)
+    assert claims([*TAKEN, won, claim]) == [claim]
+    for winners in ([won], [won, claim], [won, other]):
+        assert single_holder_problems([*TAKEN, *winners], is_taken_error) == []
+    for winners in ([], [claim], [won, won], [won, won, claim], [won, claim, other]):
+        assert single_holder_problems([*TAKEN, *winners], is_taken_error) != []
+    refused = Answer(claim.request, 403)
+    assert single_holder_problems([*TAKEN, won, refused], is_taken_error) != []
 
 
 def test_single_success_check() -> None:

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 MIN_ACCOUNTS, MAX_ACCOUNTS = 3, 9
 """How many living users a writer has."""
-RESETS = 4
-"""How many links for a new password a user asks for: a fifth in an hour is the last."""
 SHARED = tuple(f"shared{n}@storm.test" for n in range(12))
 """Addresses that all writers fight for."""
 WEIGHTS = {
@@ -52,6 +50,8 @@ ACTIONS = {
     SIGN_UP: "users.sign_up", PASSWORD: "users.set_password", SIGN_IN: "sessions.sign_in",
     RESET: "password_resets.request",
 }  # fmt: skip
+APPROVING = frozenset({ROLE})
+"""What approves somebody who only signed up."""
 HASHING = frozenset({CREATE, SIGN_UP, PASSWORD, SIGN_IN})
 """What a busy machine may put off: there is a bounded queue before the hashes."""
 INVITE, ACCEPT = "invitations.send", "invitations.accept"
@@ -114,6 +114,8 @@ class Writer(threading.Thread):
             action = ACTIONS[what]
         if said is None:
             return
+        if what == SIGN_UP:
+            self._journal.reserve_mail(after.email)  # it is new, and asked to prove itself
         attempt = Attempt(f"storm-{self._journal.number()}", action, account.state, after)
         account.pending = attempt
         if account.state is None:
@@ -132,7 +134,7 @@ class Writer(threading.Thread):
         old = account.state
         if old is None:
             email = f"u{number}@storm.test"
-            name = self._freed.pop() if self._freed else f"user{number}"
+            name = self._free_name(what) or f"user{number}"
             new = State(
                 username=email if contract in EMAIL_IS_USERNAME and what == CREATE else name,
                 email=email,
@@ -163,18 +165,25 @@ class Writer(threading.Thread):
             case "sign_in":
                 return old if old.active else None
             case "reset":
-                account.resets += 1
-                return old if old.active and account.resets <= RESETS else None
+                return old if old.active and self._journal.reserve_mail(old.email) else None
             case _:
                 gone = replace(old, alive=False, active=False, epoch=old.epoch + 1)
                 blank = {"username": "", "email": "", "location": ""}
                 blank |= {"first_name": "", "last_name": ""}
                 return replace(gone, **blank) if contract in ERASES_ON_DELETE else gone
 
+    def _free_name(self, what: str) -> str:
+        """Return the name of somebody who is gone; an address only where others may give it."""
+        usable = [name for name in self._freed if what != SIGN_UP or "@" not in name]
+        if usable:
+            self._freed.remove(usable[-1])
+        return usable[-1] if usable else ""
+
     def _invited(self, client: httpx.Client, new: State) -> ContractRequest | None:
         """Invite somebody; return how the invitation is accepted, None if it was not made."""
         request_id = f"storm-{self._journal.number()}"
         self._journal.in_doubt.add(request_id)
+        self._journal.reserve_mail(new.email)
         said = user_requests.invite(new.email, f"{new.first_name} {new.last_name}")
         try:
             answer = self._send(client, "vsay", said, request_id)
@@ -279,6 +288,7 @@ class Writer(threading.Thread):
         self._journal.acknowledged[attempt.request_id] = (attempt.action, account.id)
         self._journal.done[f"{contract} {what}"] += 1
         account.state, account.pending = attempt.after, None
+        account.signed_up &= what not in APPROVING
 
     def _look_up_ids(self, client: httpx.Client, account: Account, state: State) -> None:
         """Ask other contracts for the ids of somebody that the answer did not tell."""

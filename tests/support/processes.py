@@ -19,6 +19,7 @@ def environment(database: str) -> dict[str, str]:
         "DRAGOMAN_DATABASE": database,
         "DRAGOMAN_SECRET_KEY": SECRET_KEY.hex(),
         "DRAGOMAN_ANONYMOUS_RATE": "off",
+        "DRAGOMAN_INVITATION_RATE": "off",  # all of them come from one administrator
         "DRAGOMAN_CONNECTIONS_PER_ADDRESS": "0",  # all of them come from one address
         "DRAGOMAN_KEEP_ALIVE": "20",
         "DRAGOMAN_LOG_LEVEL": "warning",
