@@ -163,12 +163,16 @@ def running_server(
 
 
 def _is_live_member(group: int, table: Path) -> bool:
-    """Say whether a process, by its line in /proc, belongs to a group and is no zombie."""
+    """Say whether a process, by its line in /proc, belongs to a group and is not dead altogether.
+
+    If it is killed, its first thread may be dead while others still hold its port.
+    """
     try:
-        state, _, process_group = table.read_text().rpartition(")")[2].split()[:3]
-    except (OSError, ValueError):
+        columns = table.read_text().rpartition(")")[2].split()
+        state, process_group, threads = columns[0], int(columns[2]), int(columns[17])
+    except (OSError, ValueError, IndexError):
         return False
-    return int(process_group) == group and state not in {"Z", "X"}
+    return process_group == group and (state not in {"Z", "X"} or threads > 1)
 
 
 def dragoman_command() -> list[str]:
