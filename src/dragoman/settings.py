@@ -88,6 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_max_days: int = 365
     reset_hours: int = 24
     audit_days: int = 365
+    invitation_days: int = 30
+    imported_hashes_days: int = 0
+    erasures: str = ""  # unset: dragoman.erasures beside the key file
     refresh_grace: int = 10
     jwt_algorithm: str = "EdDSA"
     hash_threads: int = 0
@@ -280,6 +283,9 @@ PARSERS: dict[str, Parser] = {
     "token_max_days": integer_between(1, 3650),
     "reset_hours": integer_between(1, 168),
     "audit_days": integer_between(0, 36_500),
+    "invitation_days": integer_between(0, 36_500),
+    "imported_hashes_days": integer_between(0, 36_500),
+    "erasures": parse_text,
     "refresh_grace": integer_between(0, 300),
     "jwt_algorithm": one_of("EdDSA", "ES256", "RS256"),
     "hash_threads": integer_between(0, 64),

@@ -14,7 +14,7 @@ from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.hosts import Hosts
 from dragoman.store.drivers.pool import connection_options
 
-HEAD_REVISION = "0006"
+HEAD_REVISION = "0007"
 """The newest migration; a test compares it with ``migrations/``."""
 SCRIPT_LOCATION = Path(__file__).with_name("migrations")
 ADVISORY_LOCK_KEY = 7_236_451

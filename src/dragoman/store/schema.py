@@ -103,6 +103,7 @@ users = _table_with_id(
     sa.Column(
         "strong_password", sa.Boolean()
     ),  # whether it is strong enough for owners; NULL: unknown
+    _integer("hash_imported_at"),  # when an import brought the hash; 0 once it has been replaced
     _flag("active", True),
     _flag("approved", True),  # False: signed up, and exists at contracts with a sign-up only
     _flag("signed_up", False),  # whether the user registered itself
@@ -138,6 +139,12 @@ sa.Index(
     users.c.tenant_id,
     users.c.id,
     **_partial_index(sa.and_(users.c.deleted_at.is_(None), users.c.approved)),
+)
+
+sa.Index(
+    "users_by_imported_hash",
+    users.c.hash_imported_at,
+    **_partial_index(users.c.hash_imported_at > 0),
 )
 
 names = _table_without_id(  # canonical usernames and e-mail addresses, each of one user
@@ -215,6 +222,7 @@ invitations = _table_with_id(
 sa.Index("invitations_by_tenant", invitations.c.tenant_id, invitations.c.id)
 sa.Index("invitations_by_user", invitations.c.accepted_by)
 sa.Index("invitations_by_email", invitations.c.email_key)
+sa.Index("invitations_by_expiry", invitations.c.expires_at)
 
 tokens = _table_with_id(
     "tokens",
@@ -310,6 +318,12 @@ sa.Index(
 )
 sa.Index("audit_by_target", audit.c.target_kind, audit.c.target_id, audit.c.id)
 sa.Index("audit_by_tenant", audit.c.tenant_id, audit.c.id)
+sa.Index("audit_by_actor", audit.c.actor_id, audit.c.id, **_partial_index(audit.c.actor_id > 0))
+sa.Index("audit_by_action", audit.c.action, audit.c.id)
+sa.Index(
+    "audit_by_request", audit.c.request_id, audit.c.id, **_partial_index(audit.c.request_id != "")
+)
+sa.Index("audit_by_time", audit.c.at)
 
 outbox = _table_with_id(  # messages, written in the transaction of their cause and sent after it
     "outbox",
@@ -339,6 +353,41 @@ counts = _table_without_id(  # exact counters of users; several rows (shards) ea
     sa.Column("shard", sa.SmallInteger(), primary_key=True, autoincrement=False),
     _integer("n", None),
     _integer("moves"),  # how often the counter was written
+)
+
+imports = _table_with_id(  # runs of `dragoman import`: one that was killed goes on from its row
+    "imports",
+    sa.Column("public_id", TEXT, nullable=False, unique=True),  # imp_…
+    _text("state", None),  # running, finished, undone
+    _text("source"),  # the name of the file
+    _text("digest", None),  # SHA-256 of the file and the options
+    _text("options", "{}"),  # JSON
+    _integer("record"),  # how many records of the file are done
+    _integer("line"),  # the last line of the file that is done
+    _text("counts", "{}"),  # JSON: what became of the records so far
+    _integer("created_at", None),
+    _integer("updated_at", None),
+    _integer("finished_at"),
+    _integer("undone_at"),
+)
+sa.Index("imports_by_digest", imports.c.digest)
+
+import_rows = _table_without_id(  # what an import did with a user
+    "import_rows",
+    _key_part("import_id", "imports.id"),
+    _key_part("user_id", "users.id"),
+    _integer("line", None),  # where its record begins in the file
+    sa.Column("digest", sa.LargeBinary(), nullable=False),  # of all values of the record
+    sa.Column("created", sa.Boolean(), nullable=False),  # False: the user was there before
+    _integer("written_at"),  # `updated_at` of the user after it; 0: nothing was changed
+    sa.Column("former", sa.LargeBinary()),  # values before an update, sealed, for 30 days
+)
+sa.Index("import_rows_by_user", import_rows.c.user_id)
+
+erasures = _table_without_id(  # who was erased: replayed when a backup is restored
+    "erasures",
+    sa.Column("public_id", TEXT, primary_key=True),
+    _integer("erased_at", None),
 )
 
 

@@ -181,11 +181,10 @@ async def is_still_valid(tx: Tx, actor: Actor) -> bool:
     return await tx.fetch_one(_STILL_VALID, id=actor.user_id, **epochs) is not None
 
 
+_DEFAULT_COLUMNS = frozenset({"id", "deleted_at", "hash_imported_at"})
 _INSERT: Query[int] = Query(
     sa.insert(users)
-    .values(
-        {c.name: bind(c.name, type(c.type)) for c in users.c if c.name not in {"id", "deleted_at"}}
-    )
+    .values({c.name: bind(c.name, type(c.type)) for c in users.c if c.name not in _DEFAULT_COLUMNS})
     .returning(users.c.id)
 )
 

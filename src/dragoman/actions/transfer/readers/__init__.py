@@ -1,0 +1,1 @@
+"""Readers of files: they cut a file into records and name what cannot be read."""

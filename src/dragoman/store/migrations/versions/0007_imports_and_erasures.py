@@ -1,0 +1,111 @@
+"""Add imports, the ledger of erasures, and an index for each filter of the history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"postgresql_where": sa.text(condition), "sqlite_where": sa.text(condition)}
+
+
+def _integer(name: str, default: str | None = "0") -> sa.Column[int]:
+    return sa.Column(name, BIG, nullable=False, server_default=default)
+
+
+def _text(name: str, default: str | None = "") -> sa.Column[str]:
+    return sa.Column(name, TEXT, nullable=False, server_default=default)
+
+
+def upgrade() -> None:
+    """Add the tables, the column and the indexes."""
+    op.add_column("users", _integer("hash_imported_at"))
+    op.create_index(
+        "users_by_imported_hash",
+        "users",
+        ["hash_imported_at"],
+        unique=False,
+        **_where("hash_imported_at > 0"),
+    )
+    op.create_index("invitations_by_expiry", "invitations", ["expires_at"], unique=False)
+    op.create_index(
+        "audit_by_actor", "audit", ["actor_id", "id"], unique=False, **_where("actor_id > 0")
+    )
+    op.create_index("audit_by_action", "audit", ["action", "id"], unique=False)
+    op.create_index(
+        "audit_by_request",
+        "audit",
+        ["request_id", "id"],
+        unique=False,
+        **_where("request_id <> ''"),
+    )
+    op.create_index("audit_by_time", "audit", ["at"], unique=False)
+    _create_imports()
+    op.create_table(
+        "erasures",
+        sa.Column("public_id", TEXT, nullable=False),
+        _integer("erased_at", None),
+        sa.PrimaryKeyConstraint("public_id"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _create_imports() -> None:
+    op.create_table(
+        "imports",
+        sa.Column("id", BIG, autoincrement=True, nullable=False),
+        sa.Column("public_id", TEXT, nullable=False),
+        _text("state", None),
+        _text("source"),
+        _text("digest", None),
+        _text("options", "{}"),
+        _integer("record"),
+        _integer("line"),
+        _text("counts", "{}"),
+        _integer("created_at", None),
+        _integer("updated_at", None),
+        _integer("finished_at"),
+        _integer("undone_at"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("public_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("imports_by_digest", "imports", ["digest"], unique=False)
+    op.create_table(
+        "import_rows",
+        sa.Column("import_id", BIG, nullable=False),
+        sa.Column("user_id", BIG, nullable=False),
+        _integer("line", None),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("created", sa.Boolean(), nullable=False),
+        _integer("written_at"),
+        sa.Column("former", sa.LargeBinary()),
+        sa.ForeignKeyConstraint(["import_id"], ["imports.id"]),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"]),
+        sa.PrimaryKeyConstraint("import_id", "user_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("import_rows_by_user", "import_rows", ["user_id"], unique=False)
+
+
+def downgrade() -> None:
+    """Remove them."""
+    op.drop_table("erasures")
+    op.drop_table("import_rows")
+    op.drop_table("imports")
+    for name in ("audit_by_time", "audit_by_request", "audit_by_action", "audit_by_actor"):
+        op.drop_index(name, "audit")
+    op.drop_index("invitations_by_expiry", "invitations")
+    op.drop_index("users_by_imported_hash", "users")
+    op.drop_column("users", "hash_imported_at")
