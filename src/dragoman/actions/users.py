@@ -43,7 +43,7 @@ async def create(
     directory: Directory,
     actor: Actor,
     new: NewUser,
-    password: str,
+    password: str | None,
     rules: PasswordRules,
     *,
     charset: UsernameCharset = UsernameCharset.STRICT,
@@ -55,7 +55,7 @@ async def create(
         directory: the application's shared state.
         actor: the caller.
         new: the new user; without a tenant it joins the actor's tenant.
-        password: the password in plain text.
+        password: the password in plain text; None for a user who sets it later, behind a link.
         rules: the contract's password rules.
         charset: the characters that the contract allows in a username.
         problems: what the dialect found wrong with the request; reported together with the rest.

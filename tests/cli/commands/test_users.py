@@ -233,6 +233,30 @@ def test_send_link(terminal: Terminal) -> None:
     assert terminal.request("POST", link, data=pair).status_code == 404
 
 
+@pytest.mark.parametrize("role", ["owner", "superadmin", "member"])
+def test_a_user_without_a_password_sets_it_behind_a_link(terminal: Terminal, role: str) -> None:
+    words = ["--username", "olga", "--email", "olga@acme.test", "--role", role, "--no-password"]
+    assert terminal.run("users", "create", *words).exit_code == 0
+    for password in (PASSWORD, "", " ", "!"):
+        assert terminal.sign_in("olga", password) == 400
+    listed = terminal.run("users", "list", "--without-password", "-o", "ndjson").lines()
+    assert [user["username"] for user in listed] == ["olga"]
+    assert terminal.run("users", "send-link", "olga").exit_code == 0
+    (text,) = queued_mails(terminal)
+    (link,) = SENT_LINK.findall(text)
+    pair = {"password": "other-Kettle-43", "repeated_password": "other-Kettle-43"}
+    assert terminal.request("POST", link, data=pair).status_code == 200
+    assert terminal.sign_in("olga", "other-Kettle-43") == 200
+
+
+def test_a_password_and_none_exclude_each_other(sqlite_terminal: Terminal) -> None:
+    words = ["--username", "olga", "--email", "olga@acme.test", "--role", "member"]
+    result = sqlite_terminal.run(
+        "users", "create", *words, "--no-password", "--password-stdin", stdin=PASSWORD
+    )
+    result.assert_refused(2, "exclude each other")
+
+
 def test_send_link_to_some_only(terminal: Terminal) -> None:
     """Each user is a change of its own; who cannot get a mail is named, with the reason."""
     for name in ("olga", "otto", "mia"):

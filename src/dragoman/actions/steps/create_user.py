@@ -9,7 +9,12 @@ from msgspec import UNSET
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import give_way
-from dragoman.actions.steps.passwords import HashedPassword, hash_password, password_problems
+from dragoman.actions.steps.passwords import (
+    NO_PASSWORD,
+    HashedPassword,
+    hash_password,
+    password_problems,
+)
 from dragoman.rules import crypto, fields
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Invalid, NotFound, Problem, Taken
@@ -32,7 +37,7 @@ async def prepare(
     directory: Directory,
     actor: Actor,
     new: NewUser,
-    password: str,
+    password: str | None,
     rules: PasswordRules,
     *,
     charset: UsernameCharset,
@@ -45,7 +50,7 @@ async def prepare(
         directory: the application's shared state.
         actor: the caller; its right to create this user is checked by the action.
         new: the new user; its texts are trimmed in place.
-        password: the password in plain text.
+        password: the password in plain text; None for a user without a password.
         rules: the contract's password rules.
         charset: the characters that the contract allows in a username.
         problems: what the dialect found wrong with the request; reported together with the rest.
@@ -64,7 +69,9 @@ async def prepare(
     reported_fields = {problem.field for problem in all_problems}
     field_problems = fields.user_problems(new, charset=charset)
     all_problems += [problem for problem in field_problems if problem.field not in reported_fields]
-    if password or not all_problems:  # else the dialect has reported a missing password already
+    if password is not None and (
+        password or not all_problems
+    ):  # else the dialect has reported a missing password already
         all_problems += password_problems(directory, password, rules, new)
     all_problems += await _lookup_problems(
         directory.read(actor),
@@ -78,6 +85,8 @@ async def prepare(
         all_problems = report_as_username(all_problems)
     if all_problems:
         raise Invalid(*all_problems)
+    if password is None:
+        return PreparedUser(new, NO_PASSWORD)
     return PreparedUser(new, await hash_password(directory, password, new))
 
 
@@ -130,7 +139,7 @@ async def insert(
             user got since then needs a stronger password.
     """
     new = prepared.new
-    if new.role.needs_strong_password and not prepared.password.strong:
+    if new.role.needs_strong_password and prepared.password.strong is False:
         raise Invalid(Problem("password", "weak", STRONG_LENGTH))
     tenant_id = None if new.tenant_id is UNSET else new.tenant_id
     if not signed_up:

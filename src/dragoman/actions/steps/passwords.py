@@ -19,7 +19,11 @@ class HashedPassword(msgspec.Struct, frozen=True):
     """The encoded hash of a new password, and whether it is strong enough for owners."""
 
     encoded: str
-    strong: bool
+    strong: bool | None
+
+
+NO_PASSWORD = HashedPassword("", None)
+"""What is stored for people who have no password yet: they cannot sign in with one."""
 
 
 def password_problems(
@@ -89,7 +93,7 @@ async def store_password(
     """
     if user.role.needs_strong_password and not new.strong:
         raise Invalid(Problem("password", "weak", passwords.STRONG_LENGTH))
-    await users.set_password(tx, user.id, new.encoded, strong=new.strong)
+    await users.set_password(tx, user.id, new.encoded, strong=bool(new.strong))
     await users.revoke_sessions(tx, user.id)
     await mailed_links.void_password_links(tx, user.id)
     kept_session_id = tx.actor.session_id if keeps_session else 0

@@ -34,6 +34,11 @@ users_argument = click.argument("user_refs", metavar="USER...", nargs=-1, requir
 @click.option("--first-name", default="", help="First name.")
 @click.option("--last-name", default="", help="Last name.")
 @click.option("--inactive", is_flag=True, help="Create the user as inactive.")
+@click.option(
+    "--no-password",
+    is_flag=True,
+    help="Create the user without a password; see `dragoman users send-link`.",
+)
 @options.password_stdin_option
 @options.output_option
 def create(
@@ -45,14 +50,18 @@ def create(
     first_name: str,
     last_name: str,
     inactive: bool,
+    no_password: bool,
     from_stdin: bool,
     output_format: str,
 ) -> None:
     """Create a user and show it.
 
-    The password must satisfy DRAGOMAN_PASSWORD_POLICY.
+    The password must satisfy DRAGOMAN_PASSWORD_POLICY. A user without a password cannot sign in
+    until it has set one behind a mailed link.
     """
-    password = options.read_password(from_stdin=from_stdin)
+    if no_password and from_stdin:
+        raise click.UsageError("--no-password and --password-stdin exclude each other")
+    password = None if no_password else options.read_password(from_stdin=from_stdin)
     from dragoman.cli.handlers import users
 
     users.create(

@@ -109,7 +109,7 @@ async def _tenant_for_new_user(directory: Directory, slug: str | None, role: Rol
 
 
 def create(
-    password: str,
+    password: str | None,
     output_format: str,
     *,
     username: str,
@@ -123,7 +123,7 @@ def create(
     """Create a user and show it.
 
     Args:
-        password: the password in plain text.
+        password: the password in plain text; None for a user without a password.
         output_format: ``table``, ``json`` or ``ndjson``.
         username: the username.
         email: the e-mail address.
@@ -149,7 +149,7 @@ def create(
         )
         # Checked here because the action takes an empty password for an absent one if it already
         # has other problems to report.
-        problems = [] if password else [Problem("password", "blank")]
+        problems = [Problem("password", "blank")] if password == "" else []
         user = await users.create(
             directory,
             actor,
