@@ -1,1 +1,54 @@
-"""Recipes: what the records of other products mean; the only place that names products here."""
+"""Recipes: what the records of other products mean; the only place that names products here.
+
+A module with a ``RECIPE`` is one: nothing else has to be edited. A product that writes several
+formats has a module for each of them, with the same name in the recipe.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Collection
+from functools import cache
+from importlib import import_module
+
+from dragoman.actions.transfer.recipes.recipe import Recipe
+
+
+@cache
+def recipes() -> tuple[Recipe, ...]:
+    """Return all recipes, sorted by the names of their modules."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{name}") for name in names)
+    return tuple(module.RECIPE for module in modules if hasattr(module, "RECIPE"))
+
+
+def names() -> tuple[str, ...]:
+    """Return the words for ``--from``."""
+    return tuple(sorted({recipe.name for recipe in recipes()}))
+
+
+def find(name: str, file_format: str) -> Recipe | None:
+    """Return the recipe of a product for files of a format; None if there is none.
+
+    Args:
+        name: the word for ``--from``.
+        file_format: csv, tsv, ndjson, json or ldif.
+    """
+    matching = (r for r in recipes() if r.name == name and file_format in r.formats)
+    return next(matching, None)
+
+
+def recognise(fields: Collection[str], file_format: str) -> Recipe | None:
+    """Return the recipe of the product that writes such files; None if none is known.
+
+    Args:
+        fields: the columns of the table, or the fields of the first record.
+        file_format: csv, tsv, ndjson, json or ldif.
+    """
+    known = frozenset(fields)
+    matching = [
+        recipe
+        for recipe in recipes()
+        if recipe.recognised_by and recipe.recognised_by <= known and file_format in recipe.formats
+    ]
+    return max(matching, key=lambda recipe: len(recipe.recognised_by), default=None)

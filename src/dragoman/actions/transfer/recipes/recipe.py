@@ -1,0 +1,213 @@
+"""What a recipe is: data that says what the records of one product mean, and its interpreter.
+
+Constants need no place of their own: ``fields={"active": always(True)}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from dragoman.actions.transfer import values
+from dragoman.actions.transfer.records import (
+    ImportedUser,
+    ImportOptions,
+    Record,
+    RowProblem,
+    Translation,
+)
+from dragoman.actions.transfer.values import ValueProblem
+from dragoman.rules.model import Role
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recipe knows besides the record.
+
+    Attributes:
+        now: the moment of the import, in microseconds since 1970.
+        passwords: the hashes of a second file (``--passwords``), by the key of its records.
+        hash_config: the parameters of a file of parameters (``--hash-config``), by name.
+    """
+
+    now: int
+    passwords: Mapping[str, Any] = {}
+    hash_config: Mapping[str, str] = {}
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A record as the functions of a recipe see it.
+
+    A path is the name of a column or field, or names joined by dots for what is nested; a number
+    is a place in a list (``emails.0.address``). Absent and null are the same.
+    """
+
+    values: Mapping[str, Any]
+    context: Context
+
+    def get(self, path: str) -> Any:
+        """Return the value at a path as the file has it; None if it is absent."""
+        found = self.values.get(path)
+        if found is None and "." in path:
+            found = _walk(self.values, path)
+        return found
+
+    def text(self, path: str) -> str:
+        """Return a text without its outer white space; empty if it is absent."""
+        found = values.text(self.get(path))
+        return "" if found is UNSET else found
+
+    def flag(self, path: str) -> bool:
+        """Return a boolean; False if it is absent."""
+        return values.boolean(self.get(path)) is True
+
+    def moment(self, path: str) -> int:
+        """Return a time of any year in microseconds since 1970; 0 if it is absent."""
+        found = values.moment(self.get(path))
+        return 0 if found is UNSET else found
+
+
+def _walk(found: Any, path: str) -> Any:
+    for name in path.split("."):
+        if isinstance(found, Mapping):
+            found = cast("Mapping[str, Any]", found).get(name)
+        elif isinstance(found, list) and name.isdigit():
+            items = cast("list[Any]", found)
+            found = items[int(name)] if int(name) < len(items) else None
+        else:
+            return None
+    return found
+
+
+Source = str | Callable[[Row], Any]
+"""Where a value comes from: a path, or a named function of the record."""
+Reason = Callable[[Row], str]
+"""Returns why a record is skipped, or what is not taken over; empty if there is no reason."""
+
+
+def when(test: Source, reason: str) -> Reason:
+    """Return the reason for records that have something.
+
+    Args:
+        test: a path with a value, whatever it is, or a function that returns something true.
+        reason: what a person reads.
+    """
+    if isinstance(test, str):
+        return lambda row: reason if row.get(test) not in (None, "") else ""
+    return lambda row: reason if test(row) else ""
+
+
+def always(value: Any) -> Callable[[Row], Any]:
+    """Return the source of a constant."""
+    return lambda row: value
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What the records of one product mean. Fields that it does not name are passed over.
+
+    Attributes:
+        name: the word for ``--from``.
+        product: the product's name for people.
+        formats: the formats that the product writes: csv, tsv, ndjson, json, ldif.
+        list_path: where in a JSON document the list of people is; empty: the document itself.
+        recognised_by: names of columns or fields that together occur in no other product's file.
+        fields: our fields of ``ImportedUser``, and where their values come from.
+        password_hash: the hash in the form that is stored; a function raises ``ValueProblem``.
+        role: the product's words for what a person is: one, or a list.
+        roles: these words, and our roles for them; the highest one counts.
+        ignore_other_roles: pass over other words; they are an error otherwise.
+        skip: why a record is no person to be imported.
+        warn: what is not taken over.
+        export: the product's own command that writes such a file, with its version and source.
+    """
+
+    name: str
+    product: str
+    formats: tuple[str, ...]
+    fields: Mapping[str, Source]
+    list_path: str = ""
+    recognised_by: frozenset[str] = frozenset()
+    password_hash: Source | None = None
+    role: Source | None = None
+    roles: Mapping[str, Role] = {}
+    ignore_other_roles: bool = False
+    skip: tuple[Reason, ...] = ()
+    warn: tuple[Reason, ...] = ()
+    export: str = ""
+
+
+class RecipeTranslator:
+    """Turns the records of one product into people, as its recipe says."""
+
+    def __init__(self, recipe: Recipe, options: ImportOptions, context: Context) -> None:
+        self._recipe = recipe
+        self._context = context
+        self._roles = role_words(recipe.roles, options.map_role)
+        theirs = {ours: name for name, ours in options.map.items() if ours}
+        sources: dict[str, Source] = {**recipe.fields, **theirs}
+        if recipe.password_hash is not None:
+            sources.setdefault("password_hash", recipe.password_hash)
+        self._fields = [
+            (ours, _getter(source), values.converter(ours, now=context.now))
+            for ours, source in sources.items()
+        ]
+        if recipe.role is not None and "role" not in sources:
+            self._fields.append(("role", self._role, values.role))
+
+    def __call__(self, record: Record) -> Translation:
+        """Return what the record means; never raises for bad data."""
+        row = Row(record.values, self._context)
+        found: dict[str, Any] = {}
+        problems: list[RowProblem] = []
+        field = ""
+        try:
+            for reason in self._recipe.skip:
+                if why := reason(row):
+                    return Translation(skipped=why)
+            warnings = [text for warn in self._recipe.warn if (text := warn(row))]
+        except ValueProblem as problem:
+            return Translation(problems=[_row_problem(record, field, problem)])
+        for field, getter, convert in self._fields:
+            try:
+                found[field] = convert(getter(row))
+            except ValueProblem as problem:
+                problems.append(_row_problem(record, field, problem))
+        if problems:
+            return Translation(problems=problems, warnings=warnings)
+        return Translation(user=ImportedUser(line=record.line, **found), warnings=warnings)
+
+    def _role(self, row: Row) -> Role | UnsetType:
+        assert self._recipe.role is not None
+        raw = _getter(self._recipe.role)(row)
+        words = cast("Iterable[Any]", raw) if isinstance(raw, list | tuple) else (raw,)
+        texts = [word for each in words if (word := values.text(each)) is not UNSET]
+        known = [role for word in texts if (role := self._roles.get(word.lower())) is not None]
+        if known:
+            return min(known)
+        if texts and not self._recipe.ignore_other_roles:
+            raise ValueProblem("unknown_role", values.unknown_role(*texts))
+        return UNSET
+
+
+def role_words(roles: Mapping[str, Role], chosen: Mapping[str, str]) -> dict[str, Role]:
+    """Return words for roles in lower case, with those of ``--map-role`` before the others.
+
+    Args:
+        roles: the product's words, or our own.
+        chosen: words, and our words for the roles that they mean.
+    """
+    known = {word.lower(): role for word, role in roles.items()}
+    for word, ours in chosen.items():
+        known[word.lower()] = values.ROLES[ours.lower()]
+    return known
+
+
+def _getter(source: Source) -> Callable[[Row], Any]:
+    return (lambda row: row.get(source)) if isinstance(source, str) else source
+
+
+def _row_problem(record: Record, field: str, problem: ValueProblem) -> RowProblem:
+    message = f"{field}: {problem.message}" if field else problem.message
+    return RowProblem(record.line, field, problem.code, message)
