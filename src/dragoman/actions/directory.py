@@ -13,7 +13,7 @@ from dragoman.rules.errors import Unauthenticated
 from dragoman.rules.model import User
 from dragoman.settings import Settings, with_public_url
 from dragoman.store import tenants, users
-from dragoman.store.transaction import AdvisoryLock, Driver, Read, Tx
+from dragoman.store.transaction import AdvisoryLock, Driver, Read, Snapshot, Tx
 from dragoman.store.user_lists import counters
 from dragoman.store.user_lists.page_cache import PageCache
 
@@ -67,6 +67,15 @@ class Directory:
     def read(self, actor: Actor, prefetched_user: User | None = None) -> Read:
         """Return a reader that acts for ``actor``; ``prefetched_user`` was fetched already."""
         return Read(self.driver, actor, prefetched_user)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        """Open a snapshot: reads that all see the same state, and block no writer.
+
+        The caller decides beforehand what the actor may read. Raises Unavailable.
+        """
+        async with self.driver.snapshot() as session:
+            yield Snapshot(session)
 
     @asynccontextmanager
     async def begin(self, actor: Actor, *, lock: AdvisoryLock | None = None) -> AsyncGenerator[Tx]:

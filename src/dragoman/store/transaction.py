@@ -44,6 +44,14 @@ class Session(Protocol):
     """The shard of the user counters that this session writes to."""
 
 
+class SnapshotSession(Protocol):
+    """An open read-only transaction of a driver: every statement sees the same state."""
+
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        """Run a reading statement and return its rows."""
+        ...
+
+
 class Driver(Protocol):
     """A database driver: SQLite or PostgreSQL."""
 
@@ -64,6 +72,14 @@ class Driver(Protocol):
             long_running: its statements may take long, and it may wait long for locks (jobs and
                 the command line).
             lock: an advisory lock to acquire at the start.
+        """
+        ...
+
+    def snapshot(self) -> Any:
+        """Return an async context manager for a snapshot (``SnapshotSession``).
+
+        It may stay open for long: it blocks no writer, and takes no connection from others.
+        Raises Unavailable.
         """
         ...
 
@@ -104,6 +120,24 @@ class Read:
     async def fetch_one(self, query: Query[T], **params: Any) -> T | None:
         """Return the first row, or None."""
         rows = await self.driver.fetch(query, params)
+        return rows[0] if rows else None
+
+
+class Snapshot:
+    """Reads of one state of the directory, however long they take; for exports and backups."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: SnapshotSession) -> None:
+        self._session = session
+
+    async def fetch(self, query: Query[T], **params: Any) -> list[T]:
+        """Return all rows."""
+        return await self._session.fetch(query, params)
+
+    async def fetch_one(self, query: Query[T], **params: Any) -> T | None:
+        """Return the first row, or None."""
+        rows = await self._session.fetch(query, params)
         return rows[0] if rows else None
 
 

@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from dragoman.rules.errors import Unavailable
 from dragoman.store.drivers.batching import BatchLoader
-from dragoman.store.drivers.pool import MAX_WAIT_S, UNAVAILABLE_ERRORS, Pool
+from dragoman.store.drivers.hosts import Hosts
+from dragoman.store.drivers.pool import MAX_WAIT_S, UNAVAILABLE_ERRORS, Pool, connection_options
 from dragoman.store.query import LookupQuery, Query
 from dragoman.store.transaction import AdvisoryLock
 
@@ -24,6 +26,11 @@ LONG_LOCK_MS = 30_000
 """Maximum wait of jobs and the command line for a lock, in milliseconds; requests wait less."""
 COUNTER_SHARDS = 8
 """Number of rows per user counter: concurrent writers rarely wait for the same one."""
+_BEGIN_SNAPSHOT = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+    "SET LOCAL idle_in_transaction_session_timeout = 0; "  # its reader may be slow
+    "SELECT 1"  # takes the snapshot
+)
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
@@ -111,6 +118,21 @@ def _lock_timeout_sql(waited_s: float, *, long_running: bool) -> str:
     return f"SET LOCAL lock_timeout = {max(MAX_WAIT_S - waited_s, 0.1) * 1000:.0f}"
 
 
+class _Snapshot:
+    """A read-only transaction; implements ``transaction.SnapshotSession``."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        compiled = query.postgres
+        try:
+            rows = await self._connection.fetch(compiled.sql, *compiled.values(params))
+        except UNAVAILABLE_ERRORS as error:
+            raise Unavailable("database") from error
+        return [query.row_factory(row) for row in rows]
+
+
 class PostgresDriver:
     """The driver of a PostgreSQL database, which may have several hosts.
 
@@ -125,6 +147,7 @@ class PostgresDriver:
         self._lookup_pool = Pool(dsn, lookup_connections, plan_cache_mode="force_generic_plan")
         self._pool = Pool(dsn, pool_size)
         self._max_in_flight = lookup_connections
+        self._hosts = Hosts(dsn)
 
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
 
@@ -162,6 +185,19 @@ class PostgresDriver:
                 await _rollback(connection)
                 raise
         return [query.row_factory(row) for row in rows]
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[_Snapshot]:
+        # A connection beside the pool: what takes minutes would look like an overload to it.
+        try:
+            connection = await self._hosts.connect(**connection_options())
+            await connection.execute(_BEGIN_SNAPSHOT)
+        except (*UNAVAILABLE_ERRORS, asyncpg.PostgresError) as error:
+            raise Unavailable("database") from error
+        try:
+            yield _Snapshot(connection)
+        finally:
+            connection.terminate()
 
     def look_up(self, lookup: LookupQuery[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
         loader = self._loaders.get(lookup)

@@ -114,6 +114,41 @@ class _Session:
         """Do nothing: BEGIN IMMEDIATE has locked the whole database."""
 
 
+class _Snapshot:
+    """A read transaction on a connection and in a thread of its own.
+
+    It blocks no writer. Meanwhile the WAL is not reset, and grows by what is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-snapshot")
+        self._connection: Any = None
+
+    async def _run(self, operation: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, operation)
+        except sqlite3.Error as error:
+            raise translate_error(error) from error
+
+    async def begin(self) -> None:
+        await self._run(self._begin)
+
+    def _begin(self) -> None:
+        self._connection = connect(self._path, create=False)
+        self._connection.execute("PRAGMA query_only = ON")
+        self._connection.execute("BEGIN")
+        self._connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # takes the snapshot
+
+    async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
+        return await self._run(lambda: _fetch(self._connection, query, params))
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._run(self._connection.close)
+        self._thread.shutdown(wait=False)
+
+
 class SqliteDriver:
     """The driver of an SQLite file.
 
@@ -264,6 +299,16 @@ class SqliteDriver:
             return _fetch(connection, query, params)
         finally:
             self._scan_shedder.record_duration(time.monotonic() - started)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[_Snapshot]:
+        self._check_file()
+        snapshot = _Snapshot(self.path)
+        try:
+            await snapshot.begin()
+            yield snapshot
+        finally:
+            await asyncio.shield(snapshot.close())
 
     def look_up(self, lookup: LookupQuery[T], key: tuple[Any, ...]) -> Awaitable[T | None]:
         loader = self._loaders.get(lookup)
