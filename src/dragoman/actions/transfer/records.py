@@ -62,6 +62,8 @@ class ImportedUser(msgspec.Struct, kw_only=True):
 
     Times are microseconds since 1970 UTC. ``password_hash`` is a form that
     ``rules.passwords.verify_password`` reads; an empty one means "no password".
+    ``plain_password`` occurs only with ``ImportOptions.hash_plain``: it is hashed before the row
+    is written, as weak hashes are wrapped with ``ImportOptions.wrap_weak``.
     """
 
     line: int
@@ -85,6 +87,7 @@ class ImportedUser(msgspec.Struct, kw_only=True):
     created_at: int | UnsetType = UNSET
     last_login_at: int | UnsetType = UNSET
     password_hash: str | UnsetType = UNSET
+    plain_password: str | UnsetType = UNSET
     strong_password: bool | None | UnsetType = UNSET
 
 
@@ -214,3 +217,49 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
     passwords: str = ""
     hash_config: str = ""
+
+
+class Tally(msgspec.Struct):
+    """What became of the records so far; stored with the import, so that it survives a restart."""
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    refused: int = 0
+    refused_by: dict[str, int] = {}
+    without_password: int = 0
+    hashes: dict[str, int] = {}
+    warnings: dict[str, int] = {}
+
+    def count(self, row: Row, outcome: Outcome) -> None:
+        """Count what became of a record."""
+        self.read += 1
+        setattr(self, outcome.kind.value, getattr(self, outcome.kind.value) + 1)
+        for code in {problem.code for problem in outcome.problems}:
+            self.refused_by[code] = self.refused_by.get(code, 0) + 1
+        for warning in row.translation.warnings:
+            self.warnings[warning] = self.warnings.get(warning, 0) + 1
+        if outcome.kind in {OutcomeKind.REFUSED, OutcomeKind.SKIPPED}:
+            return
+        if scheme := row.translation.hash_scheme:
+            self.hashes[scheme] = self.hashes.get(scheme, 0) + 1
+        else:
+            self.without_password += 1
+
+    def copy(self) -> Tally:
+        """Return an independent copy."""
+        return msgspec.structs.replace(
+            self,
+            refused_by=dict(self.refused_by),
+            hashes=dict(self.hashes),
+            warnings=dict(self.warnings),
+        )
+
+
+class Row(msgspec.Struct):
+    """A record together with what it means."""
+
+    record: Record
+    translation: Translation
