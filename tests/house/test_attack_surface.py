@@ -34,7 +34,13 @@ CORS_WORDS = re.compile(
     re.IGNORECASE,
 )
 """What the module that serves the origins of the settings may say; never that cookies may come."""
-REGEX_EXCEPTIONS = {"web/routing.py": "the routes' own, made when the program starts"}
+_OF_CONSTANTS = "of the module's constants, made when it is imported"
+REGEX_EXCEPTIONS = {
+    "web/routing.py": "the routes' own, made when the program starts",
+    "rules/imported_hashes/formats.py": _OF_CONSTANTS,
+    "rules/imported_hashes/judgement.py": _OF_CONSTANTS,
+    "rules/imported_hashes/spellings.py": _OF_CONSTANTS,
+}
 TEMPLATE_EXCEPTIONS = {"web/docs.py": "its own template, read from its file"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -13,9 +12,10 @@ from pathlib import Path
 
 import argon2
 import msgspec
-from argon2.exceptions import VerificationError
 
+from dragoman.rules import argon2_hashes
 from dragoman.rules.errors import Problem
+from dragoman.rules.imported_hashes.verdict import HashVerdict
 
 MAX_BYTES = 1_024
 """Maximum length of a password in UTF-8, at every contract; longer ones are never hashed."""
@@ -177,18 +177,6 @@ DUMMY_HASH = (
     "2SFYlV5bQb2aP4pQsbx70WAznSWISMpUMlX737udRaI"
 )
 
-# Limits for imported hashes, so that verifying one cannot take hours or gigabytes.
-_MAX_MEMORY_KIB, _MAX_PASSES, _MAX_LANES = 256 * 1024, 10, 16
-_ARGON2 = re.compile(
-    r"\$argon2(?:id|i|d)(?:\$v=1[69])?\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,3})"
-    r"\$[A-Za-z0-9+/]{8,128}\$[A-Za-z0-9+/]{8,128}"
-)
-
-# Hashes with a prefix: Django's bcrypt and argon2. Django's bcrypt_sha256 and Meteor's hash the
-# hexadecimal SHA-256 of the password.
-_PREFIXED_HASH = re.compile(r"(meteor\$|bcrypt_sha256\$|bcrypt\$|argon2)(\$(?:2|argon2).*)")
-_SHA256_PREFIXES = frozenset({"meteor$", "bcrypt_sha256$"})
-
 
 def normalized(password: str) -> str:
     """Return the form of a password that is hashed, whatever keyboard it comes from: NFC (RFC 8265).
@@ -210,9 +198,7 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, encoded: str) -> bool:
     """Return whether a hash matches a password; never raises.
 
-    Supports argon2 and the hashes of other systems: bcrypt, Django's ``pbkdf2_*$``,
-    ``bcrypt_sha256$``, ``bcrypt$``, ``scrypt$`` and ``argon2$``, ``{SSHA}``, phpass, SHA-512
-    crypt, and ``meteor$`` followed by a bcrypt or argon2 hash of the hexadecimal SHA-256.
+    Supports argon2, and the hashes of other systems that ``judge`` accepts.
     False for any other text, and for passwords longer than 1,024 bytes.
 
     Hashes that were not made of the normalized password match as well: one that has several
@@ -229,19 +215,16 @@ def verify_password(password: str, encoded: str) -> bool:
 
 
 def _verify_spelling(raw: bytes, encoded: str) -> bool:
-    inner, prehashed = _strip_prefix(encoded)
-    if prehashed:
-        raw = hashlib.sha256(raw).hexdigest().encode()
-    if inner.startswith("$argon2"):
-        return _verify_argon2(raw, inner)
-    from dragoman.rules import imported_hashes
+    if encoded.startswith("$argon2"):
+        return argon2_hashes.verify(encoded, raw)
+    from dragoman.rules.imported_hashes import verification
 
-    return imported_hashes.verify(inner, raw)
+    return verification.verify(encoded, raw)
 
 
 def needs_rehash(encoded: str) -> bool:
     """Return whether a hash differs in format or parameters from those of ``hash_password``."""
-    if not (encoded.startswith("$argon2id$v=19$") and _ARGON2.fullmatch(encoded)):
+    if not (encoded.startswith("$argon2id$v=19$") and argon2_hashes.is_supported(encoded)):
         return True
     try:
         return _hasher.check_needs_rehash(encoded)
@@ -249,14 +232,29 @@ def needs_rehash(encoded: str) -> bool:
         return True
 
 
-def recognises(encoded: str) -> bool:
-    """Return whether ``verify_password`` supports this hash; used by imports."""
-    inner, _ = _strip_prefix(encoded)
-    if inner.startswith("$argon2"):
-        return _is_argon2(inner)
-    from dragoman.rules import imported_hashes
+def judge(encoded: str) -> HashVerdict:
+    """Return whether an import accepts a hash of another system, and in which form it is stored.
 
-    return imported_hashes.recognises(inner)
+    An unusable hash (empty, ``!…``, ``*``, ``x``, ``NULL``) says that the user has no password.
+    """
+    from dragoman.rules.imported_hashes import judgement
+
+    return judgement.judge(encoded)
+
+
+def wrap(encoded: str) -> str:
+    """Return argon2id over a weak hash (``{SSHA…}``), so that nothing weak is stored.
+
+    Takes as long as ``hash_password``. Other hashes are returned as they are.
+    ``verify_password`` supports the result, which is replaced at the first sign-in.
+    """
+    from dragoman.rules.imported_hashes import wrapping
+
+    split = wrapping.split(encoded)
+    if split is None:
+        return encoded
+    prefix, digest = split
+    return prefix + _hasher.hash(digest)
 
 
 def _utf8(password: str) -> bytes | None:
@@ -264,27 +262,3 @@ def _utf8(password: str) -> bytes | None:
         return password.encode()
     except UnicodeEncodeError:
         return None
-
-
-def _strip_prefix(encoded: str) -> tuple[str, bool]:
-    """Return a hash without its prefix, and whether it was made from the hexadecimal SHA-256."""
-    if match := _PREFIXED_HASH.fullmatch(encoded):
-        return match[2], match[1] in _SHA256_PREFIXES
-    return encoded, False
-
-
-def _is_argon2(encoded: str) -> bool:
-    match = _ARGON2.fullmatch(encoded)
-    if match is None:
-        return False
-    memory, passes, lanes = (int(number) for number in match.groups())
-    return memory <= _MAX_MEMORY_KIB and passes <= _MAX_PASSES and lanes <= _MAX_LANES
-
-
-def _verify_argon2(password: bytes, encoded: str) -> bool:
-    if not _is_argon2(encoded):
-        return False
-    try:
-        return _hasher.verify(encoded, password)
-    except (VerificationError, ValueError):
-        return False
