@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
-import re
 from collections.abc import AsyncGenerator
 from io import BytesIO
 from typing import Any
@@ -15,6 +12,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from dragoman.rules import strict_json
 from dragoman.web.body_errors import BadRequest, NotAnObject, TooLarge, UnsupportedMedia
 
 MAX_BODY_BYTES = 256 * 1024
@@ -22,15 +20,10 @@ BODY_TIMEOUT_S = 20.0
 """Maximum time for a whole body to arrive."""
 MAX_CHUNKS = 4096
 """Maximum number of chunks of a body: every chunk costs the same work, however small it is."""
-MAX_DEPTH = 32
-"""Maximum nesting depth of a JSON text."""
 MAX_FIELDS = 1000
 """Maximum number of fields of a form."""
 
-_TOO_DEEP = f"more than {MAX_DEPTH} levels of nesting"
-_OUT_OF_RANGE = "integer out of the 64-bit range"
 _MALFORMED_FORM = "malformed form"
-_UNSAFE = re.compile("[\x00\ud800-\udfff]")
 
 BINARY = b""
 """The value of a file in a form: no string, so that a field that wants one rejects it."""
@@ -130,65 +123,18 @@ def decode_json(body: bytes) -> Any:
     except UnicodeDecodeError:
         raise BadRequest("not valid UTF-8") from None
     try:
-        value = json.loads(
-            text.removeprefix("\ufeff"),  # a byte order mark may be ignored (RFC 8259, section 8.1)
-            object_pairs_hook=_object_without_duplicates,
-            parse_constant=_reject_constant,
-            parse_int=_parse_integer,
-            parse_float=_parse_float,
-        )
-    except json.JSONDecodeError as error:
-        raise BadRequest(f"{error.msg}: line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise BadRequest(_TOO_DEEP) from None
-    _check_value(value, 0)
-    return value
-
-
-def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise BadRequest("duplicate key")
-    return result
-
-
-def _reject_constant(_: str) -> Any:
-    raise BadRequest("NaN and Infinity are not valid JSON")
-
-
-def _parse_integer(digits: str) -> int:
-    if len(digits) > 20:
-        raise BadRequest(_OUT_OF_RANGE)
-    number = int(digits)
-    if not -(2**63) <= number < 2**63:
-        raise BadRequest(_OUT_OF_RANGE)
-    return number
-
-
-def _parse_float(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise BadRequest("number out of the 64-bit range")
-    return number
-
-
-def _check_value(value: Any, depth: int) -> None:
-    if isinstance(value, str):
-        check_text(value)
-    elif isinstance(value, dict | list):
-        if depth == MAX_DEPTH:
-            raise BadRequest(_TOO_DEEP)
-        if isinstance(value, dict):
-            for key in value:
-                check_text(key)
-        for item in value.values() if isinstance(value, dict) else value:
-            _check_value(item, depth + 1)
+        # A byte order mark may be ignored (RFC 8259, section 8.1).
+        return strict_json.decode(text.removeprefix("\ufeff"))
+    except strict_json.NotStrictJson as error:
+        raise BadRequest(str(error)) from None
 
 
 def check_text(text: str) -> None:
     """Raise BadRequest if the text contains NUL or a lone surrogate."""
-    if _UNSAFE.search(text):
-        raise BadRequest("NUL or lone surrogate in a string")
+    try:
+        strict_json.check_text(text)
+    except strict_json.NotStrictJson as error:
+        raise BadRequest(str(error)) from None
 
 
 def _merge_pairs(pairs: list[tuple[str, Any]], list_keys: frozenset[str]) -> dict[str, Any]:

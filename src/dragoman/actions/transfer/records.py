@@ -118,8 +118,15 @@ class Translator(Protocol):
 
 
 class RecordSource(Protocol):
-    """An open file of records; it can be read once, from the beginning."""
+    """An open file of records; a regular file can be read several times, a pipe once."""
 
+    format: str
+    """csv, tsv, ndjson, json or ldif."""
+    encoding: str
+    delimiter: str
+    """What separates the columns of a table; empty for other formats."""
+    list_path: str
+    """Where the list of records is in a JSON document; empty: the document itself."""
     header: tuple[str, ...]
     """The names of the columns of a table; empty for other formats."""
     size: int
