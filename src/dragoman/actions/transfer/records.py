@@ -94,6 +94,9 @@ class ImportedUser(msgspec.Struct, kw_only=True):
 class Translation(msgspec.Struct):
     """What a record means: a user, or a reason to skip it, or problems; and warnings.
 
+    One without any of them is no record of a person at all, such as an organisational unit or
+    an object of another table in the same list: it is passed over and not counted.
+
     Attributes:
         user: the person, if there are no problems and nothing is skipped.
         skipped: why the record is no person to be imported, such as a service account.

@@ -46,7 +46,7 @@ def text(value: Any) -> str | UnsetType:
         return value.strip() or UNSET
     if value is None or value is UNSET:
         return UNSET
-    raise ValueProblem("invalid", f"{_kind(value)} instead of a text")
+    raise ValueProblem("invalid", f"{kind(value)} instead of a text")
 
 
 def secret(value: Any) -> str | UnsetType:
@@ -55,7 +55,7 @@ def secret(value: Any) -> str | UnsetType:
         return value or UNSET
     if value is None or value is UNSET:
         return UNSET
-    raise ValueProblem("invalid", f"{_kind(value)} instead of a text")
+    raise ValueProblem("invalid", f"{kind(value)} instead of a text")
 
 
 def boolean(value: Any) -> bool | UnsetType:
@@ -196,8 +196,11 @@ def unknown_role(*words: str) -> str:
     return f"unknown role {quoted}; --map-role WORD=ROLE says which of ours is meant"
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
+    """Return what a value of JSON is, for messages."""
     match value:
+        case str():
+            return "a text"
         case bool():
             return "a boolean"
         case int() | float():

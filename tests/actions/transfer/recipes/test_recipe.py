@@ -13,6 +13,7 @@ from dragoman.actions.transfer.recipes.recipe import (
     RecipeTranslator,
     Row,
     always,
+    first_of,
     when,
 )
 from dragoman.actions.transfer.records import ImportedUser, ImportOptions, Record, Translation
@@ -48,6 +49,8 @@ MADE_UP = Recipe(
     roles={"chief": Role.OWNER, "guest": Role.VIEWER},
     skip=(when(is_robot, "a robot"), when("gone", "deleted")),
     warn=(when("mails.1.address", "the second address is not taken over"),),
+    unwrap="person",
+    only=lambda row: row.get("invoice") is None,
 )
 
 
@@ -141,3 +144,33 @@ def test_files_are_recognised_by_their_fields() -> None:
     assert found.name == "django"
     assert recipes.recognise(fields, "ldif") is None
     assert recipes.recognise(["username", "email", "password"], "csv") is None
+
+
+def test_a_record_that_is_wrapped_or_about_no_person() -> None:
+    user = translated({"person": {"login": "ann"}, "login": "not this one"}).user
+    assert user is not None
+    assert user.username == "ann"
+    assert translated({"invoice": 7}) == Translation()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"login": "ann", "mails": {"address": "ann@example.com"}},
+        {"login": "ann", "mails": ["ann@example.com"]},
+        {"login": "ann", "hash": ["rot13"]},
+        {"person": ["ann"]},
+    ],
+)
+def test_a_shape_that_is_not_the_expected_one_is_a_problem_and_not_an_absent_value(
+    bad: dict[str, Any],
+) -> None:
+    translation = translated(bad)
+    assert {problem.code for problem in translation.problems} == {"invalid"}
+    assert translation.user is None
+
+
+def test_the_first_value_that_is_there() -> None:
+    row = Row({"b": "", "c": "found", "d": "later"}, Context(now=NOW))
+    assert first_of("a", "b", "c", "d")(row) == "found"
+    assert first_of("a", "b")(row) is None

@@ -28,12 +28,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         now: the moment of the import, in microseconds since 1970.
-        passwords: the hashes of a second file (``--passwords``), by the key of its records.
+        find_hash: returns the hash of a key from where the recipe's ``SeparateHashes`` are; None
+            without the option ``--passwords``.
         hash_config: the parameters of a file of parameters (``--hash-config``), by name.
     """
 
     now: int
-    passwords: Mapping[str, Any] = {}
+    find_hash: Callable[[str], str | None] | None = None
     hash_config: Mapping[str, str] = {}
 
 
@@ -48,7 +49,11 @@ class Row(msgspec.Struct, frozen=True):
     context: Context
 
     def get(self, path: str) -> Any:
-        """Return the value at a path as the file has it; None if it is absent."""
+        """Return the value at a path as the file has it; None if it is absent.
+
+        Raises ValueProblem if there is a list where the path expects an object, or the reverse:
+        a password that is not found where it should be would be none, without a word.
+        """
         found = self.values.get(path)
         if found is None and "." in path:
             found = _walk(self.values, path)
@@ -71,13 +76,17 @@ class Row(msgspec.Struct, frozen=True):
 
 def _walk(found: Any, path: str) -> Any:
     for name in path.split("."):
-        if isinstance(found, Mapping):
-            found = cast("Mapping[str, Any]", found).get(name)
-        elif isinstance(found, list) and name.isdigit():
+        if found is None:
+            return None
+        if name.isdecimal():
+            if not isinstance(found, list):
+                raise ValueProblem("invalid", f"{values.kind(found)} instead of a list")
             items = cast("list[Any]", found)
             found = items[int(name)] if int(name) < len(items) else None
         else:
-            return None
+            if not isinstance(found, Mapping):
+                raise ValueProblem("invalid", f"{values.kind(found)} instead of an object")
+            found = cast("Mapping[str, Any]", found).get(name)
     return found
 
 
@@ -95,13 +104,36 @@ def when(test: Source, reason: str) -> Reason:
         reason: what a person reads.
     """
     if isinstance(test, str):
-        return lambda row: reason if row.get(test) not in (None, "") else ""
+        return lambda row: reason if row.get(test) not in (None, "", [], {}) else ""
     return lambda row: reason if test(row) else ""
 
 
 def always(value: Any) -> Callable[[Row], Any]:
     """Return the source of a constant."""
     return lambda row: value
+
+
+def first_of(*paths: str) -> Callable[[Row], Any]:
+    """Return the source of the first value that is there; products rename their fields."""
+
+    def first(row: Row) -> Any:
+        return next((found for path in paths if (found := row.get(path)) not in (None, "")), None)
+
+    return first
+
+
+class SeparateHashes(msgspec.Struct, frozen=True, kw_only=True):
+    """Records that hold the hashes, apart from the people.
+
+    Attributes:
+        key: what the hash is looked up by.
+        value: the hash; records without one are passed over.
+        list_paths: where in the same JSON document they may be; none: the file of ``--passwords``.
+    """
+
+    key: Source
+    value: Source
+    list_paths: tuple[str, ...] = ()
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,10 +143,18 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         name: the word for ``--from``.
         product: the product's name for people.
         formats: the formats that the product writes: csv, tsv, ndjson, json, ldif.
-        list_path: where in a JSON document the list of people is; empty: the document itself.
+        list_paths: where in a JSON document a list of people may be, as names joined by dots;
+            empty: the document itself is the list. Lists on the way are passed through.
+        columns: the columns of a table whose file has no header.
+        delimiter: what stands between the columns, if the file does not show it.
         recognised_by: names of columns or fields that together occur in no other product's file.
+        unwrap: the field that holds the whole record in some files of the product.
+        only: whether a record is about a person at all; others are not counted.
         fields: our fields of ``ImportedUser``, and where their values come from.
-        password_hash: the hash in the form that is stored; a function raises ``ValueProblem``.
+        password_hash: the hash as ``rules.passwords.judge`` reads it; a function raises
+            ``HashProblem``.
+        hashes: where the hashes are, if they are not in the records.
+        read_hash_config: reads the text of the file of ``--hash-config``; raises ValueError.
         role: the product's words for what a person is: one, or a list.
         roles: these words, and our roles for them; the highest one counts.
         ignore_other_roles: pass over other words; they are an error otherwise.
@@ -127,9 +167,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     product: str
     formats: tuple[str, ...]
     fields: Mapping[str, Source]
-    list_path: str = ""
+    list_paths: tuple[str, ...] = ("",)
+    columns: tuple[str, ...] = ()
+    delimiter: str = ""
     recognised_by: frozenset[str] = frozenset()
+    unwrap: str = ""
+    only: Callable[[Row], bool] | None = None
     password_hash: Source | None = None
+    hashes: SeparateHashes | None = None
+    read_hash_config: Callable[[str], Mapping[str, str]] | None = None
     role: Source | None = None
     roles: Mapping[str, Role] = {}
     ignore_other_roles: bool = False
@@ -158,15 +204,20 @@ class RecipeTranslator:
 
     def __call__(self, record: Record) -> Translation:
         """Return what the record means; never raises for bad data."""
+        recipe = self._recipe
         row = Row(record.values, self._context)
         found: dict[str, Any] = {}
         problems: list[RowProblem] = []
         field = ""
         try:
-            for reason in self._recipe.skip:
+            if recipe.unwrap and (inner := row.get(recipe.unwrap)) is not None:
+                row = Row(_object(inner), self._context)
+            if recipe.only is not None and not recipe.only(row):
+                return Translation()
+            for reason in recipe.skip:
                 if why := reason(row):
                     return Translation(skipped=why)
-            warnings = [text for warn in self._recipe.warn if (text := warn(row))]
+            warnings = [text for warn in recipe.warn if (text := warn(row))]
         except ValueProblem as problem:
             return Translation(problems=[_row_problem(record, field, problem)])
         for field, getter, convert in self._fields:
@@ -189,6 +240,12 @@ class RecipeTranslator:
         if texts and not self._recipe.ignore_other_roles:
             raise ValueProblem("unknown_role", values.unknown_role(*texts))
         return UNSET
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value)
+    raise ValueProblem("invalid", f"{values.kind(value)} instead of an object")
 
 
 def role_words(roles: Mapping[str, Role], chosen: Mapping[str, str]) -> dict[str, Role]:
