@@ -56,5 +56,4 @@ def _create_key_file(path: Path) -> None:
 
 def server_key_path(settings: Settings) -> Path:
     """Return the file of the server's key, used if no setting contains the key."""
-    path = settings.sqlite_path
-    return (path.parent if path is not None else Path()) / "dragoman.key"
+    return settings.files_folder / "dragoman.key"

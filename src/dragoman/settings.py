@@ -122,6 +122,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return Path(self.database.removeprefix("sqlite:///"))
 
+    @property
+    def files_folder(self) -> Path:
+        """The folder of the files that the program makes: that of SQLite, else the current one."""
+        path = self.sqlite_path
+        return path.parent if path is not None else Path()
+
+    @property
+    def erasures_path(self) -> Path:
+        """The file of the ledger of erasures."""
+        return Path(self.erasures) if self.erasures else self.files_folder / "dragoman.erasures"
+
 
 DEFAULT_PUBLIC_URL = "http://127.0.0.1:8000"
 

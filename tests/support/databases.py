@@ -7,9 +7,11 @@ import contextlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -35,12 +37,20 @@ def settings_for(database: str, **changes: Any) -> Settings:
     """Return the settings of tests: as by default, but no limit for strangers and a quiet log."""
     fixed: dict[str, Any] = {
         "database": database,
+        "erasures": str(erasures_path(database)),
         "secret_key": SECRET_KEY,
         "admin_password": ADMIN_PASSWORD,
         "anonymous_rate": Rate(0, 1),
         "log_level": "error",
     }
     return replace(Settings(), {**fixed, **changes}, dialects.declared_settings())
+
+
+def erasures_path(database: str) -> Path:
+    """Return the ledger of erasures of a test's database: beside it, or in a temporary folder."""
+    if database.startswith("sqlite:///"):
+        return Path(database.removeprefix("sqlite:///")).with_name("dragoman.erasures")
+    return Path(tempfile.gettempdir()) / f"{urlsplit(database).path.strip('/')}.erasures"
 
 
 def declared_only(**values: Any) -> dict[str, Any]:
@@ -98,6 +108,7 @@ class DatabaseTemplates:
             try:
                 yield url_for_database(self._server.url(), name)
             finally:
+                erasures_path(url_for_database(self._server.url(), name)).unlink(missing_ok=True)
                 asyncio.run(self._drop(name))
 
     def close(self) -> None:
@@ -143,14 +154,14 @@ class DatabaseTemplates:
             # Copying files takes half the time of the default, which writes all pages to the log.
             create = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'
             asyncio.run(self._execute(create))
+            url = url_for_database(self._server.url(), name)
             try:
-                yield url_for_database(self._server.url(), name)
+                yield url
             finally:
                 self._copies += 1
                 if self._copies % SEARCH_EVERY == 1:
-                    asyncio.run(
-                        self._search_tables_for_password(url_for_database(self._server.url(), name))
-                    )
+                    asyncio.run(self._search_tables_for_password(url))
+                erasures_path(url).unlink(missing_ok=True)
                 asyncio.run(self._drop(name))
 
     def _search_files_for_password(self, path: Path) -> None:

@@ -17,7 +17,7 @@ from dragoman import app
 from dragoman.actions.system import system_actor
 from dragoman.cli.main import main
 from dragoman.store.query import Query
-from tests.support.databases import SECRET_KEY, settings_for
+from tests.support.databases import SECRET_KEY, erasures_path, settings_for
 from tests.support.running_app import running_client
 from tests.support.server import dragoman_command, environment
 
@@ -66,6 +66,7 @@ class Terminal:
         self.settings = {
             "DRAGOMAN_DATABASE": database,
             "DRAGOMAN_SECRET_KEY": SECRET_KEY.hex(),
+            "DRAGOMAN_ERASURES": str(erasures_path(database)),
             **settings,
         }
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from dragoman.actions.password_hashing import PasswordHasherPool
+from dragoman.actions.steps import erasure_ledger
 from dragoman.actions.system import system_actor
 from dragoman.rules.actor import Actor
-from dragoman.rules.errors import Unauthenticated
+from dragoman.rules.errors import Unauthenticated, Unavailable
 from dragoman.rules.model import User
 from dragoman.settings import Settings, with_public_url
 from dragoman.store import tenants, users
@@ -50,6 +53,7 @@ class Directory:
         self.last_used: dict[int, tuple[int, int]] = {}
         self.page_cache = PageCache()
         self._home_tenant_id = 0
+        self._log_holds_erased = False
 
     @property
     def server_key(self) -> bytes:
@@ -90,7 +94,8 @@ class Directory:
 
         Raises:
             Unauthenticated: the actor's sessions were revoked meanwhile.
-            Unavailable: the database cannot serve.
+            Unavailable: the database cannot serve, or somebody was erased and the ledger of
+                erasures cannot be written.
         """
         long_running = actor.kind == "system"
         async with self.driver.session(long_running=long_running, lock=lock) as session:
@@ -100,3 +105,18 @@ class Directory:
             yield tx
             counters.write_deltas(tx)
             await tx.flush()
+            if tx.erased:  # at the very end: what fails before it must not be in the ledger
+                await asyncio.to_thread(
+                    erasure_ledger.append, self.settings.erasures_path, tx.erased, tx.now
+                )
+        if tx.erased:
+            self._log_holds_erased = True
+            with contextlib.suppress(Unavailable):  # a background job tries again
+                await self.truncate_log()
+
+    async def truncate_log(self) -> int:
+        """Remove what was erased from the database's log; return 1 if that was needed and done."""
+        if not self._log_holds_erased or not await self.driver.truncate_log():
+            return 0
+        self._log_holds_erased = False
+        return 1

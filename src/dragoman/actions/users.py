@@ -15,25 +15,20 @@ from dragoman.actions.steps import (
     create_user,
     delegation,
     guess_limits,
+    remove_user,
 )
 from dragoman.actions.steps.passwords import hash_password, password_problems, store_password
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Invalid, NoTenant, NotFound, Problem, Unchanged, WeakPassword
-from dragoman.rules.fields import UsernameCharset, canonical
+from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import NewUser, Role, User, UserChanges
 from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import Action, AuditAction, Reach
 from dragoman.store import (
     audit,
-    grants,
-    invitations,
     login_names,
-    one_time_secrets,
-    outbox,
-    sign_in_failures,
     tenants,
-    tokens,
     users,
 )
 from dragoman.store.transaction import Tx
@@ -368,28 +363,17 @@ async def update_with_role(
 async def delete(tx: Tx, user_id: int, *, erase: bool) -> User:
     """Delete a user and return it as it was; its username and e-mail address become free.
 
-    The row stays as a tombstone. With ``erase``, every personal field in it is blanked, for
-    contracts that promise this.
+    The row stays as a tombstone. With ``erase``, for contracts that promise this, everything that
+    tells who it was is erased (see ``erasure.erase``).
 
     Raises:
         NotFound, Forbidden: the policy refuses.
         LastOwner, LastSuperadmin: the user must stay.
+        Unavailable: the ledger of erasures cannot be written; raised at the end of the transaction.
     """
     policy.require_reach(tx.actor, Action.DELETE_USER, user_id)
     user = await users.get(tx, user_id)
     policy.require(tx.actor, Action.DELETE_USER, user)
     await change_user.ensure_not_last(tx, user)
-    await tokens.remove_for_user(tx, user.id)
-    await one_time_secrets.remove_for_user(tx, user.id)
-    await outbox.remove_for_user(tx, user.id)
-    await grants.remove_all(tx, user.id)
-    await sign_in_failures.remove_addresses(tx, user.id)
-    await invitations.revoke_by_inviter(tx, user.id)
-    # Invitations to an address that the user only claims belong to whoever holds it.
-    email_key = canonical(user.email) if user.holds_email else ""
-    await invitations.revoke_by_email(tx, email_key)
-    if erase:
-        await invitations.erase_for_user(tx, email_key, user.id)
-    await users.remove(tx, user, erase=erase)
-    audit.write(tx, AuditAction.DELETE_USER, target_id=user.id, tenant_id=user.tenant_id)
+    await remove_user.remove(tx, user, erase=erase, audit_action=AuditAction.DELETE_USER)
     return user

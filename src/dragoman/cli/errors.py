@@ -79,6 +79,8 @@ UNAVAILABLE_MESSAGES: Mapping[str, str] = {
     "(restore it, or if it is lost run 'dragoman keys adopt')",
     "server key": "the server key is not the one of this database "
     "(restore it, or if it is lost run 'dragoman keys adopt')",
+    "ledger of erasures": "nobody was erased: the ledger of erasures cannot be written "
+    "(see DRAGOMAN_ERASURES)",
 }
 
 

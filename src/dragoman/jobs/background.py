@@ -47,6 +47,7 @@ async def run(directory: Directory) -> None:
         task_group.create_task(
             _run_periodically(TICK_S * FLUSH_TICKS, tokens.flush_last_used, directory)
         )
+        task_group.create_task(_run_periodically(TICK_S * FLUSH_TICKS, _truncate_log, directory))
         initial_delay_s = TICK_S * FIRST_PURGE_TICKS
         task_group.create_task(
             _run_periodically(
@@ -77,6 +78,10 @@ async def _run_periodically(
             log.exception("bug", chore=job.__name__)
         backoff_s = min(2.0**consecutive_failures, MAX_BACKOFF_S) if consecutive_failures else 0.0
         await asyncio.sleep(max(interval_s, backoff_s))
+
+
+async def _truncate_log(directory: Directory) -> int:
+    return await directory.truncate_log()
 
 
 async def flush(directory: Directory) -> None:

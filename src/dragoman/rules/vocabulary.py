@@ -69,6 +69,7 @@ class AuditAction(StrEnum):
     UNLOCK_USER = "users.unlock"
     CHANGE_PASSWORD = "users.change_password"
     DELETE_USER = "users.delete"
+    ERASE_USER = "users.erase"
     ASSIGN_ROLE = "users.assign_role"
     KEEP_KEY = "users.keep_key"  # an upgrade gave the key of its address to another user
     RELEASE_EMAIL = "users.release_email"

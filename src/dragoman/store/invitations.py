@@ -235,7 +235,7 @@ async def page(reader: Read, scope: Scope, *, limit: int, offset: int) -> Page[I
 
 _FOR_EMAIL = invitations.c.email_key == bind("address_key", sa.Text)
 _FOR_USER = sa.or_(
-    sa.and_(_FOR_EMAIL, invitations.c.email_key != ""),
+    sa.and_(_FOR_EMAIL, invitations.c.email_key != "", invitations.c.created_at <= bind("until")),
     sa.and_(invitations.c.accepted_by == bind("user_id"), invitations.c.accepted_by != 0),
 )
 _DELETE_MAILS: Query[None] = Query(
@@ -256,15 +256,24 @@ _ERASE: Query[None] = Query(
 )
 
 
-async def erase_for_user(tx: Tx, email_key: str, user_id: int = 0) -> None:
+async def erase_for_user(
+    tx: Tx, email_key: str, user_id: int = 0, *, until: int | None = None
+) -> None:
     """Erase the personal data in the invitations of a user, revoke them, and delete their mails.
 
-    These are the invitations to its e-mail address (``email_key``, canonical), and the one that
-    it accepted, whatever the address was then.
+    These are the invitations to its e-mail address, and the one that it accepted, whatever the
+    address was then.
     Must run before the user's login names are released: an acceptance that has locked such an
     invitation may be waiting for them.
+
+    Args:
+        tx: the transaction.
+        email_key: the canonical e-mail address; may be empty.
+        user_id: the user's id.
+        until: only invitations sent until then (microseconds): later ones are for somebody else.
     """
     params = {"address_key": email_key, "user_id": user_id}
+    params |= {"until": tx.now if until is None else until}
     await tx.run(_DELETE_MAILS, **params)
     await tx.run(_ERASE, **params, now=tx.now)
 

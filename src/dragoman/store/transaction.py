@@ -91,6 +91,13 @@ class Driver(Protocol):
         """Read the row with this key; concurrent lookups may share one statement."""
         ...
 
+    async def truncate_log(self) -> bool:
+        """Remove old contents of pages from the files, where the database keeps them.
+
+        Returns whether that is done; it is not while something else reads or writes for long.
+        """
+        ...
+
     async def current_revision(self) -> str:
         """Return the newest migration that was applied; raises Unavailable."""
         ...
@@ -150,10 +157,13 @@ class Tx:
         own_revocations: how often the change has revoked the sessions of its own actor.
         counter_deltas: how much each user counter has moved: (tenant id, role, active,
             approved) → delta. ``counters.write_deltas`` writes them at the end.
+        erased: the public ids of the people that the change erases; they are written to the
+            ledger of erasures before it commits.
     """
 
     __slots__ = (
-        "_deferred", "_session", "actor", "counter_deltas", "now", "own_revocations", "settings",
+        "_deferred", "_session", "actor", "counter_deltas", "erased", "now",
+        "own_revocations", "settings",
     )  # fmt: skip
 
     def __init__(self, session: Session, actor: Actor, settings: Settings) -> None:
@@ -163,6 +173,7 @@ class Tx:
         self.now = now()
         self.own_revocations = 0
         self.counter_deltas: dict[tuple[int, int, bool, bool], int] = {}
+        self.erased: list[str] = []
         self._deferred: list[tuple[Query[Any], Mapping[str, Any]]] = []
 
     @property

@@ -288,7 +288,7 @@ _BUMP_EPOCH: Query[None] = Query(
     .where(users.c.id == bind("id"))
     .values(auth_epoch=users.c.auth_epoch + 1, updated_at=bind("now"))
 )
-_BLANK_FIELDS = {
+BLANK_FIELDS = {
     "username": "", "username_key": "", "username_sort": "", "email": "", "email_key": "",
     "first_name": "", "first_name_sort": "", "last_name": "", "last_name_sort": "",
     "display_name": "", "phone": "", "bio": "", "url": "", "company": "", "location": "",
@@ -334,7 +334,7 @@ async def remove(tx: Tx, user: User, *, erase: bool) -> None:
 
     ``erase`` also blanks every personal field, as some contracts require.
     """
-    blank = _BLANK_FIELDS if erase else {}
+    blank = BLANK_FIELDS if erase else {}
     row = {**blank, "search": "", "password_hash": "", "active": False, "deleted_at": tx.now}
     await _update(tx, user.id, {**row, "updated_at": tx.now, "last_login_at": user.last_login_at})
     await revoke_sessions(tx, user.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -394,3 +395,38 @@ def test_tables_escape_control_characters(sqlite_terminal: Terminal) -> None:
     assert all(line == line.rstrip() for line in result.stdout.splitlines())
     assert "\x1b" not in result.stdout
     sqlite_terminal.run("users", "show", "\x1b[31mx").assert_refused(3, "\\x1b[31mx")
+
+
+def test_erasing_prints_a_receipt(terminal: Terminal) -> None:
+    user = terminal.create("olga", "member", "-o", "json").json()
+    receipt = terminal.run("users", "erase", "olga", "-o", "json").json()
+    assert receipt["user_id"] == user["id"]
+    assert receipt["public_id"] == user["public_id"]
+    assert receipt["already_erased"] is False
+    assert receipt["erased_at"] == receipt["deleted_at"]
+    ledger = Path(receipt["ledger"])
+    assert ledger.read_text().split() == [user["public_id"], receipt["erased_at"][:19] + "Z"]
+    assert ledger.stat().st_mode & 0o777 == 0o600
+    for ref in (str(user["id"]), user["public_id"]):  # its username is nobody's now
+        again = terminal.run("users", "erase", ref, "-o", "json").json()
+        assert again["already_erased"] is True
+        assert again["erased_at"] == receipt["erased_at"]
+    terminal.run("users", "erase", "olga").assert_refused(3, "user 'olga' not found")
+
+
+def test_erasing_several_people(sqlite_terminal: Terminal) -> None:
+    for name in ("olga", "otto"):
+        sqlite_terminal.create(name)
+    done = sqlite_terminal.run("users", "erase", "olga", "nobody", "otto", "-o", "ndjson")
+    assert done.exit_code == 5
+    assert len(done.stdout.splitlines()) == 2
+    assert "nobody: user 'nobody' not found" in done.stderr
+
+
+def test_nobody_is_erased_without_a_ledger(sqlite_terminal: Terminal, tmp_path: Path) -> None:
+    sqlite_terminal.create("olga")
+    missing = str(tmp_path / "missing" / "ledger")
+    for verb in ("erase", "delete"):
+        refused = sqlite_terminal.run("users", verb, "olga", DRAGOMAN_ERASURES=missing)
+        refused.assert_refused(1, "the ledger of erasures cannot be written", missing)
+    assert sqlite_terminal.run("users", "show", "olga").exit_code == 0

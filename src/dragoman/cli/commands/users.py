@@ -212,6 +212,28 @@ def delete(user_refs: tuple[str, ...], *, is_id: bool, yes: bool) -> None:
     users.delete(user_refs, is_id=is_id)
 
 
+@users.command()
+@click.argument("user_refs", metavar="USER...", nargs=-1, required=True)
+@options.id_option
+@options.yes_option
+@options.output_option
+def erase(user_refs: tuple[str, ...], *, is_id: bool, yes: bool, output_format: str) -> None:
+    """Erase people for good, and print a receipt for each.
+
+    Deletes the users if they were not deleted yet, and everything that tells who they were. USER
+    may also be a public id. A user who was deleted before is found by id or public id.
+
+    Each erasure is written to the ledger of erasures (DRAGOMAN_ERASURES) first, so that a restored
+    backup erases the person again. Asks for confirmation if standard input is a terminal. Each
+    user is erased separately. The exit code is 5 if only some could be erased.
+    """
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Erase {', '.join(user_refs)} for good?", abort=True, err=True)
+    from dragoman.cli.handlers import erasures
+
+    erasures.erase(user_refs, output_format, is_id=is_id)
+
+
 @users.command(name="set-password")
 @user_argument
 @options.id_option

@@ -214,6 +214,10 @@ class PostgresDriver:
             rows = await connection.fetch(compiled.sql, *compiled.values(lookup.array_params(keys)))
         return [lookup.batch.row_factory(row) for row in rows]
 
+    async def truncate_log(self) -> bool:
+        """Do nothing: PostgreSQL removes old row versions itself (VACUUM)."""
+        return True
+
     async def current_revision(self) -> str:
         async with self._pool.connection() as connection:
             try:

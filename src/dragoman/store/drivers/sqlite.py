@@ -32,6 +32,11 @@ WRITER_BUSY_TIMEOUT_MS = 10
 SQLite polls the lock at growing intervals. Restarting them often keeps a process that writes
 without a pause from starving the others.
 """
+LOG_BUSY_TIMEOUT_MS = 200
+"""How long emptying the write-ahead log waits for readers and writers, in milliseconds.
+
+It holds the write lock while it waits for readers.
+"""
 MAX_WAIT_S = 2.0
 """Maximum wait of a transaction for the writer connection and for other processes, in seconds."""
 MIN_BUSY_WAIT_S = 0.1
@@ -48,6 +53,8 @@ They count as memory of each process, though all of them share the pages.
 def connect(path: Path, *, mmap_size: int = 0, create: bool = True) -> Any:
     """Open a connection with WAL, synchronous=FULL and foreign keys; raises sqlite3.Error.
 
+    What it deletes is overwritten with zeros (``secure_delete``): see ``docs/decisions/`` 0029.
+
     Args:
         path: the database file.
         mmap_size: bytes of the file to map into memory.
@@ -59,6 +66,7 @@ def connect(path: Path, *, mmap_size: int = 0, create: bool = True) -> Any:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA cache_size = -6000")
     connection.execute(f"PRAGMA mmap_size = {mmap_size}")
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -325,6 +333,13 @@ class SqliteDriver:
         query, count = (lookup.single, 1) if len(keys) == 1 else (lookup.batch, MAX_KEYS)
         return await self.fetch(query, lookup.numbered_params(keys, count))
 
+    async def truncate_log(self) -> bool:
+        """Write the write-ahead log, which keeps earlier contents of pages, back and empty it."""
+        try:
+            return await asyncio.to_thread(_truncate_log, self.path)
+        except sqlite3.Error as error:
+            raise Unavailable("database") from error
+
     async def current_revision(self) -> str:
         self._check_file()
         try:
@@ -343,6 +358,16 @@ def _begin(connection: Any, deadline: float) -> None:
                 raise
         else:
             return
+
+
+def _truncate_log(path: Path) -> bool:
+    connection = connect(path, create=False)
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {LOG_BUSY_TIMEOUT_MS}")
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    return not busy
 
 
 def _rollback(connection: Any) -> None:

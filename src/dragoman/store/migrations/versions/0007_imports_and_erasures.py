@@ -1,4 +1,7 @@
-"""Add imports, the ledger of erasures, and an index for each filter of the history."""
+"""Add imports, the ledger of erasures, an index for each filter of the history, secure deletion.
+
+SQLite's search index is built anew: what is deleted from it leaves the file at once.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,40 @@ depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TEXT = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
+
+# FTS5 overwrites what is deleted only with `secure-delete`, and only by its command 'delete',
+# which needs the former text. A table with contentless_delete=1 merely notes the row's id.
+SQLITE_SEARCH = (
+    """CREATE VIRTUAL TABLE users_search USING fts5(
+        search, content='', tokenize='trigram case_sensitive 1')""",
+    "INSERT INTO users_search (users_search, rank) VALUES ('secure-delete', 1)",
+    """CREATE TRIGGER users_search_added AFTER INSERT ON users WHEN new.search <> '' BEGIN
+        INSERT INTO users_search (rowid, search) VALUES (new.id, new.search);
+    END""",
+    """CREATE TRIGGER users_search_changed AFTER UPDATE OF search ON users
+    WHEN new.search <> old.search BEGIN
+        INSERT INTO users_search (users_search, rowid, search)
+            SELECT 'delete', old.id, old.search WHERE old.search <> '';
+        INSERT INTO users_search (rowid, search) SELECT new.id, new.search WHERE new.search <> '';
+    END""",
+    """CREATE TRIGGER users_search_removed AFTER DELETE ON users WHEN old.search <> '' BEGIN
+        INSERT INTO users_search (users_search, rowid, search)
+            VALUES ('delete', old.id, old.search);
+    END""",
+)
+FORMER_SQLITE_SEARCH = (
+    """CREATE VIRTUAL TABLE users_search USING fts5(
+        search, content='', contentless_delete=1, tokenize='trigram case_sensitive 1')""",
+    """CREATE TRIGGER users_search_added AFTER INSERT ON users WHEN new.search <> '' BEGIN
+        INSERT INTO users_search (rowid, search) VALUES (new.id, new.search);
+    END""",
+    """CREATE TRIGGER users_search_changed AFTER UPDATE OF search ON users
+    WHEN new.search <> old.search BEGIN
+        DELETE FROM users_search WHERE rowid = old.id;
+        INSERT INTO users_search (rowid, search) SELECT new.id, new.search WHERE new.search <> '';
+    END""",
+)
+SQLITE_TRIGGERS = ("users_search_added", "users_search_changed", "users_search_removed")
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -59,6 +96,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("public_id"),
         sqlite_with_rowid=False,
     )
+    _replace_sqlite_search(SQLITE_SEARCH)
+
+
+def _replace_sqlite_search(statements: tuple[str, ...]) -> None:
+    """Build the search index anew on SQLite."""
+    if op.get_bind().dialect.name != "sqlite":
+        return
+    for trigger in SQLITE_TRIGGERS:
+        op.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+    op.execute("DROP TABLE users_search")
+    for statement in statements:
+        op.execute(statement)
+    op.execute(
+        "INSERT INTO users_search (rowid, search) SELECT id, search FROM users WHERE search <> ''"
+    )
 
 
 def _create_imports() -> None:
@@ -101,6 +153,7 @@ def _create_imports() -> None:
 
 def downgrade() -> None:
     """Remove them."""
+    _replace_sqlite_search(FORMER_SQLITE_SEARCH)
     op.drop_table("erasures")
     op.drop_table("import_rows")
     op.drop_table("imports")
