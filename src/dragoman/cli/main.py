@@ -14,6 +14,7 @@ from click.shell_completion import get_completion_class
 
 from dragoman import __version__
 from dragoman.cli import options
+from dragoman.cli.commands.export import export
 from dragoman.cli.commands.groups import groups
 from dragoman.cli.commands.keys import keys
 from dragoman.cli.commands.permissions import permissions
@@ -65,8 +66,8 @@ def main() -> None:
     os.umask(0o077)  # a database or key file created by a command is readable by its owner only
 
 
-for command_group in (users, tenants, permissions, groups, keys):
-    main.add_command(command_group)
+for command in (users, tenants, permissions, groups, keys, export):
+    main.add_command(command)
 
 
 @main.command()

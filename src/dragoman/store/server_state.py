@@ -8,7 +8,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.store.query import Query, bind
 from dragoman.store.schema import server_state
-from dragoman.store.transaction import Read, Tx
+from dragoman.store.transaction import Read, Snapshot, Tx
 
 PUBLIC_URL = "public_url"
 """Key of the public URL of the server that started last."""
@@ -35,7 +35,7 @@ _SAVE: Query[None] = Query(
 )
 
 
-async def find(reader: Read | Tx, key: str) -> str | None:
+async def find(reader: Read | Snapshot | Tx, key: str) -> str | None:
     """Return the value of a fact, or None."""
     return await reader.fetch_one(_VALUE, key=key)
 
