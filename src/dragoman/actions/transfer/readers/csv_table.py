@@ -75,8 +75,9 @@ class CsvTable:
             self.preamble += self.file.encode_as_it_is(line)
             self._skip += 1
         if complete != lines:
-            number = len(lines)
-            _refuse(number, f"column {len(lines[-1])}: the header is longer than 64 KiB")
+            at = f"line {len(lines)}, column {len(lines[-1])}"
+            message = f"{at}: the header is longer than 64 KiB"
+            raise FileProblem(RowProblem(len(lines), "", "too_long", message))
         return _refuse(0, "the file has no header and no records")
 
     def _parse_header(self, line: str, columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -259,7 +260,7 @@ def _take_null_words(values: dict[str, Any], text: str, delimiter: str) -> None:
     if quoted:
         # A character that no field begins with marks what was quoted; then the line is read again.
         plain = text.replace('"NULL"', '"\0NULL"').replace('"\\N"', '"\0\\N"')
-        lines = plain.splitlines(keepends=True)
+        lines = io.StringIO(plain, newline="")
         marked = next(iter(csv.reader(lines, delimiter=delimiter)), [])
     for index, (name, value) in enumerate(values.items()):
         if value in NULL_WORDS and not (quoted and marked[index] != value):

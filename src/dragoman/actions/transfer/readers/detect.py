@@ -36,6 +36,14 @@ def open_records(
         OSError: the file cannot be read.
     """
     file = TextFile(path, options.encoding)
+    try:
+        return _open(file, options, list_paths)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(file: TextFile, options: FileOptions, list_paths: Sequence[str]) -> RecordSource:
     match options.format or _find_format(file, options):
         case "ndjson":
             return JsonLines(file)

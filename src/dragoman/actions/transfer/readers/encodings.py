@@ -50,33 +50,38 @@ class TextFile:
     Args:
         path: the file.
         encoding: its encoding; empty: by its byte order mark, else UTF-8.
+        block_bytes: how much is read and decoded at once.
 
     Raises FileProblem if the encoding is unknown, or if the file is empty or no text.
     """
 
-    def __init__(self, path: Path, encoding: str = "") -> None:
+    def __init__(self, path: Path, encoding: str = "", block_bytes: int = BLOCK_BYTES) -> None:
         self.path = path
+        self._block_bytes = block_bytes
         self.position = 0
         """Bytes that are read."""
+        mode = path.stat().st_mode
+        self.size = path.stat().st_size if stat.S_ISREG(mode) else 0
+        """Bytes of the file; 0 if they are not known."""
+        self._pipe: IO[bytes] | None = None
         file = path.open("rb", buffering=0)
         try:
-            mode = path.stat().st_mode
-            self.size = path.stat().st_size if stat.S_ISREG(mode) else 0
             self._head = _read_head(file)
-        except BaseException:
-            file.close()
-            raise
-        self._pipe: IO[bytes] | None = None
-        if stat.S_ISREG(mode):
-            file.close()
-        else:
-            self._pipe = file
-        self.byte_order_mark, self.encoding = _find_encoding(self._head, encoding)
-        errors = "surrogatepass" if self.is_wide else "surrogateescape"
-        self.decoding_errors = errors
-        self.head_is_all = len(self._head) < HEAD_BYTES
-        self.head = self._decode_head()
-        """The text of the beginning of the file, without a byte order mark."""
+            self.byte_order_mark, self.encoding = _find_encoding(self._head, encoding)
+            self.decoding_errors = "surrogatepass" if self.is_wide else "surrogateescape"
+            self.head_is_all = len(self._head) < HEAD_BYTES
+            self.head = self._decode_head()
+            """The text of the beginning of the file, without a byte order mark."""
+            if not stat.S_ISREG(mode):
+                self._pipe = file
+        finally:
+            if self._pipe is None:
+                file.close()
+
+    def close(self) -> None:
+        """Close a pipe that is not read."""
+        if self._pipe is not None:
+            self._pipe.close()
 
     @property
     def is_wide(self) -> bool:
@@ -90,13 +95,13 @@ class TextFile:
         file = pipe or self.path.open("rb", buffering=0)
         with file:
             skip = len(self.byte_order_mark)
-            data = self._head if pipe else file.read(BLOCK_BYTES)
+            data = self._head if pipe else file.read(self._block_bytes)
             self.position = 0
             while data:
                 self.position += len(data)
                 yield self._decode(decoder, data[skip:])
-                skip = 0
-                data = file.read(BLOCK_BYTES)
+                skip = max(0, skip - len(data))
+                data = file.read(self._block_bytes)
             yield self._decode(decoder, b"", final=True)
 
     def lines(self) -> Iterator[list[str]]:
@@ -138,7 +143,7 @@ class TextFile:
         """
         start = error.start
         begin = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
-        at = f"line {line + count_lines(text, start)}, column {start - begin + 1}"
+        at = f"line {line + count_lines(text, 0, start)}, column {start - begin + 1}"
         if self.is_wide:
             message = f"{at}: half of a surrogate pair"
         else:
@@ -166,12 +171,11 @@ class TextFile:
         return self._decode(decoder, self._head[len(self.byte_order_mark) :])
 
 
-def count_lines(text: str, end: int) -> int:
-    """Return how many lines (ended by LF, CRLF or CR) end before a position of a text."""
-    line_feeds = text.count("\n", 0, end)
-    if "\r" not in text:
-        return line_feeds
-    return line_feeds + text.count("\r", 0, end) - text.count("\r\n", 0, end)
+def count_lines(text: str, start: int, end: int) -> int:
+    """Return how many lines (ended by LF, CRLF or CR) end between two positions of a text."""
+    line_feeds = text.count("\n", start, end)
+    returns = text.count("\r", start, end)
+    return line_feeds + returns - text.count("\r\n", start, end) if returns else line_feeds
 
 
 def without_line_end(text: str) -> str:

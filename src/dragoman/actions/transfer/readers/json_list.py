@@ -138,7 +138,7 @@ def _leads_to(path: str, wanted: str) -> bool:
 
 def _find(file: TextFile, paths: Sequence[str]) -> str:
     for found in lists_in(Scanner(file)):
-        if found.path in paths or (not paths and found.of_objects):
+        if found.path in paths or (not paths and (found.of_objects or found.path == TOP)):
             return found.path
     _refuse_missing(file, paths)
     return TOP

@@ -70,24 +70,7 @@ class Scanner:
     def cut(self) -> tuple[int, str]:
         """Return the line and the text of the next value and pass it; raises FileProblem."""
         self.peek()
-        while True:
-            try:
-                _, end = self._parse(self._buffer, self._at)
-            except RecursionError:
-                self.refuse("too deeply nested")
-            except json.JSONDecodeError as error:
-                is_cut = (
-                    "Unterminated string" in error.msg
-                    or error.pos >= len(self._buffer) - _UNFINISHED
-                )
-                if self._at_end or not is_cut:
-                    self._at = error.pos
-                    self.refuse(error.msg.split(":")[0].lower())
-            except ValueError:  # Python reads no integer of thousands of digits
-                self.refuse("a number is too long")
-            else:
-                if end < len(self._buffer) or self._at_end:
-                    break
+        while (end := self._end_of_value()) is None:
             if len(self._buffer) - self._at > MAX_RECORD_CHARACTERS:
                 raise_too_long(self.line, MAX_RECORD_CHARACTERS + 1)
             self._fill()
@@ -112,11 +95,13 @@ class Scanner:
             depth: the number of containers around it that are being passed.
         """
         first = self.peek()
+        start = self._at
         try:
-            _, end = self._parse(self._buffer, self._at)
-        except (ValueError, RecursionError):
-            end = len(self._buffer)
-        if end < len(self._buffer):
+            end = self._end_of_value()
+        except FileProblem:
+            end = None  # its parts are looked at one by one
+            self._at = start
+        if end is not None:
             self._at = end
         elif first == '"':
             self._at += 1
@@ -155,9 +140,7 @@ class Scanner:
     def line(self) -> int:
         """The physical line of the current position, from 1."""
         if self._counted < self._at:
-            self._line += count_lines(self._buffer, self._at) - count_lines(
-                self._buffer, self._counted
-            )
+            self._line += count_lines(self._buffer, self._counted, self._at)
             self._counted = self._at
         return self._line
 
@@ -170,14 +153,41 @@ class Scanner:
             RowProblem(line, "", "syntax", f"line {line}, column {column}: {message}")
         )
 
+    def _end_of_value(self) -> int | None:
+        """Return where the value at the current position ends; None if the buffer cuts it.
+
+        Raises FileProblem if it is no JSON.
+        """
+        try:
+            _, end = self._parse(self._buffer, self._at)
+        except RecursionError:
+            self.refuse("the record is too deeply nested")
+        except json.JSONDecodeError as error:
+            is_cut = "Unterminated string" in error.msg or self._is_near_end(error.pos)
+            if is_cut and not self._at_end:
+                return None
+            self._at = error.pos
+            self.refuse(error.msg.split(":")[0].lower())
+        except ValueError:  # Python reads no integer of thousands of digits
+            self.refuse("a number in the record is too long")
+        if self._at_end or self._buffer[end - 1] in '}]"':
+            return end
+        # What is read as 1 may be the beginning of 1.5.
+        return None if self._is_near_end(end) else end
+
+    def _is_near_end(self, position: int) -> bool:
+        return position >= len(self._buffer) - _UNFINISHED
+
     def _skip_plain_value(self) -> None:
-        match = _PLAIN_VALUE.match(self._buffer, self._at)
-        if match is None:
-            self.refuse("a value expected")
-        self._at = match.end()
-        if self._at == len(self._buffer) and self._fill():
+        start = self._at
+        while True:
             match = _PLAIN_VALUE.match(self._buffer, self._at)
             self._at = match.end() if match else self._at
+            if self._at < len(self._buffer) or not self._fill():
+                break
+            start = -1
+        if self._at == start:
+            self.refuse("a value expected")
 
     def _skip_rest_of_string(self) -> None:
         while True:
