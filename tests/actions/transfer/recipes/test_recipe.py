@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from dragoman.actions.transfer import recipes
 from dragoman.actions.transfer.recipes.recipe import (
@@ -20,6 +21,7 @@ from dragoman.actions.transfer.records import ImportedUser, ImportOptions, Recor
 from dragoman.actions.transfer.values import ValueProblem
 from dragoman.rules.model import Role
 
+SALTED = "CqmZj3BApGVJXb2P0pB3U5nGGuFzYWx0c2FsdA=="
 NOW = 1_700_000_000_000_000
 
 
@@ -30,7 +32,9 @@ def is_robot(row: Row) -> bool:
 def stored_hash(row: Row) -> str:
     if row.text("hash.kind") == "rot13":
         raise ValueProblem("refused_hash", "rot13 is not taken over")
-    return f"{row.context.hash_config.get('prefix', '')}{row.text('hash.value')}"
+    if not row.text("hash.value"):
+        return ""
+    return row.context.hash_config["prefix"] + row.text("hash.value")
 
 
 MADE_UP = Recipe(
@@ -55,7 +59,7 @@ MADE_UP = Recipe(
 
 
 def translated(values: dict[str, Any], **options: Any) -> Translation:
-    context = Context(now=NOW, hash_config={"prefix": "p$"})
+    context = Context(now=NOW, hash_config={"prefix": "{SSHA}"})
     translate = RecipeTranslator(MADE_UP, ImportOptions(**options), context)
     return translate(Record(number=1, line=7, values=values, raw=b"", position=0))
 
@@ -66,7 +70,7 @@ def test_fields_paths_constants_and_functions() -> None:
             "login": " anna ",
             "mails": [{"address": "anna@example.com", "proven": True}],
             "since": "2020-01-02T03:04:05Z",
-            "hash": {"value": "abc"},
+            "hash": {"value": SALTED},
             "unheard-of": {"deep": [1]},
         }
     )
@@ -78,8 +82,9 @@ def test_fields_paths_constants_and_functions() -> None:
             verified=True,
             company="ACME",
             created_at=1_577_934_245_000_000,
-            password_hash="p$abc",
-        )
+            password_hash="{SSHA}" + SALTED,
+        ),
+        hash_scheme="ssha",
     )
 
 
@@ -91,11 +96,12 @@ def test_what_is_no_person_is_skipped(values: dict[str, Any], reason: str) -> No
 
 
 def test_all_problems_at_once_with_our_names() -> None:
-    found = translated({"login": 5, "since": "yesterday", "hash": {"kind": "rot13"}})
+    mails = [{"address": "no address"}]
+    found = translated({"mails": mails, "since": "yesterday", "hash": {"kind": "rot13"}})
     assert [(p.line, p.field, p.code) for p in found.problems] == [
-        (7, "username", "invalid"),
         (7, "created_at", "invalid"),
         (7, "password_hash", "refused_hash"),
+        (7, "email", "invalid"),
     ]
     assert found.user is None
 
@@ -110,16 +116,30 @@ def test_warnings() -> None:
     [("chief", Role.OWNER), (["GUEST", "chief", "clown"], Role.OWNER), ("guest", Role.VIEWER)],
 )
 def test_the_highest_known_role_counts(powers: Any, role: Role) -> None:
-    user = translated({"powers": powers}).user
+    user = translated({"login": "anna", "powers": powers}).user
     assert user is not None
     assert user.role == role
 
 
 def test_other_roles_are_errors_unless_mapped() -> None:
-    assert [p.code for p in translated({"powers": ["clown"]}).problems] == ["unknown_role"]
-    user = translated({"powers": ["clown"]}, map_role={"Clown": "member"}).user
+    assert [p.code for p in translated({"login": "anna", "powers": ["clown"]}).problems] == [
+        "unknown_role"
+    ]
+    user = translated({"login": "anna", "powers": ["clown"]}, map_role={"Clown": "member"}).user
     assert user is not None
     assert user.role == Role.MEMBER
+
+
+def test_bad_hashes_are_dropped_if_so_chosen() -> None:
+    found = translated({"login": "anna", "hash": {"kind": "rot13"}}, bad_hashes="drop")
+    assert found.user == ImportedUser(line=7, username="anna", company="ACME")
+    assert found.warnings == ["password dropped: rot13 is not taken over"]
+
+
+def test_map_without_a_field_passes_over() -> None:
+    user = translated({"login": "anna", "since": "yesterday"}, map={"since": ""}).user
+    assert user is not None
+    assert user.created_at is UNSET
 
 
 def test_map_takes_other_fields() -> None:

@@ -27,6 +27,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({recipe.name for recipe in recipes()}))
 
 
+def formats(name: str) -> tuple[str, ...]:
+    """Return the formats of a product's files; empty for an unknown product."""
+    return tuple(each for recipe in recipes() if recipe.name == name for each in recipe.formats)
+
+
+def list_paths(name: str = "") -> tuple[str, ...]:
+    """Return where lists of people are in JSON documents of a product, or of all products."""
+    found = (r for r in recipes() if "json" in r.formats and r.name == (name or r.name))
+    return tuple(dict.fromkeys(path for recipe in found for path in recipe.list_paths))
+
+
 def find(name: str, file_format: str) -> Recipe | None:
     """Return the recipe of a product for files of a format; None if there is none.
 

@@ -27,5 +27,5 @@ RECIPE = Recipe(
     password_hash="password",
     role=_role,
     roles={"is_superuser": Role.OWNER},
-    export='psql -c "\\copy auth_user to users.csv csv header"  # Django 5.2, PostgreSQL',
+    export='psql -c "\\copy auth_user to users.csv csv header" (Django 5.2 on PostgreSQL)',
 )

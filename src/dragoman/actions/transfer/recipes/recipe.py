@@ -12,13 +12,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from dragoman.actions.transfer import values
-from dragoman.actions.transfer.records import (
-    ImportedUser,
-    ImportOptions,
-    Record,
-    RowProblem,
-    Translation,
-)
+from dragoman.actions.transfer.complete_user import Draft, complete, refuse_hash
+from dragoman.actions.transfer.recipes.hash_spellings import HashProblem
+from dragoman.actions.transfer.records import ImportOptions, Record, Translation
 from dragoman.actions.transfer.values import ValueProblem
 from dragoman.rules.model import Role
 
@@ -96,6 +92,11 @@ Reason = Callable[[Row], str]
 """Returns why a record is skipped, or what is not taken over; empty if there is no reason."""
 
 
+def present(path: str) -> Callable[[Row], bool]:
+    """Return the source that says whether there is a value at a path, such as a time of proof."""
+    return lambda row: row.get(path) not in (None, "", [], {})
+
+
 def when(test: Source, reason: str) -> Reason:
     """Return the reason for records that have something.
 
@@ -103,9 +104,8 @@ def when(test: Source, reason: str) -> Reason:
         test: a path with a value, whatever it is, or a function that returns something true.
         reason: what a person reads.
     """
-    if isinstance(test, str):
-        return lambda row: reason if row.get(test) not in (None, "", [], {}) else ""
-    return lambda row: reason if test(row) else ""
+    has = present(test) if isinstance(test, str) else test
+    return lambda row: reason if has(row) else ""
 
 
 def always(value: Any) -> Callable[[Row], Any]:
@@ -120,6 +120,13 @@ def first_of(*paths: str) -> Callable[[Row], Any]:
         return next((found for path in paths if (found := row.get(path)) not in (None, "")), None)
 
     return first
+
+
+SECOND_FACTOR = "the second factor is not taken over"
+MORE_ADDRESSES = "only the first e-mail address is taken over"
+PHONE_SIGN_IN = "the phone number is taken over as text; it does not sign in here"
+OTHER_SIGN_IN = "the account signs in by another service, which is not taken over; no password"
+"""Warnings that several products share."""
 
 
 class SeparateHashes(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,12 +196,17 @@ class RecipeTranslator:
 
     def __init__(self, recipe: Recipe, options: ImportOptions, context: Context) -> None:
         self._recipe = recipe
+        self._options = options
         self._context = context
         self._roles = role_words(recipe.roles, options.map_role)
         theirs = {ours: name for name, ours in options.map.items() if ours}
         sources: dict[str, Source] = {**recipe.fields, **theirs}
-        if recipe.password_hash is not None:
-            sources.setdefault("password_hash", recipe.password_hash)
+        sources = {
+            ours: source
+            for ours, source in sources.items()
+            if not (isinstance(source, str) and options.map.get(source) == "")
+        }
+        self._password_hash = sources.pop("password_hash", recipe.password_hash)
         self._fields = [
             (ours, _getter(source), values.converter(ours, now=context.now))
             for ours, source in sources.items()
@@ -204,11 +216,11 @@ class RecipeTranslator:
 
     def __call__(self, record: Record) -> Translation:
         """Return what the record means; never raises for bad data."""
+        if record.problem is not None:
+            return Translation(problems=[record.problem])
         recipe = self._recipe
         row = Row(record.values, self._context)
-        found: dict[str, Any] = {}
-        problems: list[RowProblem] = []
-        field = ""
+        draft = Draft(values={}, problems=[], warnings=[])
         try:
             if recipe.unwrap and (inner := row.get(recipe.unwrap)) is not None:
                 row = Row(_object(inner), self._context)
@@ -217,17 +229,30 @@ class RecipeTranslator:
             for reason in recipe.skip:
                 if why := reason(row):
                     return Translation(skipped=why)
-            warnings = [text for warn in recipe.warn if (text := warn(row))]
+            draft.warnings += [text for warn in recipe.warn if (text := warn(row))]
         except ValueProblem as problem:
-            return Translation(problems=[_row_problem(record, field, problem)])
+            draft.refuse(record.line, "", problem)
+            return Translation(problems=draft.problems)
         for field, getter, convert in self._fields:
             try:
-                found[field] = convert(getter(row))
+                draft.values[field] = convert(getter(row))
             except ValueProblem as problem:
-                problems.append(_row_problem(record, field, problem))
-        if problems:
-            return Translation(problems=problems, warnings=warnings)
-        return Translation(user=ImportedUser(line=record.line, **found), warnings=warnings)
+                draft.refuse(record.line, field, problem)
+        if self._password_hash is not None:
+            self._read_hash(record.line, row, draft, self._password_hash)
+        return complete(record, draft, self._options)
+
+    def _read_hash(self, line: int, row: Row, draft: Draft, source: Source) -> None:
+        try:
+            draft.values["password_hash"] = values.text(_getter(source)(row))
+        except ValueProblem as problem:
+            refuse_hash(line, draft, self._options, problem)
+        except HashProblem as problem:
+            refuse_hash(line, draft, self._options, ValueProblem(problem.code, str(problem)))
+        except ValueError as problem:
+            # Only our own messages are known not to contain the hash.
+            why = str(problem) if type(problem) is ValueError else "malformed"
+            refuse_hash(line, draft, self._options, ValueProblem("unreadable_hash", why))
 
     def _role(self, row: Row) -> Role | UnsetType:
         assert self._recipe.role is not None
@@ -263,8 +288,3 @@ def role_words(roles: Mapping[str, Role], chosen: Mapping[str, str]) -> dict[str
 
 def _getter(source: Source) -> Callable[[Row], Any]:
     return (lambda row: row.get(source)) if isinstance(source, str) else source
-
-
-def _row_problem(record: Record, field: str, problem: ValueProblem) -> RowProblem:
-    message = f"{field}: {problem.message}" if field else problem.message
-    return RowProblem(record.line, field, problem.code, message)
