@@ -45,6 +45,5 @@ def test_every_table_that_names_a_person_is_emptied_when_it_is_erased():
     emptied = {
         "access", "addresses", "grants", "group_members", "names", "one_time", "outbox", "tokens",
     }  # fmt: skip
-    # The inviter stays a number, a tombstone; so does the person of an import's row.
-    kept = {"invitations", "import_rows"}
+    kept = {"invitations"}  # the inviter stays a number: a tombstone
     assert tables == emptied | kept

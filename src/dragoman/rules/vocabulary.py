@@ -71,6 +71,7 @@ class AuditAction(StrEnum):
     DELETE_USER = "users.delete"
     ERASE_USER = "users.erase"
     ASSIGN_ROLE = "users.assign_role"
+    IMPORT_USER = "users.import"
     EXPORT_USERS = "users.export"
     KEEP_KEY = "users.keep_key"  # an upgrade gave the key of its address to another user
     RELEASE_EMAIL = "users.release_email"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dragoman.rules import crypto
 from dragoman.rules.model import DAY, AuditEntry
 from dragoman.rules.vocabulary import AuditAction
-from dragoman.store.query import Query, bind
+from dragoman.store.query import BulkInsert, Query, bind
 from dragoman.store.schema import audit
 from dragoman.store.transaction import LOCK_DAILY_AUDIT, Read, Tx
 
@@ -118,6 +118,31 @@ def write(
     """
     event = _event(tx, action, target_kind, target_id, tenant_id)
     tx.defer(_INSERT, **event | {"fields": " ".join(sorted(fields))}, at=tx.now)
+
+
+_BULK_COLUMNS = (
+    "at", "actor_kind", "actor_id", "actor_name", "contract", "action", "target_kind", "target_id",
+    "tenant_id", "fields", "request_id", "address",
+)  # fmt: skip
+_INSERT_MANY = BulkInsert(audit, _BULK_COLUMNS)
+
+
+async def write_many(
+    tx: Tx, action: AuditAction, targets: Iterable[tuple[int, int | None, str]]
+) -> None:
+    """Record the same change of many users, like ``write``.
+
+    Args:
+        tx: the transaction of the change.
+        action: what was done.
+        targets: the id and the tenant of each user, and the sorted names of its changed fields,
+            with spaces between them.
+    """
+    event = _event(tx, action, "user", 0, None)
+    first = (tx.now, *(event[name] for name in _BULK_COLUMNS[1:7]))
+    last = (event["request_id"], event["address"])
+    rows = [(*first, user_id, tenant_id, fields, *last) for user_id, tenant_id, fields in targets]
+    await tx.insert_many(_INSERT_MANY, rows)
 
 
 def _event(

@@ -105,6 +105,11 @@ _ADD_MEMBER: Query[None] = Query(
     )
 )
 _REMOVE_MEMBER: Query[None] = Query(sa.delete(group_members).where(_MEMBERSHIP))
+_REMOVE_EVERYWHERE: Query[int] = Query(
+    sa.delete(group_members)
+    .where(group_members.c.user_id == bind("user_id"))
+    .returning(group_members.c.group_id)
+)
 _REMOVE_ALL_MEMBERS: Query[None] = Query(sa.delete(group_members).where(_MEMBERS_OF_GROUP))
 _HIGHEST_RANKED_MEMBER: Query[User] = Query(
     sa.select(*user_store.COLUMNS)
@@ -193,6 +198,11 @@ async def add_member(tx: Tx, group_id: int, user_id: int) -> bool:
 async def remove_member(tx: Tx, group_id: int, user_id: int) -> bool:
     """Remove a user from a group; returns False if it was not a member."""
     return await tx.run(_REMOVE_MEMBER, id=group_id, user_id=user_id) == 1
+
+
+async def remove_from_all(tx: Tx, user_id: int) -> list[int]:
+    """Remove a user from every group, and return the ids of these groups."""
+    return await tx.fetch(_REMOVE_EVERYWHERE, user_id=user_id)
 
 
 async def highest_ranked_member(tx: Tx, group_id: int) -> User | None:

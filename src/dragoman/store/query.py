@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
@@ -126,9 +126,11 @@ class Query(Generic[T]):
         indexed: the statement reads a handful of rows through an index. Outside a transaction,
             SQLite runs it in the event loop, which takes microseconds; any other statement runs
             in a thread.
+        bulk: the statement looks hundreds of keys up. PostgreSQL plans it anew each time and by
+            index: a plan from when the table was small would read the whole of a large one.
     """
 
-    __slots__ = ("indexed", "postgres", "row_factory", "sqlite")
+    __slots__ = ("bulk", "indexed", "postgres", "row_factory", "sqlite")
 
     def __init__(
         self,
@@ -137,6 +139,7 @@ class Query(Generic[T]):
         *,
         sqlite: ClauseElement | None = None,
         indexed: bool = False,
+        bulk: bool = False,
     ) -> None:
         self.row_factory: Callable[[Row], T] = row_factory or cast(
             "Callable[[Row], T]", _first_column
@@ -144,6 +147,24 @@ class Query(Generic[T]):
         self.postgres = CompiledStatement(statement, _POSTGRES)
         self.sqlite = CompiledStatement(statement if sqlite is None else sqlite, _SQLITE)
         self.indexed = indexed
+        self.bulk = bulk
+
+
+class BulkInsert:
+    """An INSERT of many rows of one table: COPY on PostgreSQL, one prepared statement on SQLite.
+
+    Args:
+        table: the table.
+        column_names: the columns that each row has, in their order; the others get their defaults.
+    """
+
+    __slots__ = ("column_names", "sqlite_sql", "table_name")
+
+    def __init__(self, table: sa.Table, column_names: Sequence[str]) -> None:
+        self.table_name = table.name
+        self.column_names = tuple(column_names)
+        statement = sa.insert(table).values({name: sa.bindparam(name) for name in column_names})
+        self.sqlite_sql = str(statement.compile(dialect=_SQLITE, column_keys=[*column_names]))
 
 
 def _first_column(row: Row) -> Any:

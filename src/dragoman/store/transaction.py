@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from dragoman.rules.actor import Actor
 from dragoman.rules.model import User
 from dragoman.settings import Settings
-from dragoman.store.query import LookupQuery, Query
+from dragoman.store.query import BulkInsert, LookupQuery, Query
 
 T = TypeVar("T")
 AdvisoryLock = tuple[int, int]
@@ -34,6 +34,10 @@ class Session(Protocol):
 
     async def run_batch(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
         """Run statements, none of which may depend on the result of another."""
+        ...
+
+    async def insert_many(self, insert: BulkInsert, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows; raises Taken if a unique value of one of them exists already."""
         ...
 
     async def lock(self, lock_id: int, key: int) -> None:
@@ -195,6 +199,20 @@ class Tx:
         """Run a statement and return the number of rows that it changed."""
         await self.flush()
         return await self._session.run(query, params)
+
+    async def insert_many(self, insert: BulkInsert, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert many rows; the transaction has failed if this raises Taken.
+
+        Args:
+            insert: the table and its columns.
+            rows: the values of each row, in the order of the columns.
+
+        Raises:
+            Taken: a unique value of one of the rows exists already.
+        """
+        await self.flush()
+        if rows:
+            await self._session.insert_many(insert, rows)
 
     def defer(self, query: Query[Any], **params: Any) -> None:
         """Run a statement later, in one batch with other deferred ones.

@@ -6,18 +6,18 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any, TypeVar
 
 import asyncpg
 
-from dragoman.rules.errors import Unavailable
+from dragoman.rules.errors import Taken, Unavailable
 from dragoman.store.drivers.batching import BatchLoader
 from dragoman.store.drivers.hosts import Hosts
 from dragoman.store.drivers.pool import MAX_WAIT_S, UNAVAILABLE_ERRORS, Pool, connection_options
-from dragoman.store.query import LookupQuery, Query
+from dragoman.store.query import BulkInsert, LookupQuery, Query
 from dragoman.store.transaction import AdvisoryLock
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ _BEGIN_SNAPSHOT = (
     "SET LOCAL idle_in_transaction_session_timeout = 0; "  # its reader may be slow
     "SELECT 1"  # takes the snapshot
 )
+_PLAN_BY_INDEX_SQL = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = off"
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
@@ -43,6 +44,8 @@ class _Session:
 
     async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         compiled = query.postgres
+        if query.bulk:
+            await self._connection.execute(_PLAN_BY_INDEX_SQL)
         rows = await self._connection.fetch(compiled.sql, *compiled.values(params))
         return [query.row_factory(row) for row in rows]
 
@@ -56,6 +59,14 @@ class _Session:
         await self._connection.execute(
             _merge_statements(tuple(query for query, _ in statements)), *values
         )
+
+    async def insert_many(self, insert: BulkInsert, rows: Sequence[tuple[Any, ...]]) -> None:
+        try:
+            await self._connection.copy_records_to_table(
+                insert.table_name, records=rows, columns=insert.column_names
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise Taken(insert.table_name) from error
 
     async def lock(self, lock_id: int, key: int) -> None:
         await self._connection.execute(_lock_sql((lock_id, key)))
@@ -80,6 +91,15 @@ def _merge_statements(queries: tuple[Query[Any], ...]) -> str:
 
 def _shift_placeholder(match: re.Match[str], offset: int) -> str:
     return f"${int(match[1]) + offset}"
+
+
+async def _fetch_rows(connection: Any, query: Query[Any], values: list[Any]) -> list[Any]:
+    """Run a reading statement outside a transaction; bulk ones get one for their settings."""
+    if not query.bulk:
+        return await connection.fetch(query.postgres.sql, *values)
+    async with connection.transaction(readonly=True):
+        await connection.execute(_PLAN_BY_INDEX_SQL)
+        return await connection.fetch(query.postgres.sql, *values)
 
 
 def _lock_sql(lock: AdvisoryLock) -> str:
@@ -180,7 +200,7 @@ class PostgresDriver:
         compiled = query.postgres
         async with self._pool.connection() as connection:
             try:
-                rows = await connection.fetch(compiled.sql, *compiled.values(params))
+                rows = await _fetch_rows(connection, query, compiled.values(params))
             except asyncio.CancelledError:
                 await _rollback(connection)
                 raise

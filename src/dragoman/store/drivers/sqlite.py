@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman.load_shedding import LoadShedder
-from dragoman.rules.errors import Unavailable
+from dragoman.rules.errors import Taken, Unavailable
 from dragoman.store.drivers.batching import BatchLoader
-from dragoman.store.query import MAX_KEYS, CompiledStatement, LookupQuery, Query
+from dragoman.store.query import MAX_KEYS, BulkInsert, CompiledStatement, LookupQuery, Query
 from dragoman.store.transaction import AdvisoryLock
 
 T = TypeVar("T")
@@ -83,6 +83,13 @@ def _fetch(connection: Any, query: Query[T], params: Mapping[str, Any]) -> list[
     return [row_factory(row) for row in cursor.fetchall()]
 
 
+def _insert_many(connection: Any, insert: BulkInsert, rows: Sequence[tuple[Any, ...]]) -> None:
+    try:
+        connection.executemany(insert.sqlite_sql, rows)
+    except sqlite3.IntegrityError as error:
+        raise Taken(insert.table_name) from error
+
+
 def translate_error(error: BaseException) -> BaseException:
     """Return Unavailable for an error that means that SQLite cannot serve, else the error itself."""
     if isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError):
@@ -117,6 +124,9 @@ class _Session:
     async def run_batch(self, statements: list[tuple[Query[Any], Mapping[str, Any]]]) -> None:
         for query, params in statements:
             await self.run(query, params)
+
+    async def insert_many(self, insert: BulkInsert, rows: Sequence[tuple[Any, ...]]) -> None:
+        await self._on_writer(lambda c: _insert_many(c, insert, rows))
 
     async def lock(self, lock_id: int, key: int) -> None:
         """Do nothing: BEGIN IMMEDIATE has locked the whole database."""

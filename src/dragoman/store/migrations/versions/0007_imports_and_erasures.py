@@ -122,6 +122,9 @@ def _create_imports() -> None:
         _text("source"),
         _text("digest", None),
         _text("options", "{}"),
+        _integer("actor_id"),
+        sa.Column("tenant_id", BIG, nullable=True),
+        _text("tenants", "{}"),
         _integer("record"),
         _integer("line"),
         _text("counts", "{}"),
@@ -143,8 +146,6 @@ def _create_imports() -> None:
         sa.Column("created", sa.Boolean(), nullable=False),
         _integer("written_at"),
         sa.Column("former", sa.LargeBinary()),
-        sa.ForeignKeyConstraint(["import_id"], ["imports.id"]),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"]),
         sa.PrimaryKeyConstraint("import_id", "user_id"),
         sqlite_with_rowid=False,
     )

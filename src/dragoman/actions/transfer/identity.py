@@ -1,0 +1,72 @@
+"""What identifies a person in a row of an import, and digests of whole rows."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec import UNSET
+
+from dragoman.actions.transfer.records import ImportedUser, Outcome, OutcomeKind, RowProblem
+from dragoman.rules.crypto import PUBLIC_ID_LENGTH
+from dragoman.rules.fields import canonical
+
+DIGEST_BYTES = 16
+_ENCODER = msgspec.json.Encoder()
+
+
+def username_of(row: ImportedUser) -> str:
+    """Return the username of a new user: without one, it is the e-mail address (decision 12)."""
+    return row.username or row.email or ""
+
+
+def email_of(row: ImportedUser) -> str:
+    """Return the e-mail address of a new user; empty if it has none."""
+    return row.email or ""
+
+
+def may_be_public_id(username: str) -> bool:
+    """Return whether a username has the form of a public id, so that it may be somebody's."""
+    return len(username) == PUBLIC_ID_LENGTH and username.isascii() and username.isalnum()
+
+
+def identity_keys(row: ImportedUser) -> list[str]:
+    """Return the keys that no other person may have, each with a prefix for its kind.
+
+    Usernames and e-mail addresses share one name space; so do public ids and the usernames that
+    look like one.
+    """
+    username, email = username_of(row), email_of(row)
+    keys = ["n" + canonical(username)] if username else []
+    if email and email != username:
+        email_key = "n" + canonical(email)
+        if email_key not in keys:
+            keys.append(email_key)
+    if row.id is not UNSET:
+        keys.append(f"i{row.id}")
+    if row.public_id:
+        keys.append(f"p{row.public_id}")
+    if may_be_public_id(username) and username != row.public_id:
+        keys.append(f"p{username}")
+    return keys
+
+
+def row_digest(row: ImportedUser, key: bytes) -> bytes:
+    """Return a keyed digest of all values of a row, apart from its line."""
+    encoded = _ENCODER.encode(row)  # begins with the line
+    values = encoded[encoded.index(b",") :]
+    return hashlib.blake2b(values, key=key, digest_size=DIGEST_BYTES).digest()
+
+
+def repeated(line: int, earlier_line: int, *, equal: bool) -> Outcome:
+    """Return what becomes of a row that names the person of an earlier row of the same file.
+
+    Args:
+        line: the line of the row.
+        earlier_line: the line of the earlier row.
+        equal: whether all fields of both rows are equal.
+    """
+    if equal:
+        return Outcome(OutcomeKind.SKIPPED)
+    message = f"the record of line {earlier_line} names the same person with other values"
+    return Outcome(OutcomeKind.REFUSED, problems=(RowProblem(line, "", "duplicate", message),))
