@@ -55,6 +55,10 @@ DESIGN = {
     Action.UPDATE_TENANT: "AATNN",
     Action.SWITCH_TENANT: "AANNN",
     Action.DELETE_TENANT: "AANNN",
+    Action.IMPORT_USERS: "AATNN",
+    Action.EXPORT_USERS: "AATNN",
+    Action.ERASE_USER: "AATNN",
+    Action.EXPORT_DATA: "AATSS",
     Action.VIEW_HISTORY: "AATSS",
 }
 REACH_BY_LETTER = {"A": ANY, "T": TENANT, "S": SELF, "N": NONE}

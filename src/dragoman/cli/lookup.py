@@ -41,6 +41,22 @@ async def get_user(read: Read, user_ref: str, *, is_id: bool = False) -> User:
     return user
 
 
+async def get_user_id(read: Read, user_ref: str) -> int:
+    """Return the id of a user by username, e-mail address, public id or id; also a deleted one's.
+
+    Raises CliError.
+    """
+    try:
+        return (await get_user(read, user_ref)).id
+    except CliError as error:
+        if error.exit_code != NOT_FOUND:
+            raise
+    user_id = await user_store.find_id(read, user_ref)
+    if user_id is None:
+        raise CliError(NOT_FOUND, f"user {user_ref!r} not found")
+    return user_id
+
+
 async def get_tenant(read: Read, slug: str) -> Tenant:
     """Return the tenant with this slug; raises CliError if there is none."""
     tenant = await tenant_store.find_by_slug(read, slug)

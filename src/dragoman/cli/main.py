@@ -16,6 +16,7 @@ from dragoman import __version__
 from dragoman.cli import options
 from dragoman.cli.commands.export import export
 from dragoman.cli.commands.groups import groups
+from dragoman.cli.commands.history import history
 from dragoman.cli.commands.keys import keys
 from dragoman.cli.commands.permissions import permissions
 from dragoman.cli.commands.tenants import tenants
@@ -66,7 +67,7 @@ def main() -> None:
     os.umask(0o077)  # a database or key file created by a command is readable by its owner only
 
 
-for command in (users, tenants, permissions, groups, keys, export):
+for command in (users, tenants, permissions, groups, keys, history, export):
     main.add_command(command)
 
 

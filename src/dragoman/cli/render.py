@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import rich_click as click
 
 from dragoman.cli.errors import escape_unprintable
+from dragoman.cli.times import EPOCH
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNLIMITED_WIDTH = 100_000
 """Width of a table that is not written to a terminal (columns): no cell is wrapped or cut."""
 

@@ -284,6 +284,28 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     last_at: int = 0
 
 
+class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which entries of the audit log are meant; None does not matter.
+
+    Attributes:
+        user_id: the user to whom it was done.
+        actor_id: the user who did it, also by signing in.
+        tenant_id: the tenant of the target.
+        action: one of ``AuditAction``.
+        since: not before this time (microseconds since 1970).
+        until: before this time.
+        request_id: the request, or the public id of the import.
+    """
+
+    user_id: int | None = None
+    actor_id: int | None = None
+    tenant_id: int | None = None
+    action: str | None = None
+    since: int | None = None
+    until: int | None = None
+    request_id: str | None = None
+
+
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """One page of a list, with the exact number of all rows.
 

@@ -102,6 +102,19 @@ class AuditAction(StrEnum):
     ADOPT_KEY = "keys.adopt"
 
 
+ACTIONS_OF_THE_TARGET = frozenset(
+    {
+        AuditAction.SIGN_UP,
+        AuditAction.SIGN_IN,
+        AuditAction.REFRESH_SESSION,
+        AuditAction.COMPLETE_PASSWORD_RESET,
+        AuditAction.VERIFY_EMAIL,
+        AuditAction.UNDO_EMAIL_CHANGE,
+        AuditAction.ACCEPT_INVITATION,
+    }
+)
+"""Actions without a credential that prove who acts: a password, or a link that was mailed."""
+
 NONE, SELF, TENANT, ANY = Reach.NONE, Reach.SELF, Reach.TENANT, Reach.ANY
 
 PolicyRow = tuple[Reach, Reach, Reach, Reach, Reach]

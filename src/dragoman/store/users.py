@@ -93,6 +93,14 @@ _BY_LOGIN_NAME: Query[tuple[User, str]] = Query(
 _BY_PUBLIC_ID: Query[User] = Query(
     _SELECT.where(users.c.public_id == bind("public_id", sa.Text)), from_row, indexed=True
 )
+MAX_ID_DIGITS = 19
+"""The number of digits of 2^63, which no id has reached."""
+_ID_EVER_GIVEN: Query[int] = Query(
+    sa.select(users.c.id).where(
+        sa.or_(users.c.id == bind("id"), users.c.public_id == bind("public_id", sa.Text))
+    ),
+    indexed=True,
+)
 _PASSWORD_HASH: Query[str] = Query(
     sa.select(users.c.password_hash).where(users.c.id == bind("id"), LIVING), indexed=True
 )
@@ -168,6 +176,15 @@ async def find_by_public_id(reader: Read | Tx, public_id: str) -> User | None:
     """Return the user with this public id, or None."""
     user = await reader.fetch_one(_BY_PUBLIC_ID, public_id=public_id)
     return user if user and policy.exists_for(reader.actor, approved=user.approved) else None
+
+
+async def find_id(reader: Read | Tx, reference: str) -> int | None:
+    """Return the id of a user by its id or public id, also of a deleted one; or None."""
+    is_number = reference.isascii() and reference.isdigit() and len(reference) < MAX_ID_DIGITS
+    if not (reference.isascii() and reference.isalnum()):
+        return None
+    user_id = int(reference) if is_number else 0
+    return await reader.fetch_one(_ID_EVER_GIVEN, id=user_id, public_id=reference)
 
 
 async def password_hash(reader: Read | Tx, user_id: int) -> str:
