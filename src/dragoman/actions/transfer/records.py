@@ -120,6 +120,17 @@ class Translator(Protocol):
         ...
 
 
+class RecordForm(msgspec.Struct, frozen=True):
+    """What is around the records in a file of one form: before the first, between, after the last.
+
+    ``begin`` has the byte order mark and the header of a table.
+    """
+
+    begin: bytes = b""
+    separator: bytes = b"\n"
+    end: bytes = b"\n"
+
+
 class RecordSource(Protocol):
     """An open file of records; a regular file can be read several times, a pipe once."""
 
@@ -134,6 +145,8 @@ class RecordSource(Protocol):
     """The names of the columns of a table; empty for other formats."""
     size: int
     """Bytes of the file, for the progress; 0 if unknown."""
+    form: RecordForm
+    """How refused records are written, so that they can be corrected and read again."""
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records in the order of the file; raises ``FileProblem``."""

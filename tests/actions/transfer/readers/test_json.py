@@ -98,6 +98,15 @@ def test_lines_in_utf_16(read) -> None:
     assert record.values == {"a": "Zoë"}
 
 
+def test_a_single_line_is_a_record_unless_a_list_of_records_is_in_it(open_file) -> None:
+    text = '{"username":"mia","emails":[{"address":"mia@example.com"}]}'
+    assert open_file(text, ("users", "")).format == "ndjson"
+    assert open_file(text, ("users", "emails")).format == "json"
+    assert open_file(text).format == "json"
+    assert open_file('{"username":"mia","emails":["a"]}').format == "ndjson"
+    assert open_file('{"data":[{"users":[]}]}', ("data.users",)).format == "json"
+
+
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("path", ["", "users", "data.orgs.users"])
 def test_a_list_somewhere_inside(open_file, path, indent) -> None:

@@ -51,13 +51,14 @@ class CsvTable:
         self.delimiter = options.delimiter or self.delimiter
         if len(self.delimiter) > 1 or (self.delimiter and self.delimiter in '"\r\n#'):
             _refuse(0, "--delimiter: one character, other than a quote or a line break")
-        self.preamble = b""
-        """What is before the first record: comments and the header, as in the file."""
+        self._preamble = ""
+        """What is before the first record: comments and the header."""
         self._skip = 0
         """Physical lines before the first record."""
         self.header = self._read_header(options.columns)
         if not options.delimiter and not options.format and self.delimiter == "\t":
             self.format = "tsv"
+        self.form = file.form(self._preamble, "\n", "\n")
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records; raises FileProblem."""
@@ -72,7 +73,7 @@ class CsvTable:
                 self.delimiter = text[4]
             elif text.strip() and not (text.startswith("#") and not columns):
                 return self._parse_header(line, columns)
-            self.preamble += self.file.encode_as_it_is(line)
+            self._preamble += line
             self._skip += 1
         if complete != lines:
             at = f"line {len(lines)}, column {len(lines[-1])}"
@@ -89,7 +90,7 @@ class CsvTable:
             names = columns
         else:
             names = self._parse_line(number, line)
-            self.preamble += self.file.encode_as_it_is(line)
+            self._preamble += line
             self._skip += 1
         if len(names) > MAX_COLUMNS:
             _refuse(number, f"{len(names)} columns, at most {MAX_COLUMNS}")

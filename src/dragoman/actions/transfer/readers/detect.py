@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -44,7 +45,7 @@ def open_records(
 
 
 def _open(file: TextFile, options: FileOptions, list_paths: Sequence[str]) -> RecordSource:
-    match options.format or _find_format(file, options):
+    match options.format or _find_format(file, options, list_paths):
         case "ndjson":
             return JsonLines(file)
         case "json":
@@ -55,34 +56,45 @@ def _open(file: TextFile, options: FileOptions, list_paths: Sequence[str]) -> Re
             return CsvTable(file, options)
 
 
-def _find_format(file: TextFile, options: FileOptions) -> str:
+def _find_format(file: TextFile, options: FileOptions, list_paths: Sequence[str]) -> str:
     text = file.head.lstrip(" \t\r\n")
     if options.columns or options.delimiter or not text:
         return "csv"
     if text.startswith("["):
         return "json"
     if text.startswith("{"):
-        return "ndjson" if _is_lines(text, is_all=file.head_is_all) else "json"
+        return "ndjson" if _is_lines(text, list_paths) else "json"
     return "ldif" if _LDIF.match(text) else "csv"
 
 
-def _is_lines(text: str, *, is_all: bool) -> bool:
+def _is_lines(text: str, list_paths: Sequence[str]) -> bool:
     """Return whether a text that begins with an object is one object a line."""
-    first, line_end, rest = text.partition("\n")
+    first, _, rest = text.partition("\n")
     rest = rest.lstrip(" \t\r\n")
     try:
         value = msgspec.json.decode(first.encode(errors="replace"))
     except (msgspec.MsgspecError, RecursionError, ValueError):
-        # The first record may be broken: the second one begins at a line's start all the same.
-        return rest.startswith("{") and text[len(first) + 1 :].startswith(("{", "\n", "\r\n"))
+        # A record that is broken, before one that begins at the beginning of a line; but a line of
+        # a document may end after a bracket or a comma.
+        return rest.startswith("{") and not first.rstrip().endswith(("{", "[", ","))
     if rest:
         return True
-    # A single line: a document if it holds a list of objects, else one record.
-    has_lists = isinstance(value, dict) and any(_has_objects(each) for each in value.values())
-    return not has_lists if line_end or is_all else False
+    # A single line: a document if it holds a list of records, else one record.
+    if list_paths:
+        return not any(_has_list(value, path.split(".")) for path in list_paths if path)
+    return not _has_objects(value)
+
+
+def _has_list(value: object, keys: list[str]) -> bool:
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        return not keys or any(_has_list(item, keys) for item in items)
+    if not isinstance(value, dict) or not keys:
+        return False
+    return _has_list(cast("dict[str, object]", value).get(keys[0]), keys[1:])
 
 
 def _has_objects(value: object) -> bool:
     if isinstance(value, dict):
-        return any(_has_objects(each) for each in value.values())
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+        return any(_has_objects(each) for each in cast("dict[str, object]", value).values())
+    return isinstance(value, list) and isinstance((*value, None)[0], dict)

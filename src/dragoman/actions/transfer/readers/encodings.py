@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NoReturn
 
-from dragoman.actions.transfer.records import FileProblem, RowProblem
+from dragoman.actions.transfer.records import FileProblem, RecordForm, RowProblem
 
 BLOCK_BYTES = 256 * 1024
 HEAD_BYTES = 64 * 1024
@@ -63,6 +63,7 @@ class TextFile:
         mode = path.stat().st_mode
         self.size = path.stat().st_size if stat.S_ISREG(mode) else 0
         """Bytes of the file; 0 if they are not known."""
+        self._is_regular = stat.S_ISREG(mode)
         self._pipe: IO[bytes] | None = None
         file = path.open("rb", buffering=0)
         try:
@@ -72,7 +73,7 @@ class TextFile:
             self.head_is_all = len(self._head) < HEAD_BYTES
             self.head = self._decode_head()
             """The text of the beginning of the file, without a byte order mark."""
-            if not stat.S_ISREG(mode):
+            if not self._is_regular:
                 self._pipe = file
         finally:
             if self._pipe is None:
@@ -92,6 +93,8 @@ class TextFile:
         """Yield the text in pieces; raises FileProblem if it ends within a character."""
         decoder = codecs.getincrementaldecoder(self.encoding)(self.decoding_errors)
         pipe, self._pipe = self._pipe, None
+        if pipe is None and not self._is_regular:
+            _refuse("a pipe can be read only once: copy it to a file")
         file = pipe or self.path.open("rb", buffering=0)
         with file:
             skip = len(self.byte_order_mark)
@@ -132,6 +135,14 @@ class TextFile:
     def encode_as_it_is(self, text: str) -> bytes:
         """Return the bytes that a text had in the file, good and bad."""
         return text.encode(self.encoding, self.decoding_errors)
+
+    def form(self, begin: str, separator: str, end: str) -> RecordForm:
+        """Return what is around records in a file with this encoding and byte order mark."""
+        return RecordForm(
+            self.byte_order_mark + self.encode_as_it_is(begin),
+            self.encode(separator),
+            self.encode(end),
+        )
 
     def bad_character(self, line: int, text: str, error: UnicodeEncodeError) -> RowProblem:
         """Return the problem of a record with a byte that is not in the encoding.

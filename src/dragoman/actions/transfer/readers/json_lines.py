@@ -21,12 +21,12 @@ class JsonLines:
     header: tuple[str, ...] = ()
     delimiter = ""
     list_path = ""
-    preamble = b""
 
     def __init__(self, file: TextFile) -> None:
         self.file = file
         self.size = file.size
         self.encoding = file.encoding
+        self.form = file.form("", "\n", "\n")
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records; raises FileProblem."""

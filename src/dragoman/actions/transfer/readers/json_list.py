@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -35,13 +36,18 @@ class JsonList:
     format = "json"
     header: tuple[str, ...] = ()
     delimiter = ""
-    preamble = b""
 
     def __init__(self, file: TextFile, paths: Sequence[str] = ()) -> None:
         self.file = file
         self.size = file.size
         self.encoding = file.encoding
+        if not file.head.lstrip(" \t\r\n").startswith(("{", "[")):
+            message = "line 1, column 1: no JSON document, '{' or '[' expected"
+            raise FileProblem(RowProblem(1, "", "syntax", message))
         self.list_path = paths[0] if len(paths) == 1 else _find(file, paths)
+        keys = [json.dumps(key) for key in self.list_path.split(".") if key]
+        begin = "".join(f"{{{key}: " for key in keys)
+        self.form = file.form(begin + "[\n", ",\n", "\n]" + "}" * len(keys) + "\n")
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records; raises FileProblem, also for text that is not JSON."""

@@ -56,12 +56,12 @@ class Ldif:
     header: tuple[str, ...] = ()
     delimiter = ""
     list_path = ""
-    preamble = b"version: 1\n\n"
 
     def __init__(self, file: TextFile) -> None:
         self.file = file
         self.size = file.size
         self.encoding = file.encoding
+        self.form = file.form("version: 1\n\n", "\n\n", "\n")
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the entries; raises FileProblem."""

@@ -1,0 +1,79 @@
+"""Standard input and pipes as files: an import reads its file more than once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import BinaryIO
+
+from dragoman.actions.transfer.readers.detect import open_records
+from dragoman.actions.transfer.records import FileOptions
+from dragoman.cli.errors import ERROR, CliError
+
+STDIN = "-"
+BLOCK_BYTES = 1024 * 1024
+FIRST_LOOK_BYTES = 4 * BLOCK_BYTES
+"""Bytes after which the file is looked at once, so that no disk is filled by what is no file."""
+MIN_FREE_BYTES = 256 * 1024 * 1024
+"""Space on the disk that is left to others."""
+
+
+@contextlib.contextmanager
+def regular_file(file: str, options: FileOptions) -> Generator[Path]:
+    """Give the path of a regular file with the content of a file, a pipe or standard input.
+
+    What is no regular file is copied to a private file in ``TMPDIR`` (mode 0600), which is
+    removed at the end.
+
+    Args:
+        file: a path, or ``-`` for standard input.
+        options: how the file is read.
+
+    Raises:
+        FileProblem: it has no end, or cannot be read.
+        CliError: the disk is almost full.
+        OSError: it cannot be read or copied.
+    """
+    path = Path(file)
+    if file != STDIN and (path.is_file() or not path.exists() or path.is_dir()):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:  # mode 0700
+        copy = Path(folder, "input")
+        descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb", buffering=0) as target:
+            if file == STDIN:
+                _copy(sys.stdin.buffer, target, copy, options)
+            else:
+                with path.open("rb", buffering=0) as source:
+                    _copy(source, target, copy, options)
+        yield copy
+
+
+def _copy(source: BinaryIO, target: BinaryIO, path: Path, options: FileOptions) -> None:
+    size, is_looked_at = 0, False
+    while block := source.read(BLOCK_BYTES):
+        target.write(block)
+        size += len(block)
+        if size >= FIRST_LOOK_BYTES and not is_looked_at:
+            is_looked_at = True
+            _look_at(path, options)
+        if shutil.disk_usage(path.parent).free < MIN_FREE_BYTES:
+            mebibytes = size // (1024 * 1024)
+            raise CliError(
+                ERROR,
+                f"the input has more than {mebibytes} MiB, and the disk of {path.parent.parent} "
+                "is almost full (TMPDIR names another folder)",
+            )
+
+
+def _look_at(path: Path, options: FileOptions) -> None:
+    """Raise FileProblem if the beginning of the file cannot be imported, such as zeros."""
+    source = open_records(path, options, list_paths=("",))
+    if source.format != "json":  # a list may begin later than this
+        next(iter(source), None)
