@@ -20,6 +20,7 @@ SHARED_PATHS = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
 """Shared paths that a host of a single contract serves too."""
 SMUGGLING_HEADERS = frozenset({b"content_length", b"transfer_encoding"})
 """Some servers read an underscore as a hyphen, and so find another end of the message."""
+FRAMING_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding", *SMUGGLING_HEADERS})
 SAME_ORIGIN_PREFIXES = frozenset({"account", "console"})
 """First segments of the paths of pages for people, which no other origin may read."""
 UNDOCUMENTED_PATH = "/:"
@@ -189,6 +190,8 @@ def read_framing(scope: Scope) -> tuple[bool, bool]:
     hosts = transfer_encodings = 0
     has_body = is_ambiguous = False
     for name, value in scope["headers"]:
+        if name not in FRAMING_HEADERS:
+            continue
         if name == b"host":
             hosts += 1
             is_ambiguous = is_ambiguous or (not value and scope.get("http_version") == "1.1")
@@ -198,10 +201,10 @@ def read_framing(scope: Scope) -> tuple[bool, bool]:
             transfer_encodings += 1
             has_body = True
             is_ambiguous = is_ambiguous or value.lower() != b"chunked"
-        elif name in SMUGGLING_HEADERS:
+        else:
             is_ambiguous = True
-    is_ambiguous = is_ambiguous or hosts > 1 or transfer_encodings > 1
-    is_ambiguous = is_ambiguous or scope["method"] == "CONNECT"
+    if hosts > 1 or transfer_encodings > 1 or scope["method"] == "CONNECT":
+        is_ambiguous = True
     return has_body, is_ambiguous
 
 

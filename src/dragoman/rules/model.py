@@ -59,7 +59,6 @@ class User(msgspec.Struct, frozen=True):
     public_id: str
     tenant_id: int | None
     tenant_name: str | None
-    role: Role
     username: str
     email: str
     first_name: str
@@ -70,12 +69,13 @@ class User(msgspec.Struct, frozen=True):
     url: str
     company: str
     location: str
-    active: bool
-    verified: bool
     auth_epoch: int
     created_at: int
     updated_at: int
     last_login_at: int
+    role: Role
+    active: bool
+    verified: bool
     approved: bool
     signed_up: bool
     email_assigned: bool

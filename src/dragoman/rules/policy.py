@@ -227,7 +227,12 @@ def exists_for(actor: Actor, *, approved: bool) -> bool:
 
 def may_view_email(actor: Actor, target: Target) -> bool:
     """Return whether the actor may see the user's e-mail address: its own, or once approved."""
-    return actor.kind == "system" or actor.approved or actor.is_user(target.id)
+    return may_view_all_emails(actor) or actor.is_user(target.id)
+
+
+def may_view_all_emails(actor: Actor) -> bool:
+    """Return whether the actor may see the e-mail address of every user whom it may see."""
+    return actor.approved or actor.kind == "system"
 
 
 def require(actor: Actor, action: Action, target: Target) -> None:

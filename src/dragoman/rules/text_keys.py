@@ -120,6 +120,8 @@ def search_words(search: str) -> tuple[str, ...]:
     different words, match nothing.
     """
     words = dict.fromkeys(search.split())
+    if not words:
+        return ()
     if len(words) > MAX_SEARCH_WORDS or any(len(w) > MAX_SEARCH_WORD_LENGTH for w in words):
         return (_digest(_TOO_LONG, ""),)  # as letters and digits, which the trigram index can find
     return tuple(dict.fromkeys(key for word in words for key in search_key(word).split()))

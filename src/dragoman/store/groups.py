@@ -10,7 +10,7 @@ from dragoman.rules.errors import NotFound, Taken
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Group, Permission, User
 from dragoman.store import permissions as permission_store
-from dragoman.store import users as user_store
+from dragoman.store import user_columns
 from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import (
     LIVING,
@@ -112,13 +112,13 @@ _REMOVE_EVERYWHERE: Query[int] = Query(
 )
 _REMOVE_ALL_MEMBERS: Query[None] = Query(sa.delete(group_members).where(_MEMBERS_OF_GROUP))
 _HIGHEST_RANKED_MEMBER: Query[User] = Query(
-    sa.select(*user_store.COLUMNS)
+    sa.select(*user_columns.COLUMNS)
     .select_from(users.outerjoin(tenants))
     .join(group_members, group_members.c.user_id == users.c.id)
     .where(LIVING, _MEMBERS_OF_GROUP)
     .order_by(users.c.role, users.c.id)
     .limit(1),
-    user_store.from_row,
+    user_columns.from_row,
 )
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dragoman.rules.fields import canonical
 from dragoman.rules.model import Invitation, Page, Role, User
 from dragoman.rules.vocabulary import Reach
-from dragoman.store import users as user_store
+from dragoman.store import user_columns
 from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import LIVING, invitations, outbox, tenants, users
 from dragoman.store.transaction import Read, Tx
@@ -286,10 +286,10 @@ class Inviter(msgspec.Struct, frozen=True):
 
 
 _INVITERS: Query[Inviter] = Query(
-    sa.select(*user_store.COLUMNS, sa.func.coalesce(tenants.c.active, sa.true()))
+    sa.select(*user_columns.COLUMNS, sa.func.coalesce(tenants.c.active, sa.true()))
     .select_from(users.outerjoin(tenants))
     .where(LIVING, in_list(users.c.id, "ids")),
-    lambda row: Inviter(user_store.from_row(row), bool(row[len(user_store.COLUMNS)])),
+    lambda row: Inviter(user_columns.from_row(row), bool(row[len(user_columns.COLUMNS)])),
 )
 
 

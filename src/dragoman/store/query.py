@@ -232,6 +232,8 @@ class LookupQuery(Generic[T]):
 
     def numbered_params(self, keys: list[tuple[Any, ...]], count: int) -> dict[str, Any]:
         """Return the SQLite parameters of ``count`` keys; those of missing keys are NULL."""
+        if count == 1:
+            return dict(zip(self._numbered_names, keys[0], strict=False))
         parts = [part for key in keys for part in key]
         parts += [None] * (count * len(self._key_names) - len(parts))
         return dict(zip(self._numbered_names, parts, strict=False))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from dragoman.rules.model import Token, User
 from dragoman.rules.policy import LOWEST_ROLE_WITH_ALL_PERMISSIONS
-from dragoman.store import users as user_store
+from dragoman.store import user_columns
 from dragoman.store.query import LookupQuery, Query, Row, bind, joined_words
 from dragoman.store.schema import (
     LIVING,
@@ -71,13 +71,13 @@ _codenames = (  # starts from the user's own permissions, of which there are few
     .join(permissions, permissions.c.id == _permission_ids.c.permission_id)
     .scalar_subquery()
 )
-_granted_codenames = sa.case((users.c.role > LOWEST_ROLE_WITH_ALL_PERMISSIONS, _codenames))
+# Literals: a parameter would be sent with every request.
+_ZERO: Any = sa.literal_column("0")
+_LOWEST_ROLE: Any = sa.literal_column(str(int(LOWEST_ROLE_WITH_ALL_PERMISSIONS)))
+_granted_codenames = sa.case((users.c.role > _LOWEST_ROLE, _codenames))
 _prefetched = users.alias("target")
 _prefetched_tenant = tenants.alias("target_tenant")
-_PREFETCHED_COLUMNS = tuple(
-    _prefetched_tenant.c.name if column.table is tenants else _prefetched.c[column.name]
-    for column in user_store.COLUMNS
-)
+_PREFETCHED_COLUMNS = user_columns.columns(_prefetched, _prefetched_tenant)
 _TOKEN_COLUMNS = (
     tokens.c.id,
     tokens.c.user_id,
@@ -99,12 +99,12 @@ def _record_select(q: Any) -> Any:
             tokens.c.used_at,
             sa.and_(
                 tokens.c.user_epoch == users.c.auth_epoch,
-                tokens.c.tenant_epoch == sa.func.coalesce(tenants.c.auth_epoch, 0),
+                tokens.c.tenant_epoch == sa.func.coalesce(tenants.c.auth_epoch, _ZERO),
             ),
             sa.func.coalesce(tenants.c.active, sa.true()),
             tokens.c.tenant_epoch,
             _granted_codenames,
-            *user_store.COLUMNS,
+            *user_columns.COLUMNS,
             *_PREFETCHED_COLUMNS,
         )
         .select_from(q)
@@ -120,7 +120,7 @@ def _record_select(q: Any) -> Any:
 
 _STATE_COLUMNS = 6
 _USER_OFFSET = 1 + len(_TOKEN_COLUMNS) + _STATE_COLUMNS
-_PREFETCHED_OFFSET = _USER_OFFSET + len(user_store.COLUMNS)
+_PREFETCHED_OFFSET = _USER_OFFSET + len(user_columns.COLUMNS)
 
 
 def _from_row(row: Row) -> CredentialRecord:
@@ -132,12 +132,12 @@ def _from_row(row: Row) -> CredentialRecord:
         Token(*values[1 : _USER_OFFSET - _STATE_COLUMNS]),
         idle_until,
         used_at,
-        user_store.from_row(values[_USER_OFFSET:]),
+        user_columns.from_row(values, _USER_OFFSET),
         bool(epochs_match),
         bool(tenant_active),
         tenant_epoch,
         frozenset(codenames.split(" ")) if codenames else frozenset(),
-        user_store.from_row(values[_PREFETCHED_OFFSET:])
+        user_columns.from_row(values, _PREFETCHED_OFFSET)
         if values[_PREFETCHED_OFFSET] is not None
         else None,
     )

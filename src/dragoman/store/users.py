@@ -14,51 +14,12 @@ from dragoman.rules import policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.fields import canonical, email_key, search_key
-from dragoman.rules.model import Role, User
+from dragoman.rules.model import User
 from dragoman.store import login_names
 from dragoman.store.query import LookupQuery, Query, Row, bind
 from dragoman.store.schema import LIVING, names, tenants, users
 from dragoman.store.transaction import Read, Tx
-
-ROLES = tuple(Role)
-COLUMNS: tuple[Any, ...] = (
-    users.c.id,
-    users.c.public_id,
-    users.c.tenant_id,
-    tenants.c.name,
-    users.c.role,
-    users.c.username,
-    users.c.email,
-    users.c.first_name,
-    users.c.last_name,
-    users.c.display_name,
-    users.c.phone,
-    users.c.bio,
-    users.c.url,
-    users.c.company,
-    users.c.location,
-    users.c.active,
-    users.c.verified,
-    users.c.auth_epoch,
-    users.c.created_at,
-    users.c.updated_at,
-    users.c.last_login_at,
-    users.c.approved,
-    users.c.signed_up,
-    users.c.email_assigned,
-    users.c.strong_password,
-)
-
-
-def from_row(row: Row) -> User:
-    """Return the User of a row that begins with COLUMNS."""
-    return User(
-        row[0], row[1], row[2], row[3], ROLES[row[4]], row[5], row[6], row[7], row[8], row[9],
-        row[10], row[11], row[12], row[13], row[14], bool(row[15]), bool(row[16]), row[17],
-        row[18], row[19], row[20], bool(row[21]), bool(row[22]), bool(row[23]),
-        None if row[24] is None else bool(row[24]),
-    )  # fmt: skip
-
+from dragoman.store.user_columns import COLUMNS, from_row
 
 _SELECT = sa.select(*COLUMNS).select_from(users.outerjoin(tenants)).where(LIVING)
 _BY_ID = LookupQuery(
@@ -69,7 +30,7 @@ _BY_ID = LookupQuery(
         .join(users, sa.and_(users.c.id == q.c.k0, LIVING))
         .outerjoin(tenants, tenants.c.id == users.c.tenant_id)
     ),
-    lambda row: from_row(row[1:]),
+    lambda row: from_row(row, 1),
 )
 _WITH_HASH = _SELECT.add_columns(users.c.password_hash)
 

@@ -63,7 +63,9 @@ class ContractApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        relative_path = _relative_path(scope["path"], scope["root_path"])
+        relative_path = scope["path"].removeprefix(scope["root_path"])
+        if relative_path[-1:] == "/" != relative_path:
+            relative_path = relative_path[:-1]
         for pattern, route, app in self._table:
             if matched := pattern.match(relative_path):
                 scope["path_params"] = matched.groupdict()

@@ -10,7 +10,7 @@ import msgspec
 
 from dragoman.actions.tenants import TenantWithCount
 from dragoman.rules.errors import Problem
-from dragoman.rules.model import NewUser, Role, User
+from dragoman.rules.model import SECOND, NewUser, Role, User
 from dragoman.rules.passwords import PasswordRules
 from dragoman.web import forms
 from dragoman.web.forms import Field
@@ -161,7 +161,10 @@ _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def timestamp(microseconds: int) -> datetime | None:
     """Return a time in microseconds as a datetime; None for 0, which means never."""
-    return _UNIX_EPOCH + timedelta(microseconds=microseconds) if microseconds else None
+    if not microseconds:
+        return None
+    # Seconds and microseconds by position take half as long as ``microseconds=``; lists have many.
+    return _UNIX_EPOCH + timedelta(0, *divmod(microseconds, SECOND))
 
 
 class UserOut(msgspec.Struct, frozen=True):

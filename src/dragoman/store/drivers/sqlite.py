@@ -247,11 +247,6 @@ class SqliteDriver:
             raise Unavailable("database")
         self._file_checked_at = time.monotonic()
 
-    def _check_file_for_reading(self) -> None:
-        """Do the same, unless the last check was just now: reads are frequent and lose nothing."""
-        if time.monotonic() - self._file_checked_at > FILE_CHECK_INTERVAL_S:
-            self._check_file()
-
     async def run_in_writer_thread(self, operation: Callable[[Any], T]) -> T:
         """Run an operation on the writer connection, in its thread."""
         loop = asyncio.get_running_loop()
@@ -296,7 +291,9 @@ class SqliteDriver:
                 self._write_shedder.record_duration(time.monotonic() - started)
 
     async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
-        self._check_file_for_reading()
+        # A check for each of them would cost too much, and a late one loses nothing.
+        if time.monotonic() - self._file_checked_at > FILE_CHECK_INTERVAL_S:
+            self._check_file()
         try:
             if query.indexed:
                 return _fetch(self._reader, query, params)

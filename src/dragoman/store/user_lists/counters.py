@@ -120,17 +120,19 @@ async def count_list(reader: Read, scope: Scope, user_filter: Filter) -> ListCou
     if scope.reach is Reach.NONE:
         return ListCount(0)
     counter_tenant_id = ALL_TENANTS if tenant_id is None else tenant_id
-    all_entries = await reader.fetch(_IN_TENANT, tenant_id=counter_tenant_id)
-    entries = [entry for entry in all_entries if approved is None or entry[2] is approved]
-    hidden = sum(n for *_, is_approved, n, _ in all_entries if not is_approved)
-    count = sum(
-        n
-        for role, active, _, n, _ in entries
-        if (user_filter.roles is None or role in user_filter.roles)
-        and (user_filter.active is None or active is user_filter.active)
-    )
-    version = (sum(entry[3] for entry in entries), sum(entry[4] for entry in entries))
-    return ListCount(count, version, hidden if scope.approved_only else 0)
+    roles, state = user_filter.roles, user_filter.active
+    count = users_moved = moves = hidden = 0
+    for role, active, is_approved, n, n_moves in await reader.fetch(
+        _IN_TENANT, tenant_id=counter_tenant_id
+    ):
+        if approved is not None and is_approved is not approved:
+            hidden += 0 if is_approved else n
+            continue
+        users_moved += n
+        moves += n_moves
+        if (roles is None or role in roles) and (state is None or active is state):
+            count += n
+    return ListCount(count, (users_moved, moves), hidden if scope.approved_only else 0)
 
 
 _IN_TENANTS = Query(

@@ -5,12 +5,14 @@ This is the only module that compares a user's tenant with an actor's.
 The most frequent list, the users of the actor's own tenant by username, is compiled to this on
 PostgreSQL:
 
-    SELECT users.id, users.public_id, users.tenant_id, tenants.name, users.role, users.username,
-      users.email, users.first_name, users.last_name, users.display_name, users.phone,
-      users.bio, users.url, users.company, users.location, users.active, users.verified,
-      users.auth_epoch, users.created_at, users.updated_at, users.last_login_at,
-      users.approved, users.signed_up, users.email_assigned, users.strong_password,
-      users.username_sort
+    SELECT users.id, users.public_id, users.tenant_id, tenants.name, users.username, users.email,
+      users.first_name, users.last_name, users.display_name, users.phone, users.bio, users.url,
+      users.company, users.location, users.auth_epoch, users.created_at, users.updated_at,
+      users.last_login_at,
+      (((((users.role * 2 + CAST(users.active AS INTEGER))
+      * 2 + CAST(users.verified AS INTEGER)) * 2 + CAST(users.approved AS INTEGER))
+      * 2 + CAST(users.signed_up AS INTEGER)) * 2 + CAST(users.email_assigned AS INTEGER))
+      * 3 + coalesce(CAST(users.strong_password AS INTEGER), 2) AS anon_1, users.username_sort
     FROM users JOIN (
       SELECT users.id AS id, users.username_sort AS key0, users.id AS key1
       FROM users
@@ -23,12 +25,14 @@ PostgreSQL:
 
 and to this on SQLite:
 
-    SELECT users.id, users.public_id, users.tenant_id, tenants.name, users.role, users.username,
-      users.email, users.first_name, users.last_name, users.display_name, users.phone,
-      users.bio, users.url, users.company, users.location, users.active, users.verified,
-      users.auth_epoch, users.created_at, users.updated_at, users.last_login_at,
-      users.approved, users.signed_up, users.email_assigned, users.strong_password,
-      users.username_sort
+    SELECT users.id, users.public_id, users.tenant_id, tenants.name, users.username, users.email,
+      users.first_name, users.last_name, users.display_name, users.phone, users.bio, users.url,
+      users.company, users.location, users.auth_epoch, users.created_at, users.updated_at,
+      users.last_login_at,
+      (((((users.role * 2 + CAST(users.active AS INTEGER))
+      * 2 + CAST(users.verified AS INTEGER)) * 2 + CAST(users.approved AS INTEGER))
+      * 2 + CAST(users.signed_up AS INTEGER)) * 2 + CAST(users.email_assigned AS INTEGER))
+      * 3 + coalesce(CAST(users.strong_password AS INTEGER), 2) AS anon_1, users.username_sort
     FROM users JOIN (
       SELECT users.id AS id, users.username_sort AS key0, users.id AS key1
       FROM users
@@ -56,8 +60,8 @@ from dragoman.rules.model import Filter, Order, Role, User
 from dragoman.rules.vocabulary import Reach
 from dragoman.store.query import Query, Row, contains_all, in_list, like_pattern
 from dragoman.store.schema import LIVING, tenants, users
+from dragoman.store.user_columns import COLUMNS, from_row
 from dragoman.store.user_lists import ordering
-from dragoman.store.users import COLUMNS, from_row
 
 T = TypeVar("T")
 
@@ -141,6 +145,8 @@ def scope_for(actor: Actor, reach: Reach) -> Scope:
 
 def _split_words(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """Return the words to look up in the trigram index, and the others."""
+    if not words:
+        return [], []
     longest_first = sorted(words, key=len, reverse=True)
     indexed_words = [
         word for word in longest_first[:MAX_INDEXED_WORDS] if len(word) >= TRIGRAM_LENGTH
@@ -167,6 +173,8 @@ def list_shape(scope: Scope, user_filter: Filter, orders: tuple[Order, ...] = ()
 
 
 def _flags(scope: Scope, user_filter: Filter) -> tuple[tuple[str, bool], ...]:
+    if user_filter.is_versioned and user_filter.approved is None and not scope.approved_only:
+        return ()
     values = {name: getattr(user_filter, name) for name in FLAG_CONDITIONS}
     if scope.approved_only:
         values["approved"] = True
