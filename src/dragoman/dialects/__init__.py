@@ -60,6 +60,20 @@ def mail_links() -> dict[str, str]:
     }
 
 
+def import_columns() -> dict[str, str]:
+    """Return the names that the contracts have for fields of users, and ours, for imports.
+
+    Collects the ``IMPORT_COLUMNS`` of every dialect's package, also of those that are not served.
+    Does not import the rest of the dialects. ``!`` before a field of ours means its opposite.
+    """
+    packages = (importlib.import_module(f"{__name__}.{name}") for name in NAMES)
+    return {
+        theirs: ours
+        for package in packages
+        for theirs, ours in getattr(package, "IMPORT_COLUMNS", {}).items()
+    }
+
+
 def declared_settings() -> tuple[type[ContractSettings], ...]:
     """Return the settings classes of all dialects that have a ``settings`` module.
 

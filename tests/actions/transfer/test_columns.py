@@ -8,6 +8,8 @@ import pytest
 
 from dragoman.actions.transfer.columns import ColumnNames
 from dragoman.actions.transfer.records import FileProblem
+from dragoman.actions.transfer.values import CONVERTERS
+from dragoman.dialects import import_columns
 
 CONTRACTS = {"_id": "public_id", "joinedOn": "created_at", "loginOff": "!active"}
 
@@ -87,3 +89,10 @@ def test_headers_that_are_refused(header: list[str], chosen: dict[str, str], mes
 def test_a_second_column_may_be_passed_over() -> None:
     chosen: dict[str, Any] = {"mail": ""}
     assert names(**chosen).resolve(["email", "mail"]).fields == {"email": "email"}
+
+
+def test_the_contracts_name_fields_that_there_are() -> None:
+    columns = import_columns()
+    assert columns["phone_number"] == "phone"
+    assert columns["loginDisabled"] == "!active"
+    assert {ours.removeprefix("!") for ours in columns.values()} <= CONVERTERS.keys()

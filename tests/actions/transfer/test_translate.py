@@ -11,13 +11,12 @@ import pytest
 from msgspec import UNSET
 
 from dragoman.actions.transfer import translate
-from dragoman.actions.transfer.readers.detect import open_records
-from dragoman.actions.transfer.recipes.recipe import Context
 from dragoman.actions.transfer.records import (
     FileOptions,
     FileProblem,
     ImportOptions,
     Record,
+    RecordSource,
     Translation,
 )
 from dragoman.rules.model import Role
@@ -99,11 +98,13 @@ EXPECTED = expected()
 def translations(
     name: str, options: FileOptions, **chosen: Any
 ) -> Iterator[tuple[Record, Translation]]:
-    source = open_records(SAMPLES / name, options)
-    choice = translate.choose(
-        source, options, ImportOptions(**chosen), aliases={}, context=Context(now=NOW)
-    )
+    source = translate.open_people(SAMPLES / name, options)
+    choice = choose(source, options, **chosen)
     return ((record, choice.translate(record)) for record in source)
+
+
+def choose(source: RecordSource, options: FileOptions, **chosen: Any) -> translate.Choice:
+    return translate.choose(source, SAMPLES, options, ImportOptions(**chosen), aliases={}, now=NOW)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -159,10 +160,8 @@ def test_whole_files_that_are_refused(name: str, message: str) -> None:
 
 def test_products_are_recognised_by_their_columns() -> None:
     for name, options in FILES.items():
-        source = open_records(SAMPLES / name, FileOptions(encoding=options.encoding))
-        choice = translate.choose(
-            source, FileOptions(), ImportOptions(), aliases={}, context=Context(now=NOW)
-        )
+        source = translate.open_people(SAMPLES / name, FileOptions(encoding=options.encoding))
+        choice = choose(source, FileOptions())
         wanted = "" if options.recipe == "odoo" else options.recipe
         assert choice.recipe == wanted, name
         assert bool(choice.notes and "recognised as a file of" in choice.notes[0]) == bool(wanted)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from dragoman.actions.transfer.formula_cells import MARK_COLUMN
 from dragoman.actions.transfer.records import FileProblem, RowProblem
 from dragoman.actions.transfer.values import CONVERTERS
 
@@ -23,7 +24,7 @@ NOT_TAKEN = frozenset({"groups", "permissions", "access"})
 PASSED_OVER = frozenset(
     {
         *("grants", "email_key", "email_assigned", "signed_up", "updated_at"),
-        *("hash_imported_at", "type", "format"),
+        *("hash_imported_at", "type", "format", MARK_COLUMN),
     }
 )
 """Fields of our own export that mean nothing among other people, or are said by other fields."""
