@@ -16,7 +16,8 @@ from dragoman.actions.system import system_actor
 from dragoman.jobs import mail_delivery
 from dragoman.rules.errors import DirectoryError
 from dragoman.rules.model import DAY, HOUR, SECOND
-from dragoman.store import audit, outbox, sign_in_failures, signing_keys
+from dragoman.rules.vocabulary import AuditAction
+from dragoman.store import audit, imported_hashes, outbox, sign_in_failures, signing_keys
 from dragoman.store import tokens as token_store
 from dragoman.store.transaction import now
 
@@ -30,6 +31,8 @@ MAIL_RETENTION = 7 * DAY
 """How long sent and given-up mails are kept (microseconds)."""
 HISTORY_STEP, HISTORY_PAUSE_S = 1000, 0.05
 """Maximum number of entries of the history per transaction, and the pause after one (seconds)."""
+HASHES_STEP = 1000
+"""Maximum number of imported hashes that are dropped in a transaction."""
 ADDRESS_RETENTION = 180 * DAY
 """How long an account's known client addresses are kept (microseconds)."""
 
@@ -96,11 +99,43 @@ def _counter_retention(directory: Directory) -> int:
 
 
 async def purge(directory: Directory) -> int:
-    """Delete what has expired: credentials, counters, addresses, keys, mails, history.
+    """Delete what has expired: credentials, counters, addresses, keys, mails, history, hashes.
 
     Returns the number of deleted rows.
     """
-    return await _purge_expired(directory) + await purge_history(directory)
+    purged_count = await _purge_expired(directory) + await purge_history(directory)
+    return purged_count + await drop_unused_hashes(directory)
+
+
+async def drop_unused_hashes(directory: Directory) -> int:
+    """Drop imported hashes older than DRAGOMAN_IMPORTED_HASHES_DAYS that opened nothing.
+
+    Their users have no password then. Works in small transactions; returns the number of hashes
+    that are dropped.
+    """
+    days = directory.settings.imported_hashes_days
+    if not days:
+        return 0
+    cutoff = now() - days * DAY
+    dropped_count = 0
+    while True:
+        async with directory.begin(system_actor("upkeep")) as tx:
+            aged = await imported_hashes.lock_aged(tx, cutoff, HASHES_STEP)
+            unused = [found for found in aged if found.is_unused]
+            await imported_hashes.drop(tx, [found.user_id for found in unused])
+            await imported_hashes.settle(tx, [f.user_id for f in aged if not f.is_unused])
+            for found in unused:
+                audit.write(
+                    tx,
+                    AuditAction.DROP_HASH,
+                    target_id=found.user_id,
+                    tenant_id=found.tenant_id,
+                    fields=("password",),
+                )
+        dropped_count += len(unused)
+        if len(aged) < HASHES_STEP:
+            return dropped_count
+        await asyncio.sleep(HISTORY_PAUSE_S)
 
 
 async def purge_history(directory: Directory) -> int:

@@ -67,6 +67,7 @@ class AuditAction(StrEnum):
     APPROVE_USER = "users.approve"
     SET_PASSWORD = "users.set_password"
     UNLOCK_USER = "users.unlock"
+    DROP_HASH = "users.drop_hash"  # an imported hash that opened nothing in time
     CHANGE_PASSWORD = "users.change_password"
     DELETE_USER = "users.delete"
     ERASE_USER = "users.erase"

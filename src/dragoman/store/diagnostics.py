@@ -1,4 +1,4 @@
-"""Facts about the database, sign-ups and the outbox, for /readyz and ``jobs/doctor.py``."""
+"""Facts about the database, sign-ups and the outbox, for /readyz and ``dragoman doctor``."""
 
 from __future__ import annotations
 

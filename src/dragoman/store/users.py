@@ -299,12 +299,13 @@ async def set_password(tx: Tx, user_id: int, encoded_hash: str, *, strong: bool)
         encoded_hash: the encoded hash.
         strong: whether the password is strong enough for owners and platform administrators.
     """
-    await _update(tx, user_id, {"password_hash": encoded_hash, "strong_password": strong})
+    replaced = {"password_hash": encoded_hash, "hash_imported_at": 0}
+    await _update(tx, user_id, {**replaced, "strong_password": strong})
 
 
 async def set_password_hash(tx: Tx, user_id: int, encoded_hash: str) -> None:
     """Store another hash of the same password."""
-    await _update(tx, user_id, {"password_hash": encoded_hash})
+    await _update(tx, user_id, {"password_hash": encoded_hash, "hash_imported_at": 0})
 
 
 async def remove(tx: Tx, user: User, *, erase: bool) -> None:
@@ -313,7 +314,8 @@ async def remove(tx: Tx, user: User, *, erase: bool) -> None:
     ``erase`` also blanks every personal field, as some contracts require.
     """
     blank = BLANK_FIELDS if erase else {}
-    row = {**blank, "search": "", "password_hash": "", "active": False, "deleted_at": tx.now}
+    row = {**blank, "search": "", "password_hash": "", "hash_imported_at": 0}
+    row.update(active=False, deleted_at=tx.now)
     await _update(tx, user.id, {**row, "updated_at": tx.now, "last_login_at": user.last_login_at})
     await revoke_sessions(tx, user.id)
     await login_names.release(tx, user.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from base64 import b64decode
 from collections.abc import Callable
@@ -87,7 +86,9 @@ def _django_scrypt_cost(encoded: re.Match[str]) -> float:
 
 def _wrapped_cost(encoded: re.Match[str]) -> float:
     inner = argon2_hashes.PATTERN.fullmatch(encoded["argon2"])
-    return argon2_hashes.relative_cost(inner) if inner else math.inf
+    if inner is None:
+        raise ValueError("the argon2 hash in it is malformed")
+    return argon2_hashes.relative_cost(inner)
 
 
 _SCRYPT_COSTS = r"ln=(?P<ln>[1-9]|[12][0-9]),r=(?P<r>[1-9][0-9]{0,3}),p=(?P<p>[1-9][0-9]{0,3})"

@@ -1,26 +1,21 @@
-"""Health checks of settings, database and outbox for ``dragoman doctor``."""
+"""Checks of a migrated database, of its contents and of the outbox."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import msgspec
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys, key_check
 from dragoman.actions.system import system_actor
+from dragoman.jobs.doctor import password_hashes
+from dragoman.jobs.doctor.finding import FAIL, OK, WARN, Finding, ok_or_fail
 from dragoman.rules.model import MINUTE
-from dragoman.settings import Settings, with_public_url
+from dragoman.settings import Settings
 from dragoman.store import diagnostics, users
 from dragoman.store.transaction import Read
 from dragoman.store.user_lists import counters
 
-OK, WARN, FAIL = "ok", "warn", "fail"
 MIN_SQLITE_VERSION = (3, 51, 3)
 """Earlier versions may corrupt the database file when the write-ahead log is reset."""
 SYNCHRONOUS_FULL = 2
@@ -32,159 +27,6 @@ MAX_NAMES = 10
 """Maximum number of users that a finding names."""
 MAX_COUNTER_READS = 3
 """How often counters are compared before a difference is reported."""
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """The result of one check: its state, what was found, and what to do about it."""
-
-    check: str
-    state: str
-    found: str
-    advice: str = ""
-
-
-_POSTGRESQL_DSN = re.compile(
-    r"(?:(?P<user>[\w.%+-]+)(?::[^@]*)?@)?"
-    r"(?P<where>[\w.-]*(?::\d+)?(?:,[\w.-]+(?::\d+)?)*(?:/[\w.%-]*)?)(?:\?[^@]*)?"
-)
-
-
-def describe_database(dsn: str) -> str:
-    """Return the location of a database as text, without its password."""
-    if dsn.startswith("sqlite:///"):
-        return f"SQLite, {dsn.removeprefix('sqlite:///')}"
-    match = _POSTGRESQL_DSN.fullmatch(dsn.partition("://")[2])
-    if match is None:
-        return "PostgreSQL"  # cannot tell where the password ends
-    user = f"{match['user']}@" if match["user"] else ""
-    return f"PostgreSQL, {user}{match['where']}"
-
-
-# --------------------------------------------------------------------------- settings
-
-
-def check_settings(settings: Settings, key_file: Path) -> list[Finding]:
-    """Check the settings; ``key_file`` is the file of the server key if no setting contains it."""
-    return [
-        _check_secret_key(settings, key_file),
-        _check_public_url(settings),
-        _check_anonymous_rate(settings),
-        _check_mail(settings),
-        _check_trusted_proxies(settings),
-    ]
-
-
-def _check_secret_key(settings: Settings, path: Path) -> Finding:
-    if settings.secret_key:
-        return Finding("secret key", OK, "from the settings")
-    if not path.exists():
-        return Finding(
-            "secret key",
-            WARN,
-            f"does not exist yet; the next start creates {path}",
-            "if there was one, restore it: links in mails depend on it",
-        )
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        found = f"{path} has mode {mode:04o}: other users of this machine may read it"
-        return Finding("secret key", FAIL, found, f"chmod 600 {path}")
-    if settings.sqlite_path is None:
-        return Finding(
-            "secret key",
-            WARN,
-            f"from {path}",
-            "set the same DRAGOMAN_SECRET_KEY on every node",
-        )
-    return Finding("secret key", OK, f"from {path}")
-
-
-def check_secret_files(files: Mapping[str, Path]) -> Finding:
-    """Check the files that secrets are read from, by the variables that name them."""
-    modes = {variable: stat.S_IMODE(path.stat().st_mode) for variable, path in files.items()}
-    readable = [
-        f"{variable}: {files[variable]} has mode {mode:04o}"
-        for variable, mode in modes.items()
-        if mode & 0o077
-    ]
-    if readable:
-        found = f"{'; '.join(readable)}: other users of this machine may read it"
-        return Finding("secret files", WARN, found, "chmod 600")
-    return Finding("secret files", OK, ", ".join(files) or "none")
-
-
-def _check_public_url(settings: Settings) -> Finding:
-    parts = urlsplit(with_public_url(settings).public_url)
-    host = (parts.hostname or "").lower()
-    shown = settings.public_url or "the address of the last 'dragoman serve'"
-    is_local = _is_loopback(host)
-    if parts.scheme == "http" and not is_local:
-        return Finding(
-            "public url",
-            WARN,
-            f"{shown}: passwords and credentials are sent unencrypted",
-            "add a TLS proxy and set DRAGOMAN_PUBLIC_URL to its https address",
-        )
-    if is_local and settings.smtp_url:
-        return Finding(
-            "public url",
-            WARN,
-            f"links in mails lead to {shown}, which only this machine can reach",
-            "set DRAGOMAN_PUBLIC_URL",
-        )
-    return Finding("public url", OK, shown)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _check_anonymous_rate(settings: Settings) -> Finding:
-    rate = settings.anonymous_rate
-    if not rate.count:
-        return Finding(
-            "anonymous rate",
-            WARN,
-            "requests without a credential are not limited",
-            "set DRAGOMAN_ANONYMOUS_RATE",
-        )
-    return Finding("anonymous rate", OK, f"{rate.count} per {rate.seconds} s and address")
-
-
-def _check_mail(settings: Settings) -> Finding:
-    if not settings.smtp_url:
-        return Finding(
-            "mail",
-            WARN,
-            "no mail server: mails stay in the outbox",
-            "set DRAGOMAN_SMTP_URL, or read them with 'dragoman outbox'",
-        )
-    if settings.mail_from == Settings().mail_from:
-        return Finding(
-            "mail",
-            WARN,
-            f"the sender is still the default, {settings.mail_from}",
-            "set DRAGOMAN_MAIL_FROM",
-        )
-    return Finding("mail", OK, f"from {settings.mail_from}")
-
-
-def _check_trusted_proxies(settings: Settings) -> Finding:
-    networks = settings.trusted_proxies
-    network_list = ", ".join(str(network) for network in networks)
-    if any(network.prefixlen == 0 for network in networks):
-        return Finding(
-            "trusted proxies",
-            WARN,
-            f"{network_list}: any client can forge its address and evade rate limits",
-            "list only the proxies in DRAGOMAN_TRUSTED_PROXIES",
-        )
-    return Finding("trusted proxies", OK, network_list or "none")
-
-
-# --------------------------------------------------------------------------- database
 
 
 async def check_database(directory: Directory, *, key_found: bool = True) -> list[Finding]:
@@ -199,6 +41,7 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
     )
     findings += [await _check_counters(read), await _check_outbox(read, directory.settings)]
     findings.append(await _check_passwords(read))
+    findings += await password_hashes.check(read, directory.settings)
     findings.append(await _check_server_key(read, directory, key_found=key_found))
     if findings[-1].state == OK:
         findings.append(await _check_signing_key(read, directory))
@@ -216,27 +59,23 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
     return findings
 
 
-def _ok_or_fail(check: str, passed: bool, found: str, advice: str) -> Finding:
-    return Finding(check, OK, found) if passed else Finding(check, FAIL, found, advice)
-
-
 async def _check_sqlite(read: Read, path: Path) -> list[Finding]:
     info = await diagnostics.sqlite_info(read)
     version = tuple(int(part) for part in info.version.split(".") if part.isdigit())
     return [
-        _ok_or_fail(
+        ok_or_fail(
             "sqlite",
             version >= MIN_SQLITE_VERSION,
             info.version,
             "update pysqlite3: versions before 3.51.3 may corrupt the file",
         ),
-        _ok_or_fail(
+        ok_or_fail(
             "durability",
             info.journal_mode == "wal" and info.synchronous >= SYNCHRONOUS_FULL,
             f"journal {info.journal_mode}, synchronous {info.synchronous}",
             "must be journal wal and synchronous 2; is the file on a network drive?",
         ),
-        _ok_or_fail("integrity", info.quick_check == "ok", info.quick_check, "restore a backup"),
+        ok_or_fail("integrity", info.quick_check == "ok", info.quick_check, "restore a backup"),
         _check_file_mode(path),
     ]
 
@@ -260,26 +99,26 @@ async def _check_postgresql(read: Read) -> list[Finding]:
         "full_page_writes": info.full_page_writes,
     }
     return [
-        _ok_or_fail(
+        ok_or_fail(
             "postgresql",
             info.version_num // 10_000 >= MIN_POSTGRESQL_VERSION,
             info.version,
             f"upgrade to {MIN_POSTGRESQL_VERSION} or later",
         ),
-        _ok_or_fail(
+        ok_or_fail(
             "writable",
             not info.standby,
             "no, this is a standby" if info.standby else "yes",
             "set DRAGOMAN_DATABASE to the primary, or to several hosts with "
             "?target_session_attrs=read-write",
         ),
-        _ok_or_fail(
+        ok_or_fail(
             "search",
             info.trigram,
             "pg_trgm" if info.trigram else "no pg_trgm",
             "CREATE EXTENSION pg_trgm",
         ),
-        _ok_or_fail(
+        ok_or_fail(
             "durability",
             durable,
             ", ".join(f"{name} {value}" for name, value in settings.items()),
@@ -295,7 +134,7 @@ async def _check_counters(read: Read) -> Finding:
         if not differences:
             break
         differences &= set((await counters.differences(read)).items())
-    return _ok_or_fail(
+    return ok_or_fail(
         "counters",
         not differences,
         f"{len(differences)} differ from the rows" if differences else "exact",
@@ -319,7 +158,7 @@ async def _check_server_key(read: Read, directory: Directory, *, key_found: bool
     found = await key_check.matches(read, directory)
     if found is None:
         return Finding("server key", OK, "the database knows none yet; the next start tells it")
-    return _ok_or_fail(
+    return ok_or_fail(
         "server key",
         found,
         "the one of this database"
@@ -335,7 +174,7 @@ async def _check_signing_key(read: Read, directory: Directory) -> Finding:
     can_unseal = await jwt_keys.can_unseal(read, directory)
     if can_unseal is None:
         return Finding("signing key", OK, "none yet; the first sign-in that needs one creates it")
-    return _ok_or_fail(
+    return ok_or_fail(
         "signing key",
         can_unseal,
         "can be opened" if can_unseal else "sealed with another server key: no JWT can be issued",
