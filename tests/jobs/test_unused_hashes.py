@@ -10,8 +10,9 @@ from dragoman.actions import sign_in
 from dragoman.actions.directory import Directory
 from dragoman.jobs import background, doctor
 from dragoman.rules import passwords
+from dragoman.rules.errors import BadCredentials
 from dragoman.rules.model import DAY
-from dragoman.settings import Settings, replace
+from dragoman.settings import Settings
 from dragoman.store import imported_hashes
 from dragoman.store.query import Query, bind, in_list
 from dragoman.store.schema import users
@@ -31,7 +32,8 @@ from tests.support.people import (
 
 pytestmark = pytest.mark.anyio
 
-OTHER_HASH = "{SSHA}c5Lyb++5+47Zf+jfXDApWTDEEDl/gjeMFIZmKew=="
+OTHER_PASSWORD = "Correct-Horse-7"
+OTHER_HASH = "{SSHA}c5Lyb+5+47Zf+jfXDApWTDEEDl/gjeMFIZmKew=="
 
 
 _IMPORT: Query[None] = Query(
@@ -124,11 +126,10 @@ async def test_a_replaced_hash_is_no_imported_one(settings: Settings, database: 
     async with app.open_directory(settings) as directory:
         home = await make_tenant(directory, "home")
         mia = await make_user(directory, "mia", tenant_id=home)
-        digest = passwords.wrap("{SSHA}c5Lyb++5+47Zf+jfXDApWTDEEDl/gjeMFIZmKew==")
-        await import_hash(directory, [mia.id], 1, digest)
+        await import_hash(directory, [mia.id], 1, passwords.wrap(OTHER_HASH))
         assert (await hashes(database))["mia"][1] > 0
         visitor = anonymous_actor()
-        await sign_in.sign_in(directory, visitor, "mia", "Correct-Horse-7", CREDENTIAL_FORMAT)
+        await sign_in.sign_in(directory, visitor, "mia", OTHER_PASSWORD, CREDENTIAL_FORMAT)
         encoded, imported_at = (await hashes(database))["mia"]
         assert imported_at == 0
         assert encoded.startswith("$argon2id$")
@@ -158,12 +159,15 @@ async def test_doctor_counts_users_by_scheme(settings: Settings, database: str):
     assert found.found == "bcrypt 2, argon2id 1, without a password 2"
 
 
-async def test_dropped_hashes_open_nothing(database: str):
-    settings = replace(settings_for(database), {"imported_hashes_days": 1}, {})
-    async with app.open_directory(settings) as directory:
-        ids = await add_users(directory, "old", 1)
-        await import_hash(directory, ids, 2, passwords.wrap(OTHER_HASH))
-        await background.drop_unused_hashes(directory)
-        read = directory.read(SYSTEM_ACTOR)
-        assert await imported_hashes.count_unused(read, now()) == 0
-        assert not await directory.password_hasher.verify("Correct-Horse-7", "")
+async def test_a_dropped_hash_opens_nothing(database: str):
+    async with app.open_directory(settings_for(database, imported_hashes_days=1)) as directory:
+        home = await make_tenant(directory, "home")
+        mia = await make_user(directory, "mia", tenant_id=home)
+        await import_hash(directory, [mia.id], 2, OTHER_HASH)
+        assert await background.drop_unused_hashes(directory) == 1
+        assert await imported_hashes.count_unused(directory.read(SYSTEM_ACTOR), now()) == 0
+        for password in (OTHER_PASSWORD, PASSWORD, ""):
+            with pytest.raises(BadCredentials):
+                await sign_in.sign_in(
+                    directory, anonymous_actor(), "mia", password, CREDENTIAL_FORMAT
+                )

@@ -17,5 +17,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def ok_or_fail(check: str, passed: bool, found: str, advice: str) -> Finding:
-    """Return OK with what was found if the check has passed, else FAIL with the advice."""
+    """Return an OK finding if the check has passed, else a FAIL with the advice.
+
+    Args:
+        check: the name of the check.
+        passed: whether it has passed.
+        found: what was found.
+        advice: what to do about it.
+    """
     return Finding(check, OK, found) if passed else Finding(check, FAIL, found, advice)
