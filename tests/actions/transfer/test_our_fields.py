@@ -13,6 +13,8 @@ from msgspec import UNSET
 
 from dragoman.actions.transfer import translate
 from dragoman.actions.transfer.formula_cells import MARK_COLUMN, defuse
+from dragoman.actions.transfer.readers.detect import open_records
+from dragoman.actions.transfer.recipes.recipe import Context
 from dragoman.actions.transfer.records import (
     FileOptions,
     FileProblem,
@@ -30,9 +32,13 @@ MD5 = "5f4dcc3b5aa765d61d8327deb882cf99"
 
 def read(path: Path, file_options: FileOptions | None = None, **chosen: Any) -> list[Translation]:
     options = file_options or FileOptions()
-    source = translate.open_people(path, options)
+    source = open_records(path, options)
     choice = translate.choose(
-        source, path, options, ImportOptions(**chosen), aliases=import_columns(), now=NOW
+        source,
+        options,
+        ImportOptions(**chosen),
+        aliases=import_columns(),
+        context=lambda _: Context(now=NOW),
     )
     return [choice.translate(record) for record in source]
 

@@ -11,6 +11,8 @@ import pytest
 from msgspec import UNSET
 
 from dragoman.actions.transfer import translate
+from dragoman.actions.transfer.readers.detect import open_records
+from dragoman.actions.transfer.recipes.recipe import Context
 from dragoman.actions.transfer.records import (
     FileOptions,
     FileProblem,
@@ -98,13 +100,19 @@ EXPECTED = expected()
 def translations(
     name: str, options: FileOptions, **chosen: Any
 ) -> Iterator[tuple[Record, Translation]]:
-    source = translate.open_people(SAMPLES / name, options)
+    source = open_records(SAMPLES / name, options)
     choice = choose(source, options, **chosen)
     return ((record, choice.translate(record)) for record in source)
 
 
 def choose(source: RecordSource, options: FileOptions, **chosen: Any) -> translate.Choice:
-    return translate.choose(source, SAMPLES, options, ImportOptions(**chosen), aliases={}, now=NOW)
+    return translate.choose(
+        source,
+        options,
+        ImportOptions(**chosen),
+        aliases={},
+        context=lambda _: Context(now=NOW),
+    )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -160,7 +168,7 @@ def test_whole_files_that_are_refused(name: str, message: str) -> None:
 
 def test_products_are_recognised_by_their_columns() -> None:
     for name, options in FILES.items():
-        source = translate.open_people(SAMPLES / name, FileOptions(encoding=options.encoding))
+        source = open_records(SAMPLES / name, FileOptions(encoding=options.encoding))
         choice = choose(source, FileOptions())
         wanted = "" if options.recipe == "odoo" else options.recipe
         assert choice.recipe == wanted, name

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from pathlib import Path
 
 import msgspec
 
@@ -12,7 +11,6 @@ from dragoman.actions.transfer import recipes, values
 from dragoman.actions.transfer.columns import ColumnNames
 from dragoman.actions.transfer.formula_cells import MARK_COLUMN
 from dragoman.actions.transfer.our_fields import RecordTranslator, TableTranslator
-from dragoman.actions.transfer.readers.detect import open_records
 from dragoman.actions.transfer.recipes.recipe import Context, Recipe, RecipeTranslator
 from dragoman.actions.transfer.records import (
     FileOptions,
@@ -44,72 +42,41 @@ class Choice(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def open_people(path: Path, options: FileOptions) -> RecordSource:
-    """Return the records of a file as the product that wrote it lays them out.
-
-    Args:
-        path: a regular file.
-        options: how the file is read; its ``recipe`` names the product.
-
-    Raises:
-        FileProblem: the file is empty, no text, or has no header or no list.
-        OSError: the file cannot be read.
-    """
-    ours = options.recipe in {"", OURS}
-    list_paths = recipes.list_paths("" if ours else options.recipe)
-    try:
-        source = open_records(path, options, list_paths=list_paths)
-    except FileProblem:
-        if not ours:
-            raise
-        source = open_records(path, options)
-    recipe = recipes.find(options.recipe, source.format)
-    if recipe is not None and recipe.columns and not options.columns:
-        options = msgspec.structs.replace(
-            options, columns=recipe.columns, delimiter=options.delimiter or recipe.delimiter
-        )
-        source = open_records(path, options)
-    return source
-
-
 def choose(
     source: RecordSource,
-    path: Path,
     file_options: FileOptions,
     options: ImportOptions,
     *,
     aliases: Mapping[str, str],
-    now: int,
+    context: Callable[[Recipe | None], Context],
 ) -> Choice:
     """Return who understands the records of a file.
 
     Args:
         source: the file; one without a header is read as far as its first readable record.
-        path: its path.
         file_options: how the file is read; its ``recipe`` names the product.
         options: what the operator chose.
         aliases: names that the contracts have for our fields.
-        now: the moment of the import, in microseconds since 1970.
+        context: returns what a recipe, or our own columns, need besides the records.
 
     Raises:
         FileProblem: no column is known, two are the same, or an option names what there is not.
-        OSError: a second file cannot be read.
     """
     _check_map_role(options)
     fields = source.header or _first_fields(source)
     recipe = _recipe(source, fields, file_options)
-    context = Context(now=now)
+    known = context(recipe)
     if recipe is None:
         names = ColumnNames(aliases, options.map)
         if not source.header:
-            return Choice(RecordTranslator(names, options, context))
+            return Choice(RecordTranslator(names, options, known))
         found = names.resolve(source.header)
         defused = source.header[0] == MARK_COLUMN
-        translate = TableTranslator(found.fields, options, context, defused=defused)
+        translate = TableTranslator(found.fields, options, known, defused=defused)
         return Choice(translate, notes=found.warnings)
     note = f"recognised as a file of {recipe.product}; --from {OURS} reads it as our own columns"
     notes = () if file_options.recipe else (note,)
-    return Choice(RecipeTranslator(recipe, options, context), recipe.name, notes)
+    return Choice(RecipeTranslator(recipe, options, known), recipe.name, notes)
 
 
 def _first_fields(source: Iterable[Record]) -> tuple[str, ...]:
