@@ -76,6 +76,10 @@ class PasswordHasherPool:
         matches = await self._run(lambda: passwords.verify_password(password, encoded_or_dummy))
         return matches and bool(encoded)
 
+    async def wrap(self, encoded: str) -> str:
+        """Return argon2id over a weak hash, and other hashes as they are; raises Unavailable."""
+        return await self._run(lambda: passwords.wrap(encoded))
+
     async def _run(self, work: Callable[[], T]) -> T:
         with self.load_shedder.slot():
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)

@@ -52,7 +52,11 @@ def identity_keys(row: ImportedUser) -> list[str]:
 
 
 def row_digest(row: ImportedUser, key: bytes) -> bytes:
-    """Return a keyed digest of all values of a row, apart from its line."""
+    """Return a keyed digest of all values of a row, apart from its line and its random salts."""
+    if row.plain_password is not UNSET:
+        row = msgspec.structs.replace(row, password_hash=UNSET)
+    elif row.weak_hash is not UNSET:
+        row = msgspec.structs.replace(row, password_hash=row.weak_hash, weak_hash=UNSET)
     encoded = _ENCODER.encode(row)  # begins with the line
     values = encoded[encoded.index(b",") :]
     return hashlib.blake2b(values, key=key, digest_size=DIGEST_BYTES).digest()

@@ -63,7 +63,8 @@ class ImportedUser(msgspec.Struct, kw_only=True):
     Times are microseconds since 1970 UTC. ``password_hash`` is a form that
     ``rules.passwords.verify_password`` reads; an empty one means "no password".
     ``plain_password`` occurs only with ``ImportOptions.hash_plain``: it is hashed before the row
-    is written, as weak hashes are wrapped with ``ImportOptions.wrap_weak``.
+    is written, as weak hashes are wrapped with ``ImportOptions.wrap_weak`` (``weak_hash`` keeps
+    what was wrapped, by which rows are compared: hashes have random salts).
     """
 
     line: int
@@ -88,6 +89,7 @@ class ImportedUser(msgspec.Struct, kw_only=True):
     last_login_at: int | UnsetType = UNSET
     password_hash: str | UnsetType = UNSET
     plain_password: str | UnsetType = UNSET
+    weak_hash: str | UnsetType = UNSET
     strong_password: bool | None | UnsetType = UNSET
 
 
