@@ -12,8 +12,6 @@ import pytest
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.transfer import run, translate, writing
-from dragoman.actions.transfer.readers.detect import open_records
-from dragoman.actions.transfer.recipes.recipe import Context
 from dragoman.actions.transfer.records import (
     FileOptions,
     FileProblem,
@@ -69,11 +67,9 @@ async def import_file(
     options: ImportOptions | None = None,
     **how: Any,
 ) -> Summary:
-    source = open_records(path, FileOptions())
+    source = translate.open_people(path, FileOptions())
     options = options or ImportOptions()
-    choice = translate.choose(
-        source, FileOptions(), options, aliases={}, context=Context(now=now())
-    )
+    choice = translate.choose(source, path, FileOptions(), options, aliases={}, now=now())
     run_options = RunOptions(
         source_name=path.name, digest=hashlib.sha256(path.read_bytes()).hexdigest(), **how
     )
