@@ -17,14 +17,17 @@ from dragoman.store.highest_ids import HighestIds
 FORMAT = 1
 """The number of this format; a program reads its own and smaller ones."""
 HEADER = b'{"type": "dragoman", "format": %d}\n' % FORMAT
-MAX_LINE = 1 << 20
-"""Maximum length of a line in bytes; the longest of a user has about 150,000."""
+MAX_LINE = 16 << 20
+"""Maximum length of a line in bytes: that of a user with access to a hundred thousand resources."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339, in UTC, with as many digits as the time has: a microsecond is the smallest unit."""
+
+
+Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 def to_moment(microseconds: int) -> datetime | None:
@@ -40,7 +43,11 @@ def from_moment(moment: datetime | None | UnsetType, default: int = 0) -> int:
 
 
 class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """A line; fields without a default are required, unknown ones are errors."""
+    """A line; fields without a default are required, unknown ones are errors.
+
+    An export has all of them. A file that somebody has written may leave out what has a default;
+    ids that are not in it are given out anew.
+    """
 
 
 class HeaderLine(_Line, kw_only=True, tag="dragoman"):
@@ -67,8 +74,8 @@ class TenantLine(_Line, kw_only=True, tag="tenant"):
     ``ever_owned`` is whether it has ever had an owner, ``had_users`` whether any user at all.
     """
 
-    id: int
-    public_id: str
+    id: Id | UnsetType = UNSET
+    public_id: str | UnsetType = UNSET
     slug: str
     name: str
     email: str = ""
@@ -84,7 +91,7 @@ class TenantLine(_Line, kw_only=True, tag="tenant"):
 class GroupLine(_Line, kw_only=True, tag="group"):
     """A group of a tenant; its members have its permissions (codenames)."""
 
-    id: int
+    id: Id | UnsetType = UNSET
     tenant: str
     name: str
     permissions: list[str] = []
@@ -94,7 +101,7 @@ class GroupLine(_Line, kw_only=True, tag="group"):
 class Granted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """By whom (the id of a user; 0: the command line) and when something was granted."""
 
-    granted_by: int = 0
+    granted_by: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     granted_at: Moment | None = None
 
 
@@ -120,8 +127,8 @@ class UserLine(_Line, kw_only=True, tag="user"):
             ``--with-hashes``, as is ``hash_imported_at``.
     """
 
-    id: int
-    public_id: str
+    id: Id | UnsetType = UNSET
+    public_id: str | UnsetType = UNSET
     tenant: str | None = None
     role: str = "member"
     username: str
@@ -131,7 +138,7 @@ class UserLine(_Line, kw_only=True, tag="user"):
     email_assigned: bool = False
     first_name: str = ""
     last_name: str = ""
-    display_name: str = ""
+    display_name: str | UnsetType = UNSET
     phone: str = ""
     bio: str = ""
     url: str = ""
