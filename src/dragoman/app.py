@@ -79,6 +79,11 @@ def restrictions(contract_name: str) -> Restrictions:
     return dialects.load(contract_name).CONTRACT.restrictions
 
 
+def import_columns() -> dict[str, str]:
+    """Return the names that the contracts have for fields of users, for imports."""
+    return dialects.import_columns()
+
+
 def mail_links() -> dict[str, str]:
     """Return the path of the page that a mail's link opens, by the kind of the mail."""
     return {**dialects.mail_links(), **account_pages.MAIL_LINKS}

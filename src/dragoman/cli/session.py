@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ import msgspec
 from dragoman import app, server_key
 from dragoman.actions.directory import Directory
 from dragoman.actions.system import system_actor
-from dragoman.cli.errors import ERROR, CliError
+from dragoman.cli.errors import ERROR, CliError, echo
 from dragoman.rules.actor import Actor
 from dragoman.settings import Settings
 from dragoman.store import migrate
@@ -35,6 +36,43 @@ def run(work: Callable[[Directory], Awaitable[T]]) -> T:
     Dragoman database or has another schema version than this program.
     """
     return asyncio.run(_run(app.load_settings(), work))
+
+
+def run_migrated(work: Callable[[Directory], Awaitable[T]]) -> T:
+    """Run ``work`` as ``run`` does, on a database that is migrated first if that is necessary.
+
+    No user and no tenant is created. With SQLite, the server key is created beside a new database,
+    as the server would do it. Raises SettingsError, Unavailable, or CliError if this is not a
+    Dragoman database or a newer program made it.
+    """
+
+    async def migrate_and_run(settings: Settings) -> T:
+        if await database_version(settings) != migrate.HEAD_REVISION:
+            await migrate.upgrade(settings.database, report=lambda line: echo([line]))
+        if settings.sqlite_path is not None:
+            settings = server_key.with_server_key(settings)
+        return await _run(settings, work)
+
+    return asyncio.run(migrate_and_run(app.load_settings()))
+
+
+def run_without_trace(work: Callable[[Directory], Awaitable[T]]) -> T:
+    """Run ``work`` as ``run`` does; if there is no database yet, on an empty one for its duration.
+
+    Raises SettingsError, Unavailable, or CliError if this is not a Dragoman database or has
+    another schema version than this program.
+    """
+
+    async def run_on_some(settings: Settings) -> T:
+        if await database_version(settings):
+            return await _run(settings, work)
+        with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
+            database = f"{migrate.SQLITE_PREFIX}{folder}/empty.db"
+            settings = msgspec.structs.replace(settings, database=database)
+            await migrate.upgrade(database)
+            return await _run(settings, work)
+
+    return asyncio.run(run_on_some(app.load_settings()))
 
 
 async def _run(settings: Settings, work: Callable[[Directory], Awaitable[T]]) -> T:

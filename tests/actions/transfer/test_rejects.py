@@ -38,7 +38,7 @@ def test_refused_records_are_read_as_they_were(tmp_path, name, list_path, encodi
     # An empty line before the last record would be lost: it is not one.
     refused = [record for record in source if record.number % 3]
     rejects = Rejects(tmp_path / "bad", "digest")
-    rejects.begin(after_line=0)
+    rejects.begin(after_record=0)
     for record in refused:
         rejects.add(record, [problem(record.line), problem(record.line)])
     assert rejects.finish(source.form)
@@ -77,7 +77,7 @@ def test_no_file_is_replaced(tmp_path) -> None:
 
 def test_without_a_refused_record_there_is_no_file(tmp_path) -> None:
     rejects = Rejects(tmp_path / "bad", "")
-    rejects.begin(after_line=0)
+    rejects.begin(after_record=0)
     assert not rejects.finish(open_records(SAMPLES / "messy.csv", FileOptions()).form)
     assert list(tmp_path.iterdir()) == []
 
@@ -89,7 +89,7 @@ def record(line: int) -> Record:
 def test_the_next_run_goes_on_with_what_was_refused(tmp_path) -> None:
     path = tmp_path / "bad"
     killed = Rejects(path, "digest")
-    killed.begin(after_line=0)
+    killed.begin(after_record=0)
     for line in (2, 5, 9):
         killed.add(record(line), [problem(line)])
     killed.close()
@@ -97,7 +97,7 @@ def test_the_next_run_goes_on_with_what_was_refused(tmp_path) -> None:
         journal.write(b'{"line":11,"raw":"')  # cut by the kill
 
     next_run = Rejects(path, "digest")
-    assert next_run.begin(after_line=5)
+    assert next_run.begin(after_record=5)
     assert next_run.count == 2
     next_run.add(record(7), [problem(7)])
     assert next_run.finish(open_records(SAMPLES / "messy.ndjson", FileOptions()).form)
@@ -107,11 +107,11 @@ def test_the_next_run_goes_on_with_what_was_refused(tmp_path) -> None:
 
 def test_the_journal_of_another_import_is_not_taken(tmp_path) -> None:
     killed = Rejects(tmp_path / "bad", "digest")
-    killed.begin(after_line=0)
+    killed.begin(after_record=0)
     killed.add(record(2), [problem(2)])
     killed.close()
     other = Rejects(tmp_path / "bad", "another")
-    assert not other.begin(after_line=5)
+    assert not other.begin(after_record=5)
     assert other.count == 0
     assert not other.finish(open_records(SAMPLES / "messy.ndjson", FileOptions()).form)
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ from dragoman.actions.transfer.records import Record, RecordForm, RowProblem
 class _Entry(msgspec.Struct, frozen=True):
     """A refused record in the journal."""
 
-    line: int
+    number: int
     raw: bytes
     problems: tuple[RowProblem, ...]
 
@@ -53,16 +53,16 @@ class Rejects:
             if each.exists():
                 raise FileExistsError(None, "already exists", str(each))
 
-    def begin(self, *, after_line: int) -> bool:
+    def begin(self, *, after_record: int) -> bool:
         """Begin the journal; return whether the refused records before are in it.
 
         Args:
-            after_line: the line after which the import goes on; 0: it begins. Records of later
-                lines in the journal are dropped: their outcome was not written.
+            after_record: the number of the record after which the import goes on; 0: it begins.
+                Later records are dropped from the journal: their outcome was not written.
         """
         self.close()
         self.count = 0
-        kept = self._kept_bytes(after_line) if after_line else 0
+        kept = self._kept_bytes(after_record) if after_record else 0
         flags = os.O_RDWR | os.O_CREAT | (0 if kept else os.O_TRUNC)
         descriptor = os.open(self._journal_path, flags, 0o600)
         self._journal = os.fdopen(descriptor, "r+b", buffering=0)
@@ -75,7 +75,7 @@ class Rejects:
 
     def add(self, record: Record, problems: Sequence[RowProblem]) -> None:
         """Keep a refused record; it is there when the process is killed right after."""
-        self._write(_Entry(record.line, record.raw, tuple(problems)))
+        self._write(_Entry(record.number, record.raw, tuple(problems)))
         self.count += 1
 
     def finish(self, form: RecordForm) -> bool:
@@ -114,7 +114,7 @@ class Rejects:
         if self._journal.write(data) != len(data):
             raise OSError(None, "the disk is full", str(self._journal_path))
 
-    def _kept_bytes(self, after_line: int) -> int:
+    def _kept_bytes(self, after_record: int) -> int:
         """Return how much of a journal of this import belongs to records that are done."""
         try:
             with self._journal_path.open("rb") as journal:
@@ -125,7 +125,7 @@ class Rejects:
         except (FileNotFoundError, msgspec.MsgspecError):
             return 0
         for entry, end in self._entries():
-            if entry.line > after_line:
+            if entry.number > after_record:
                 break
             kept = end
             self.count += 1

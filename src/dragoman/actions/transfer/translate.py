@@ -34,11 +34,13 @@ class Choice(msgspec.Struct, frozen=True):
     Attributes:
         translate: turns a record into a person; the values are checked.
         recipe: the name of the product's recipe; empty: our own columns.
+        fields: names of columns of a table → our fields, without a recipe.
         notes: what a person should read before the import begins.
     """
 
     translate: Translator
     recipe: str = ""
+    fields: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
 
 
@@ -73,10 +75,10 @@ def choose(
         found = names.resolve(source.header)
         defused = source.header[0] == MARK_COLUMN
         translate = TableTranslator(found.fields, options, known, defused=defused)
-        return Choice(translate, notes=found.warnings)
+        return Choice(translate, fields=found.fields, notes=found.warnings)
     note = f"recognised as a file of {recipe.product}; --from {OURS} reads it as our own columns"
     notes = () if file_options.recipe else (note,)
-    return Choice(RecipeTranslator(recipe, options, known), recipe.name, notes)
+    return Choice(RecipeTranslator(recipe, options, known), recipe.name, notes=notes)
 
 
 def _first_fields(source: Iterable[Record]) -> tuple[str, ...]:
