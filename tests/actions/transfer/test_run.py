@@ -12,6 +12,8 @@ import pytest
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.transfer import run, translate, writing
+from dragoman.actions.transfer.readers.detect import open_records
+from dragoman.actions.transfer.recipes.recipe import Context
 from dragoman.actions.transfer.records import (
     FileOptions,
     FileProblem,
@@ -67,9 +69,11 @@ async def import_file(
     options: ImportOptions | None = None,
     **how: Any,
 ) -> Summary:
-    source = translate.open_people(path, FileOptions())
+    source = open_records(path, FileOptions())
     options = options or ImportOptions()
-    choice = translate.choose(source, path, FileOptions(), options, aliases={}, now=now())
+    choice = translate.choose(
+        source, FileOptions(), options, aliases={}, context=lambda _: Context(now=now())
+    )
     run_options = RunOptions(
         source_name=path.name, digest=hashlib.sha256(path.read_bytes()).hexdigest(), **how
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any
 
 import asyncpg
@@ -84,25 +83,26 @@ class Pool:
         )
         self._waiters: deque[asyncio.Future[Any]] = deque()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Any]:
-        """Return a context manager for a connection; raises Unavailable."""
-        with self._load_shedder.slot():
-            try:
-                connection = await self._acquire(time.monotonic() + MAX_WAIT_S)
-            except UNAVAILABLE_ERRORS as error:
+    def connection(self) -> _Lease:
+        """Return a context manager for a connection; it raises Unavailable."""
+        return _Lease(self)
+
+    async def take(self) -> Any:
+        """Return a connection, to be given back; raises Unavailable."""
+        self._load_shedder.acquire()
+        try:
+            return await self._acquire(time.monotonic() + MAX_WAIT_S)
+        except BaseException as error:
+            self._load_shedder.release()
+            if isinstance(error, UNAVAILABLE_ERRORS):
                 raise Unavailable("database") from error
-            watchdog, started = _Watchdog(connection), time.monotonic()
-            try:
-                yield connection
-            except UNAVAILABLE_ERRORS as error:
-                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                    connection.terminate()  # the next one will be made to the new primary
-                raise Unavailable("database") from error
-            finally:
-                watchdog.stop()
-                self._release(connection)
-                self._load_shedder.record_duration(time.monotonic() - started)
+            raise
+
+    def give_back(self, connection: Any, duration_s: float) -> None:
+        """Take a connection back that was in use for so many seconds."""
+        self._release(connection)
+        self._load_shedder.record_duration(duration_s)
+        self._load_shedder.release()
 
     async def _acquire(self, deadline: float) -> Any:
         remaining_s = max(deadline - time.monotonic(), 0.05)
@@ -165,6 +165,36 @@ class Pool:
             except UNAVAILABLE_ERRORS:
                 connection.terminate()
         self._idle.clear()
+
+
+class _Lease:
+    """A connection of a pool for the length of a block.
+
+    A class, because each request needs some: a generator would take twice as long.
+    """
+
+    __slots__ = ("_connection", "_pool", "_started", "_watchdog")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Any:
+        connection = self._connection = await self._pool.take()
+        self._watchdog, self._started = _Watchdog(connection), time.monotonic()
+        return connection
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._watchdog.stop()
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            self._connection.terminate()  # the next one will be made to the new primary
+        self._pool.give_back(self._connection, time.monotonic() - self._started)
+        if isinstance(error, UNAVAILABLE_ERRORS):
+            raise Unavailable("database") from error
 
 
 class _Watchdog:
