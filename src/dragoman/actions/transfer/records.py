@@ -113,6 +113,11 @@ class Translation(msgspec.Struct):
     warnings: list[str] = []
     hash_scheme: str = ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the record is about no person."""
+        return self.user is None and not self.skipped and not self.problems
+
 
 class Translator(Protocol):
     """Turns a record of one product into a person."""

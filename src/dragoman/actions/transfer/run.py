@@ -136,13 +136,21 @@ class _File(msgspec.Struct):
     translate: Translator
     stop_after: int
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the records with their meaning; those that cannot be read are refused."""
+    def rows(self, *, after: int = 0) -> Iterator[Row]:
+        """Yield the records with their meaning; those that cannot be read are refused.
+
+        Records that are about no person are not among them.
+
+        Args:
+            after: the number of the record after which to begin.
+        """
         for record in islice(self.source, self.stop_after or None):
+            if record.number <= after:
+                continue
             if record.problem is not None:
                 yield Row(record, Translation(problems=[record.problem]))
-            else:
-                yield Row(record, self.translate(record))
+            elif not (translation := self.translate(record)).is_empty:
+                yield Row(record, translation)
 
 
 async def _check(
@@ -180,7 +188,7 @@ async def _write(
     summary = Summary(current.public_id, current.tally, resumed_after=current.record)
     if current.record:
         reporter.resume(current.record, current.line)
-    rows = islice(file.rows(), current.record, None)
+    rows = file.rows(after=current.record)
     while chunk := _Chunk(islice(rows, current.chunk_rows)):
         try:
             await _write_chunk(directory, current, chunk, run_options, reporter)
