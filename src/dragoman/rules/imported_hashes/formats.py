@@ -12,7 +12,7 @@ from dragoman.rules import argon2_hashes
 from dragoman.rules.imported_hashes import algorithms, stored_forms
 
 # Maximum costs of a hash that is imported: they take between 0.4 and 1 second of one core, on two
-# machines (docs/decisions/0029-imported-hashes.md).
+# machines (docs/decisions/0030-imported-hashes.md).
 MAX_BCRYPT_COST = 14
 MAX_SCRYPT_COST = 2 * 1024 * 1024
 """Maximum N · r · p."""
