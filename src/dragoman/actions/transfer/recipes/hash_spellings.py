@@ -9,6 +9,7 @@ contains a hash.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import cast
 
@@ -139,6 +140,48 @@ def firebase(
         raise HashProblem("mem_cost is not between 1 and 30")
     parts = [_base64(part) for part in (salt, password_hash, separator, signer_key)]
     return stored_forms.firescrypt(1 << mem_cost, rounds, 1, *parts)
+
+
+def auth0(custom: object) -> str:
+    """Return the hash of a ``custom_password_hash`` of Auth0's file for importing users.
+
+    Argon2, bcrypt, PBKDF2 and LDAP spell themselves; scrypt and SHA-2 with a salt after the
+    password have their parts apart.
+
+    Source: auth0.com/docs, "Bulk User Import Database Schema and Examples".
+    """
+    parts = _mapping(custom)
+    algorithm = _text(parts.get("algorithm"))
+    held = _mapping(parts.get("hash"))
+    value = _text(held.get("value"))
+    if algorithm in {"argon2", "bcrypt", "pbkdf2", "ldap"}:
+        return value
+    if algorithm not in {"scrypt", "sha256", "sha512"}:
+        raise HashProblem("hashes of this algorithm are too weak or unknown", "refused_hash")
+    if _text(_mapping(parts.get("password", {})).get("encoding", "utf8")) not in {"utf8", "ascii"}:
+        raise HashProblem("passwords are hashed in another encoding than UTF-8", "refused_hash")
+    key = _encoded(value, held.get("encoding", "hex"))
+    salt = _mapping(parts.get("salt", {}))
+    salt_bytes = _encoded(_text(salt.get("value", "")), salt.get("encoding", "utf8"))
+    if algorithm == "scrypt":
+        n, r, p = (
+            _number(parts.get(name, default))
+            for name, default in (("cost", 16_384), ("blockSize", 8), ("parallelization", 1))
+        )
+        return stored_forms.scrypt(n, r, p, salt_bytes, key)
+    if not salt_bytes or salt.get("position", "prefix") != "suffix":
+        raise HashProblem("SHA-2 without a salt after the password", "refused_hash")
+    return "{S" + algorithm.upper() + "}" + b64encode(key + salt_bytes).decode()
+
+
+def _encoded(text: str, encoding: object) -> bytes:
+    if encoding == "base64":
+        return _base64(text)
+    if encoding == "hex":
+        return _hex(text)
+    if encoding == "utf8":
+        return text.encode()
+    raise HashProblem("a part of the hash has an unknown encoding")
 
 
 def fusionauth(password: str, salt: str, factor: int, scheme: str) -> str:

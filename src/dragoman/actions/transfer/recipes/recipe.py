@@ -5,7 +5,7 @@ Constants need no place of their own: ``fields={"active": always(True)}``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -54,6 +54,10 @@ class Row(msgspec.Struct, frozen=True):
         if found is None and "." in path:
             found = _walk(self.values, path)
         return found
+
+    def read(self, source: Source) -> Any:
+        """Return the value at a path, or what a function finds."""
+        return self.get(source) if isinstance(source, str) else source(self)
 
     def text(self, path: str) -> str:
         """Return a text without its outer white space; empty if it is absent."""
@@ -153,6 +157,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         list_paths: where in a JSON document a list of people may be, as names joined by dots;
             empty: the document itself is the list. Lists on the way are passed through.
         columns: the columns of a table whose file has no header.
+        is_first_row: whether the cells of the first line are those of such a file.
         delimiter: what stands between the columns, if the file does not show it.
         recognised_by: names of columns or fields that together occur in no other product's file.
         unwrap: the field that holds the whole record in some files of the product.
@@ -164,7 +169,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         read_hash_config: reads the text of the file of ``--hash-config``; raises ValueError.
         role: the product's words for what a person is: one, or a list.
         roles: these words, and our roles for them; the highest one counts.
-        ignore_other_roles: pass over other words; they are an error otherwise.
+        ignore_other_roles: pass over other words, with a warning; they are an error otherwise.
         skip: why a record is no person to be imported.
         warn: what is not taken over.
         export: the product's own command that writes such a file, with its version and source.
@@ -176,6 +181,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, Source]
     list_paths: tuple[str, ...] = ("",)
     columns: tuple[str, ...] = ()
+    is_first_row: Callable[[Sequence[str]], bool] | None = None
     delimiter: str = ""
     recognised_by: frozenset[str] = frozenset()
     unwrap: str = ""
@@ -189,6 +195,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     skip: tuple[Reason, ...] = ()
     warn: tuple[Reason, ...] = ()
     export: str = ""
+
+
+OTHER_ROLES = "roles that mean nothing here are not taken over (--map-role WORD=ROLE does it)"
 
 
 class RecipeTranslator:
@@ -211,8 +220,7 @@ class RecipeTranslator:
             (ours, _getter(source), values.converter(ours, now=context.now))
             for ours, source in sources.items()
         ]
-        if recipe.role is not None and "role" not in sources:
-            self._fields.append(("role", self._role, values.role))
+        self._role = None if recipe.role is None or "role" in sources else recipe.role
 
     def __call__(self, record: Record) -> Translation:
         """Return what the record means; never raises for bad data."""
@@ -238,6 +246,11 @@ class RecipeTranslator:
                 draft.values[field] = convert(getter(row))
             except ValueProblem as problem:
                 draft.refuse(record.line, field, problem)
+        if self._role is not None:
+            try:
+                draft.values["role"] = self._highest_role(row.read(self._role), draft.warnings)
+            except ValueProblem as problem:
+                draft.refuse(record.line, "role", problem)
         if self._password_hash is not None:
             self._read_hash(record.line, row, draft, self._password_hash)
         return complete(record, draft, self._options)
@@ -254,17 +267,16 @@ class RecipeTranslator:
             why = str(problem) if type(problem) is ValueError else "malformed"
             refuse_hash(line, draft, self._options, ValueProblem("unreadable_hash", why))
 
-    def _role(self, row: Row) -> Role | UnsetType:
-        assert self._recipe.role is not None
-        raw = _getter(self._recipe.role)(row)
-        words = cast("Iterable[Any]", raw) if isinstance(raw, list | tuple) else (raw,)
+    def _highest_role(self, found: Any, warnings: list[str]) -> Role | UnsetType:
+        words = cast("Iterable[Any]", found) if isinstance(found, list | tuple) else (found,)
         texts = [word for each in words if (word := values.text(each)) is not UNSET]
         known = [role for word in texts if (role := self._roles.get(word.lower())) is not None]
-        if known:
-            return min(known)
-        if texts and not self._recipe.ignore_other_roles:
+        if self._recipe.ignore_other_roles:
+            if len(known) < len(texts):
+                warnings.append(OTHER_ROLES)
+        elif texts and not known:
             raise ValueProblem("unknown_role", values.unknown_role(*texts))
-        return UNSET
+        return min(known, default=UNSET)
 
 
 def _object(value: Any) -> Mapping[str, Any]:
