@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,8 @@ from dragoman.actions.transfer.directory_format import (
     encode,
 )
 from dragoman.actions.transfer.export import ExportOptions
-from dragoman.actions.transfer.whole_directory import LoadedDirectory
+from dragoman.actions.transfer.records import Record, RowProblem
+from dragoman.actions.transfer.run import Reporter, RunOptions, Summary
 from dragoman.rules import fields
 from dragoman.rules.crypto import PUBLIC_ID_LENGTH, READABLE_ALPHABET
 from dragoman.rules.policy import PERMISSION_CATALOGUE
@@ -212,13 +213,32 @@ async def exported(directory: Directory, **options: Any) -> bytes:
     return b"".join([piece async for piece in pieces])
 
 
+class Problems(Reporter):
+    """Keeps what is wrong with the lines of a file."""
+
+    def __init__(self) -> None:
+        self.found: list[RowProblem] = []
+
+    def refuse(self, record: Record, problems: Sequence[RowProblem]) -> None:
+        """Keep the problems."""
+        self.found += problems
+
+
 async def loaded(
-    directory: Directory, data: bytes, folder: Path, **options: Any
-) -> LoadedDirectory:
+    directory: Directory,
+    data: bytes,
+    folder: Path,
+    *,
+    reporter: Reporter | None = None,
+    dry_run: bool = False,
+) -> Summary:
     """Load a file with these bytes."""
     path = folder / "directory.ndjson"
     path.write_bytes(data)
-    return await whole_directory.load(directory, SYSTEM_ACTOR, path, **options)
+    options = RunOptions(source_name="directory.ndjson", digest="", dry_run=dry_run)
+    return await whole_directory.load(
+        directory, SYSTEM_ACTOR, path, options, reporter or Reporter()
+    )
 
 
 async def empty(directory: Directory) -> None:

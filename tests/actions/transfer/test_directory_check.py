@@ -10,7 +10,8 @@ import pytest
 
 from dragoman.actions.transfer.directory_check import CheckedDirectory, check_directory
 from dragoman.actions.transfer.directory_format import MAX_LINE
-from dragoman.actions.transfer.records import ROW_CODES, FileProblem
+from dragoman.actions.transfer.records import ROW_CODES, FileProblem, RowProblem
+from tests.actions.transfer.directories import Problems
 
 HEADER = {"type": "dragoman", "format": 1}
 ACME = {"type": "tenant", "id": 1, "public_id": "a-1", "slug": "acme", "name": "Acme"}
@@ -18,16 +19,26 @@ TEAM = {"type": "group", "id": 1, "tenant": "acme", "name": "Team"}
 ANN = {"type": "user", "id": 1, "username": "ann", "email": "ann@acme.test", "tenant": "acme"}
 
 
-def check(tmp_path: Path, *lines: dict[str, Any] | bytes) -> CheckedDirectory:
+class Checked(msgspec.Struct):
+    """What was found, and what was reported."""
+
+    directory: CheckedDirectory
+    problems: list[RowProblem]
+
+
+def check(tmp_path: Path, *lines: dict[str, Any] | bytes) -> Checked:
     path = tmp_path / "directory.ndjson"
     encoded = [line if isinstance(line, bytes) else msgspec.json.encode(line) for line in lines]
     path.write_bytes(b"\n".join(encoded))
-    return check_directory(path, lambda _: None)
+    problems = Problems()
+    return Checked(check_directory(path, problems), problems.found)
 
 
 def test_a_good_file_has_no_problems(tmp_path: Path):
-    found = check(tmp_path, HEADER, ACME, TEAM, {**ANN, "groups": ["team"]})
-    assert found.problems == []
+    checked = check(tmp_path, HEADER, ACME, TEAM, {**ANN, "groups": ["team"]})
+    assert checked.problems == []
+    found = checked.directory
+    assert found.is_good
     assert (found.tenants, found.groups, found.tally.created) == (1, 1, 1)
     assert (found.highest.tenants, found.highest.groups, found.highest.users) == (1, 1, 1)
 
@@ -80,7 +91,8 @@ def test_what_is_wrong_with_a_line(
     assert problem.code in ROW_CODES
     assert words in problem.message
     assert "hunter2" not in problem.message
-    assert found.tally.created == 0
+    assert found.directory.tally.created == 0
+    assert not found.directory.is_good
 
 
 @pytest.mark.parametrize(
@@ -97,7 +109,8 @@ def test_what_is_wrong_with_a_line(
 def test_a_person_who_is_there_twice(tmp_path: Path, second: dict[str, Any]):
     found = check(tmp_path, HEADER, ACME, ANN, {"type": "user", **second})
     assert [(problem.line, problem.code) for problem in found.problems] == [(4, "duplicate")]
-    assert (found.tally.created, found.tally.refused) == (1, 1)
+    tally = found.directory.tally
+    assert (tally.created, tally.refused, tally.refused_by) == (1, 1, {"duplicate": 1})
 
 
 def test_an_address_that_signs_another_user_in_is_no_duplicate(tmp_path: Path):

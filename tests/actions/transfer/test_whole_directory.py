@@ -14,13 +14,15 @@ from dragoman.actions import access, groups, permissions, sign_in, user_lists
 from dragoman.actions.directory import Directory
 from dragoman.actions.transfer import whole_directory
 from dragoman.actions.transfer.directory_format import HEADER
-from dragoman.actions.transfer.records import FileProblem
+from dragoman.actions.transfer.records import FileProblem, Tally
+from dragoman.actions.transfer.run import Reporter, RunOptions, WholeDirectory
 from dragoman.rules.errors import Forbidden
 from dragoman.rules.model import Access, Filter, Role, User
 from dragoman.store import directory_load, migrate, users
 from dragoman.store.schema import metadata
 from dragoman.store.user_lists import counters
 from tests.actions.transfer.directories import (
+    Problems,
     empty,
     exported,
     exported_directories,
@@ -69,8 +71,9 @@ def test_export_import_export_gives_the_same_bytes(
 ):
     async def load_and_export(directory: Directory, given: bytes) -> dict[str, Any]:
         await empty(directory)
-        result = await loaded(directory, given, tmp_path)
-        assert result.problems == []
+        problems = Problems()
+        await loaded(directory, given, tmp_path, reporter=problems)
+        assert problems.found == []
         assert await counters.differences(directory.read(SYSTEM_ACTOR)) == {}
         return {
             "whole": await exported(directory, with_hashes=True),
@@ -111,7 +114,8 @@ def test_every_row_is_as_it_was(seeded_database: tuple[str, World], target: str,
 
     data = run(source, leave_traces)
     result = run(target, lambda directory: loaded(directory, data, tmp_path))
-    assert (result.tenants, result.groups, result.tally.created) == (3, 1, 9)
+    assert result.whole == WholeDirectory(tenants=3, groups=1)
+    assert result.tally.created == 9
     assert result.tally.hashes == {"argon2id": 9}
     before, after = asyncio.run(rows_of(source)), asyncio.run(rows_of(target))
     assert before == after
@@ -172,6 +176,7 @@ def test_ids_of_the_deleted_are_not_given_out_again(target: str, tmp_path: Path)
     assert run(target, grow) == (10, 8, 41)
 
 
+RUN_OPTIONS = RunOptions(source_name="file", digest="")
 FILE = (
     HEADER
     + b'%b\n{"type":"tenant","id":3,"public_id":"p","slug":"acme","name":"Acme"}\n'
@@ -180,8 +185,8 @@ FILE = (
 
 
 def test_a_load_that_ends_midway_leaves_nothing_and_can_be_repeated(target: str, tmp_path: Path):
-    def die(step: str, _: int) -> None:
-        if step == "write":
+    class Killed(Reporter):
+        def advance(self, position: int, tally: Tally) -> None:
             raise KeyboardInterrupt
 
     async def state(directory: Directory) -> bool:
@@ -189,7 +194,7 @@ def test_a_load_that_ends_midway_leaves_nothing_and_can_be_repeated(target: str,
 
     data = FILE % b""
     with pytest.raises(KeyboardInterrupt):
-        run(target, lambda directory: loaded(directory, data, tmp_path, report=die))
+        run(target, lambda directory: loaded(directory, data, tmp_path, reporter=Killed()))
     assert run(target, state)
     assert run(target, lambda d: loaded(d, data, tmp_path)).tally.created == 1
     assert not run(target, state)
@@ -228,9 +233,11 @@ async def test_it_is_for_directories_that_never_had_anybody(
     path.write_bytes(FILE % b"")
     assert not await whole_directory.applies(directory, SYSTEM_ACTOR, path)
     with pytest.raises(FileProblem, match="new database"):
-        await whole_directory.load(directory, SYSTEM_ACTOR, path)
+        await loaded(directory, FILE % b"", tmp_path)
     with pytest.raises(Forbidden):
-        await whole_directory.load(directory, await actor_for(directory, mia.id), path)
+        await whole_directory.load(
+            directory, await actor_for(directory, mia.id), path, RUN_OPTIONS, Reporter()
+        )
 
 
 def test_it_is_for_exports_only(target: str, tmp_path: Path):

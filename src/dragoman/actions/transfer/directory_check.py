@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,9 +21,11 @@ from dragoman.actions.transfer.directory_lines import NumberedLine, read_lines
 from dragoman.actions.transfer.records import (
     ImportedUser,
     ImportOptions,
+    Record,
     RowProblem,
     Tally,
 )
+from dragoman.actions.transfer.run import Reporter
 from dragoman.actions.transfer.seen import SeenRows
 from dragoman.actions.transfer.values import ROLES
 from dragoman.rules import fields, passwords
@@ -35,8 +37,6 @@ from dragoman.store.highest_ids import HighestIds
 
 STEP = 1000
 """Number of users that are compared with earlier ones at a time."""
-MAX_PROBLEMS = 1000
-"""Number of problems that are kept; all are counted."""
 MAX_RESOURCE_LENGTH = 1000
 """Maximum length of the name of a resource, and of a level, in characters."""
 MAX_GROUP_NAME_LENGTH = 150
@@ -49,68 +49,77 @@ class CheckedDirectory(msgspec.Struct):
     """What a file has in it, and what is wrong with it.
 
     Attributes:
-        tally: counts users by what becomes of them.
-        problems: the first problems, in the order of the file.
+        tally: counts users by what becomes of them, and as refused all lines with problems.
+        size: the bytes of the file.
         tenants: the number of tenants.
         groups: the number of groups.
         highest: the highest ids ever given out, and those in the file.
     """
 
     tally: Tally
-    problems: list[RowProblem]
+    size: int
     tenants: int = 0
     groups: int = 0
     highest: HighestIds = HighestIds()
 
+    @property
+    def is_good(self) -> bool:
+        """Whether there are no problems at all."""
+        return not self.tally.refused
 
-def check_directory(path: Path, report: Callable[[int], None]) -> CheckedDirectory:
+
+def check_directory(path: Path, reporter: Reporter) -> CheckedDirectory:
     """Check a whole file; the memory does not grow with the number of its users.
 
     Args:
         path: the file.
-        report: called with the bytes that are read, from time to time.
+        reporter: is told about the progress and the refused lines.
 
     Raises:
         FileProblem: the file is no export, of a later format, or has a line without an end.
         OSError: the file cannot be read.
     """
+    size = path.stat().st_size
+    reporter.begin("check", size)
     with SeenRows() as seen:
-        checker = _Checker(seen)
+        checker = _Checker(seen, reporter, size)
         for line in read_lines(path):
             checker.add(line)
             if line.number % STEP == 0:
-                report(line.position)
+                reporter.advance(line.position, checker.tally)
         return checker.finish()
 
 
 class _Checker:
     """Takes the lines in the order of the file."""
 
-    def __init__(self, seen: SeenRows) -> None:
+    def __init__(self, seen: SeenRows, reporter: Reporter, size: int) -> None:
+        self.tally = Tally()
         self._seen = seen
-        self._found = CheckedDirectory(Tally(), [])
+        self._reporter = reporter
+        self._found = CheckedDirectory(self.tally, size)
         self._declared: DirectoryLine | None = None
         self._claimed: dict[str, int] = {}  # what only one tenant or group has → its line
         self._users: list[tuple[int, UserLine]] = []
         self._next_ids = {"tenants": 1, "groups": 1, "users": 1}
 
     def add(self, line: NumberedLine) -> None:
+        if len(self._users) >= STEP or not isinstance(line.value, UserLine):
+            self._check_users()  # so that problems are reported in the order of the file
         match line.value:
             case None:
-                self._refuse([line.problem] if line.problem else [])
+                self._refuse(line.number, [line.problem] if line.problem else [])
             case UserLine() as user:
                 self._see_id("users", user.id)
                 self._users.append((line.number, user))
-                if len(self._users) >= STEP:
-                    self._check_users()
             case TenantLine() as tenant:
                 self._found.tenants += 1
                 self._see_id("tenants", tenant.id)
-                self._keep(self._tenant_problems(line.number, tenant))
+                self._refuse(line.number, self._tenant_problems(line.number, tenant))
             case GroupLine() as group:
                 self._found.groups += 1
                 self._see_id("groups", group.id)
-                self._keep(self._group_problems(line.number, group))
+                self._refuse(line.number, self._group_problems(line.number, group))
             case DirectoryLine() as declared:
                 self._declared = declared
             case _:
@@ -123,12 +132,12 @@ class _Checker:
             numbers = {
                 "tenants": (declared.tenants, found.tenants),
                 "groups": (declared.groups, found.groups),
-                "users": (declared.users, found.tally.read),
+                "users": (declared.users, self.tally.read),
             }
             for name, (expected, actual) in numbers.items():
                 if expected != actual:
                     message = f"{name}: {expected:,} according to line 2, but there are {actual:,}"
-                    self._keep([RowProblem(2, name, "invalid", message)])
+                    self._refuse(2, [RowProblem(2, name, "invalid", message)])
         given_out = (declared and declared.highest_ids) or HighestIds()
         found.highest = HighestIds(
             **{
@@ -136,26 +145,20 @@ class _Checker:
                 for name, next_id in self._next_ids.items()
             }
         )
-        found.problems.sort(key=lambda problem: problem.line)
         return found
 
     def _see_id(self, name: str, given: int | UnsetType) -> None:
         if given is not UNSET:
             self._next_ids[name] = max(self._next_ids[name], given + 1)
 
-    def _refuse(self, problems: Sequence[RowProblem]) -> None:
-        """Count a user, or a line that cannot be read, as refused."""
-        tally = self._found.tally
-        tally.read += 1
-        tally.refused += 1
-        self._keep(problems)
-
-    def _keep(self, problems: Sequence[RowProblem]) -> None:
-        refused_by = self._found.tally.refused_by
+    def _refuse(self, line: int, problems: Sequence[RowProblem]) -> None:
+        """Report and count a line, if there are problems."""
+        if not problems:
+            return
+        self.tally.refused += 1
         for code in {problem.code for problem in problems}:
-            refused_by[code] = refused_by.get(code, 0) + 1
-        room = MAX_PROBLEMS - len(self._found.problems)
-        self._found.problems += problems[:room]
+            self.tally.refused_by[code] = self.tally.refused_by.get(code, 0) + 1
+        self._reporter.refuse(Record(line, line, {}, b"", 0), problems)
 
     def _claim(self, line: int, keys: Mapping[str, str]) -> list[RowProblem]:
         """Return the fields whose key another line has already."""
@@ -209,11 +212,11 @@ class _Checker:
                 message = "the record is there twice"
                 repeated = RowProblem(line, "", "duplicate", message)
                 problems += outcome.problems or (repeated,)
-            if problems:
-                self._refuse(problems)
-                continue
-            tally = self._found.tally
+            self._refuse(line, problems)
+            tally = self.tally
             tally.read += 1
+            if problems:
+                continue
             tally.created += 1
             if scheme:
                 tally.hashes[scheme] = tally.hashes.get(scheme, 0) + 1

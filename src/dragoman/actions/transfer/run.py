@@ -66,6 +66,13 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     stop_after: int = 0
 
 
+class WholeDirectory(msgspec.Struct, frozen=True, kw_only=True):
+    """What else is in an exported directory that is taken as a whole (``whole_directory``)."""
+
+    tenants: int
+    groups: int
+
+
 class Summary(msgspec.Struct):
     """What an import did, or would do.
 
@@ -76,6 +83,7 @@ class Summary(msgspec.Struct):
         dry_run: nothing was changed, because that was asked for.
         resumed_after: the number of records that an earlier, killed run had done.
         stopped: a row was refused that the check had passed: the rest is not imported.
+        whole: the rest of an exported directory; None for a file of users.
     """
 
     import_id: str
@@ -84,6 +92,7 @@ class Summary(msgspec.Struct):
     dry_run: bool = False
     resumed_after: int = 0
     stopped: bool = False
+    whole: WholeDirectory | None = None
 
 
 async def run(

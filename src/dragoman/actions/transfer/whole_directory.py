@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from dragoman.actions.transfer.directory_format import (
 )
 from dragoman.actions.transfer.directory_lines import begins_as_ours, read_lines
 from dragoman.actions.transfer.records import FileProblem, RowProblem, Tally
+from dragoman.actions.transfer.run import Reporter, RunOptions, Summary, WholeDirectory
 from dragoman.actions.transfer.values import ROLES
 from dragoman.rules import crypto, passwords, policy
 from dragoman.rules.actor import Actor
@@ -35,33 +37,10 @@ from dragoman.store import audit, directory_load, highest_ids, permissions, user
 from dragoman.store.highest_ids import HighestIds
 from dragoman.store.transaction import LOCK_TENANT_NAMES, Read, Tx
 
-Report = Callable[[str, int], None]
-"""Called with the name of a step (``check`` or ``write``) and the bytes that it has read."""
-
 _PERMISSION_IDS = {codename: number for number, codename, _, _ in PERMISSION_CATALOGUE}
 _TENANT_TEXTS = ("slug", "name", "email", "url", "description")
 _USER_TEXTS = tuple(USER_MAX_LENGTHS)
 _USER_FLAGS = ("active", "approved", "signed_up", "email_assigned", "strong_password")
-
-
-class LoadedDirectory(msgspec.Struct, frozen=True):
-    """What became of a file.
-
-    Attributes:
-        tally: counts the users.
-        problems: why nothing was loaded; empty if all was.
-        tenants: the number of tenants in the file.
-        groups: the number of groups in the file.
-    """
-
-    tally: Tally
-    problems: list[RowProblem]
-    tenants: int
-    groups: int
-
-
-def no_report(_: str, __: int) -> None:
-    """Report no progress."""
 
 
 async def applies(directory: Directory, actor: Actor, path: Path) -> bool:
@@ -80,40 +59,47 @@ async def load(
     directory: Directory,
     actor: Actor,
     path: Path,
-    report: Report = no_report,
-    *,
-    dry_run: bool = False,
-) -> LoadedDirectory:
+    run_options: RunOptions,
+    reporter: Reporter,
+) -> Summary:
     """Load an exported directory as it was, in one transaction: after an error nothing is there.
 
     Ids, times, states, roles, groups, permissions and access are as in the file. Ids that the
-    file knows were given out are not given out again. The file is checked first.
+    file knows were given out are not given out again. The file is checked first, and nothing is
+    loaded if a line is refused, ``keep_going`` or not: the others refer to it.
 
     Args:
         directory: the application's shared state.
         actor: who loads; the command line.
         path: the file.
-        report: called with the progress.
-        dry_run: only check.
+        run_options: of these, only whether this is a dry run.
+        reporter: is told about the progress and the refused lines.
 
     Raises:
         Forbidden: the actor is not the command line.
         FileProblem: the file is no export, or of a later format; or the directory has tenants or
             groups, or has had users.
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or has changed since it was checked.
         Unavailable: the database cannot serve.
     """
     if policy.require_reach(actor, Action.IMPORT_USERS) is not Reach.ANY or actor.kind != "system":
         raise Forbidden(Reason.FUNCTION)
+    started = time.monotonic()
     await _require_empty(directory.read(actor))
-    found = await asyncio.to_thread(check_directory, path, lambda done: report("check", done))
-    if not found.problems and not dry_run:
+    found = await asyncio.to_thread(check_directory, path, reporter)
+    if found.is_good and not run_options.dry_run:
         async with directory.begin(actor) as tx:
             await tx.lock(LOCK_TENANT_NAMES)
             await _require_empty(tx)
             await permissions.insert_missing(tx)
-            await _load_lines(tx, path, found, report)
-    return LoadedDirectory(found.tally, found.problems, found.tenants, found.groups)
+            await _load_lines(tx, path, found, reporter)
+    return Summary(
+        "",
+        found.tally,
+        seconds=time.monotonic() - started,
+        dry_run=run_options.dry_run,
+        whole=WholeDirectory(tenants=found.tenants, groups=found.groups),
+    )
 
 
 async def _require_empty(reader: Read | Tx) -> None:
@@ -125,7 +111,8 @@ async def _require_empty(reader: Read | Tx) -> None:
         raise FileProblem(RowProblem(1, "", "invalid", message))
 
 
-async def _load_lines(tx: Tx, path: Path, found: CheckedDirectory, report: Report) -> None:
+async def _load_lines(tx: Tx, path: Path, found: CheckedDirectory, reporter: Reporter) -> None:
+    reporter.begin("write", found.size)
     loader = _Loader(tx, found.highest)
     waiting: list[Line] = []
     for line in read_lines(path):
@@ -133,7 +120,7 @@ async def _load_lines(tx: Tx, path: Path, found: CheckedDirectory, report: Repor
             continue  # the file has changed since it was checked; the numbers will differ
         if waiting and (len(waiting) >= STEP or type(line.value) is not type(waiting[0])):
             await loader.insert(waiting)
-            report("write", line.position)
+            reporter.advance(line.position, Tally(read=loader.users))
             waiting = []
         waiting.append(line.value)
     await loader.insert(waiting)
@@ -158,6 +145,11 @@ class _Loader:
         self._tenant_ids: dict[str, int] = {}
         self._group_ids: dict[tuple[int, str], int] = {}
         self._counts = {"tenants": 0, "groups": 0, "users": 0}
+
+    @property
+    def users(self) -> int:
+        """The number of users that are inserted."""
+        return self._counts["users"]
 
     @property
     def highest(self) -> HighestIds:
