@@ -27,34 +27,28 @@ class AgedHash(NamedTuple):
     is_unused: bool
 
 
-def _begins_with(text: sa.ColumnElement[str], prefix: str) -> sa.ColumnElement[bool]:
-    return sa.func.substr(text, 1, len(prefix)) == prefix  # LIKE ignores case on SQLite
+def _has_prefix(prefix: str, start: int = 1) -> sa.ColumnElement[bool]:
+    """Return whether the hash goes on with a text at a position; LIKE ignores case on SQLite."""
+    return sa.func.substr(users.c.password_hash, start, len(prefix)) == prefix
 
 
-_FLAG_LENGTH = len(FLAGS[0])
-_bare_hashes = (
+def _scheme(start: int) -> sa.ColumnElement[str]:
+    """Return the name of the scheme of the hash that begins at a position."""
+    named = ((_has_prefix(prefix, start), name) for prefix, name in SCHEMES_BY_PREFIX.items())
+    return sa.case(*named, else_=OTHER)
+
+
+_schemes = (
     sa.select(
         sa.case(
-            (
-                sa.or_(*(_begins_with(users.c.password_hash, flag) for flag in FLAGS)),
-                sa.func.substr(users.c.password_hash, _FLAG_LENGTH + 1),
-            ),
-            else_=users.c.password_hash,
-        ).label("hash")
+            (users.c.password_hash == "", NO_PASSWORD),
+            (sa.or_(*(_has_prefix(flag) for flag in FLAGS)), _scheme(1 + len(FLAGS[0]))),
+            else_=_scheme(1),
+        ).label("scheme")
     )
     .where(LIVING)
     .subquery()
 )
-_schemes = sa.select(
-    sa.case(
-        (_bare_hashes.c.hash == "", NO_PASSWORD),
-        *(
-            (_begins_with(_bare_hashes.c.hash, prefix), scheme)
-            for prefix, scheme in SCHEMES_BY_PREFIX.items()
-        ),
-        else_=OTHER,
-    ).label("scheme")
-).subquery()
 _BY_SCHEME: Query[tuple[str, int]] = Query(
     sa.select(_schemes.c.scheme, sa.func.count()).group_by(_schemes.c.scheme),
     lambda row: (row[0], row[1]),
