@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,42 +19,9 @@ from dragoman.actions.transfer.records import (
     Translation,
 )
 from dragoman.rules.model import Role
+from tests.actions.transfer.sample_files import EXPECTED, FILES, SAMPLES, ExpectedRecord
 
-SAMPLES = Path(__file__).parent / "samples"
 NOW = 1_764_000_000_000_000  # 2025-11-24
-
-FILES = {
-    "django-auth_user.csv": FileOptions(recipe="django"),
-    "clerk-users.csv": FileOptions(recipe="clerk"),
-    "supabase-auth-users.csv": FileOptions(recipe="supabase"),
-    "wordpress-users.csv": FileOptions(recipe="wordpress"),
-    "laravel-users.csv": FileOptions(recipe="laravel"),
-    "drupal-users.csv": FileOptions(recipe="drupal"),
-    "aspnet-AspNetUsers.csv": FileOptions(recipe="aspnet"),
-    "binacle-1.3-users.csv": FileOptions(recipe="binacle"),
-    "gitea-user.csv": FileOptions(recipe="gitea"),
-    "nextcloud-oc_users.csv": FileOptions(recipe="nextcloud"),
-    "pocketbase-users.csv": FileOptions(recipe="pocketbase"),
-    "odoo-res_users.csv": FileOptions(recipe="odoo"),
-    "okta-people.csv": FileOptions(recipe="okta"),
-    "django-dumpdata.json": FileOptions(recipe="django"),
-    "wekan-users.ndjson": FileOptions(recipe="wekan"),
-    "keycloak-realm.json": FileOptions(recipe="keycloak"),
-    "auth0-users.ndjson": FileOptions(
-        recipe="auth0", passwords=str(SAMPLES / "auth0-passwords.ndjson")
-    ),
-    "firebase-users.json": FileOptions(
-        recipe="firebase", hash_config=str(SAMPLES / "firebase-hash-config.txt")
-    ),
-    "kratos-identities.json": FileOptions(recipe="kratos"),
-    "zitadel-import.json": FileOptions(recipe="zitadel"),
-    "better-auth.json": FileOptions(recipe="better-auth"),
-    "openldap.ldif": FileOptions(recipe="ldif"),
-    "messy.csv": FileOptions(),
-    "messy-semicolon-latin1.csv": FileOptions(encoding="cp1252"),
-    "messy.ndjson": FileOptions(),
-    "invalid-utf8.csv": FileOptions(),
-}
 
 ERRORS = {
     ("django-auth_user.csv", 9): ("first_name", "too_long"),
@@ -134,18 +100,6 @@ WARNINGS = {
 DOCUMENTS = frozenset({"json", "ndjson", "ldif"})
 
 
-def expected() -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for line in (SAMPLES / "expected.ndjson").read_bytes().splitlines():
-        row = msgspec.json.decode(line, type=dict[str, Any])
-        if not row.get("why", "").startswith("empty line"):
-            found.setdefault(row["file"], []).append(row)
-    return found
-
-
-EXPECTED = expected()
-
-
 def translations(
     name: str, options: FileOptions, **chosen: Any
 ) -> Iterator[tuple[Record, Translation]]:
@@ -161,37 +115,37 @@ def test_every_record_of_a_sample(name: str) -> None:
     found = list(translations(name, FILES[name]))
     assert len(found) == len(EXPECTED[name])
     for (record, translation), row in zip(found, EXPECTED[name], strict=True):
-        where = (name, row["record"])
-        assert record.line == row.get("line", record.line), where
+        where = (name, row.record)
+        assert record.line == (row.line or record.line), where
         problems = [(problem.field, problem.code) for problem in translation.problems]
         assert problems == ([ERRORS[where]] if where in ERRORS else []), where
-        assert bool(translation.skipped) == (row["result"] == "skip" and where not in OTHERS_CLAIM)
-        if row["result"] == "error":
+        assert bool(translation.skipped) == (row.result == "skip" and where not in OTHERS_CLAIM)
+        if row.result == "error":
             assert where in ERRORS or where in OTHERS_CLAIM, where
             assert all(problem.line == record.line for problem in translation.problems), where
         if name.rpartition(".")[2] in DOCUMENTS and name != "messy.ndjson":
             assert translation.warnings == WARNINGS.get(where, []), where
-        if row["result"] == "create":
+        if row.result == "create":
             check_user(translation, row)
 
 
-def check_user(translation: Translation, row: dict[str, Any]) -> None:
+def check_user(translation: Translation, row: ExpectedRecord) -> None:
     user = translation.user
     assert user is not None, row
     username = user.email if user.username is UNSET else user.username
-    assert username == row["username"], row
+    assert username == row.username, row
     fields = ["email", "display_name", "verified", "active", "phone", "public_id"]
     # The lines of messy.ndjson do not say the names that are expected there.
-    if row["file"] != "messy.ndjson" and (row["file"], row["record"]) not in NO_NAMES:
+    if row.file != "messy.ndjson" and (row.file, row.record) not in NO_NAMES:
         fields += ["first_name", "last_name"]
     for field in fields:
         value = getattr(user, field)
         default = {"verified": False, "active": True}.get(field, "")
-        if row.get(field) is not None:
-            assert (default if value is UNSET else value) == row[field], (field, row)
-    if role := row.get("role"):
+        if getattr(row, field) is not None:
+            assert (default if value is UNSET else value) == getattr(row, field), (field, row)
+    if role := row.role:
         assert (Role.MEMBER if user.role is UNSET else user.role) == Role[role.upper()], row
-    if row.get("hash"):
+    if row.hash:
         assert isinstance(user.password_hash, str), row
         assert translation.hash_scheme, row
     else:
