@@ -20,6 +20,7 @@ from dragoman import dialects
 from dragoman import settings as settings_module
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
+from dragoman.actions.explain import ExplainedContract
 from dragoman.actions.system import system_actor
 from dragoman.dispatch import ContractDispatcher, MountedContract
 from dragoman.jobs import background, bootstrap
@@ -82,6 +83,21 @@ def restrictions(contract_name: str) -> Restrictions:
 def import_columns() -> dict[str, str]:
     """Return the names that the contracts have for fields of users, for imports."""
     return dialects.import_columns()
+
+
+def explained_contracts(settings: Settings) -> list[ExplainedContract]:
+    """Return what ``actions.explain`` has to know of every contract, served or not."""
+    served = enabled_contracts(settings)
+    contracts = [dialects.load(name).CONTRACT for name in dialects.NAMES]
+    return [
+        ExplainedContract(
+            name=contract.name,
+            served=contract.name in served,
+            restrictions=contract.restrictions,
+            sign_in=contract.sign_in,
+        )
+        for contract in contracts
+    ]
 
 
 def mail_links() -> dict[str, str]:

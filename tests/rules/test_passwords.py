@@ -347,3 +347,18 @@ class TestHashing:
             "sys.exit(bool({'passlib', 'bcrypt', 'dragoman.rules.imported_hashes.verification'} & set(sys.modules)))"
         )
         subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("length", range(1, 18))
+@pytest.mark.parametrize("minimum", [0, 1, 6, 8, 10, 15, 20])
+def test_what_is_kept_of_a_length_is_never_wrong(length: int, minimum: int) -> None:
+    step = passwords.length_step("é" * length)
+    assert step <= length
+    assert passwords.reaches_length(step, minimum) in {length >= minimum, None}
+    if minimum in passwords.LENGTH_STEPS:
+        assert passwords.reaches_length(step, minimum) is (length >= minimum)
+    assert passwords.reaches_length(None, minimum) is (None if minimum else True)
+
+
+def test_a_length_counts_characters_of_the_normalized_password() -> None:
+    assert passwords.length_step("e\u0301" * 9) == 8

@@ -83,7 +83,7 @@ async def insert_users(tx: Tx, user_rows: Iterable[UserRow]) -> list[int]:
     """Add users through the store alone, by the hundred; returns their ids."""
     blank = {
         "display_name": "", "phone": "", "bio": "", "url": "", "company": "", "location": "",
-        "password_hash": "", "strong_password": None, "email_assigned": True, "auth_epoch": 0, "updated_at": 1,
+        "password_hash": "", "strong_password": None, "password_reaches": None, "email_assigned": True, "auth_epoch": 0, "updated_at": 1,
     }  # fmt: skip
     ids: list[int] = []
     for row in user_rows:

@@ -109,7 +109,7 @@ async def undo_change(directory: Directory, visitor: Actor, secret: str) -> tupl
             await users.save(tx, user, changed)
         except Taken:
             raise Taken("email") from None
-        await users.set_password(tx, user.id, "", strong=False)
+        await users.set_password(tx, user.id, "", strong=False, reaches=None)
         await users.revoke_sessions(tx, user.id)
         await invitations.revoke_by_inviter(tx, user.id)
         audit.write(

@@ -58,7 +58,7 @@ async def find(
         limit=limit,
         before=after.position if after else None,
     )
-    return [_in_words(row) for row in rows]
+    return [in_words(row) for row in rows]
 
 
 def _within(read: Read, reach: Reach, conditions: HistoryFilter) -> HistoryFilter:
@@ -75,7 +75,8 @@ def _within(read: Read, reach: Reach, conditions: HistoryFilter) -> HistoryFilte
     return msgspec.structs.replace(conditions, actor_id=actor.user_id)
 
 
-def _in_words(row: NamedEntry) -> HistoryEntry:
+def in_words(row: NamedEntry) -> HistoryEntry:
+    """Return an entry with its actor and its target in words."""
     entry = row.entry
     target = _name(row.target_name, entry.target_kind, entry.target_id)
     return HistoryEntry(row, _actor(row, target), target, row.tenant_slug)

@@ -24,7 +24,7 @@ from dragoman.rules.errors import (
 )
 from dragoman.rules.fields import UsernameCharset, canonical
 from dragoman.rules.model import NewUser, Role, User, UserChanges
-from dragoman.rules.passwords import PasswordRules, needs_rehash
+from dragoman.rules.passwords import PasswordRules, length_step, needs_rehash
 from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import audit, tenants, tokens
 from dragoman.store import users as user_store
@@ -158,7 +158,8 @@ async def sign_in(
             attempt.record_success(tx)
             is_unknown = current_user.strong_password is None
             strong = passwords.is_strong(password, current_user) if is_unknown else None
-            user_store.record_sign_in(tx, current_user.id, strong_password=strong)
+            reaches = length_step(password)
+            user_store.record_sign_in(tx, current_user.id, strong_password=strong, reaches=reaches)
             credential = await mint(tx, directory, current_user, credential_format)
             audit.write(
                 tx, AuditAction.SIGN_IN, target_id=current_user.id, tenant_id=current_user.tenant_id

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from dragoman.rules import crypto
-from dragoman.rules.model import User
+from dragoman.rules.model import Role, User
 
 REFRESH = "refresh"
 """``Token.kind`` of a refresh token, which is accepted only in exchange for new credentials."""
@@ -35,6 +35,20 @@ class CredentialFormat(msgspec.Struct, frozen=True, kw_only=True):
     lifetime: int = 0
     refresh_lifetime: int = 0
     claims: Callable[[User], dict[str, Any]] | None = None
+
+
+class SignInRequirements(msgspec.Struct, frozen=True, kw_only=True):
+    """What a contract requires of a sign-in, and its words for roles.
+
+    Attributes:
+        by_email: the contract knows people by e-mail address only.
+        min_password_length: shorter passwords are refused before they are verified (characters).
+        role_names: what the contract calls each role; empty if it has no word for them.
+    """
+
+    by_email: bool = False
+    min_password_length: int = 0
+    role_names: Mapping[Role, str] = msgspec.field(default_factory=dict)
 
 
 class Credential(msgspec.Struct, frozen=True):

@@ -28,6 +28,9 @@ MAX_CONTEXT_LENGTH = 301
 """Maximum number of characters compared per context entry: that of the longest display name."""
 STRONG_LENGTH = 8
 """Minimum length of the passwords of owners and platform administrators, at every contract."""
+LENGTH_STEPS = (0, 5, 8, 10, 12, 15)
+"""Common minimum lengths of passwords. The greatest that a password reaches is kept with its hash,
+so that it can be told where it is too short to sign in; its length itself is not."""
 _CONTEXT_ORDER = ("username", "first_name", "last_name", "email")
 
 
@@ -106,6 +109,30 @@ def weakness(password: str, *, username: str, email: str, field: str = "password
         if value and lowered == value.casefold():
             return [Problem(field, "weak", name)]
     return []
+
+
+def length_step(password: str) -> int:
+    """Return the greatest of LENGTH_STEPS that the length of a password reaches, in characters.
+
+    The caller has judged its length in bytes.
+    """
+    length = len(normalized(password))
+    return max(step for step in LENGTH_STEPS if step <= length)
+
+
+def reaches_length(step: int | None, min_length: int) -> bool | None:
+    """Return whether a password has at least ``min_length`` characters; None if unknown.
+
+    ``step`` is what ``length_step`` returned for it; None if that was not kept.
+    """
+    if not min_length:
+        return True
+    if step is None:
+        return None
+    if step >= min_length:
+        return True
+    next_step = next((each for each in LENGTH_STEPS if each > step), None)
+    return False if next_step is not None and next_step <= min_length else None
 
 
 def effective_rules(policy: str, contract_rules: PasswordRules) -> PasswordRules:

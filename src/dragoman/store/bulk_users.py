@@ -150,6 +150,7 @@ _SET_IMPORTED_HASH: Query[None] = Query(
     .values(
         password_hash=bind("password_hash", sa.Text),
         strong_password=bind("strong_password", sa.Boolean),
+        password_reaches=sa.null(),
         hash_imported_at=bind("now"),
     )
 )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 import sqlalchemy as sa
 
 from dragoman.rules.model import Permission, UserGrants
 from dragoman.store import permissions as permission_store
 from dragoman.store.query import Query, bind, in_list
-from dragoman.store.schema import access, grants, group_members, group_permissions, permissions
+from dragoman.store.schema import (
+    access,
+    grants,
+    group_members,
+    group_permissions,
+    groups,
+    permissions,
+)
 from dragoman.store.transaction import Read, Tx
 
 _GRANTS_OF_USER = grants.c.user_id == bind("user_id")
@@ -85,6 +93,60 @@ async def list_for_user(reader: Read | Tx, user_id: int) -> list[Permission]:
 async def codenames_for_user(reader: Read | Tx, user_id: int) -> frozenset[str]:
     """Return the codenames of the permissions that a user has directly or through groups."""
     return frozenset(await reader.fetch(_CODENAMES, user_id=user_id))
+
+
+class PermissionSource(msgspec.Struct, frozen=True):
+    """Why a user has a permission: a group of this name, or a grant.
+
+    Attributes:
+        codename: the permission.
+        group_id: the group; 0 for a direct grant.
+        group_name: its name; empty for a direct grant.
+        granted_by: the id of the user who granted it; 0 for the command line, and for groups.
+        granted_at: when it was granted (microseconds); 0 for groups, which do not tell.
+    """
+
+    codename: str
+    group_id: int
+    group_name: str
+    granted_by: int
+    granted_at: int
+
+
+_NO_ID: sa.ColumnElement[int] = sa.literal_column("0")
+_SOURCES: Query[PermissionSource] = Query(
+    sa.select(
+        permissions.c.id.label("permission_id"),
+        permissions.c.codename.label("codename"),
+        _NO_ID.label("group_id"),
+        sa.literal_column("''").label("group_name"),
+        grants.c.granted_by.label("granted_by"),
+        grants.c.granted_at.label("granted_at"),
+    )
+    .join(grants, grants.c.permission_id == permissions.c.id)
+    .where(_GRANTS_OF_USER)
+    .union_all(
+        sa.select(
+            permissions.c.id,
+            permissions.c.codename,
+            groups.c.id,
+            groups.c.name,
+            _NO_ID,
+            _NO_ID,
+        )
+        .join(group_permissions, group_permissions.c.permission_id == permissions.c.id)
+        .join(group_members, group_members.c.group_id == group_permissions.c.group_id)
+        .join(groups, groups.c.id == group_members.c.group_id)
+        .where(group_members.c.user_id == bind("user_id"))
+    )
+    .order_by("permission_id", "group_id"),
+    lambda row: PermissionSource(*tuple(row)[1:]),
+)
+
+
+async def list_sources(reader: Read | Tx, user_id: int) -> list[PermissionSource]:
+    """Return every permission of a user that is not its role's, and why it has it."""
+    return await reader.fetch(_SOURCES, user_id=user_id)
 
 
 async def add(tx: Tx, user_id: int, permission_ids: list[int]) -> int:

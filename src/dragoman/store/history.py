@@ -58,6 +58,39 @@ async def page(
     return await reader.fetch(_query(names, before is not None), **params)
 
 
+async def last_change(
+    reader: Read, target_kind: str, target_id: int, field: str
+) -> NamedEntry | None:
+    """Return the newest entry that tells of a change of a field, or None.
+
+    Args:
+        reader: the reader.
+        target_kind: ``user`` or ``tenant``.
+        target_id: the user or tenant.
+        field: the name of the field, as in ``AuditEntry.fields``.
+    """
+    params = {"kind": target_kind, "target_id": target_id, "word": f"% {field} %", "limit": 1}
+    return await reader.fetch_one(_last_change(), **params)
+
+
+@cache
+def _last_change() -> Query[NamedEntry]:
+    found = (
+        sa.select(audit)
+        .where(
+            audit.c.target_kind == bind("kind", sa.Text),
+            audit.c.target_id == bind("target_id"),
+            (sa.literal(" ", sa.Text) + audit.c.fields + sa.literal(" ", sa.Text)).like(
+                bind("word", sa.Text)
+            ),
+        )
+        .order_by(audit.c.id.desc())
+        .limit(bind("limit"))
+        .subquery("found")
+    )
+    return Query(_with_names(found, by_time=False), _from_row)
+
+
 @cache
 def _query(names: frozenset[str], continues: bool) -> Query[NamedEntry]:
     """Return the query for a set of conditions.

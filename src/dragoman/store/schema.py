@@ -103,6 +103,7 @@ users = _table_with_id(
     sa.Column(
         "strong_password", sa.Boolean()
     ),  # whether it is strong enough for owners; NULL: unknown
+    sa.Column("password_reaches", sa.SmallInteger()),  # one of rules.passwords.LENGTH_STEPS
     _integer("hash_imported_at"),  # when an import brought the hash; 0 once it has been replaced
     _flag("active", True),
     _flag("approved", True),  # False: signed up, and exists at contracts with a sign-up only

@@ -20,6 +20,13 @@ _FIND: Query[tuple[str, tuple[int, int]]] = Query(
     lambda row: (row[0], (row[1], row[2])),
     indexed=True,
 )
+_LIST_COUNTS: Query[tuple[str, int, int]] = Query(
+    sa.select(failures.c.address, failures.c.since, failures.c.count)
+    .where(failures.c.account == bind("account", sa.Text), failures.c.since <= bind("latest"))
+    .order_by(failures.c.address),
+    lambda row: (row[0], row[1], row[2]),
+    indexed=True,
+)
 NO_FAILURES = (0, 0)
 MAX_CLOCK_SKEW = MINUTE
 """How far the clock of another node may be ahead, in microseconds.
@@ -73,6 +80,15 @@ async def failure_counts(
     return found.get(address, NO_FAILURES), found.get("", NO_FAILURES)
 
 
+async def list_counts(reader: Read | Tx, account: str) -> list[tuple[str, int, int]]:
+    """Return the counters of an account: address, when the window began, number of failures.
+
+    The address is a digest, and empty for the counter of all addresses.
+    """
+    latest = reader.now + MAX_CLOCK_SKEW
+    return await reader.fetch(_LIST_COUNTS, account=account, latest=latest)
+
+
 async def record_failure(tx: Tx, account: str, address: str, window_us: int) -> None:
     """Count one more failure; starts a new window if the current one is over.
 
@@ -95,6 +111,12 @@ _FIND_ADDRESS: Query[int] = Query(
     sa.select(addresses.c.last_at).where(
         addresses.c.user_id == bind("user_id"), addresses.c.address == bind("address", sa.Text)
     ),
+    indexed=True,
+)
+
+
+_ANY_ADDRESS: Query[int] = Query(
+    sa.select(addresses.c.last_at).where(addresses.c.user_id == bind("user_id")).limit(1),
     indexed=True,
 )
 
@@ -123,6 +145,11 @@ _PURGE_ADDRESSES: Query[None] = Query(
 async def is_known_address(reader: Read | Tx, user_id: int, address: str) -> bool:
     """Return whether a user has signed in from an address (its digest) before."""
     return await reader.fetch_one(_FIND_ADDRESS, user_id=user_id, address=address) is not None
+
+
+async def has_known_addresses(reader: Read | Tx, user_id: int) -> bool:
+    """Return whether a user has signed in from any address that is still kept."""
+    return await reader.fetch_one(_ANY_ADDRESS, user_id=user_id) is not None
 
 
 def remember_address(tx: Tx, user_id: int, address: str) -> None:

@@ -279,18 +279,28 @@ async def revoke_sessions(tx: Tx, user_id: int) -> None:
     tx.own_revocations += tx.actor.is_user(user_id)
 
 
-def record_sign_in(tx: Tx, user_id: int, *, strong_password: bool | None = None) -> None:
+def record_sign_in(
+    tx: Tx, user_id: int, *, strong_password: bool | None = None, reaches: int | None = None
+) -> None:
     """Record that the user, whose row is locked, has just signed in.
 
-    ``strong_password`` is what the sign-in has shown of its password; None if it was known before.
+    Args:
+        tx: the transaction.
+        user_id: the user.
+        strong_password: what the sign-in has shown of its password; None if it was known before.
+        reaches: the length step that its password reaches; None without a password.
     """
     row: dict[str, Any] = {"last_login_at": tx.now}
+    if reaches is not None:
+        row["password_reaches"] = reaches
     if strong_password is not None:
         row["strong_password"] = strong_password
     tx.defer(_update_query(*sorted(row)), **row, row_id=user_id)
 
 
-async def set_password(tx: Tx, user_id: int, encoded_hash: str, *, strong: bool) -> None:
+async def set_password(
+    tx: Tx, user_id: int, encoded_hash: str, *, strong: bool, reaches: int | None
+) -> None:
     """Store the encoded hash of a new password.
 
     Args:
@@ -298,9 +308,11 @@ async def set_password(tx: Tx, user_id: int, encoded_hash: str, *, strong: bool)
         user_id: the user, whose row is locked.
         encoded_hash: the encoded hash.
         strong: whether the password is strong enough for owners and platform administrators.
+        reaches: the length step that the password reaches (``rules.passwords.length_step``).
     """
     replaced = {"password_hash": encoded_hash, "hash_imported_at": 0}
-    await _update(tx, user_id, {**replaced, "strong_password": strong})
+    shown = {"strong_password": strong, "password_reaches": reaches}
+    await _update(tx, user_id, {**replaced, **shown})
 
 
 async def set_password_hash(tx: Tx, user_id: int, encoded_hash: str) -> None:

@@ -16,7 +16,7 @@ from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.actions.tokens import PresentedCredential
 from dragoman.rules.actor import Actor
-from dragoman.rules.credentials import CredentialFormat
+from dragoman.rules.credentials import CredentialFormat, SignInRequirements
 from dragoman.rules.errors import NotFound, Unauthenticated
 from dragoman.rules.model import User
 from dragoman.rules.vocabulary import Restrictions
@@ -45,6 +45,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         credential_format: how its credentials are generated and how long they live.
         restrictions: what its callers may not do, on top of the policy.
         handle_error: renders every error as a response.
+        sign_in: what its sign-in requires, and its words for roles.
         finalize_response: adds headers to every response of the contract.
         rate_limit_users: count requests with a valid credential against the ``user_rate``.
     """
@@ -54,6 +55,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     credential_format: CredentialFormat
     restrictions: Restrictions
     handle_error: ErrorHandler
+    sign_in: SignInRequirements = SignInRequirements()
     finalize_response: Callable[[Call, Response], None] | None = None
     rate_limit_users: bool = False
 

@@ -155,6 +155,7 @@ async def insert(
         "display_name": new.display_name or full_name(new.first_name, new.last_name),
         "password_hash": prepared.password.encoded,
         "strong_password": prepared.password.strong,
+        "password_reaches": prepared.password.reaches,
         "approved": approved,
         "signed_up": signed_up,
         "verified": bool(new.email) and not signed_up,

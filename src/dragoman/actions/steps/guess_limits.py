@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dragoman.actions.directory import Directory
 from dragoman.rules import crypto
 from dragoman.rules.actor import Actor
@@ -45,6 +47,33 @@ async def increment(tx: Tx, account: str, address: str, window: int) -> int:
     await sign_in_failures.record_failure(tx, account, address, window)
     (_, failure_count), _ = await sign_in_failures.failure_counts(tx, account, address)
     return failure_count - 1
+
+
+class Lockout(msgspec.Struct, frozen=True):
+    """A window in which an account refuses sign-ins, because too many have failed.
+
+    Attributes:
+        every_address: whether all client addresses are refused but those that the account was
+            used from; otherwise one address is.
+        since: when the window began (microseconds).
+        until: when it ends (microseconds).
+    """
+
+    every_address: bool
+    since: int
+    until: int
+
+
+async def lockouts(reader: Read | Tx, user: User) -> list[Lockout]:
+    """Return the windows in which a user's account refuses sign-ins now."""
+    found: list[Lockout] = []
+    for address, since, count in await sign_in_failures.list_counts(reader, _user_key(user)):
+        window, limit = (
+            (MINUTE, MAX_FAILURES_PER_ADDRESS) if address else (HOUR, MAX_FAILURES_PER_ACCOUNT)
+        )
+        if count >= limit and since + window > reader.now:
+            found.append(Lockout(not address, since, since + window))
+    return found
 
 
 async def unlock(tx: Tx, user: User) -> bool:

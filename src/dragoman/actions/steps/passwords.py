@@ -16,10 +16,17 @@ from dragoman.store.transaction import Tx
 
 
 class HashedPassword(msgspec.Struct, frozen=True):
-    """The encoded hash of a new password, and whether it is strong enough for owners."""
+    """The encoded hash of a new password, and what is noted of it.
+
+    Attributes:
+        encoded: the encoded hash.
+        strong: whether the password is strong enough for owners; None if unknown.
+        reaches: the length step that it reaches; None if unknown.
+    """
 
     encoded: str
     strong: bool | None
+    reaches: int | None = None
 
 
 NO_PASSWORD = HashedPassword("", None)
@@ -71,7 +78,8 @@ async def hash_password(
     if strong and changes is not None:
         names = {n: v for n in ("username", "email") if isinstance(v := getattr(changes, n), str)}
         strong = is_strong(password, msgspec.structs.replace(user, **names))
-    return HashedPassword(await directory.password_hasher.hash(password), strong)
+    encoded = await directory.password_hasher.hash(password)
+    return HashedPassword(encoded, strong, passwords.length_step(password))
 
 
 async def store_password(
@@ -93,7 +101,7 @@ async def store_password(
     """
     if user.role.needs_strong_password and not new.strong:
         raise Invalid(Problem("password", "weak", passwords.STRONG_LENGTH))
-    await users.set_password(tx, user.id, new.encoded, strong=bool(new.strong))
+    await users.set_password(tx, user.id, new.encoded, strong=bool(new.strong), reaches=new.reaches)
     await users.revoke_sessions(tx, user.id)
     await mailed_links.void_password_links(tx, user.id)
     kept_session_id = tx.actor.session_id if keeps_session else 0

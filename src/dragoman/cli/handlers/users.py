@@ -7,83 +7,30 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from dragoman.actions import password_resets, tenants, user_lists, users
+from dragoman.actions import password_resets, user_lists, users
 from dragoman.actions.directory import Directory
 from dragoman.cli import render
 from dragoman.cli.batch import change_each
 from dragoman.cli.errors import NOT_FOUND, CliError, echo
 from dragoman.cli.lookup import get_tenant, get_user
 from dragoman.cli.session import command_line_actor, run
+from dragoman.cli.user_output import COLUMNS, UserFormatter
 from dragoman.rules.errors import Problem
 from dragoman.rules.fields import UsernameCharset, search_words
 from dragoman.rules.model import Filter, NewUser, Order, Role, Tenant, User
 from dragoman.rules.passwords import PasswordRules
 from dragoman.store import tenants as tenant_store
-from dragoman.store.transaction import Read
 
 PASSWORD_RULES = PasswordRules(min_length=1)
 """The command line's minimum; DRAGOMAN_PASSWORD_POLICY may require more."""
 PAGE_SIZE = 1000
 """Maximum number of users per query of a list."""
 ORDER_BY_ID = (Order("id"),)
-COLUMNS = ("id", "username", "email", "role", "tenant", "active", "last_login_at")
-
-
-class UserOut(msgspec.Struct, frozen=True):
-    """A user as shown in output; times in ISO 8601, UTC."""
-
-    id: int
-    public_id: str
-    username: str
-    email: str
-    first_name: str
-    last_name: str
-    role: str
-    tenant: str | None
-    active: bool
-    approved: bool
-    verified: bool
-    signed_up: bool
-    created_at: str | None
-    last_login_at: str | None
-
-
-class _UserFormatter:
-    """Converts users to UserOut; looks up the slug of each tenant once."""
-
-    def __init__(self, read: Read) -> None:
-        self._read = read
-        self._slugs: dict[int, str] = {}
-
-    async def user_out(self, user: User) -> UserOut:
-        return UserOut(
-            id=user.id,
-            public_id=user.public_id,
-            username=user.username,
-            email=user.email,
-            first_name=user.first_name,
-            last_name=user.last_name,
-            role=user.role.name.lower(),
-            tenant=await self._tenant_slug(user.tenant_id),
-            active=user.active,
-            approved=user.approved,
-            verified=user.verified,
-            signed_up=user.signed_up,
-            created_at=render.timestamp(user.created_at),
-            last_login_at=render.timestamp(user.last_login_at),
-        )
-
-    async def _tenant_slug(self, tenant_id: int | None) -> str | None:
-        if tenant_id is None:
-            return None
-        if tenant_id not in self._slugs:
-            self._slugs[tenant_id] = (await tenants.get(self._read, tenant_id)).tenant.slug
-        return self._slugs[tenant_id]
 
 
 async def _show(directory: Directory, user: User, output_format: str) -> None:
     render.show_record(
-        await _UserFormatter(directory.read(command_line_actor())).user_out(user), output_format
+        await UserFormatter(directory.read(command_line_actor())).user_out(user), output_format
     )
 
 
@@ -193,7 +140,7 @@ def list_users(
             tenant_id=tenant.id if tenant else None,
             words=search_words(search),
         )
-        formatter, writer = _UserFormatter(read), render.ListWriter(output_format, COLUMNS)
+        formatter, writer = UserFormatter(read), render.ListWriter(output_format, COLUMNS)
         after, remaining = None, sys.maxsize if limit is None else limit
         while remaining:
             size = min(PAGE_SIZE, remaining)
@@ -262,7 +209,7 @@ async def _change_and_show(
 
 
 async def _show_list(directory: Directory, shown: Sequence[User], output_format: str) -> None:
-    formatter = _UserFormatter(directory.read(command_line_actor()))
+    formatter = UserFormatter(directory.read(command_line_actor()))
     writer = render.ListWriter(output_format, COLUMNS)
     writer.add([await formatter.user_out(user) for user in shown])
     writer.close()

@@ -8,13 +8,14 @@ from dragoman.actions import permissions, sign_in, tokens
 from dragoman.actions.permissions import NO_GRANTS
 from dragoman.dialects.accounts import schemas
 from dragoman.rules import crypto
-from dragoman.rules.credentials import CredentialFormat
+from dragoman.rules.credentials import CredentialFormat, SignInRequirements
 from dragoman.rules.errors import Invalid
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
 from dragoman.web.responses import MsgspecResponse
 
 CREDENTIAL_FORMAT = CredentialFormat(contract="accounts", generate=crypto.generate_hex)
+SIGN_IN = SignInRequirements()  # roles do not occur in this contract
 
 
 async def register(call: Call) -> Response:

@@ -27,6 +27,7 @@ CONTRACT = Contract(
     credential_format=auth.CREDENTIAL_FORMAT,
     restrictions=RESTRICTIONS,
     handle_error=handle_error,
+    sign_in=auth.SIGN_IN,
 )
 
 

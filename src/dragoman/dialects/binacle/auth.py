@@ -7,13 +7,14 @@ from starlette.responses import Response
 from dragoman.actions import sign_in
 from dragoman.dialects.binacle.schemas import (
     PASSWORD_RULES,
+    ROLE_NAMES,
     jwt_claims,
     parse_email,
     parse_fields,
     parse_password,
 )
 from dragoman.rules import fields, passwords
-from dragoman.rules.credentials import CredentialFormat
+from dragoman.rules.credentials import CredentialFormat, SignInRequirements
 from dragoman.rules.errors import Invalid
 from dragoman.rules.model import HOUR, SECOND
 from dragoman.web.calls import Call
@@ -21,6 +22,9 @@ from dragoman.web.responses import MsgspecResponse
 
 CREDENTIAL_FORMAT = CredentialFormat(
     contract="binacle", token_type="session", lifetime=HOUR, claims=jwt_claims
+)
+SIGN_IN = SignInRequirements(
+    by_email=True, min_password_length=PASSWORD_RULES.min_length, role_names=ROLE_NAMES
 )
 
 

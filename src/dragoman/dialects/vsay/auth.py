@@ -7,7 +7,7 @@ from starlette.responses import Response
 from dragoman.actions import refresh_tokens, sign_in, tenants, tokens, user_lists
 from dragoman.dialects.vsay import schemas
 from dragoman.dialects.vsay.errors import success_response
-from dragoman.rules.credentials import CredentialFormat
+from dragoman.rules.credentials import CredentialFormat, SignInRequirements
 from dragoman.rules.errors import Invalid
 from dragoman.rules.model import DAY, HOUR
 from dragoman.web import bodies
@@ -16,6 +16,7 @@ from dragoman.web.calls import Call
 CREDENTIAL_FORMAT = CredentialFormat(
     contract="vsay", token_type="access", lifetime=HOUR, refresh_lifetime=30 * DAY
 )
+SIGN_IN = SignInRequirements(by_email=True, role_names=schemas.ROLE_NAMES)
 
 
 async def login(call: Call) -> Response:

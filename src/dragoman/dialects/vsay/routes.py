@@ -37,6 +37,7 @@ CONTRACT = Contract(
     credential_format=auth.CREDENTIAL_FORMAT,
     restrictions=RESTRICTIONS,
     handle_error=handle_error,
+    sign_in=auth.SIGN_IN,
     finalize_response=add_rate_limit_headers,
     rate_limit_users=True,
 )

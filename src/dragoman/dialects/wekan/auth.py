@@ -16,7 +16,7 @@ from dragoman.dialects.wekan.schemas import (
 )
 from dragoman.dialects.wekan.settings import WekanSettings
 from dragoman.rules import crypto
-from dragoman.rules.credentials import Credential, CredentialFormat
+from dragoman.rules.credentials import Credential, CredentialFormat, SignInRequirements
 from dragoman.rules.errors import Invalid, Problem
 from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import DAY, User
@@ -27,6 +27,7 @@ from dragoman.web.responses import MsgspecResponse
 CREDENTIAL_FORMAT = CredentialFormat(
     contract="wekan", generate=crypto.generate_urlsafe, lifetime=90 * DAY
 )
+SIGN_IN = SignInRequirements(role_names=schemas.ROLE_NAMES)
 
 
 def _login_response(user: User, credential: Credential) -> Response:

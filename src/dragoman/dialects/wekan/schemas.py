@@ -24,6 +24,9 @@ IS_ADMIN_BY_ROLE: dict[Role, bool] = {
 }
 """``isAdmin`` for each role. No request of this contract sets a role."""
 
+ROLE_NAMES = {role: f"isAdmin: {str(admin).lower()}" for role, admin in IS_ADMIN_BY_ROLE.items()}
+"""What the contract says of each role: nothing but whether it is an administrator."""
+
 ACTIVE_BY_ACTION = {"disableLogin": False, "enableLogin": True}
 """The state that each action of a PUT leads to."""
 

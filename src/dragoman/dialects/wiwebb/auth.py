@@ -9,7 +9,7 @@ from dragoman.dialects.wiwebb import schemas
 from dragoman.dialects.wiwebb.schemas import pick, user_out
 from dragoman.dialects.wiwebb.users import update_profile
 from dragoman.rules import crypto
-from dragoman.rules.credentials import CredentialFormat
+from dragoman.rules.credentials import CredentialFormat, SignInRequirements
 from dragoman.rules.errors import Invalid, InvalidLink, NotFound, Problem
 from dragoman.web import bodies, forms
 from dragoman.web.calls import Call
@@ -17,6 +17,7 @@ from dragoman.web.drf import detail_response
 from dragoman.web.responses import MsgspecResponse
 
 CREDENTIAL_FORMAT = CredentialFormat(contract="wiwebb", generate=crypto.generate_hex)
+SIGN_IN = SignInRequirements(role_names=schemas.ROLE_NAMES)
 
 
 async def login(call: Call) -> Response:

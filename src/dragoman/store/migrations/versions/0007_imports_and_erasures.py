@@ -68,6 +68,7 @@ def _text(name: str, default: str | None = "") -> sa.Column[str]:
 def upgrade() -> None:
     """Add the tables, the column and the indexes."""
     op.add_column("users", _integer("hash_imported_at"))
+    op.add_column("users", sa.Column("password_reaches", sa.SmallInteger()))
     op.create_index(
         "users_by_imported_hash",
         "users",
@@ -162,4 +163,5 @@ def downgrade() -> None:
         op.drop_index(name, "audit")
     op.drop_index("invitations_by_expiry", "invitations")
     op.drop_index("users_by_imported_hash", "users")
+    op.drop_column("users", "password_reaches")
     op.drop_column("users", "hash_imported_at")
