@@ -17,9 +17,16 @@ from dragoman.jobs import mail_delivery
 from dragoman.rules.errors import DirectoryError
 from dragoman.rules.model import DAY, HOUR, SECOND
 from dragoman.rules.vocabulary import AuditAction
-from dragoman.store import audit, imported_hashes, outbox, sign_in_failures, signing_keys
+from dragoman.store import (
+    audit,
+    import_undo,
+    imported_hashes,
+    outbox,
+    sign_in_failures,
+    signing_keys,
+)
 from dragoman.store import tokens as token_store
-from dragoman.store.transaction import now
+from dragoman.store.transaction import Tx, now
 
 TICK_S = 1.0
 """Interval of mail delivery, in seconds."""
@@ -33,6 +40,8 @@ HISTORY_STEP, HISTORY_PAUSE_S = 1000, 0.05
 """Maximum number of entries of the history per transaction, and the pause after one (seconds)."""
 HASHES_STEP = 1000
 """Maximum number of imported hashes that are dropped in a transaction."""
+FORMER_RETENTION = 30 * DAY
+"""How long the values from before an update by an import are kept, for its undo (microseconds)."""
 ADDRESS_RETENTION = 180 * DAY
 """How long an account's known client addresses are kept (microseconds)."""
 
@@ -104,6 +113,7 @@ async def purge(directory: Directory) -> int:
     Returns the number of deleted rows.
     """
     purged_count = await _purge_expired(directory) + await purge_history(directory)
+    purged_count += await purge_former_values(directory)
     return purged_count + await drop_unused_hashes(directory)
 
 
@@ -143,10 +153,23 @@ async def purge_history(directory: Directory) -> int:
     if not directory.settings.audit_days:
         return 0
     cutoff = now() - directory.settings.audit_days * DAY
+    return await _purge_in_steps(directory, lambda tx: audit.purge(tx, cutoff, HISTORY_STEP))
+
+
+async def purge_former_values(directory: Directory) -> int:
+    """Delete the values from before the updates of imports, in small transactions."""
+    cutoff = now() - FORMER_RETENTION
+    return await _purge_in_steps(
+        directory, lambda tx: import_undo.purge_former(tx, cutoff, HISTORY_STEP)
+    )
+
+
+async def _purge_in_steps(directory: Directory, step: Callable[[Tx], Awaitable[int]]) -> int:
+    """Run a step of at most HISTORY_STEP rows until it finds no more; return how many it did."""
     purged_count = 0
     while True:
         async with directory.begin(system_actor("upkeep")) as tx:
-            step_count = await audit.purge(tx, cutoff, HISTORY_STEP)
+            step_count = await step(tx)
         purged_count += step_count
         if step_count < HISTORY_STEP:
             return purged_count

@@ -73,6 +73,7 @@ class AuditAction(StrEnum):
     ERASE_USER = "users.erase"
     ASSIGN_ROLE = "users.assign_role"
     IMPORT_USER = "users.import"
+    UNDO_IMPORT = "imports.undo"
     EXPORT_USERS = "users.export"
     KEEP_KEY = "users.keep_key"  # an upgrade gave the key of its address to another user
     RELEASE_EMAIL = "users.release_email"

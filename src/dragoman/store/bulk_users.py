@@ -28,6 +28,7 @@ class ExistingUser(msgspec.Struct, frozen=True):
         username_key: the canonical username.
         email_key: the canonical e-mail address.
         deleted: whether it is only a tombstone.
+        hash_imported_at: when an import brought the hash; 0 if none did.
     """
 
     user: User
@@ -35,6 +36,7 @@ class ExistingUser(msgspec.Struct, frozen=True):
     username_key: str
     email_key: str
     deleted: bool
+    hash_imported_at: int
 
     def only_claims(self, key: str) -> bool:
         """Return whether a name is an e-mail address that this user only claims."""
@@ -46,7 +48,12 @@ _N = len(user_store.COLUMNS)
 
 def _from_row(row: Row) -> ExistingUser:
     return ExistingUser(
-        user_store.from_row(row), row[_N], row[_N + 1], row[_N + 2], row[_N + 3] is not None
+        user_store.from_row(row),
+        row[_N],
+        row[_N + 1],
+        row[_N + 2],
+        row[_N + 3] is not None,
+        row[_N + 4],
     )
 
 
@@ -56,13 +63,14 @@ _SELECT = sa.select(
     users.c.username_key,
     users.c.email_key,
     users.c.deleted_at,
+    users.c.hash_imported_at,
 )
 _JOINED = users.outerjoin(tenants, tenants.c.id == users.c.tenant_id)
 _BY_NAMES: Query[tuple[str, ExistingUser]] = Query(
     _SELECT.add_columns(names.c.key)
     .select_from(_JOINED.join(names, names.c.user_id == users.c.id))
     .where(in_list(names.c.key, "keys")),
-    lambda row: (row[_N + 4], _from_row(row)),
+    lambda row: (row[_N + 5], _from_row(row)),
     bulk=True,
 )
 _BY_IDS: Query[ExistingUser] = Query(

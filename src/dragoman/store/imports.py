@@ -70,6 +70,13 @@ _SELECT = sa.select(*_COLUMNS)
 _BY_PUBLIC_ID: Query[ImportRecord] = Query(
     _SELECT.where(imports.c.public_id == bind("public_id", sa.Text)), _from_row, indexed=True
 )
+_LOCK: Query[tuple[str, int]] = Query(
+    sa.select(imports.c.state, imports.c.record)
+    .where(imports.c.id == bind("row_id"))
+    .with_for_update(),
+    lambda row: (row[0], row[1]),
+    sqlite=sa.select(imports.c.state, imports.c.record).where(imports.c.id == bind("row_id")),
+)
 _LATEST: Query[ImportRecord] = Query(
     _SELECT.order_by(imports.c.id.desc()).limit(bind("limit")), _from_row
 )
@@ -178,6 +185,11 @@ async def insert(
     )
     assert import_id is not None, "INSERT … RETURNING returns a row"
     return import_id
+
+
+async def lock_running(tx: Tx, import_id: int, record: int) -> bool:
+    """Lock an import, and return whether it is running and has come as far as ``record``."""
+    return await tx.fetch_one(_LOCK, row_id=import_id) == (RUNNING, record)
 
 
 def move(tx: Tx, import_id: int, *, record: int, line: int, counts: str, tenants: str) -> None:

@@ -388,6 +388,11 @@ import_rows = _table_without_id(  # what an import did with a user
     sa.Column("former", sa.LargeBinary()),  # values before an update, sealed, for 30 days
 )
 sa.Index("import_rows_by_user", import_rows.c.user_id)
+sa.Index(
+    "import_rows_with_former",
+    import_rows.c.written_at,
+    **_partial_index(import_rows.c.former.is_not(None)),
+)
 
 erasures = _table_without_id(  # who was erased: replayed when a backup is restored
     "erasures",

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from dragoman.actions import password_resets
 from dragoman.actions.steps import give_way
 from dragoman.actions.steps.create_user import full_name
+from dragoman.actions.transfer import runs
 from dragoman.actions.transfer.changes import is_verified
 from dragoman.actions.transfer.identity import email_of, username_of
 from dragoman.actions.transfer.matching import Verdict
@@ -22,7 +23,6 @@ from dragoman.rules.model import Role
 from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import audit, bulk_users, tenants
 from dragoman.store.transaction import Tx
-from dragoman.store.user_lists import counters
 
 
 class _NewUser(msgspec.Struct):
@@ -81,12 +81,7 @@ async def _lock_tenants(tx: Tx, run: ImportRun, new_users: Sequence[_NewUser]) -
             await tenants.get(tx, tenant_id, lock="update" if tenant_id in owned else "share")
         except NotFound:
             raise Invalid(Problem("tenant", "unknown", tenant_id)) from None
-        makes_owned = tenant_id in owned and await tenants.mark_owned(tx, tenant_id)
-        if tenant_id not in run.first_users:
-            had_users = await counters.had_users(tx, tenant_id)
-            run.first_users[tenant_id] = (had_users, makes_owned)
-        elif makes_owned:
-            run.first_users[tenant_id] = (run.first_users[tenant_id][0], True)
+        await runs.note_first_users(tx, run, tenant_id, brings_owner=tenant_id in owned)
 
 
 async def _assign_ids(tx: Tx, new_users: Sequence[_NewUser]) -> None:

@@ -19,6 +19,7 @@ from dragoman.rules.model import TenantChanges
 from dragoman.rules.vocabulary import Action, Reach
 from dragoman.store import imports, tenants
 from dragoman.store.transaction import Read, Tx
+from dragoman.store.user_lists import counters
 
 MAX_CHUNK_ROWS = 1_000
 FIRST_CHUNK_ROWS = 250
@@ -195,3 +196,20 @@ async def create_tenants(
             run.tenants[canonical(slug)] = tenant.id if tenant else None
         else:
             run.tenants[canonical(slug)] = made.tenant.id
+
+
+async def note_first_users(tx: Tx, run: ImportRun, tenant_id: int, *, brings_owner: bool) -> None:
+    """Note what a tenant, whose row is locked, was like before its users come: for the undo.
+
+    Args:
+        tx: the transaction.
+        run: the import.
+        tenant_id: the tenant.
+        brings_owner: whether an owner comes; the tenant counts as owned from now on.
+    """
+    is_first_owner = brings_owner and await tenants.mark_owned(tx, tenant_id)
+    if tenant_id not in run.first_users:
+        had_users = await counters.had_users(tx, tenant_id)
+        run.first_users[tenant_id] = (had_users, is_first_owner)
+    elif is_first_owner:
+        run.first_users[tenant_id] = (run.first_users[tenant_id][0], True)

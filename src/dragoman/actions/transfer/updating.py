@@ -10,6 +10,7 @@ import msgspec
 from dragoman.actions import users as user_actions
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import approval, change_user, delegation, mailed_links
+from dragoman.actions.transfer import runs
 from dragoman.actions.transfer.changes import PLAIN_FIELDS
 from dragoman.actions.transfer.matching import Verdict
 from dragoman.actions.transfer.records import ImportedUser, OutcomeKind
@@ -19,6 +20,7 @@ from dragoman.rules.fields import UsernameCharset
 from dragoman.rules.model import Role, User, UserChanges
 from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import audit, bulk_users, groups, invitations, tenants, users
+from dragoman.store.bulk_users import ExistingUser
 from dragoman.store.transaction import Tx
 
 SEAL_PURPOSE = "former values of imports"
@@ -47,16 +49,21 @@ async def update(
     for row, verdict in zip(rows, verdicts, strict=True):
         if verdict.outcome.kind is OutcomeKind.UPDATED and not verdict.done:
             assert verdict.existing is not None, "what is updated exists"
-            former = await _update(tx, verdict.existing.user.id, dict(verdict.changes), row)
+            former = await _update(tx, run, verdict.existing, dict(verdict.changes), row)
             verdict.former = crypto.seal(
                 directory.server_key, SEAL_PURPOSE, msgspec.json.encode(former)
             ).encode()
 
 
 async def _update(
-    tx: Tx, user_id: int, changes: dict[str, Any], row: ImportedUser
+    tx: Tx,
+    run: ImportRun,
+    existing: ExistingUser,
+    changes: dict[str, Any],
+    row: ImportedUser,
 ) -> dict[str, Any]:
     """Change a user, and return its former values of the columns that have changed."""
+    user_id = existing.user.id
     before, former_hash = await users.get_with_hash(tx, user_id)
     policy.require(tx.actor, Action.UPDATE_USER, before)
     plain = {name: changes[name] for name in PLAIN_FIELDS if name in changes}
@@ -65,8 +72,12 @@ async def _update(
         user = await user_actions.update(
             tx, user_id, UserChanges(**plain), charset=UsernameCharset.PERMISSIVE
         )
+    group_ids: list[int] = []
     if "tenant_id" in changes:
-        user = await _move_to_tenant(tx, user, changes["tenant_id"], changes.get("role"))
+        group_ids = await groups.remove_from_all(tx, user_id)
+        user = await _move_to_tenant(tx, run, user, changes["tenant_id"], changes.get("role"))
+    elif changes.get("role") is Role.OWNER and user.tenant_id:
+        await runs.note_first_users(tx, run, user.tenant_id, brings_owner=True)
     if "role" in changes:
         user = await user_actions.assign_role(tx, user_id, changes["role"])
     if "approved" in changes:
@@ -88,22 +99,25 @@ async def _update(
     former = {
         name: value
         for name, value in msgspec.structs.asdict(before).items()
-        if value != getattr(after, name) and name not in {"tenant_name", "updated_at", "auth_epoch"}
+        if value != getattr(after, name) and name not in {"tenant_name", "auth_epoch"}
     }
     if "password_hash" in changes:
-        former["password_hash"] = former_hash
+        former |= {"password_hash": former_hash, "hash_imported_at": existing.hash_imported_at}
+    if group_ids:
+        former["groups"] = group_ids
     return former
 
 
-async def _move_to_tenant(tx: Tx, user: User, tenant_id: int, role: Role | None) -> User:
-    """Move a user to another tenant; it leaves its groups, and its sessions end."""
+async def _move_to_tenant(
+    tx: Tx, run: ImportRun, user: User, tenant_id: int, role: Role | None
+) -> User:
+    """Move a user, who has left its groups, to another tenant; its sessions end."""
     policy.require(tx.actor, Action.DELETE_USER, user)
     policy.require_tenant(tx.actor, Action.IMPORT_USERS, tenant_id)
     await change_user.ensure_not_last(tx, user)
-    await groups.remove_from_all(tx, user.id)
     await tenants.get(tx, tenant_id, lock="update")
-    if (role or user.role) is Role.OWNER:
-        await tenants.mark_owned(tx, tenant_id)
+    new_role = user.role if role is None else role
+    await runs.note_first_users(tx, run, tenant_id, brings_owner=new_role is Role.OWNER)
     await users.save(tx, user, {"tenant_id": tenant_id})
     await users.revoke_sessions(tx, user.id)
     await invitations.revoke_by_inviter(tx, user.id)

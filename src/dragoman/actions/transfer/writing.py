@@ -43,6 +43,10 @@ ATTEMPTS, RETRY_S = 6, 0.5
 plan, start, finish = runs.plan, runs.start, runs.finish
 
 
+class Superseded(Exception):
+    """Another process goes on with the same import, or has undone it."""
+
+
 class Stopped(Exception):
     """A row was refused, and the rest of its chunk was not written.
 
@@ -83,6 +87,7 @@ async def write_chunk(
     Raises:
         Forbidden: the actor may not import users any more.
         Unavailable: the database cannot serve; the chunk may be written again.
+        Superseded: another process goes on with this import, or has undone it.
         Stopped: a row is refused, and ``stop_on_refusal`` is set.
     """
     policy.require_reach(run.actor, Action.IMPORT_USERS)
@@ -123,6 +128,8 @@ async def _write(
             directory, run, rows, stop_on_refusal=progress.stop_on_refusal
         )
         async with directory.begin(run.actor) as tx:
+            if not await imports.lock_running(tx, run.id, run.record):
+                raise Superseded from None
             tally = _move(tx, run, outcomes, progress)
     else:
         _adapt_chunk_rows(run, len(rows), time.monotonic() - started)
@@ -189,6 +196,8 @@ async def _write_rows(
     *,
     stop_on_refusal: bool = False,
 ) -> list[Outcome]:
+    if not await imports.lock_running(tx, run.id, run.record):
+        raise Superseded
     verdicts = await matching.find_verdicts(tx, run, rows)
     if stop_on_refusal and any(v.outcome.kind is OutcomeKind.REFUSED for v in verdicts):
         refused = (v.outcome if v.outcome.kind is OutcomeKind.REFUSED else None for v in verdicts)

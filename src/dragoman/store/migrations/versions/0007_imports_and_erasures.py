@@ -151,6 +151,13 @@ def _create_imports() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("import_rows_by_user", "import_rows", ["user_id"], unique=False)
+    op.create_index(
+        "import_rows_with_former",
+        "import_rows",
+        ["written_at"],
+        unique=False,
+        **_where("former IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
