@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dragoman.rules.fields import canonical, email_key, search_key
+from dragoman.rules.fields import search_key
 from dragoman.rules.model import User
 from dragoman.store import users as user_store
 from dragoman.store.query import BulkInsert, Query, Row, bind, in_list
@@ -189,12 +189,10 @@ async def set_imported_hash(
     )
 
 
-def derived_columns(
+def search_columns(
     username: str, email: str, first_name: str, last_name: str
-) -> tuple[str, str, str, str, str, str]:
-    """Return the columns that are computed from the names.
-
-    They are username_key, username_sort, email_key, first_name_sort, last_name_sort and search.
+) -> tuple[str, str, str, str]:
+    """Return username_sort, first_name_sort, last_name_sort and search of a user.
 
     Args:
         username: the username.
@@ -203,5 +201,4 @@ def derived_columns(
         last_name: the last name.
     """
     username_sort, first, last = search_key(username), search_key(first_name), search_key(last_name)
-    search = f"{username_sort}\n{search_key(email)}\n{first}\n{last}"
-    return canonical(username), username_sort, email_key(email), first, last, search
+    return username_sort, first, last, f"{username_sort}\n{search_key(email)}\n{first}\n{last}"

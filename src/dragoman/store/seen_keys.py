@@ -44,19 +44,23 @@ class SeenKeys:
 
     def find(self, keys: Sequence[tuple[int, int]]) -> dict[int, Claim]:
         """Return the claims on these keys, by key; each comes with its ``check``."""
-        found: dict[int, Claim] = {}
-        execute = self._connection.execute
-        for key, check in keys:
-            row = execute(
-                "SELECT check_bits, line, digest FROM claims WHERE key = ?", (key,)
-            ).fetchone()
-            if row is not None and row[0] == check:
-                found[key] = Claim(row[1], row[2])
-        return found
+        checks = dict(keys)
+        found = self._connection.execute(
+            "SELECT key, check_bits, line, digest FROM claims"
+            " WHERE key IN (SELECT value FROM json_each(?))",
+            (msgspec.json.encode(sorted(checks)),),
+        )
+        return {
+            key: Claim(line, digest)
+            for key, check_bits, line, digest in found
+            if check_bits == checks[key]
+        }
 
     def claim(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
         """Store claims (key, check, line, digest); a key that is claimed already stays so."""
-        self._connection.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)", rows)
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)", sorted(rows)
+        )
 
     def keep_verdicts(self, verdicts: Sequence[tuple[int, int]]) -> None:
         """Store what was found: (line, the earlier line, negative if both rows are equal)."""

@@ -57,7 +57,13 @@ class SnapshotSession(Protocol):
 
 
 class Driver(Protocol):
-    """A database driver: SQLite or PostgreSQL."""
+    """A database driver: SQLite or PostgreSQL.
+
+    Attributes:
+        has_one_writer: whether a transaction that writes keeps all others from writing.
+    """
+
+    has_one_writer: bool
 
     async def open(self) -> None:
         """Connect; raises Unavailable."""

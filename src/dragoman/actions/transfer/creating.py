@@ -13,7 +13,7 @@ from dragoman.actions.steps import give_way
 from dragoman.actions.steps.create_user import full_name
 from dragoman.actions.transfer import runs
 from dragoman.actions.transfer.changes import is_verified
-from dragoman.actions.transfer.identity import email_of, username_of
+from dragoman.actions.transfer.identity import Identity
 from dragoman.actions.transfer.matching import Verdict
 from dragoman.actions.transfer.records import ImportedUser, OutcomeKind
 from dragoman.actions.transfer.runs import ImportRun
@@ -30,6 +30,7 @@ class _NewUser(msgspec.Struct):
 
     index: int
     row: ImportedUser
+    identity: Identity
     tenant_id: int | None
     role: Role
     user_id: int = 0
@@ -55,6 +56,7 @@ async def create(
         _NewUser(
             index,
             row,
+            verdict.identity,
             run.tenant_id(row) if run.tenant_slug(row) else None,
             Role.MEMBER if row.role is UNSET else row.role,
         )
@@ -63,7 +65,7 @@ async def create(
     ]
     if not new_users:
         return {}
-    names = [name for new in new_users for name in (username_of(new.row), email_of(new.row))]
+    names = [name for new in new_users for name in (new.identity.username, new.identity.email)]
     await give_way.take_over(tx, *names)
     await _lock_tenants(tx, run, new_users)
     await _assign_ids(tx, new_users)
@@ -102,7 +104,7 @@ async def _insert(tx: Tx, run: ImportRun, new_users: Sequence[_NewUser]) -> None
     for new, public_id in zip(new_users, public_ids, strict=True):
         values = _user_row(tx, run, new, public_id)
         user_rows.append(values)
-        username_key, email_key = values[_USERNAME_KEY], values[_EMAIL_KEY]
+        username_key, email_key = new.identity.username_key, new.identity.email_key
         claims.append((username_key, new.user_id))
         if email_key and email_key != username_key:
             claims.append((email_key, new.user_id))
@@ -113,9 +115,7 @@ async def _insert(tx: Tx, run: ImportRun, new_users: Sequence[_NewUser]) -> None
     await audit.write_many(tx, AuditAction.IMPORT_USER, targets)
 
 
-_USERNAME_KEY, _EMAIL_KEY, _ACTIVE, _APPROVED = (
-    bulk_users.COLUMNS.index(name) for name in ("username_key", "email_key", "active", "approved")
-)
+_ACTIVE, _APPROVED = (bulk_users.COLUMNS.index(name) for name in ("active", "approved"))
 
 
 def _text(value: str | UnsetType) -> str:
@@ -124,23 +124,22 @@ def _text(value: str | UnsetType) -> str:
 
 def _user_row(tx: Tx, run: ImportRun, new: _NewUser, public_id: str) -> tuple[Any, ...]:
     """Return the values of a new user in the order of ``bulk_users.COLUMNS``."""
-    row = new.row
-    username, email = username_of(row), email_of(row)
+    row, identity = new.row, new.identity
     first_name, last_name = _text(row.first_name), _text(row.last_name)
-    (
-        username_key, username_sort, email_key, first_name_sort, last_name_sort, search,
-    ) = bulk_users.derived_columns(username, email, first_name, last_name)  # fmt: skip
+    username_sort, first_name_sort, last_name_sort, search = bulk_users.search_columns(
+        identity.username, identity.email, first_name, last_name
+    )
     password_hash = _text(row.password_hash)
     return (
         new.user_id,
         row.public_id or public_id,
         new.tenant_id,
         int(new.role),
-        username,
-        username_key,
+        identity.username,
+        identity.username_key,
         username_sort,
-        email,
-        email_key,
+        identity.email,
+        identity.email_key,
         first_name,
         first_name_sort,
         last_name,
@@ -159,7 +158,7 @@ def _user_row(tx: Tx, run: ImportRun, new: _NewUser, public_id: str) -> tuple[An
         row.approved is not False,
         False,
         is_verified(run, row),
-        bool(email),
+        bool(identity.email),
         0,
         tx.now if row.created_at is UNSET else row.created_at,
         tx.now,
@@ -183,7 +182,7 @@ def _said_fields(row: ImportedUser) -> str:
 async def _invite(tx: Tx, new_users: Sequence[_NewUser]) -> None:
     """Mail those who have no password a link to set one, as far as the limits allow."""
     for new in new_users:
-        if not new.row.password_hash and email_of(new.row):
+        if not new.row.password_hash and new.identity.email:
             try:
                 await password_resets.send_link(tx, new.user_id)
             except (RateLimited, Inactive):

@@ -15,40 +15,46 @@ DIGEST_BYTES = 16
 _ENCODER = msgspec.json.Encoder()
 
 
-def username_of(row: ImportedUser) -> str:
-    """Return the username of a new user: without one, it is the e-mail address (decision 12)."""
-    return row.username or row.email or ""
-
-
-def email_of(row: ImportedUser) -> str:
-    """Return the e-mail address of a new user; empty if it has none."""
-    return row.email or ""
-
-
 def may_be_public_id(username: str) -> bool:
     """Return whether a username has the form of a public id, so that it may be somebody's."""
     return len(username) == PUBLIC_ID_LENGTH and username.isascii() and username.isalnum()
 
 
-def identity_keys(row: ImportedUser) -> list[str]:
-    """Return the keys that no other person may have, each with a prefix for its kind.
+class Identity(msgspec.Struct, frozen=True):
+    """What identifies the person of a row.
 
-    Usernames and e-mail addresses share one name space; so do public ids and the usernames that
-    look like one.
+    Attributes:
+        username: the username of a new user: without one, it is the e-mail address.
+        email: the e-mail address; empty if there is none.
+        username_key: the canonical username.
+        email_key: the canonical e-mail address.
+        keys: what no other person may have, each with a prefix for its kind. Usernames and e-mail
+            addresses share one name space; so do public ids and usernames that look like one.
     """
-    username, email = username_of(row), email_of(row)
-    keys = ["n" + canonical(username)] if username else []
-    if email and email != username:
-        email_key = "n" + canonical(email)
-        if email_key not in keys:
-            keys.append(email_key)
+
+    username: str
+    email: str
+    username_key: str
+    email_key: str
+    keys: tuple[str, ...]
+
+
+def identify(row: ImportedUser) -> Identity:
+    """Return what identifies the person of a row."""
+    email = row.email or ""
+    username = row.username or email
+    username_key = canonical(username)
+    email_key = username_key if email == username else canonical(email)
+    keys = ["n" + username_key] if username else []
+    if email_key and email_key != username_key:
+        keys.append("n" + email_key)
     if row.id is not UNSET:
         keys.append(f"i{row.id}")
     if row.public_id:
         keys.append(f"p{row.public_id}")
     if may_be_public_id(username) and username != row.public_id:
         keys.append(f"p{username}")
-    return keys
+    return Identity(username, email, username_key, email_key, tuple(keys))
 
 
 def row_digest(row: ImportedUser, key: bytes) -> bytes:

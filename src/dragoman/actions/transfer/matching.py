@@ -11,12 +11,11 @@ from msgspec import UNSET
 from dragoman.actions.transfer import runs
 from dragoman.actions.transfer.changes import find_changes
 from dragoman.actions.transfer.identity import (
-    email_of,
-    identity_keys,
+    Identity,
+    identify,
     may_be_public_id,
     repeated,
     row_digest,
-    username_of,
 )
 from dragoman.actions.transfer.records import ImportedUser, Outcome, OutcomeKind, RowProblem
 from dragoman.actions.transfer.runs import ImportRun
@@ -37,6 +36,7 @@ class Verdict(msgspec.Struct):
 
     Attributes:
         outcome: what would become of it.
+        identity: what identifies its person.
         existing: the user that it matches, if any.
         changes: the new values of that user: of PLAIN_FIELDS, ``role``, ``tenant_id``,
             ``approved``, ``verified``, ``email_assigned`` and ``password_hash``.
@@ -45,10 +45,23 @@ class Verdict(msgspec.Struct):
     """
 
     outcome: Outcome
+    identity: Identity
     existing: ExistingUser | None = None
     changes: dict[str, Any] = {}
     done: bool = False
     former: bytes | None = None
+
+
+class _Judged(msgspec.Struct):
+    """A row, and what identifies its person."""
+
+    row: ImportedUser
+    identity: Identity
+
+    def refused(self, *problems: tuple[str, str, str]) -> Verdict:
+        """Return the verdict on a row with problems: field, code and message of each."""
+        found = tuple(RowProblem(self.row.line, *problem) for problem in problems)
+        return Verdict(Outcome(OutcomeKind.REFUSED, problems=found), self.identity)
 
 
 class Holders(msgspec.Struct):
@@ -58,6 +71,11 @@ class Holders(msgspec.Struct):
     by_id: dict[int, ExistingUser]
     by_public_id: dict[str, ExistingUser]
     import_rows: dict[int, list[ImportRow]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody has any of them."""
+        return not (self.by_name or self.by_id or self.by_public_id)
 
 
 async def judge(reader: Read | Tx, run: ImportRun, rows: Sequence[ImportedUser]) -> list[Outcome]:
@@ -76,32 +94,39 @@ async def find_verdicts(
 ) -> list[Verdict]:
     """Return what is to be done with each row; see ``judge``."""
     await runs.load_tenants(reader, run, rows)
-    holders = await _find_holders(reader, run, rows)
+    judged = [_Judged(row, identify(row)) for row in rows]
+    holders = await _find_holders(reader, run, judged)
     verdicts: list[Verdict] = []
     earlier: dict[str, ImportedUser] = {}  # the rows of this chunk by what identifies them
-    for row in rows:
-        keys = identity_keys(row)
-        verdict = _verdict_within_chunk(run, row, [earlier[key] for key in keys if key in earlier])
-        if verdict is None:
-            verdict = _verdict(run, row, holders)
-            if verdict.outcome.kind is not OutcomeKind.REFUSED:
-                earlier |= dict.fromkeys(keys, row)
+    for each in judged:
+        keys = each.identity.keys
+        if not earlier.keys().isdisjoint(keys):
+            verdicts.append(_verdict_within_chunk(run, each, earlier))
+            continue
+        verdict = _verdict(run, each, holders)
+        if verdict.outcome.kind is not OutcomeKind.REFUSED:
+            for key in keys:
+                earlier[key] = each.row
         verdicts.append(verdict)
     return verdicts
 
 
-async def _find_holders(reader: Read | Tx, run: ImportRun, rows: Sequence[ImportedUser]) -> Holders:
+async def _find_holders(reader: Read | Tx, run: ImportRun, judged: Sequence[_Judged]) -> Holders:
     keys: set[str] = set()
     public_ids: set[str] = set()
-    for row in rows:
-        username, email = username_of(row), email_of(row)
-        keys.update(canonical(name) for name in (username, email) if name)
+    ids: list[int] = []
+    for each in judged:
+        identity, row = each.identity, each.row
+        keys.add(identity.username_key)
+        keys.add(identity.email_key)
         if row.public_id:
             public_ids.add(row.public_id)
             keys.add(canonical(row.public_id))
-        if may_be_public_id(username):
-            public_ids.add(username)
-    ids = [row.id for row in rows if row.id is not UNSET]
+        if row.id is not UNSET:
+            ids.append(row.id)
+        if may_be_public_id(identity.username):
+            public_ids.add(identity.username)
+    keys.discard("")
     by_name = await bulk_users.by_names(reader, list(keys))
     by_id = await bulk_users.by_ids(reader, ids)
     by_public_id = await bulk_users.by_public_ids(reader, list(public_ids))
@@ -111,52 +136,52 @@ async def _find_holders(reader: Read | Tx, run: ImportRun, rows: Sequence[Import
 
 
 def _verdict_within_chunk(
-    run: ImportRun, row: ImportedUser, earlier: list[ImportedUser]
-) -> Verdict | None:
+    run: ImportRun, judged: _Judged, rows_by_key: dict[str, ImportedUser]
+) -> Verdict:
     """Return the verdict on a row that names the person of an earlier row of its chunk."""
-    if not earlier:
-        return None
+    row, identity = judged.row, judged.identity
+    earlier = [rows_by_key[key] for key in identity.keys if key in rows_by_key]
     digest = row_digest(row, run.hash_key)
     equal = all(row_digest(each, run.hash_key) == digest for each in earlier)
-    return Verdict(repeated(row.line, min(each.line for each in earlier), equal=equal))
+    outcome = repeated(row.line, min(each.line for each in earlier), equal=equal)
+    return Verdict(outcome, identity)
 
 
-def _refused(row: ImportedUser, *problems: tuple[str, str, str]) -> Verdict:
-    found = tuple(RowProblem(row.line, *problem) for problem in problems)
-    return Verdict(Outcome(OutcomeKind.REFUSED, problems=found))
-
-
-def _verdict(run: ImportRun, row: ImportedUser, holders: Holders) -> Verdict:
-    if not username_of(row):
-        return _refused(row, ("username", "blank", "there is neither a username nor an address"))
+def _verdict(run: ImportRun, judged: _Judged, holders: Holders) -> Verdict:
+    row, identity = judged.row, judged.identity
+    if not identity.username:
+        message = "there is neither a username nor an e-mail address"
+        return judged.refused(("username", "blank", message))
     if problems := _role_and_tenant_problems(run, row):
-        return _refused(row, *problems)
-    if (verdict := _verdict_after_earlier_row(run, row, holders)) is not None:
+        return judged.refused(*problems)
+    if holders.is_empty:
+        return Verdict(CREATED, identity)
+    if (verdict := _verdict_after_earlier_row(run, judged, holders)) is not None:
         return verdict
-    matched = {each.user.id: each for each in _matches(run, row, holders)}
+    matched = {each.user.id: each for each in _matches(run, judged, holders)}
     if len(matched) > 1:
-        return _refused(row, ("", "ambiguous", "the record matches two people of the directory"))
+        return judged.refused(("", "ambiguous", "the record matches two people of the directory"))
     existing = next(iter(matched.values()), None)
     if existing is None:
-        problems = _taken_problems(row, holders, None)
-        return _refused(row, *problems) if problems else Verdict(CREATED)
-    return _verdict_on_existing(run, row, holders, existing)
+        problems = _taken_problems(judged, holders, None)
+        return judged.refused(*problems) if problems else Verdict(CREATED, identity)
+    return _verdict_on_existing(run, judged, holders, existing)
 
 
 def _verdict_on_existing(
-    run: ImportRun, row: ImportedUser, holders: Holders, existing: ExistingUser
+    run: ImportRun, judged: _Judged, holders: Holders, existing: ExistingUser
 ) -> Verdict:
-    user_id = existing.user.id
-    changes = find_changes(run, row, existing, holders.import_rows.get(user_id, []))
+    user_id, identity = existing.user.id, judged.identity
+    changes = find_changes(run, judged.row, existing, holders.import_rows.get(user_id, []))
     if not changes:
-        return Verdict(Outcome(OutcomeKind.UNCHANGED, user_id), existing)
+        return Verdict(Outcome(OutcomeKind.UNCHANGED, user_id), identity, existing)
     if run.options.on_conflict == "skip":
-        return Verdict(Outcome(OutcomeKind.SKIPPED, user_id), existing)
+        return Verdict(Outcome(OutcomeKind.SKIPPED, user_id), identity, existing)
     if run.options.on_conflict == "fail":
-        return _refused(row, ("", "taken", "the directory has this person already"))
-    if problems := _taken_problems(row, holders, existing):
-        return _refused(row, *problems)
-    return Verdict(Outcome(OutcomeKind.UPDATED, user_id), existing, changes)
+        return judged.refused(("", "taken", "the directory has this person already"))
+    if problems := _taken_problems(judged, holders, existing):
+        return judged.refused(*problems)
+    return Verdict(Outcome(OutcomeKind.UPDATED, user_id), identity, existing, changes)
 
 
 def _role_and_tenant_problems(run: ImportRun, row: ImportedUser) -> list[tuple[str, str, str]]:
@@ -175,12 +200,11 @@ def _role_and_tenant_problems(run: ImportRun, row: ImportedUser) -> list[tuple[s
     return problems
 
 
-def _verdict_after_earlier_row(
-    run: ImportRun, row: ImportedUser, holders: Holders
-) -> Verdict | None:
+def _verdict_after_earlier_row(run: ImportRun, judged: _Judged, holders: Holders) -> Verdict | None:
     """Return the verdict on a row whose person an earlier row of this import has named."""
+    row, identity = judged.row, judged.identity
     earlier: dict[int, ImportRow] = {}
-    for existing in _sharing(row, holders):
+    for existing in _sharing(judged, holders):
         for done in holders.import_rows.get(existing.user.id, []):
             if run.id and done.import_id == run.id:
                 earlier[done.user_id] = done
@@ -189,10 +213,10 @@ def _verdict_after_earlier_row(
     digest = row_digest(row, run.hash_key)
     for done in earlier.values():
         if done.line == row.line and done.digest == digest:
-            return Verdict(Outcome(_kind_of(done), done.user_id), done=True)
+            return Verdict(Outcome(_kind_of(done), done.user_id), identity, done=True)
     first = min(earlier.values(), key=lambda done: done.line)
     equal = all(done.digest == digest for done in earlier.values())
-    return Verdict(repeated(row.line, first.line, equal=equal))
+    return Verdict(repeated(row.line, first.line, equal=equal), identity)
 
 
 def _kind_of(done: ImportRow) -> OutcomeKind:
@@ -201,12 +225,10 @@ def _kind_of(done: ImportRow) -> OutcomeKind:
     return OutcomeKind.UPDATED if done.written_at else OutcomeKind.UNCHANGED
 
 
-def _sharing(row: ImportedUser, holders: Holders) -> list[ExistingUser]:
+def _sharing(judged: _Judged, holders: Holders) -> list[ExistingUser]:
     """Return the users who have a name or an id of a row, but not addresses that they only claim."""
-    username, email = username_of(row), email_of(row)
-    found: list[ExistingUser | None] = [
-        _holder(holders, canonical(name)) for name in (username, email) if name
-    ]
+    row, identity = judged.row, judged.identity
+    found = [_holder(holders, key) for key in (identity.username_key, identity.email_key)]
     if row.id is not UNSET:
         found.append(holders.by_id.get(row.id))
     if row.public_id:
@@ -219,16 +241,17 @@ def _holder(holders: Holders, key: str) -> ExistingUser | None:
     return None if existing is None or existing.only_claims(key) else existing
 
 
-def _matches(run: ImportRun, row: ImportedUser, holders: Holders) -> list[ExistingUser]:
+def _matches(run: ImportRun, judged: _Judged, holders: Holders) -> list[ExistingUser]:
     """Return the people whom a row matches by the fields of ``--match``."""
+    row, identity = judged.row, judged.identity
     found: list[ExistingUser | None] = []
     for field in (run.options.match,) if run.options.match else DEFAULT_MATCH:
         if field == "username" and row.username:
-            key = canonical(row.username)
+            key = identity.username_key
             holder = _holder(holders, key)
             found.append(holder if holder and holder.username_key == key else None)
         elif field == "email" and row.email:
-            key = canonical(row.email)
+            key = identity.email_key
             holder = _holder(holders, key)
             found.append(holder if holder and holder.email_key == key else None)
         elif field == "id" and row.id is not UNSET:
@@ -243,24 +266,24 @@ def _is_within_reach(run: ImportRun, existing: ExistingUser) -> bool:
 
 
 def _taken_problems(
-    row: ImportedUser, holders: Holders, existing: ExistingUser | None
+    judged: _Judged, holders: Holders, existing: ExistingUser | None
 ) -> list[tuple[str, str, str]]:
     """Return which names and ids of a row belong to others than ``existing``."""
+    row, identity = judged.row, judged.identity
     own_id = existing.user.id if existing else 0
     problems: list[tuple[str, str, str]] = []
 
     def is_others(holder: ExistingUser | None) -> bool:
         return holder is not None and holder.user.id != own_id
 
-    username = username_of(row) if existing is None else row.username or ""
-    if username and is_others(_holder(holders, canonical(username))):
+    username = identity.username if existing is None else row.username or ""
+    if username and is_others(_holder(holders, identity.username_key)):
         problems.append(("username", "taken", "the username belongs to somebody else"))
     elif may_be_public_id(username):
         holder = holders.by_public_id.get(username)
         if is_others(holder) and holder is not None and not holder.deleted:
             problems.append(("username", "taken", "the username is the public id of another user"))
-    email = email_of(row)
-    if email and is_others(_holder(holders, canonical(email))):
+    if identity.email and is_others(_holder(holders, identity.email_key)):
         problems.append(("email", "taken", "the e-mail address belongs to somebody else"))
     problems += _taken_id_problems(row, holders, existing)
     return problems

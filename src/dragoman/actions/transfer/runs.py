@@ -22,7 +22,9 @@ from dragoman.store.transaction import Read, Tx
 from dragoman.store.user_lists import counters
 
 MAX_CHUNK_ROWS = 1_000
-FIRST_CHUNK_ROWS = 250
+"""Maximum number of rows per transaction, and their number on PostgreSQL."""
+MIN_CHUNK_ROWS, FIRST_CHUNK_ROWS = 100, 250
+"""Minimum number of rows per transaction on SQLite, whatever they take, and that of the first."""
 NEW_TENANT = -1
 """Stands for the id of a tenant that the import will create."""
 
@@ -63,7 +65,7 @@ class ImportRun(msgspec.Struct):
     tally: Tally = msgspec.field(default_factory=Tally)
     tenants: dict[str, int | None] = {}
     first_users: dict[int, tuple[bool, bool]] = {}
-    chunk_rows: int = FIRST_CHUNK_ROWS
+    chunk_rows: int = MAX_CHUNK_ROWS
 
     def tenant_id(self, row: ImportedUser) -> int | None:
         """Return the tenant of a row that ``load_tenants`` has seen; None if there is none."""
@@ -105,6 +107,7 @@ async def plan(
         digest,
         hashlib.blake2b(b"import rows", key=directory.server_key[:64]).digest(),
         options.tenant or directory.settings.tenant,
+        chunk_rows=FIRST_CHUNK_ROWS if directory.driver.has_one_writer else MAX_CHUNK_ROWS,
     )
     if reach is not Reach.ANY:
         own_tenant = await tenants.find(read, actor.tenant_id or 0)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
+import struct
 from collections.abc import Sequence
+from hashlib import blake2b
 from types import TracebackType
 
-from dragoman.actions.transfer.identity import identity_keys, repeated, row_digest
+from dragoman.actions.transfer.identity import identify, repeated, row_digest
 from dragoman.actions.transfer.records import ImportedUser, Outcome
 from dragoman.store.seen_keys import Claim, SeenKeys
+
+_TWO_INTEGERS = struct.Struct(">qq")
 
 
 class SeenRows:
@@ -40,13 +43,13 @@ class SeenRows:
         None for a row that is the first of its person; SKIPPED for one whose fields all equal
         those of an earlier row; REFUSED with ``duplicate`` for another one, which claims nothing.
         """
-        hashed = [[self._hash(key) for key in identity_keys(row)] for row in rows]
+        hashed = [[self._hash(key) for key in identify(row).keys] for row in rows]
         claims = self._keys.find([key for keys in hashed for key in keys])
         outcomes: list[Outcome | None] = []
         new_claims: list[tuple[int, int, int, int]] = []
         verdicts: list[tuple[int, int]] = []
         for row, keys in zip(rows, hashed, strict=True):
-            digest = int.from_bytes(row_digest(row, self._hash_key)[:8], "big", signed=True)
+            digest, _ = _TWO_INTEGERS.unpack(row_digest(row, self._hash_key))
             earlier = [claims[key] for key, _ in keys if key in claims]
             if not earlier:
                 claims |= dict.fromkeys((key for key, _ in keys), Claim(row.line, digest))
@@ -72,10 +75,5 @@ class SeenRows:
         return repeated(line, abs(earlier_line), equal=earlier_line < 0)
 
     def _hash(self, key: str) -> tuple[int, int]:
-        digest = hashlib.blake2b(
-            key.encode("utf-8", "surrogatepass"), key=self._hash_key, digest_size=16
-        ).digest()
-        return (
-            int.from_bytes(digest[:8], "big", signed=True),
-            int.from_bytes(digest[8:], "big", signed=True),
-        )
+        encoded = key.encode("utf-8", "surrogatepass")
+        return _TWO_INTEGERS.unpack(blake2b(encoded, key=self._hash_key, digest_size=16).digest())

@@ -19,7 +19,7 @@ from dragoman.actions.transfer.records import (
     RowProblem,
     Tally,
 )
-from dragoman.actions.transfer.runs import MAX_CHUNK_ROWS, ImportRun
+from dragoman.actions.transfer.runs import MAX_CHUNK_ROWS, MIN_CHUNK_ROWS, ImportRun
 from dragoman.rules import policy
 from dragoman.rules.errors import (
     DirectoryError,
@@ -132,7 +132,8 @@ async def _write(
                 raise Superseded from None
             tally = _move(tx, run, outcomes, progress)
     else:
-        _adapt_chunk_rows(run, len(rows), time.monotonic() - started)
+        if directory.driver.has_one_writer:
+            _adapt_chunk_rows(run, len(rows), time.monotonic() - started)
     run.record, run.line, run.tally = progress.record, progress.line, tally
     return outcomes
 
@@ -257,4 +258,4 @@ def _adapt_chunk_rows(run: ImportRun, row_count: int, duration_s: float) -> None
     """Let the next chunk take as long as a transaction may hold SQLite's write lock."""
     if row_count:
         wanted = int(row_count * TARGET_LOCK_S / max(duration_s, 1e-6))
-        run.chunk_rows = max(20, min(wanted, 2 * run.chunk_rows, MAX_CHUNK_ROWS))
+        run.chunk_rows = max(MIN_CHUNK_ROWS, min(wanted, 2 * run.chunk_rows, MAX_CHUNK_ROWS))

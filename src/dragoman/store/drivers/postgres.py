@@ -162,6 +162,8 @@ class PostgresDriver:
         pool_size: number of connections for everything else.
     """
 
+    has_one_writer = False
+
     def __init__(self, dsn: str, *, lookup_connections: int = 2, pool_size: int = 6) -> None:
         # Planning a lookup takes ten times as long as executing it, and its plan never changes.
         self._lookup_pool = Pool(dsn, lookup_connections, plan_cache_mode="force_generic_plan")

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +44,8 @@ MIN_BUSY_WAIT_S = 0.1
 """Minimum time that remains to wait for other processes, in seconds."""
 FILE_CHECK_INTERVAL_S = 0.05
 """How often reads check that the file is where it was, in seconds; every write does."""
+MAX_ROWS_PER_INSERT = 512
+"""Maximum number of rows per statement, a power of two: SQLite binds up to 32,766 values."""
 MMAP_SIZE = 48 * 2**20
 """Bytes of the file that the connection of the event loop maps into memory.
 
@@ -84,8 +87,15 @@ def _fetch(connection: Any, query: Query[T], params: Mapping[str, Any]) -> list[
 
 
 def _insert_many(connection: Any, insert: BulkInsert, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows in batches of a few sizes, so that each statement is prepared once."""
+    start, size = 0, MAX_ROWS_PER_INSERT
     try:
-        connection.executemany(insert.sqlite_sql, rows)
+        while start < len(rows):
+            while size > len(rows) - start:
+                size //= 2
+            values = [*chain.from_iterable(rows[start : start + size])]
+            connection.execute(insert.sqlite_sql(size), values)
+            start += size
     except sqlite3.IntegrityError as error:
         raise Taken(insert.table_name) from error
 
@@ -176,6 +186,8 @@ class SqliteDriver:
         path: the database file.
         scan_threads: number of threads for reads that are not indexed.
     """
+
+    has_one_writer = True
 
     def __init__(self, path: Path, *, scan_threads: int = 2) -> None:
         self.path = path
