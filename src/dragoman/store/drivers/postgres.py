@@ -32,6 +32,8 @@ _BEGIN_SNAPSHOT = (
     "SELECT 1"  # takes the snapshot
 )
 _PLAN_BY_INDEX_SQL = "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = off"
+_PLAN_AS_USUAL_SQL = "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on"
+"""Otherwise PostgreSQL would plan the check of each foreign key of each row anew."""
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
@@ -47,6 +49,8 @@ class _Session:
         if query.bulk:
             await self._connection.execute(_PLAN_BY_INDEX_SQL)
         rows = await self._connection.fetch(compiled.sql, *compiled.values(params))
+        if query.bulk:
+            await self._connection.execute(_PLAN_AS_USUAL_SQL)
         return [query.row_factory(row) for row in rows]
 
     async def run(self, query: Query[Any], params: Mapping[str, Any]) -> int:
