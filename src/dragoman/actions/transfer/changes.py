@@ -47,13 +47,23 @@ def find_changes(
     if row.approved is True and not user.approved:
         changes["approved"] = True
     changes |= _changes_of_address(run, row, existing, changes)
-    if (
-        row.password_hash
-        and row.password_hash != existing.password_hash
-        and (run.options.replace_passwords or _never_signed_in(existing, import_rows))
+    if _brings_password(row, existing) and (
+        run.options.replace_passwords or _never_signed_in(existing, import_rows)
     ):
         changes["password_hash"] = row.password_hash
     return changes
+
+
+def _brings_password(row: ImportedUser, existing: ExistingUser) -> bool:
+    """Return whether a row brings another password, as far as can be told.
+
+    A hash that was made just now has a salt of its own: it replaces no other one, unless none is
+    there.
+    """
+    is_fresh = row.plain_password is not UNSET or row.weak_hash is not UNSET
+    if not row.password_hash or (is_fresh and existing.password_hash):
+        return False
+    return row.password_hash != existing.password_hash
 
 
 def _changes_of_address(

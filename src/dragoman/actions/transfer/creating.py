@@ -162,14 +162,14 @@ def _user_row(tx: Tx, run: ImportRun, new: _NewUser, public_id: str) -> tuple[An
         0,
         tx.now if row.created_at is UNSET else row.created_at,
         tx.now,
-        0 if row.last_login_at is UNSET else min(row.last_login_at, tx.now),
+        0 if row.last_login_at is UNSET else min(row.last_login_at, tx.now - 1),
     )
 
 
 _SAID = tuple(
     name
     for name in ImportedUser.__struct_fields__
-    if name not in {"line", "plain_password", "strong_password"}
+    if name not in {"line", "plain_password", "weak_hash", "strong_password"}
 )
 
 
