@@ -85,6 +85,7 @@ async def judge(
 
 def shown(outcomes: Sequence[Outcome]) -> list[str]:
     """Return the kinds of outcomes, or the codes of refused ones."""
+    codes = (dict.fromkeys(problem.code for problem in each.problems) for each in outcomes)
     return [
-        ",".join(problem.code for problem in each.problems) or each.kind.value for each in outcomes
+        ",".join(each) or outcome.kind.value for each, outcome in zip(codes, outcomes, strict=True)
     ]

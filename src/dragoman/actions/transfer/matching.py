@@ -195,7 +195,7 @@ def _role_and_tenant_problems(run: ImportRun, row: ImportedUser) -> list[tuple[s
         tenant_id = run.tenant_id(row)
         if tenant_id is None or run.only_tenant_id not in {None, tenant_id}:
             problems.append(("tenant", "unknown_tenant", "there is no such tenant"))
-    elif run.only_tenant_id is not None:
+    elif run.only_tenant_id is not None and not problems:
         problems.append(("tenant", "unknown_tenant", "there is no such tenant"))
     return problems
 

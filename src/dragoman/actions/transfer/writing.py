@@ -26,7 +26,6 @@ from dragoman.rules.errors import (
     Forbidden,
     Invalid,
     LastOwner,
-    Reason,
     Unauthenticated,
     Unavailable,
 )
@@ -182,7 +181,7 @@ def _row_problem(line: int, error: DirectoryError) -> RowProblem:
             return RowProblem(line, problem.field, code or "invalid", message)
         case LastOwner():
             return RowProblem(line, "role", "forbidden_role", "this is the last active one")
-        case Forbidden(reason=Reason.DELEGATION | Reason.RANK | Reason.POWER):
+        case Forbidden():
             message = "you may not change this person"
             return RowProblem(line, "role", "forbidden_role", message)
         case _:
