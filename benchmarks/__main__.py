@@ -12,10 +12,12 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import asyncpg
+import msgspec
 
 from benchmarks import (
     chart,
     dragoman_target,
+    imports,
     options,
     repetitions,
     report,
@@ -52,6 +54,8 @@ def main() -> int:
     """Measure, print and write the results; return 1 if a request failed or answers differ."""
     asked = options.parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes are ended
+    if asked.only == "import":
+        return _measure_imports(asked)
     pace = options.measurement_options(asked)
     generator = "wrk" if pace.wrk else "benchmarks/load.py"
     _log(f"load generator: {generator}")
@@ -71,6 +75,18 @@ def main() -> int:
         print(f"Written: {asked.output}, {drawn}")
     silent = any(not result.rate for result in results if result.target in targets.DRAGOMAN_TARGETS)
     return int(silent or any(result.failures for result in results))
+
+
+def _measure_imports(arguments: argparse.Namespace) -> int:
+    """Measure imports alone; return 1 if the directory was wrong afterwards."""
+    server = servers.postgresql()
+    try:
+        results = imports.measure(arguments.users[-1], arguments.targets, server, _log)
+    finally:
+        server.stop()
+    imports.show(results)
+    arguments.output.with_name("imports.json").write_bytes(msgspec.json.encode(results))
+    return int(not all(result.exact for result in results))
 
 
 def _measure(

@@ -48,6 +48,7 @@ def parse() -> argparse.Namespace:
         default=list(UNDER_LOAD),
         help="what is measured under load",
     )
+    add("--only", choices=("import",), help="measure imports alone, of the largest number of users")
     add("--load-py", action="store_true", help="use load.py instead of wrk")
     add(
         "--output", type=Path, default=report.LATEST, help="JSON file; the PNG is written beside it"

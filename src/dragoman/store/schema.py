@@ -376,8 +376,7 @@ imports = _table_with_id(  # runs of `dragoman import`: one that was killed goes
 )
 sa.Index("imports_by_digest", imports.c.digest)
 
-# Without foreign keys: PostgreSQL would check each row of an import, at a tenth of its whole time.
-import_rows = _table_without_id(  # what an import did with a user
+import_rows = _table_without_id(  # what an import did with a user; foreign keys would slow it down
     "import_rows",
     sa.Column("import_id", BIG_INTEGER, primary_key=True, autoincrement=False),
     sa.Column("user_id", BIG_INTEGER, primary_key=True, autoincrement=False),
@@ -388,11 +387,8 @@ import_rows = _table_without_id(  # what an import did with a user
     sa.Column("former", sa.LargeBinary()),  # values before an update, sealed, for 30 days
 )
 sa.Index("import_rows_by_user", import_rows.c.user_id)
-sa.Index(
-    "import_rows_with_former",
-    import_rows.c.written_at,
-    **_partial_index(import_rows.c.former.is_not(None)),
-)
+_has_former = _partial_index(import_rows.c.former.is_not(None))
+sa.Index("import_rows_with_former", import_rows.c.written_at, **_has_former)
 
 erasures = _table_without_id(  # who was erased: replayed when a backup is restored
     "erasures",

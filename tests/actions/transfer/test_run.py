@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from dragoman.actions.directory import Directory
-from dragoman.actions.transfer import run, translate, writing
+from dragoman.actions.transfer import run, runs, translate, writing
 from dragoman.actions.transfer.readers.detect import open_records
 from dragoman.actions.transfer.recipes.recipe import Context
 from dragoman.actions.transfer.records import (
@@ -137,6 +137,7 @@ async def test_only_the_first_records(directory: Directory, tmp_path: Path) -> N
 async def test_an_import_that_broke_off_goes_on(
     directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_going: bool
 ) -> None:
+    monkeypatch.setattr(runs, "MAX_CHUNK_ROWS", FIRST_CHUNK_ROWS)
     lines = [f"user{n},user{n}@example.com\n" for n in range(600)]
     lines[10] = lines[5] if keep_going else lines[10]
     lines[400] = "user5,other@example.com\n" if keep_going else lines[400]
