@@ -21,6 +21,7 @@ from dragoman.actions.transfer.records import (
 from dragoman.actions.transfer.translate import OURS, Choice
 
 _MAX_LINE_BYTES = 65_536
+_DOCUMENTS = frozenset({"json", "ndjson"})
 
 
 def open_import(
@@ -44,7 +45,7 @@ def open_import(
         FileProblem: the file, or one that belongs to it, cannot be imported as a whole.
         OSError: a file cannot be read.
     """
-    file_options = _with_columns(path, file_options)
+    file_options = _as_written(path, file_options)
     source = _open(path, file_options)
 
     def context(recipe: Recipe | None) -> Context:
@@ -65,14 +66,17 @@ def _open(path: Path, options: FileOptions) -> RecordSource:
     return open_records(path, options)
 
 
-def _with_columns(path: Path, options: FileOptions) -> FileOptions:
-    """Return the options with the columns of a product whose tables have no header."""
+def _as_written(path: Path, options: FileOptions) -> FileOptions:
+    """Return the options with the format of a product that has one, or its columns."""
     if options.columns or options.recipe == OURS or options.format not in {"", "csv"}:
         return options
     with path.open("rb") as file:
         line = file.readline(_MAX_LINE_BYTES).decode(errors="replace").strip()
     if not options.format and line.startswith(("{", "[")):
-        return options
+        documents = [each for each in recipes.formats(options.recipe) if each in _DOCUMENTS]
+        # A product that writes no lines: a document of one line is no record.
+        known = documents[0] if len(documents) == 1 else ""
+        return msgspec.structs.replace(options, format=known)
     for recipe in recipes.recipes():
         if recipe.columns and _is_meant(recipe, line, options.recipe):
             return msgspec.structs.replace(

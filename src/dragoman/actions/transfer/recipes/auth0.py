@@ -36,7 +36,7 @@ def _lacks_file(row: Row) -> bool:
 
 
 def _has_other_identities(row: Row) -> bool:
-    return any(each.get("provider") not in {None, "auth0"} for each in objects(row, "identities"))
+    return any(each.get("provider") not in (None, "auth0") for each in objects(row, "identities"))
 
 
 RECIPE = Recipe(
