@@ -59,3 +59,16 @@ async def test_a_cancelled_reader_leaves_the_directory_usable(directory: Directo
         await insert_users(tx, [UserRow(username="late")])
     async with directory.snapshot() as snapshot:
         assert await count(snapshot) == 2
+
+
+@pytest.mark.parametrize(
+    "backend", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+async def test_a_step_of_a_table_is_read_by_its_key(directory: Directory):
+    """Otherwise each step of a table without statistics reads and sorts the rest of it."""
+    statement = "SELECT id FROM users WHERE deleted_at IS NULL AND id > 5 ORDER BY id LIMIT 1000"
+    explain: Query[str] = Query(sa.text(f"EXPLAIN {statement}"))
+    async with directory.snapshot() as snapshot:
+        plan = "\n".join(await snapshot.fetch(explain))
+    assert "Index Scan using users_pkey" in plan
+    assert "Sort" not in plan
