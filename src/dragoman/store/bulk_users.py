@@ -29,6 +29,7 @@ class ExistingUser(msgspec.Struct, frozen=True):
         email_key: the canonical e-mail address.
         deleted: whether it is only a tombstone.
         hash_imported_at: when an import brought the hash; 0 if none did.
+        password_reaches: the number of characters that its password is known to reach.
     """
 
     user: User
@@ -37,6 +38,7 @@ class ExistingUser(msgspec.Struct, frozen=True):
     email_key: str
     deleted: bool
     hash_imported_at: int
+    password_reaches: int | None
 
     def only_claims(self, key: str) -> bool:
         """Return whether a name is an e-mail address that this user only claims."""
@@ -54,6 +56,7 @@ def _from_row(row: Row) -> ExistingUser:
         row[_N + 2],
         row[_N + 3] is not None,
         row[_N + 4],
+        row[_N + 5],
     )
 
 
@@ -64,13 +67,14 @@ _SELECT = sa.select(
     users.c.email_key,
     users.c.deleted_at,
     users.c.hash_imported_at,
+    users.c.password_reaches,
 )
 _JOINED = users.outerjoin(tenants, tenants.c.id == users.c.tenant_id)
 _BY_NAMES: Query[tuple[str, ExistingUser]] = Query(
     _SELECT.add_columns(names.c.key)
     .select_from(_JOINED.join(names, names.c.user_id == users.c.id))
     .where(in_list(names.c.key, "keys")),
-    lambda row: (row[_N + 5], _from_row(row)),
+    lambda row: (row[_N + 6], _from_row(row)),
     bulk=True,
 )
 _BY_IDS: Query[ExistingUser] = Query(
@@ -79,7 +83,8 @@ _BY_IDS: Query[ExistingUser] = Query(
 _BY_PUBLIC_IDS: Query[ExistingUser] = Query(
     _SELECT.select_from(_JOINED).where(in_list(users.c.public_id, "ids")), _from_row, bulk=True
 )
-COLUMNS = tuple(column.name for column in users.c if column.name != "deleted_at")
+_DEFAULT_COLUMNS = frozenset({"deleted_at", "password_reaches"})
+COLUMNS = tuple(column.name for column in users.c if column.name not in _DEFAULT_COLUMNS)
 """The columns of ``insert``, in their order."""
 _INSERT = BulkInsert(users, COLUMNS)
 _INSERT_NAMES = BulkInsert(names, ("key", "user_id"))

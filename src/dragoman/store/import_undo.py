@@ -256,7 +256,9 @@ async def forget_first_users(
 
 
 _RESTORE: dict[tuple[str, ...], Query[None]] = {}
-PLAIN_COLUMNS = frozenset({"password_hash", "strong_password", "hash_imported_at", "updated_at"})
+PLAIN_COLUMNS = frozenset(
+    {"password_hash", "strong_password", "password_reaches", "hash_imported_at", "updated_at"}
+)
 """Columns of former values that no name, list or counter depends on."""
 
 

@@ -102,7 +102,11 @@ async def _update(
         if value != getattr(after, name) and name not in {"tenant_name", "auth_epoch"}
     }
     if "password_hash" in changes:
-        former |= {"password_hash": former_hash, "hash_imported_at": existing.hash_imported_at}
+        former |= {
+            "password_hash": former_hash,
+            "password_reaches": existing.password_reaches,
+            "hash_imported_at": existing.hash_imported_at,
+        }
     if group_ids:
         former["groups"] = group_ids
     return former
