@@ -237,7 +237,7 @@ class RecipeTranslator:
             for reason in recipe.skip:
                 if why := reason(row):
                     return Translation(skipped=why)
-            draft.warnings += [text for warn in recipe.warn if (text := warn(row))]
+            draft.warnings += filter(None, (_warning(warn, row) for warn in recipe.warn))
         except ValueProblem as problem:
             draft.refuse(record.line, "", problem)
             return Translation(problems=draft.problems)
@@ -277,6 +277,13 @@ class RecipeTranslator:
         elif texts and not known:
             raise ValueProblem("unknown_role", values.unknown_role(*texts))
         return min(known, default=UNSET)
+
+
+def _warning(warn: Reason, row: Row) -> str:
+    try:
+        return warn(row)
+    except HashProblem:  # the hash is judged in its own place
+        return ""
 
 
 def _object(value: Any) -> Mapping[str, Any]:

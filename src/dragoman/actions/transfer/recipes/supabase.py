@@ -20,7 +20,7 @@ def _metadata(row: Row, column: str) -> dict[str, Any]:
     """Return a column of JSON, which the application fills as it likes; empty if it is none."""
     try:
         return msgspec.json.decode(row.text(column) or "{}", type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return {}
 
 
@@ -40,7 +40,7 @@ def _is_anonymous(row: Row) -> bool:
 
 def _signs_in_elsewhere(row: Row) -> bool:
     provider = _metadata(row, "raw_app_meta_data").get("provider", "email")
-    return not row.text("encrypted_password") and provider not in {"email", "phone"}
+    return not row.text("encrypted_password") and provider not in ("email", "phone")
 
 
 RECIPE = Recipe(
