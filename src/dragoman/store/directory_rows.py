@@ -83,6 +83,7 @@ class UserRow(msgspec.Struct, frozen=True):
     location: str
     password_hash: str
     strong_password: bool | None
+    password_reaches: int | None
     hash_imported_at: int
     active: bool
     approved: bool

@@ -148,6 +148,7 @@ def _user(
         approved=draw(st.booleans()),
         verified=verified,
         signed_up=draw(st.booleans()),
+        password_reaches=draw(st.sampled_from([None, 0, 8, 15])),
         strong_password=draw(st.sampled_from([None, True, False])),
         created_at=draw(MOMENTS),
         updated_at=draw(MOMENTS),

@@ -24,7 +24,7 @@ NOT_TAKEN = frozenset({"groups", "permissions", "access"})
 PASSED_OVER = frozenset(
     {
         *("grants", "email_key", "email_assigned", "signed_up", "updated_at"),
-        *("hash_imported_at", "type", "format", MARK_COLUMN),
+        *("hash_imported_at", "password_reaches", "type", "format", MARK_COLUMN),
     }
 )
 """Fields of our own export that mean nothing among other people, or are said by other fields."""

@@ -149,6 +149,7 @@ class UserLine(_Line, kw_only=True, tag="user"):
     verified: bool | UnsetType = UNSET
     signed_up: bool = False
     strong_password: bool | None = None
+    password_reaches: Annotated[int, msgspec.Meta(ge=0, le=32767)] | None = None
     created_at: Moment | None | UnsetType = UNSET
     updated_at: Moment | None | UnsetType = UNSET
     last_login_at: Moment | None = None

@@ -184,6 +184,7 @@ class _Lines:
             verified=row.verified,
             signed_up=row.signed_up,
             strong_password=row.strong_password,
+            password_reaches=row.password_reaches,
             created_at=to_moment(row.created_at),
             updated_at=to_moment(row.updated_at),
             last_login_at=to_moment(row.last_login_at),

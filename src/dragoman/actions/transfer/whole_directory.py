@@ -40,7 +40,9 @@ from dragoman.store.transaction import LOCK_TENANT_NAMES, Read, Tx
 _PERMISSION_IDS = {codename: number for number, codename, _, _ in PERMISSION_CATALOGUE}
 _TENANT_TEXTS = ("slug", "name", "email", "url", "description")
 _USER_TEXTS = tuple(USER_MAX_LENGTHS)
-_USER_FLAGS = ("active", "approved", "signed_up", "email_assigned", "strong_password")
+_USER_FLAGS = (
+    "active", "approved", "signed_up", "email_assigned", "strong_password", "password_reaches",
+)  # fmt: skip
 
 
 async def applies(directory: Directory, actor: Actor, path: Path) -> bool:
