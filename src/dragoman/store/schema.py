@@ -27,9 +27,8 @@ def _integer(name: str, default: str | None = "0") -> sa.Column[int]:
 
 
 def _flag(name: str, default: bool) -> sa.Column[bool]:
-    return sa.Column(
-        name, sa.Boolean(), nullable=False, server_default=sa.true() if default else sa.false()
-    )
+    value = sa.true() if default else sa.false()
+    return sa.Column(name, sa.Boolean(), nullable=False, server_default=value)
 
 
 def _key_part(name: str, target: str) -> sa.Column[int]:
