@@ -82,9 +82,7 @@ async def _update(
         user = await user_actions.assign_role(tx, user_id, changes["role"])
     if "approved" in changes:
         user = await approval.approve(tx, user)
-    marks = {name: changes[name] for name in ("verified", "email_assigned") if name in changes}
-    if marks := {name: value for name, value in marks.items() if value != getattr(user, name)}:
-        await users.save(tx, user, marks)
+    await _save_marks(tx, user, changes)
     if "password_hash" in changes:
         await _set_password_hash(tx, user, changes["password_hash"], row)
     audit.write(
@@ -110,6 +108,13 @@ async def _update(
     if group_ids:
         former["groups"] = group_ids
     return former
+
+
+async def _save_marks(tx: Tx, user: User, changes: dict[str, Any]) -> None:
+    """Save what is known of the address of a user, if it changes."""
+    marks = {name: changes[name] for name in ("verified", "email_assigned") if name in changes}
+    if marks := {name: value for name, value in marks.items() if value != getattr(user, name)}:
+        await users.save(tx, user, marks)
 
 
 async def _move_to_tenant(
