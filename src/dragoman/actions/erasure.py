@@ -7,7 +7,7 @@ import msgspec
 from dragoman.actions.steps import change_user, remove_user
 from dragoman.rules import policy
 from dragoman.rules.errors import NotFound
-from dragoman.rules.vocabulary import Action, AuditAction
+from dragoman.rules.vocabulary import Action
 from dragoman.store import erasures
 from dragoman.store.transaction import Tx
 
@@ -51,11 +51,9 @@ async def erase(tx: Tx, user_id: int) -> Receipt:
     user, deleted_at = found.user, found.deleted_at
     policy.require(tx.actor, Action.ERASE_USER, user)
     earlier = await erasures.erased_at(tx, user.public_id)
-    if deleted_at:
-        await remove_user.erase_tombstone(tx, user, deleted_at)
-    else:
+    if not deleted_at:
         await change_user.ensure_not_last(tx, user)
-        await remove_user.remove(tx, user, erase=True, audit_action=AuditAction.ERASE_USER)
+    await remove_user.erase_any(tx, found)
     return Receipt(
         user_id=user.id,
         public_id=user.public_id,

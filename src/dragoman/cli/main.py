@@ -14,6 +14,7 @@ from click.shell_completion import get_completion_class
 
 from dragoman import __version__
 from dragoman.cli import options
+from dragoman.cli.commands.backups import backup, restore
 from dragoman.cli.commands.explain import explain
 from dragoman.cli.commands.export import export
 from dragoman.cli.commands.groups import groups
@@ -68,7 +69,18 @@ def main() -> None:
     os.umask(0o077)  # a database or key file created by a command is readable by its owner only
 
 
-for command in (users, tenants, permissions, groups, keys, history, explain, export):
+for command in (
+    users,
+    tenants,
+    permissions,
+    groups,
+    keys,
+    history,
+    explain,
+    export,
+    backup,
+    restore,
+):
     main.add_command(command)
 
 

@@ -15,9 +15,10 @@ from dragoman import app, server_key
 from dragoman.actions.directory import Directory
 from dragoman.actions.system import system_actor
 from dragoman.cli.errors import ERROR, CliError, echo
+from dragoman.jobs import bootstrap
 from dragoman.rules.actor import Actor
 from dragoman.settings import Settings
-from dragoman.store import migrate
+from dragoman.store import migrate, server_state
 
 T = TypeVar("T")
 
@@ -89,6 +90,9 @@ async def _run(settings: Settings, work: Callable[[Directory], Awaitable[T]]) ->
             f"{migrate.HEAD_REVISION}: run 'dragoman migrate'",
         )
     async with app.open_directory(with_ephemeral_key(settings)) as directory:
+        read = directory.read(command_line_actor())
+        if await server_state.find(read, server_state.UNFINISHED_RESTORE):
+            raise CliError(ERROR, bootstrap.UNFINISHED_RESTORE)
         return await work(directory)
 
 

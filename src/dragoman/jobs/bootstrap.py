@@ -30,6 +30,10 @@ WRONG_SERVER_KEY = (
     "or the file dragoman.key, or if that key is lost, run 'dragoman keys adopt'"
 )
 
+UNFINISHED_RESTORE = (
+    "a backup was not restored completely into this database: run that 'dragoman restore' again"
+)
+
 
 class FirstAdmin(msgspec.Struct, frozen=True):
     """The first superadmin, as just created; ``generated`` if its password was generated."""
@@ -46,12 +50,15 @@ async def bootstrap(directory: Directory) -> FirstAdmin | None:
 
     Raises:
         Invalid: the administrator's name, address or password in the settings is not valid.
-        SettingsError: the server key is not the one that the database was used with.
+        SettingsError: the server key is not the one that the database was used with, or a restore
+            into the database was not finished.
     """
     settings = directory.settings
     actor = system_actor("first start")
     async with directory.begin(actor) as tx:
         await tx.lock(LOCK_TENANT_NAMES)
+        if await server_state.find(tx, server_state.UNFINISHED_RESTORE):
+            raise SettingsError([UNFINISHED_RESTORE])
         if not await key_adoption.confirm(tx, directory):
             raise SettingsError([WRONG_SERVER_KEY])
         await server_state.save(tx, server_state.PUBLIC_URL, settings.public_url)

@@ -102,6 +102,7 @@ class AuditAction(StrEnum):
     DELETE_TENANT = "tenants.delete"
     ROTATE_KEYS = "keys.rotate"
     ADOPT_KEY = "keys.adopt"
+    RESTORE_BACKUP = "backups.restore"
 
 
 ACTIONS_OF_THE_TARGET = frozenset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -14,6 +14,9 @@ from dragoman.store import users as user_store
 from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import audit, erasures, import_rows, tenants, users
 from dragoman.store.transaction import Read, Tx
+
+PAGE_ROWS = 500
+"""Maximum number of erasures per statement."""
 
 
 class AnyUser(msgspec.Struct, frozen=True):
@@ -116,6 +119,15 @@ async def erased_at(reader: Read | Tx, public_id: str) -> int:
 async def list_page(reader: Read | Tx, *, after: str, limit: int) -> list[tuple[str, int]]:
     """Return public ids of erased people and when that was, in the order of the public ids."""
     return await reader.fetch(_PAGE, after=after, limit=limit)
+
+
+async def all_public_ids(reader: Read | Tx) -> AsyncGenerator[str]:
+    """Yield the public ids of all erased people."""
+    after = ""
+    while page := await list_page(reader, after=after, limit=PAGE_ROWS):
+        for public_id, _ in page:
+            yield public_id
+        after = page[-1][0]
 
 
 async def list_unerased(reader: Read | Tx, public_ids: Sequence[str]) -> list[int]:

@@ -28,6 +28,7 @@ _SUPERADMIN = (
     )
     .limit(1)
 )
+_ANY_SUPERADMIN: Query[int] = Query(_SUPERADMIN)
 _OTHER_SUPERADMIN: Query[int] = Query(_SUPERADMIN.where(users.c.id != bind("exclude_id")))
 _OUTSIDE_SUPERADMIN: Query[int] = Query(
     _SUPERADMIN.where(users.c.tenant_id.is_distinct_from(bind("tenant_id")))
@@ -38,6 +39,11 @@ async def has_other_owner(tx: Tx, user: User) -> bool:
     """Return whether the user's tenant has another active owner; the caller holds LOCK_OWNERS."""
     found = await tx.fetch_one(_OTHER_OWNER, exclude_id=user.id, tenant_id=user.tenant_id)
     return found is not None
+
+
+async def has_superadmin(tx: Tx) -> bool:
+    """Return whether there is an active superadmin."""
+    return await tx.fetch_one(_ANY_SUPERADMIN) is not None
 
 
 async def has_other_superadmin(tx: Tx, user: User) -> bool:

@@ -30,7 +30,11 @@ def no_report(_: str) -> None:
 
 
 async def upgrade(
-    database_url: str, revision: str = "head", *, report: Callable[[str], None] = no_report
+    database_url: str,
+    revision: str = "head",
+    *,
+    report: Callable[[str], None] = no_report,
+    keep_copy: bool = True,
 ) -> None:
     """Upgrade a database to a revision; waits as long as necessary for other nodes.
 
@@ -41,6 +45,7 @@ async def upgrade(
         revision: the revision to upgrade to.
         report: called with a line of text when there is progress to report, or a result that
             the operator has to know.
+        keep_copy: copy a SQLite file first.
 
     Raises:
         Unavailable: the database cannot be reached, or a table stays locked for half a minute.
@@ -48,7 +53,7 @@ async def upgrade(
     current = await current_revision(database_url)
     if current == HEAD_REVISION and revision == "head":
         return
-    if current and database_url.startswith(SQLITE_PREFIX):
+    if current and keep_copy and database_url.startswith(SQLITE_PREFIX):
         path = Path(database_url.removeprefix(SQLITE_PREFIX))
         next_revision = HEAD_REVISION if revision == "head" else revision
         await asyncio.to_thread(_keep_copy, path, next_revision, report)

@@ -162,7 +162,7 @@ class BulkInsert:
 
     __slots__ = ("_batches", "_sql", "column_names", "table_name")
 
-    def __init__(self, table: sa.Table, column_names: Sequence[str]) -> None:
+    def __init__(self, table: sa.TableClause, column_names: Sequence[str]) -> None:
         self.table_name = table.name
         self.column_names = tuple(column_names)
         statement = sa.insert(table).values({name: sa.bindparam(name) for name in column_names})

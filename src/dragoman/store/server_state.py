@@ -15,6 +15,9 @@ PUBLIC_URL = "public_url"
 KEY_CHECK = "key_check"
 """Key of the check value of the server's secret key."""
 
+UNFINISHED_RESTORE = "unfinished_restore"
+"""Key of the digest of a backup that is being restored; until then, the database is not usable."""
+
 
 def _upsert(insert: object) -> object:
     statement = insert(server_state).values(  # type: ignore[operator]
@@ -34,6 +37,10 @@ _SAVE: Query[None] = Query(
     sqlite=_upsert(sqlite_insert),  # type: ignore[arg-type]
 )
 
+_REMOVE: Query[None] = Query(
+    sa.delete(server_state).where(server_state.c.key == bind("key", sa.Text))
+)
+
 
 async def find(reader: Read | Snapshot | Tx, key: str) -> str | None:
     """Return the value of a fact, or None."""
@@ -43,3 +50,8 @@ async def find(reader: Read | Snapshot | Tx, key: str) -> str | None:
 async def save(tx: Tx, key: str, value: str) -> None:
     """Save the value of a fact."""
     await tx.run(_SAVE, key=key, value=value)
+
+
+async def remove(tx: Tx, key: str) -> None:
+    """Delete a fact."""
+    await tx.run(_REMOVE, key=key)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dragoman.actions.transfer.output_file import sync_folder
 from dragoman.rules.errors import Unavailable
 from dragoman.rules.model import SECOND
 
@@ -60,15 +61,6 @@ def _append_durably(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that a new name in it survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def read(path: Path) -> Iterator[tuple[str, int]]:
     """Yield public id and time (microseconds) of each erasure in a ledger.
 
@@ -87,6 +79,11 @@ def read(path: Path) -> Iterator[tuple[str, int]]:
                 yield found["public_id"], int(at.timestamp()) * SECOND
             elif line.strip() and not _is_cut_off(line):
                 raise UnreadableLedger(path, number)
+
+
+def public_ids(path: Path) -> set[str]:
+    """Return the public ids in a ledger; none if there is no such file. Raises as ``read``."""
+    return {public_id for public_id, _ in read(path)} if path.exists() else set()
 
 
 def _is_cut_off(line: bytes) -> bool:

@@ -17,6 +17,7 @@ from dragoman.store import (
     tokens,
     users,
 )
+from dragoman.store.erasures import AnyUser
 from dragoman.store.transaction import Tx
 
 
@@ -44,7 +45,15 @@ async def remove(tx: Tx, user: User, *, erase: bool, audit_action: AuditAction) 
         await _erase_traces(tx, user)
 
 
-async def erase_tombstone(tx: Tx, user: User, deleted_at: int) -> None:
+async def erase_any(tx: Tx, found: AnyUser) -> None:
+    """Erase a user whose row is locked, and who may have been deleted before."""
+    if found.deleted_at:
+        await _erase_tombstone(tx, found.user, found.deleted_at)
+    else:
+        await remove(tx, found.user, erase=True, audit_action=AuditAction.ERASE_USER)
+
+
+async def _erase_tombstone(tx: Tx, user: User, deleted_at: int) -> None:
     """Erase what is left of a user who was deleted without being erased.
 
     Args:

@@ -23,7 +23,7 @@ def complete_file(path: Path) -> Generator[BinaryIO]:
         with path.open("wb") as file:
             yield file
         return
-    part = path.with_name(f"{path.name}.part")
+    part = part_path(path)
     part.unlink(missing_ok=True)  # of a process that was killed
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -35,11 +35,16 @@ def complete_file(path: Path) -> Generator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Write the names of a folder to the disk."""
+def part_path(path: Path) -> Path:
+    """Return where a file is until it is complete."""
+    return path.with_name(f"{path.name}.part")
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the names of a folder to the disk, so that a new one survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
