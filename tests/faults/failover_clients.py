@@ -63,6 +63,10 @@ class FailoverClients:
         goal = self.answered + 10 * CALLERS
         return wait_for(lambda: self.answered >= goal, seconds)
 
+    def acknowledged(self) -> dict[int, str]:
+        """Return what was acknowledged last, by user id."""
+        return dict(self._acknowledged)
+
     def lost_writes(self) -> list[str]:
         """Return what was acknowledged last and is not there (asked of the first that answers)."""
         problems: list[str] = []

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from dragoman.store.drivers import hosts, pool
 from dragoman.web import bodies
 from tests.support import postgresql_bouncer
+from tests.support.databases import DatabaseTemplates
+from tests.support.server import dragoman_command, environment
+from tests.support.terminal import Terminal
 
 TESTS = Path(__file__).parent.parent
 TEXT = (TESTS.parent / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -31,3 +38,42 @@ def test_figures_are_those_of_the_source() -> None:
     assert bodies.MAX_BODY_BYTES == 256 * 1024
     assert (pool.MAX_WAIT_S, pool.COMMAND_TIMEOUT_S, pool.PROBE_INTERVAL_S) == (2, 30, 0.8)
     assert hosts.CONNECTION_ATTEMPT_DELAY_S == 0.25
+
+
+def _shell(command: str, folder: Path, **settings: str) -> str:
+    """Run a command with ``dragoman`` on the path; return what it said on standard error."""
+    program = Path(dragoman_command()[0]).parent
+    env = environment(settings)
+    env["PATH"] = f"{program}:{env['PATH']}"
+    done = subprocess.run(
+        ["/bin/sh", "-ec", command],
+        check=False,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.sqlite
+def test_the_nightly_backup_and_the_drill_work(
+    database_templates: DatabaseTemplates, tmp_path: Path
+) -> None:
+    execute = dict(re.findall(r"^(ExecStart|ExecStartPost)=/bin/sh -c '(.+)'$", TEXT, re.MULTILINE))
+    [drill] = re.findall(r"### A restore drill.*?```sh\n(.*?)```", TEXT, re.DOTALL)
+    with database_templates.seeded("sqlite") as (database, _):
+        terminal = Terminal(database, tmp_path)
+        for name in ("ExecStart", "ExecStartPost"):
+            command = execute[name].replace("%%", "%").replace("$$", "$")
+            command = command.replace("/var/backups/dragoman", str(tmp_path))
+            _shell(command, tmp_path, **terminal.settings)
+        [backup] = tmp_path.glob("*.backup")
+        backup.rename(tmp_path / "directory.backup")
+        terminal.run("users", "erase", "mia")
+        ledger = Path(terminal.settings["DRAGOMAN_ERASURES"])
+        shutil.copyfile(ledger, tmp_path / ledger.name)
+    said = _shell(drill, tmp_path, DRAGOMAN_SECRET_KEY=terminal.settings["DRAGOMAN_SECRET_KEY"])
+    assert "1 people were erased again" in said
+    assert not (tmp_path / "drill").exists()

@@ -82,7 +82,9 @@ class Directory:
             yield Snapshot(session)
 
     @asynccontextmanager
-    async def begin(self, actor: Actor, *, lock: AdvisoryLock | None = None) -> AsyncGenerator[Tx]:
+    async def begin(
+        self, actor: Actor, *, lock: AdvisoryLock | None = None, bulk: bool = False
+    ) -> AsyncGenerator[Tx]:
         """Open a transaction for one change.
 
         It commits when the block ends and rolls back when an exception leaves the block.
@@ -91,14 +93,19 @@ class Directory:
             actor: who makes the change. Its sessions are checked again inside the transaction,
                 because password hashing may have delayed the request.
             lock: an advisory lock to acquire at the start of the transaction.
+            bulk: the transaction may last for minutes; it cannot have a lock.
 
         Raises:
             Unauthenticated: the actor's sessions were revoked meanwhile.
             Unavailable: the database cannot serve, or somebody was erased and the ledger of
                 erasures cannot be written.
         """
-        long_running = actor.kind == "system"
-        async with self.driver.session(long_running=long_running, lock=lock) as session:
+        opened = (
+            self.driver.bulk_session()
+            if bulk
+            else self.driver.session(long_running=actor.kind == "system", lock=lock)
+        )
+        async with opened as session:
             tx = Tx(session, actor, self.settings)
             if actor.kind == "user" and not await users.is_still_valid(tx, actor):
                 raise Unauthenticated("unknown")

@@ -85,6 +85,13 @@ class Driver(Protocol):
         """
         ...
 
+    def bulk_session(self) -> Any:
+        """Return an async context manager for a transaction that may last for minutes.
+
+        It is like ``session``, but takes no connection from others, and nothing limits its time.
+        """
+        ...
+
     def snapshot(self) -> Any:
         """Return an async context manager for a snapshot (``SnapshotSession``).
 

@@ -18,8 +18,9 @@ from dragoman.actions.transfer.snapshot_file import (
 )
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Reason
+from dragoman.rules.model import SECOND
 from dragoman.store import snapshot as tables
-from dragoman.store.transaction import Snapshot
+from dragoman.store.transaction import Snapshot, now
 
 REPORT_ROWS = 100_000
 """After how many rows of a table progress is reported."""
@@ -48,7 +49,7 @@ async def back_up(
     if actor.kind != "system":
         raise Forbidden(Reason.FUNCTION)
     async with directory.snapshot() as snapshot:
-        created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        created_at = datetime.fromtimestamp(now() // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         header = Header(FORMAT, await tables.revision(snapshot), __version__, created_at)
         with write_snapshot(path, header) as writer:
             problem = await tables.integrity(snapshot)

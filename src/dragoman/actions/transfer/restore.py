@@ -8,8 +8,8 @@ database says that it is not finished.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ class Restore:
         if schema != migrate.HEAD_REVISION:
             # A copy would keep people who are to be erased again.
             await migrate.upgrade(settings.database, report=self._report, keep_copy=False)
-            async with open_directory(settings) as directory, directory.begin(self._actor) as tx:
+            async with self._transaction(settings, open_directory) as (directory, tx):
                 await self._finish(tx, directory)
         return self._summary
 
@@ -111,7 +111,7 @@ class Restore:
             await migrate.downgrade(settings.database, schema)  # it is empty
         else:
             await migrate.upgrade(settings.database, schema, report=self._report)
-        async with open_directory(settings) as directory, directory.begin(self._actor) as tx:
+        async with self._transaction(settings, open_directory) as (directory, tx):
             await tx.lock(LOCK_TENANT_NAMES)  # a server that starts meanwhile waits
             if not await snapshot_load.is_empty(tx):
                 raise BackupError(NOT_EMPTY)
@@ -120,6 +120,16 @@ class Restore:
                 await self._finish(tx, directory)
             else:
                 await server_state.save(tx, server_state.UNFINISHED_RESTORE, self._identity())
+
+    @asynccontextmanager
+    async def _transaction(
+        self, settings: Settings, open_directory: OpenDirectory
+    ) -> AsyncGenerator[tuple[Directory, Tx]]:
+        async with (
+            open_directory(settings) as directory,
+            directory.begin(self._actor, bulk=True) as tx,
+        ):
+            yield directory, tx
 
     def _identity(self) -> str:
         """Return what the mark of an unfinished restore holds: which backup it is."""

@@ -37,6 +37,10 @@ _BEGIN_SNAPSHOT = (
 )
 _PLAN_AS_USUAL_SQL = "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on"
 """Otherwise PostgreSQL would plan the check of each foreign key of each row anew."""
+_BEGIN_BULK = (
+    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
+    f"SET LOCAL lock_timeout = {LONG_LOCK_MS}"
+)
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
@@ -204,6 +208,21 @@ class PostgresDriver:
                     await _rollback(connection)
                 raise
             await connection.execute("COMMIT")
+
+    @asynccontextmanager
+    async def bulk_session(self) -> AsyncGenerator[_Session]:
+        # Beside the pool, whose watchdog would end it: this process is busy with the rows meanwhile.
+        options: dict[str, Any] = {**connection_options(), "command_timeout": None}
+        try:
+            connection = await self._hosts.connect(**options)
+            try:
+                await connection.execute(_BEGIN_BULK)
+                yield _Session(connection)
+                await connection.execute("COMMIT")
+            finally:
+                connection.terminate()
+        except UNAVAILABLE_ERRORS as error:
+            raise Unavailable("database") from error
 
     async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         compiled = query.postgres

@@ -327,6 +327,9 @@ class SqliteDriver:
         finally:
             self._scan_shedder.record_duration(time.monotonic() - started)
 
+    def bulk_session(self) -> Any:
+        return self.session(long_running=True)
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[_Snapshot]:
         self._check_file()
