@@ -93,12 +93,7 @@ async def _update(
         fields=["password" if name == "password_hash" else name for name in changes],
     )
     await bulk_users.touch(tx, user_id)
-    after = await users.get(tx, user_id)
-    former = {
-        name: value
-        for name, value in msgspec.structs.asdict(before).items()
-        if value != getattr(after, name) and name not in {"tenant_name", "auth_epoch"}
-    }
+    former = _differences(before, await users.get(tx, user_id))
     if "password_hash" in changes:
         former |= {
             "password_hash": former_hash,
@@ -108,6 +103,15 @@ async def _update(
     if group_ids:
         former["groups"] = group_ids
     return former
+
+
+def _differences(before: User, after: User) -> dict[str, Any]:
+    """Return the values that a user had, of the columns that have changed."""
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(before).items()
+        if value != getattr(after, name) and name not in {"tenant_name", "auth_epoch"}
+    }
 
 
 async def _save_marks(tx: Tx, user: User, changes: dict[str, Any]) -> None:
