@@ -26,7 +26,7 @@ COMMANDS = [
     "permissions list", "permissions show", "permissions grant", "permissions revoke",
     "groups list", "groups create", "groups delete", "groups add", "groups remove",
     "groups permit", "groups forbid", "keys rotate", "keys adopt", "keys list",
-    "history", "explain", "export",
+    "history", "explain", "export", "import", "imports list", "imports show", "imports undo",
 ]  # fmt: skip
 
 

@@ -19,6 +19,8 @@ from dragoman.cli.commands.explain import explain
 from dragoman.cli.commands.export import export
 from dragoman.cli.commands.groups import groups
 from dragoman.cli.commands.history import history
+from dragoman.cli.commands.import_users import import_users
+from dragoman.cli.commands.imports import imports
 from dragoman.cli.commands.keys import keys
 from dragoman.cli.commands.permissions import permissions
 from dragoman.cli.commands.tenants import tenants
@@ -69,18 +71,11 @@ def main() -> None:
     os.umask(0o077)  # a database or key file created by a command is readable by its owner only
 
 
-for command in (
-    users,
-    tenants,
-    permissions,
-    groups,
-    keys,
-    history,
-    explain,
-    export,
-    backup,
-    restore,
-):
+_COMMANDS = (
+    *(users, tenants, permissions, groups, keys, history, explain),
+    *(import_users, imports, export, backup, restore),
+)
+for command in _COMMANDS:
     main.add_command(command)
 
 

@@ -194,7 +194,8 @@ def _role_and_tenant_problems(run: ImportRun, row: ImportedUser) -> list[tuple[s
     if run.tenant_slug(row):
         tenant_id = run.tenant_id(row)
         if tenant_id is None or run.only_tenant_id not in {None, tenant_id}:
-            problems.append(("tenant", "unknown_tenant", "there is no such tenant"))
+            message = f"there is no tenant {run.tenant_slug(row)[:60]!r} (--create-tenants)"
+            problems.append(("tenant", "unknown_tenant", message))
     elif run.only_tenant_id is not None and not problems:
         problems.append(("tenant", "unknown_tenant", "there is no such tenant"))
     return problems
