@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import rich_click as click
 from click.shell_completion import CompletionItem
 
 from dragoman.cli import options
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 _INTRODUCTION = """\
 Import users from FILE, or from standard input for -: CSV, TSV, NDJSON, JSON
@@ -247,7 +244,7 @@ def import_users(*, file: str, output_format: str, **chosen: Any) -> None:
     )
 
 
-def _pick(struct: type[T], chosen: Mapping[str, Any]) -> T:
+def _pick(struct: Any, chosen: Mapping[str, Any]) -> Any:
     """Return the options that belong to a class: its fields are named as the parameters are."""
     names = struct.__struct_fields__
     return struct(**{name: chosen[name] for name in names if chosen[name] is not None})
