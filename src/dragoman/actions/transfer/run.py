@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -170,13 +172,19 @@ async def _check(
     tally = Tally()
     rows = file.rows()
     with SeenRows() as seen:
-        while chunk := _Chunk(islice(rows, CHECKED_AT_ONCE)):
+
+        def build() -> _Chunk:
+            chunk = _Chunk(islice(rows, CHECKED_AT_ONCE))
             chunk.decide(seen.add(chunk.users()))
-            reader = directory.read(planned.actor)
-            chunk.decide(await matching.judge(reader, planned, chunk.users()))
-            chunk.count(tally)
-            chunk.report_refused(reporter)
-            reporter.advance(chunk.last.position, tally)
+            return chunk
+
+        async with contextlib.aclosing(_build_ahead(build)) as chunks:
+            async for chunk in chunks:
+                reader = directory.read(planned.actor)
+                chunk.decide(await matching.judge(reader, planned, chunk.users()))
+                chunk.count(tally)
+                chunk.report_refused(reporter)
+                reporter.advance(chunk.last.position, tally)
     _require_records(tally)
     return tally
 
@@ -198,21 +206,38 @@ async def _write(
     if current.record:
         reporter.resume(current.record, current.line)
     rows = file.rows(after=current.record)
-    while chunk := _Chunk(islice(rows, current.chunk_rows)):
-        try:
-            await _write_chunk(directory, current, chunk, run_options, reporter)
-        except writing.Stopped as stopped:
-            chunk.decide(stopped.outcomes)
-            summary.stopped = True
-            summary.tally = current.tally.copy()
-            chunk.count(summary.tally, only_refused=True)
-            chunk.report_refused(reporter)
-            return summary
-        reporter.advance(chunk.last.position, current.tally)
+
+    def build() -> _Chunk:
+        return _Chunk(islice(rows, current.chunk_rows))
+
+    async with contextlib.aclosing(_build_ahead(build)) as chunks:
+        async for chunk in chunks:
+            try:
+                await _write_chunk(directory, current, chunk, run_options, reporter)
+            except writing.Stopped as stopped:
+                chunk.decide(stopped.outcomes)
+                summary.stopped = True
+                summary.tally = current.tally.copy()
+                chunk.count(summary.tally, only_refused=True)
+                chunk.report_refused(reporter)
+                return summary
+            reporter.advance(chunk.last.position, current.tally)
     _require_records(current.tally)
     await writing.finish(directory, current)
     summary.tally = current.tally
     return summary
+
+
+async def _build_ahead(build: Callable[[], _Chunk]) -> AsyncGenerator[_Chunk]:
+    """Yield chunks until one is empty; the next is read in a thread while the database works."""
+    upcoming = asyncio.create_task(asyncio.to_thread(build))
+    try:
+        while chunk := await upcoming:
+            upcoming = asyncio.create_task(asyncio.to_thread(build))
+            yield chunk
+    finally:  # the thread reads the file, which the caller closes
+        await asyncio.wait({upcoming})
+        upcoming.exception()  # of a chunk that nobody asks for any more
 
 
 async def _write_chunk(
