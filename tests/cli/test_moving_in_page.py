@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from dragoman.actions.transfer import recipes
-from dragoman.cli.main import main
 from tests.support.terminal import CommandResult, Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +51,6 @@ SECTIONS = sections()
 
 @pytest.fixture
 def terminal(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    if "import" not in main.commands:
-        pytest.skip("there is no command yet")
     monkeypatch.chdir(tmp_path)
     return Terminal(database, tmp_path)
 
