@@ -100,9 +100,17 @@ async def _update(
             "password_reaches": existing.password_reaches,
             "hash_imported_at": existing.hash_imported_at,
         }
-    if group_ids:
-        former["groups"] = group_ids
-    return former
+    return former | ({"groups": group_ids} if group_ids else {})
+
+
+def _differences(before: User, after: User) -> dict[str, Any]:
+    """Return the former values of the columns in which a user has changed."""
+    kept = {"tenant_name", "auth_epoch"}  # that of the tenant, and one that never goes back
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(before).items()
+        if value != getattr(after, name) and name not in kept
+    }
 
 
 def _differences(before: User, after: User) -> dict[str, Any]:
