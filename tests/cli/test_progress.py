@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from dragoman.actions.transfer.records import FileOptions
 from dragoman.cli import progress
 from dragoman.cli.progress import duration
 from dragoman.cli.spool import regular_file
+from tests.support.server import dragoman_command, environment
 
 SHOW = """
 import time
@@ -134,3 +137,30 @@ def test_the_disk_is_not_filled(tmp_path: Path, monkeypatch) -> None:
                 raise AssertionError
         finally:
             process.kill()
+
+
+def test_a_copy_is_removed_when_the_program_is_ended(tmp_path: Path) -> None:
+    """The copy holds hashes; SIGTERM is what a service manager or ``timeout`` sends."""
+    private = tmp_path / "private"
+    private.mkdir()
+    process = subprocess.Popen(
+        [*dragoman_command(), "import", "-"],
+        env=environment({"TMPDIR": str(private), "DRAGOMAN_DATABASE": f"sqlite:///{tmp_path}/d"}),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdin is not None
+        process.stdin.write(b"username\n" + b"ann\n" * 100_000)
+        process.stdin.flush()
+        deadline = time.monotonic() + 30
+        while not list(private.glob("dragoman-*/input")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+    assert list(private.iterdir()) == []

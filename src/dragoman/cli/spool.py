@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Generator
@@ -43,7 +44,7 @@ def regular_file(file: str, options: FileOptions) -> Generator[Path]:
     if file != STDIN and (path.is_file() or not path.exists() or path.is_dir()):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:  # mode 0700
+    with _ended_by_exception(), tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
         copy = Path(folder, "input")
         descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb", buffering=0) as target:
@@ -53,6 +54,20 @@ def regular_file(file: str, options: FileOptions) -> Generator[Path]:
                 with path.open("rb", buffering=0) as source:
                     _copy(source, target, copy, options)
         yield copy
+
+
+@contextlib.contextmanager
+def _ended_by_exception() -> Generator[None]:
+    """Let SIGTERM end the program as an exception does: the copy holds hashes of passwords."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, path: Path, options: FileOptions) -> None:
