@@ -113,15 +113,6 @@ def _differences(before: User, after: User) -> dict[str, Any]:
     }
 
 
-def _differences(before: User, after: User) -> dict[str, Any]:
-    """Return the values that a user had, of the columns that have changed."""
-    return {
-        name: value
-        for name, value in msgspec.structs.asdict(before).items()
-        if value != getattr(after, name) and name not in {"tenant_name", "auth_epoch"}
-    }
-
-
 async def _save_marks(tx: Tx, user: User, changes: dict[str, Any]) -> None:
     """Save what is known of the address of a user, if it changes."""
     marks = {name: changes[name] for name in ("verified", "email_assigned") if name in changes}
