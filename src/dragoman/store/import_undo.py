@@ -125,7 +125,7 @@ _REMOVALS: tuple[Query[None], ...] = tuple(
 )  # fmt: skip
 """What belongs to users, and at last the users themselves."""
 _REMOVE_FAILURES: Query[None] = Query(
-    sa.delete(failures).where(in_list(failures.c.account, "accounts"))
+    sa.delete(failures).where(in_list(failures.c.account, "account_keys"))
 )
 _REMOVE_ROWS: Query[None] = Query(
     sa.delete(import_rows).where(
@@ -207,7 +207,7 @@ async def remove_users(tx: Tx, user_ids: Sequence[int]) -> None:
         tx.count_users(tenant_id, role, active, -number, approved=approved)
     await tx.run(_BLANK_SEARCH, ids=ids)
     await tx.run(_BLANK_ACCEPTED, ids=ids)
-    await tx.run(_REMOVE_FAILURES, accounts=[f"user:{user_id}" for user_id in ids])
+    await tx.run(_REMOVE_FAILURES, account_keys=[f"user:{user_id}" for user_id in ids])
     for removal in _REMOVALS:
         await tx.run(removal, ids=ids)
 
