@@ -11,6 +11,7 @@ import structlog
 
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
+from dragoman.actions.invitations import LIFETIME
 from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
 from dragoman.jobs import mail_delivery
@@ -21,6 +22,7 @@ from dragoman.store import (
     audit,
     import_undo,
     imported_hashes,
+    invitations,
     outbox,
     sign_in_failures,
     signing_keys,
@@ -112,7 +114,9 @@ async def purge(directory: Directory) -> int:
 
     Returns the number of deleted rows.
     """
-    purged_count = await _purge_expired(directory) + await purge_history(directory)
+    purged_count = await purge_credentials(directory) + await _purge_expired(directory)
+    purged_count += await purge_mails(directory) + await purge_history(directory)
+    purged_count += await purge_invitations(directory)
     purged_count += await purge_former_values(directory)
     return purged_count + await drop_unused_hashes(directory)
 
@@ -176,10 +180,38 @@ async def _purge_in_steps(directory: Directory, step: Callable[[Tx], Awaitable[i
         await asyncio.sleep(HISTORY_PAUSE_S)
 
 
+async def purge_invitations(directory: Directory) -> int:
+    """Delete invitations that ended DRAGOMAN_INVITATION_DAYS ago, in small transactions."""
+    days = directory.settings.invitation_days
+    if not days:
+        return 0
+    cutoff = now() - days * DAY
+    return await _purge_in_steps(
+        directory, lambda tx: invitations.purge(tx, cutoff, LIFETIME, HISTORY_STEP)
+    )
+
+
+async def purge_mails(directory: Directory) -> int:
+    """Delete mails older than MAIL_RETENTION, in small transactions."""
+    cutoff = now() - MAIL_RETENTION
+    return await _purge_in_steps(directory, lambda tx: outbox.purge(tx, cutoff, HISTORY_STEP))
+
+
+async def purge_credentials(directory: Directory) -> int:
+    """Delete expired credentials in small transactions, in one pass over the table."""
+    last_id = 0
+
+    async def step(tx: Tx) -> int:
+        nonlocal last_id
+        ids = await token_store.purge(tx, after=last_id, limit=HISTORY_STEP)
+        last_id = ids[-1] if ids else last_id
+        return len(ids)
+
+    return await _purge_in_steps(directory, step)
+
+
 async def _purge_expired(directory: Directory) -> int:
     async with directory.begin(system_actor("upkeep")) as tx:
-        purged_count = await token_store.purge(tx)
-        purged_count += await sign_in_failures.purge(tx, tx.now - _counter_retention(directory))
+        purged_count = await sign_in_failures.purge(tx, tx.now - _counter_retention(directory))
         purged_count += await sign_in_failures.purge_addresses(tx, tx.now - ADDRESS_RETENTION)
-        purged_count += await signing_keys.purge(tx, tx.now - jwt_keys.RETIRED_KEY_LIFETIME)
-        return purged_count + await outbox.purge(tx, tx.now - MAIL_RETENTION)
+        return purged_count + await signing_keys.purge(tx, tx.now - jwt_keys.RETIRED_KEY_LIFETIME)

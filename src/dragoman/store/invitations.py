@@ -278,6 +278,33 @@ async def erase_for_user(
     await tx.run(_ERASE, **params, now=tx.now)
 
 
+_ended_at = sa.case(
+    (invitations.c.accepted_at > 0, invitations.c.accepted_at),
+    (invitations.c.revoked_at > 0, invitations.c.revoked_at),
+    else_=invitations.c.expires_at,
+)
+_ENDED = (
+    sa.select(invitations.c.id)
+    .where(invitations.c.expires_at < bind("expired_until"), _ended_at < bind("before"))
+    .order_by(invitations.c.expires_at)
+    .limit(bind("limit"))
+)
+_PURGE: Query[None] = Query(sa.delete(invitations).where(invitations.c.id.in_(_ENDED)))
+
+
+async def purge(tx: Tx, cutoff: int, lifetime: int, limit: int) -> int:
+    """Delete invitations that were accepted, revoked or expired before ``cutoff``.
+
+    Args:
+        tx: the transaction.
+        cutoff: the time (microseconds).
+        lifetime: how long an invitation is valid at most (microseconds): one that ended before
+            ``cutoff`` has an expiry before ``cutoff`` and that, which the index finds.
+        limit: the maximum number of invitations.
+    """
+    return await tx.run(_PURGE, before=cutoff, expired_until=cutoff + lifetime, limit=limit)
+
+
 class Inviter(msgspec.Struct, frozen=True):
     """The current state of a user who sent an invitation."""
 

@@ -86,7 +86,17 @@ _REMOVE_KIND: Query[None] = Query(
         outbox.c.kind == bind("kind", sa.Text),
     )
 )
-_PURGE: Query[None] = Query(sa.delete(outbox).where(outbox.c.created_at < bind("before")))
+_OLDEST = (
+    sa.select(outbox.c.id, outbox.c.created_at)
+    .order_by(outbox.c.id)
+    .limit(bind("limit"))
+    .subquery()
+)
+_PURGE: Query[None] = Query(
+    sa.delete(outbox).where(
+        outbox.c.id.in_(sa.select(_OLDEST.c.id).where(_OLDEST.c.created_at < bind("before")))
+    )
+)
 _LIST: Query[OutboxMessage] = Query(
     sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _from_row
 )
@@ -156,9 +166,12 @@ async def remove_unsent(tx: Tx, user_id: int, kinds: Iterable[str]) -> None:
         await tx.run(_REMOVE_KIND, user_id=user_id, kind=kind)
 
 
-async def purge(tx: Tx, cutoff: int) -> int:
-    """Delete messages created before ``cutoff`` (microseconds), sent or not; return their number."""
-    return await tx.run(_PURGE, before=cutoff)
+async def purge(tx: Tx, cutoff: int, limit: int) -> int:
+    """Delete messages, sent or not, from before ``cutoff`` (microseconds); return their number.
+
+    Only the oldest ``limit`` messages are looked at.
+    """
+    return await tx.run(_PURGE, before=cutoff, limit=limit)
 
 
 async def list_latest(reader: Read, limit: int = 100) -> list[OutboxMessage]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from dragoman.rules.model import Token, User
 from dragoman.rules.policy import LOWEST_ROLE_WITH_ALL_PERMISSIONS
 from dragoman.store import user_columns
-from dragoman.store.query import LookupQuery, Query, Row, bind, joined_words
+from dragoman.store.query import LookupQuery, Query, Row, bind, in_list, joined_words
 from dragoman.store.schema import (
     LIVING,
     grants,
@@ -230,8 +230,16 @@ _REMOVE_BY_DIGEST: Query[None] = Query(
 )
 _REMOVE_FAMILY: Query[None] = Query(sa.delete(tokens).where(tokens.c.family == bind("family")))
 _FAMILY: Query[int] = Query(sa.select(tokens.c.family).where(tokens.c.id == bind("id")))
-_REMOVE_EXPIRED: Query[None] = Query(sa.delete(tokens).where(tokens.c.expires_at < bind("now")))
-_REMOVE_IDLE: Query[None] = Query(sa.delete(tokens).where(tokens.c.idle_until < bind("now")))
+_HAS_EXPIRED = sa.or_(tokens.c.expires_at < bind("now"), tokens.c.idle_until < bind("now"))
+_EXPIRED: Query[int] = Query(
+    sa.select(tokens.c.id)
+    .where(tokens.c.id > bind("after"), _HAS_EXPIRED)
+    .order_by(tokens.c.id)
+    .limit(bind("limit"))
+)
+_REMOVE_EXPIRED: Query[None] = Query(
+    sa.delete(tokens).where(in_list(tokens.c.id, "ids"), _HAS_EXPIRED)
+)
 _SET_LAST_USED: Query[None] = Query(
     sa.update(tokens)
     .where(tokens.c.id == bind("id"))
@@ -293,9 +301,18 @@ async def carry_over(tx: Tx, token_id: int, user_id: int) -> None:
     await tx.run(_CARRY_OVER, id=token_id, user_id=user_id)
 
 
-async def purge(tx: Tx) -> int:
-    """Delete expired credentials and return their number."""
-    return await tx.run(_REMOVE_EXPIRED, now=tx.now) + await tx.run(_REMOVE_IDLE, now=tx.now)
+async def purge(tx: Tx, *, after: int, limit: int) -> list[int]:
+    """Delete expired credentials, and return the ids of those that were looked at, ascending.
+
+    Args:
+        tx: the transaction.
+        after: only credentials with a greater id: the last one of the previous step.
+        limit: the maximum number of credentials.
+    """
+    ids = await tx.fetch(_EXPIRED, after=after, limit=limit, now=tx.now)
+    if ids:  # the condition again: one of them may have been used meanwhile
+        await tx.run(_REMOVE_EXPIRED, ids=ids, now=tx.now)
+    return ids
 
 
 _CONSUME: Query[None] = Query(

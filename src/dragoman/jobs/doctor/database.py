@@ -8,7 +8,7 @@ from pathlib import Path
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys, key_check
 from dragoman.actions.system import system_actor
-from dragoman.jobs.doctor import erasures, password_hashes
+from dragoman.jobs.doctor import erasures, password_hashes, retention
 from dragoman.jobs.doctor.finding import FAIL, OK, WARN, Finding, ok_or_fail
 from dragoman.rules.model import MINUTE
 from dragoman.settings import Settings
@@ -48,6 +48,7 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
     findings.append(await _check_address_keys(read))
     findings.append(await _check_sign_ups(read))
     findings.append(await erasures.check(read, directory.settings.erasures_path))
+    findings.append(await retention.check(read, directory.settings))
     if directory.settings.admin_password and await users.has_ever_had_users(read):
         findings.append(
             Finding(
