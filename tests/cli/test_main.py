@@ -21,7 +21,8 @@ from tests.support.terminal import Terminal
 COMMANDS = [
     "serve", "migrate", "users create", "users list", "users show", "users deactivate",
     "users activate", "users approve", "users set-password", "users send-link", "users set-role",
-    "users unlock", "users delete", "users erase", "backup", "restore", "tenants create",
+    "users unlock", "users delete", "users erase", "users export-data", "backup", "restore",
+    "tenants create",
     "tenants list", "tenants show", "tokens create", "outbox", "doctor", "completion",
     "permissions list", "permissions show", "permissions grant", "permissions revoke",
     "groups list", "groups create", "groups delete", "groups add", "groups remove",

@@ -75,6 +75,7 @@ class AuditAction(StrEnum):
     IMPORT_USER = "users.import"
     UNDO_IMPORT = "imports.undo"
     EXPORT_USERS = "users.export"
+    EXPORT_DATA = "users.export_data"
     KEEP_KEY = "users.keep_key"  # an upgrade gave the key of its address to another user
     RELEASE_EMAIL = "users.release_email"
     SEND_LINK = "users.send_link"

@@ -99,9 +99,7 @@ users = _table_with_id(
     _text("location"),
     _text("search"),  # search keys of username, e-mail address, first and last name, by line
     _text("password_hash"),  # empty: the user cannot sign in with a password
-    sa.Column(
-        "strong_password", sa.Boolean()
-    ),  # whether it is strong enough for owners; NULL: unknown
+    sa.Column("strong_password", sa.Boolean()),  # strong enough for owners; NULL: unknown
     sa.Column("password_reaches", sa.SmallInteger()),  # one of rules.passwords.LENGTH_STEPS
     _integer("hash_imported_at"),  # when an import brought the hash; 0 once it has been replaced
     _flag("active", True),

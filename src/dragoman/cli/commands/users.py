@@ -234,6 +234,20 @@ def erase(user_refs: tuple[str, ...], *, is_id: bool, yes: bool, output_format: 
     erasures.erase(user_refs, output_format, is_id=is_id)
 
 
+@users.command(name="export-data")
+@user_argument
+@options.id_option
+def export_data(user_ref: str, *, is_id: bool) -> None:
+    """Print everything that is held about a person as JSON; the export is in the history.
+
+    USER may also be a public id. Other people in the document are an id and a role. Of the
+    password it tells the scheme, and never the hash.
+    """
+    from dragoman.cli.handlers import personal_data
+
+    personal_data.export(user_ref, is_id=is_id)
+
+
 @users.command(name="set-password")
 @user_argument
 @options.id_option
