@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,8 @@ STDIN = "-"
 BLOCK_BYTES = 1024 * 1024
 FIRST_LOOK_BYTES = 4 * BLOCK_BYTES
 """Bytes after which the file is looked at once, so that no disk is filled by what is no file."""
+SIGNAL_CHECK_S = 1.0
+"""How often a program that waits for its input looks whether it is to end, in seconds."""
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """Space on the disk that is left to others."""
 
@@ -72,7 +75,7 @@ def _ended_by_exception() -> Generator[None]:
 
 def _copy(source: BinaryIO, target: BinaryIO, path: Path, options: FileOptions) -> None:
     size, is_looked_at = 0, False
-    while block := source.read(BLOCK_BYTES):
+    for block in _blocks(source):
         target.write(block)
         size += len(block)
         if size >= FIRST_LOOK_BYTES and not is_looked_at:
@@ -85,6 +88,25 @@ def _copy(source: BinaryIO, target: BinaryIO, path: Path, options: FileOptions) 
                 f"the input has more than {mebibytes} MiB, and the disk of {path.parent.parent} "
                 "is almost full (TMPDIR names another folder)",
             )
+
+
+def _blocks(source: BinaryIO) -> Iterator[bytes]:
+    """Yield what a stream holds.
+
+    A read that waits for more looks at signals only if one interrupts it: one that came just
+    before would wait as long. So it is not begun before there is something to read.
+    """
+    try:
+        descriptor = source.fileno()
+    except OSError:  # not a stream of the operating system
+        yield from iter(lambda: source.read(BLOCK_BYTES), b"")
+        return
+    while True:
+        while not select.select([descriptor], [], [], SIGNAL_CHECK_S)[0]:
+            pass
+        if not (block := os.read(descriptor, BLOCK_BYTES)):
+            return
+        yield block
 
 
 def _look_at(path: Path, options: FileOptions) -> None:
