@@ -149,8 +149,8 @@ def test_a_copy_is_removed_when_the_program_is_ended(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+    assert process.stdin is not None
     try:
-        assert process.stdin is not None
         process.stdin.write(b"username\n" + b"ann\n" * 100_000)
         process.stdin.flush()
         deadline = time.monotonic() + 30

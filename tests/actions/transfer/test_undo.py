@@ -8,7 +8,8 @@ import pytest
 
 from dragoman.actions import users
 from dragoman.actions.directory import Directory
-from dragoman.actions.transfer import undo, writing
+from dragoman.actions.transfer import export, undo, writing
+from dragoman.actions.transfer.export import ExportOptions
 from dragoman.actions.transfer.undo import UndoResult
 from dragoman.jobs import background
 from dragoman.rules.errors import NotFound
@@ -40,6 +41,11 @@ async def dump(settings: Settings) -> Dump:
     return {name: rows for name, rows in found.items() if name not in KEPT}
 
 
+async def exported(directory: Directory) -> bytes:
+    options = ExportOptions(with_hashes=True)
+    return b"".join([piece async for piece in export.stream(directory, SYSTEM_ACTOR, options)])
+
+
 async def undo_last(directory: Directory, *, force: bool = False) -> UndoResult:
     [newest, *_] = await undo.list_imports(directory, SYSTEM_ACTOR)
     return await undo.undo(directory, SYSTEM_ACTOR, newest.public_id, force=force)
@@ -51,7 +57,7 @@ async def test_everything_is_as_before(directory: Directory, settings: Settings)
     ann = await make_user(directory, "ann", tenant_id=acme, email="ann@acme.test")
     async with transaction(directory) as tx:
         await users.set_active(tx, ann.id, active=False)
-    before = await dump(settings)
+    before, exported_before = await dump(settings), await exported(directory)
     rows = rows_of(
         {"username": "ann", "email": "ann@new.test", "phone": "1", "tenant": "globex",
          "password_hash": "$2b$04$x", "active": True, "role": Role.OWNER},
@@ -66,6 +72,7 @@ async def test_everything_is_as_before(directory: Directory, settings: Settings)
     result = await undo_last(directory)
     assert (result.removed, result.restored, result.left) == (3, 1, 0)
     assert await dump(settings) == before
+    assert await exported(directory) == exported_before
     read = directory.read(SYSTEM_ACTOR)
     assert await counters.differences(read) == {}
     home = await directory.home_tenant_id()
