@@ -75,5 +75,5 @@ def test_the_nightly_backup_and_the_drill_work(
         ledger = Path(terminal.settings["DRAGOMAN_ERASURES"])
         shutil.copyfile(ledger, tmp_path / ledger.name)
     said = _shell(drill, tmp_path, DRAGOMAN_SECRET_KEY=terminal.settings["DRAGOMAN_SECRET_KEY"])
-    assert "1 people were erased again" in said
+    assert "1 person erased again" in said
     assert not (tmp_path / "drill").exists()

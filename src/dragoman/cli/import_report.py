@@ -198,7 +198,7 @@ def _summary_lines(summary: Summary) -> Iterator[str]:
     elif whole is None or tally.refused:
         yield "Nothing was imported"
     else:
-        yield f"Directory with {whole.tenants:,} tenants, {whole.groups:,} groups and users:"
+        yield f"Directory with {render.counted(whole.tenants, 'tenant')}, {render.counted(whole.groups, 'group')} and users:"
     if summary.resumed_after:
         yield f"  resumed after record {summary.resumed_after:,}"
     refused = _counts(_most_frequent(tally.refused_by)[:MAX_REASONS])

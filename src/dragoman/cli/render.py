@@ -25,6 +25,12 @@ def timestamp(microseconds: int) -> str | None:
     return (EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat() + "Z"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1; ``person`` becomes people."""
+    plural = "people" if noun == "person" else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
 def show_record(record: msgspec.Struct, output_format: str) -> None:
     """Write one record: a table with one row per field, or a JSON object."""
     if output_format == "table":

@@ -94,7 +94,9 @@ class Restore:
             )
         self._reader.verify()
         erasure_lines = self._count_ledger_lines()
-        self._report(f"The backup is complete, and {erasure_lines} erasures are in the ledgers")
+        self._report(
+            f"The backup is complete, and the number of erasures in the ledgers is {erasure_lines}"
+        )
         if not await self._is_to_be_finished(settings, open_directory):
             await self._load_tables(settings, schema, open_directory)
         if schema != migrate.HEAD_REVISION:

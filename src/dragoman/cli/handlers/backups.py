@@ -13,6 +13,7 @@ from dragoman.actions.transfer import backup as backup_action
 from dragoman.actions.transfer.restore import Restore, RestoreSummary
 from dragoman.actions.transfer.snapshot_file import BackupError, Manifest, SnapshotReader
 from dragoman.cli.errors import ERROR, CliError, echo
+from dragoman.cli.render import counted
 from dragoman.cli.session import command_line_actor, database_version, run, with_ephemeral_key
 from dragoman.settings import Settings
 
@@ -36,7 +37,7 @@ def backup(path: Path) -> None:
 
 def _describe_backup(path: Path, manifest: Manifest) -> list[str]:
     rows = {table.name: table.rows for table in manifest.tables}
-    counts = f"{rows['users']:,} users, {sum(rows.values()):,} rows"
+    counts = f"{counted(rows['users'], 'user')}, {counted(sum(rows.values()), 'row')}"
     size = f"{path.stat().st_size:,} bytes, schema {manifest.header.schema}"
     return [
         f"Wrote {path}: {counts}, {size}",
@@ -80,10 +81,10 @@ async def _restore(settings: Settings, path: Path, ledgers: Sequence[Path]) -> R
 
 def _describe_restore(path: Path, summary: RestoreSummary) -> list[str]:
     lines = [
-        f"Restored {path}: {sum(summary.rows.values()):,} rows",
+        f"Restored {path}: {counted(sum(summary.rows.values()), 'row')}",
         "Everybody has to sign in again, and links in mails and invitations are no longer valid",
-        f"{summary.held_mails:,} waiting mails are not sent (see 'dragoman outbox')",
-        f"{summary.erased:,} people were erased again",
+        f"{counted(summary.held_mails, 'waiting mail')} held back, not sent (see 'dragoman outbox')",
+        f"{counted(summary.erased, 'person')} erased again",
     ]
     if summary.key_matches is False:
         lines.append(

@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal
 from dragoman.actions.directory import Directory
 from dragoman.actions.transfer.export import ExportOptions, ExportProgress, stream
 from dragoman.actions.transfer.output_file import complete_file
+from dragoman.cli import render
 from dragoman.cli.errors import echo
 from dragoman.cli.lookup import get_tenant
 from dragoman.cli.session import command_line_actor, run
@@ -70,12 +71,8 @@ def export(
 
 def _summary(totals: Totals) -> str:
     numbers = (
-        _number(totals.users, "user"),
-        _number(totals.tenants, "tenant"),
-        _number(totals.groups, "group"),
+        render.counted(totals.users, "user"),
+        render.counted(totals.tenants, "tenant"),
+        render.counted(totals.groups, "group"),
     )
     return f"Exported {', '.join(numbers[:2])} and {numbers[2]}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
