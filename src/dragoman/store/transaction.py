@@ -92,6 +92,14 @@ class Driver(Protocol):
         """
         ...
 
+    def relaxed_commits(self) -> Any:
+        """Return an async context manager in which commits do not wait for the disk.
+
+        A power failure may undo the last of them, never one without all later ones. On SQLite this
+        concerns every transaction of this process, on PostgreSQL those that are long-running.
+        """
+        ...
+
     def snapshot(self) -> Any:
         """Return an async context manager for a snapshot (``SnapshotSession``).
 

@@ -118,10 +118,12 @@ def _lock_sql(lock: AdvisoryLock) -> str:
     return f"SELECT pg_advisory_xact_lock({lock_id:d}, {key % 2**31:d})"
 
 
-def _begin_sql(lock_timeout_sql: str, lock: AdvisoryLock | None) -> str:
+def _begin_sql(lock_timeout_sql: str, relaxed_sql: str, lock: AdvisoryLock | None) -> str:
     """Return the statements that begin a transaction, to be sent in one round trip."""
     return "; ".join(
-        part for part in ("BEGIN", lock_timeout_sql, _lock_sql(lock) if lock else "") if part
+        part
+        for part in ("BEGIN", lock_timeout_sql, relaxed_sql, _lock_sql(lock) if lock else "")
+        if part
     )
 
 
@@ -135,6 +137,9 @@ async def _rollback(connection: Any) -> None:
         await connection.execute("ROLLBACK", timeout=MAX_WAIT_S)
     except UNAVAILABLE_ERRORS:
         connection.terminate()
+
+
+_RELAXED_SQL = "SET LOCAL synchronous_commit = off"
 
 
 def _lock_timeout_sql(waited_s: float, *, long_running: bool) -> str:
@@ -181,6 +186,7 @@ class PostgresDriver:
         self._pool = Pool(dsn, pool_size)
         self._max_in_flight = lookup_connections
         self._hosts = Hosts(dsn)
+        self._is_relaxed = False
 
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
 
@@ -201,7 +207,8 @@ class PostgresDriver:
                 time.monotonic() - started, long_running=long_running
             )
             try:
-                await connection.execute(_begin_sql(lock_timeout_sql, lock))
+                relaxed = _RELAXED_SQL if long_running and self._is_relaxed else ""
+                await connection.execute(_begin_sql(lock_timeout_sql, relaxed, lock))
                 yield _Session(connection)
             except BaseException:
                 if not connection.is_closed():
@@ -223,6 +230,14 @@ class PostgresDriver:
                 connection.terminate()
         except UNAVAILABLE_ERRORS as error:
             raise Unavailable("database") from error
+
+    @asynccontextmanager
+    async def relaxed_commits(self) -> AsyncGenerator[None]:
+        self._is_relaxed = True
+        try:
+            yield
+        finally:
+            self._is_relaxed = False
 
     async def fetch(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
         compiled = query.postgres

@@ -19,6 +19,7 @@ from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman.load_shedding import LoadShedder
 from dragoman.rules.errors import Taken, Unavailable
+from dragoman.store.drivers import sqlite_log
 from dragoman.store.drivers.batching import BatchLoader
 from dragoman.store.query import MAX_KEYS, BulkInsert, CompiledStatement, LookupQuery, Query
 from dragoman.store.transaction import AdvisoryLock
@@ -32,11 +33,6 @@ WRITER_BUSY_TIMEOUT_MS = 10
 
 SQLite polls the lock at growing intervals. Restarting them often keeps a process that writes
 without a pause from starving the others.
-"""
-LOG_BUSY_TIMEOUT_MS = 200
-"""How long emptying the write-ahead log waits for readers and writers, in milliseconds.
-
-It holds the write lock while it waits for readers.
 """
 MAX_WAIT_S = 2.0
 """Maximum wait of a transaction for the writer connection and for other processes, in seconds."""
@@ -67,10 +63,9 @@ def connect(path: Path, *, mmap_size: int = 0, create: bool = True) -> Any:
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    sqlite_log.configure(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("PRAGMA cache_size = -6000")
     connection.execute(f"PRAGMA mmap_size = {mmap_size}")
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
@@ -331,6 +326,14 @@ class SqliteDriver:
         return self.session(long_running=True)
 
     @asynccontextmanager
+    async def relaxed_commits(self) -> AsyncGenerator[None]:
+        await self.run_in_writer_thread(sqlite_log.relax)
+        try:
+            yield
+        finally:
+            await asyncio.shield(self.run_in_writer_thread(sqlite_log.settle))
+
+    @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[_Snapshot]:
         self._check_file()
         snapshot = _Snapshot(self.path)
@@ -385,11 +388,9 @@ def _begin(connection: Any, deadline: float) -> None:
 def _truncate_log(path: Path) -> bool:
     connection = connect(path, create=False)
     try:
-        connection.execute(f"PRAGMA busy_timeout = {LOG_BUSY_TIMEOUT_MS}")
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return sqlite_log.truncate(connection)
     finally:
         connection.close()
-    return not busy
 
 
 def _rollback(connection: Any) -> None:
