@@ -85,6 +85,7 @@ def _measure_imports(arguments: argparse.Namespace) -> int:
     finally:
         server.stop()
     imports.show(results)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.with_name("imports.json").write_bytes(msgspec.json.encode(results))
     return int(not all(result.exact for result in results))
 

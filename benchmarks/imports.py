@@ -8,7 +8,6 @@ import csv
 import http.client
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -139,11 +138,17 @@ def _import(url: str, folder: Path, users: int, part: int) -> tuple[float, float
         table = csv.writer(file)
         table.writerow(COLUMNS)
         table.writerows(_people(users, part))
-    key = dragoman_target.SECRET_KEY.hex()
+    environment = {
+        **os.environ,
+        "DRAGOMAN_DATABASE": url,
+        "DRAGOMAN_SECRET_KEY": dragoman_target.SECRET_KEY.hex(),
+    }
     began = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.import_process", url, key, str(path)],
+        [*dragoman_command(), "import", str(path), "-o", "json"],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     ) as process:
         assert process.stdout is not None
         tally = msgspec.json.decode(process.stdout.read())
