@@ -48,7 +48,7 @@ def problems(user: ImportedUser, options: ImportOptions) -> list[RowProblem]:
         len(username) <= _USERNAME_LENGTH and username.isascii() and username.isprintable()
     ):
         found += _username_problems(user.line, username, "" if email is UNSET else email)
-    if email is not UNSET:
+    if email is not UNSET and not (len(email) <= _EMAIL_LENGTH and fields.is_plain_email(email)):
         found += _row_problems(user.line, email, fields.email_problems(email))
     for name, length, multiline in _TEXTS:
         value = getattr(user, name)

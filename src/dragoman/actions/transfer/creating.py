@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -13,7 +15,7 @@ from dragoman.actions.steps import give_way
 from dragoman.actions.steps.create_user import full_name
 from dragoman.actions.transfer import runs
 from dragoman.actions.transfer.changes import is_verified
-from dragoman.actions.transfer.identity import Identity
+from dragoman.actions.transfer.identity import Identity, identify
 from dragoman.actions.transfer.matching import Verdict
 from dragoman.actions.transfer.records import ImportedUser, OutcomeKind
 from dragoman.actions.transfer.runs import ImportRun
@@ -65,14 +67,20 @@ async def create(
     ]
     if not new_users:
         return {}
-    names = [name for new in new_users for name in (new.identity.username, new.identity.email)]
-    await give_way.take_over(tx, *names)
+    await _take_over_names(tx, verdicts)
     await _lock_tenants(tx, run, new_users)
     await _assign_ids(tx, new_users)
     await _insert(tx, run, new_users)
     if run.options.invite:
         await _invite(tx, new_users)
     return {new.index: new.user_id for new in new_users}
+
+
+async def _take_over_names(tx: Tx, verdicts: Sequence[Verdict]) -> None:
+    claimed = [v.identity for v in verdicts if v.claimed]
+    if claimed:
+        names = (name for identity in claimed for name in (identity.username, identity.email))
+        await give_way.take_over(tx, *names)
 
 
 async def _lock_tenants(tx: Tx, run: ImportRun, new_users: Sequence[_NewUser]) -> None:
@@ -124,17 +132,46 @@ def _text(value: str | UnsetType) -> str:
 
 def _user_row(tx: Tx, run: ImportRun, new: _NewUser, public_id: str) -> tuple[Any, ...]:
     """Return the values of a new user in the order of ``bulk_users.COLUMNS``."""
-    row, identity = new.row, new.identity
-    first_name, last_name = _text(row.first_name), _text(row.last_name)
-    username_sort, first_name_sort, last_name_sort, search = bulk_users.search_columns(
-        identity.username, identity.email, first_name, last_name
-    )
+    row = new.row
     password_hash = _text(row.password_hash)
     return (
         new.user_id,
         row.public_id or public_id,
         new.tenant_id,
         int(new.role),
+        *texts(row),
+        password_hash,
+        None if row.strong_password is UNSET or not password_hash else row.strong_password,
+        tx.now if password_hash else 0,
+        row.active is not False,
+        row.approved is not False,
+        False,
+        is_verified(run, row),
+        bool(new.identity.email),
+        0,
+        tx.now if row.created_at is UNSET else row.created_at,
+        tx.now,
+        0 if row.last_login_at is UNSET else min(row.last_login_at, tx.now - 1),
+    )
+
+
+def texts(row: ImportedUser) -> tuple[str, ...]:
+    """Return a new user's values of the columns from ``username`` to ``search``, in their order.
+
+    They are kept with the row.
+    """
+    found: tuple[str, ...] | None = vars(row).get("texts")
+    if found is None:
+        found = vars(row)["texts"] = _texts(row, identify(row))
+    return found
+
+
+def _texts(row: ImportedUser, identity: Identity) -> tuple[str, ...]:
+    first_name, last_name = _text(row.first_name), _text(row.last_name)
+    username_sort, first_name_sort, last_name_sort, search = bulk_users.search_columns(
+        identity.username, identity.email, first_name, last_name
+    )
+    return (
         identity.username,
         identity.username_key,
         username_sort,
@@ -151,32 +188,24 @@ def _user_row(tx: Tx, run: ImportRun, new: _NewUser, public_id: str) -> tuple[An
         _text(row.company),
         _text(row.location),
         search,
-        password_hash,
-        None if row.strong_password is UNSET or not password_hash else row.strong_password,
-        tx.now if password_hash else 0,
-        row.active is not False,
-        row.approved is not False,
-        False,
-        is_verified(run, row),
-        bool(identity.email),
-        0,
-        tx.now if row.created_at is UNSET else row.created_at,
-        tx.now,
-        0 if row.last_login_at is UNSET else min(row.last_login_at, tx.now - 1),
     )
 
 
-_SAID = tuple(
-    name
-    for name in ImportedUser.__struct_fields__
-    if name not in {"line", "plain_password", "weak_hash", "strong_password"}
-)
+_NOT_SAID = frozenset({"line", "plain_password", "weak_hash", "strong_password"})
 
 
 def _said_fields(row: ImportedUser) -> str:
     """Return the names of the fields that a row brings, for the history."""
-    names = [name for name in _SAID if getattr(row, name) not in (UNSET, "")]
-    return " ".join(sorted("password" if name == "password_hash" else name for name in names))
+    values = msgspec.structs.astuple(row)
+    return _joined_names(tuple([value is not UNSET and value != "" for value in values]))
+
+
+@lru_cache(maxsize=1000)
+def _joined_names(said: tuple[bool, ...]) -> str:
+    names = compress(ImportedUser.__struct_fields__, said)
+    return " ".join(
+        sorted("password" if n == "password_hash" else n for n in names if n not in _NOT_SAID)
+    )
 
 
 async def _invite(tx: Tx, new_users: Sequence[_NewUser]) -> None:

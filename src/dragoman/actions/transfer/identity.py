@@ -40,7 +40,14 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 def identify(row: ImportedUser) -> Identity:
-    """Return what identifies the person of a row."""
+    """Return what identifies the person of a row; it is kept with the row."""
+    identity: Identity | None = vars(row).get("identity")
+    if identity is None:
+        identity = vars(row)["identity"] = _identify(row)
+    return identity
+
+
+def _identify(row: ImportedUser) -> Identity:
     email = row.email or ""
     username = row.username or email
     username_key = canonical(username)
@@ -58,7 +65,18 @@ def identify(row: ImportedUser) -> Identity:
 
 
 def row_digest(row: ImportedUser, key: bytes) -> bytes:
-    """Return a keyed digest of all values of a row, apart from its line and its random salts."""
+    """Return a keyed digest of all values of a row, apart from its line and its random salts.
+
+    It is kept with the row.
+    """
+    digests: dict[bytes, bytes] = vars(row).setdefault("digests", {})
+    digest = digests.get(key)
+    if digest is None:
+        digest = digests[key] = _row_digest(row, key)
+    return digest
+
+
+def _row_digest(row: ImportedUser, key: bytes) -> bytes:
     if row.plain_password is not UNSET:
         row = msgspec.structs.replace(row, password_hash=UNSET)
     elif row.weak_hash is not UNSET:

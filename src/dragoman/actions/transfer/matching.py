@@ -42,6 +42,7 @@ class Verdict(msgspec.Struct):
             ``approved``, ``verified``, ``email_assigned`` and ``password_hash``.
         done: whether an earlier, killed run has written it already.
         former: the sealed values of that user before its update.
+        claimed: whether somebody, who gives way, only claims one of its names.
     """
 
     outcome: Outcome
@@ -50,6 +51,7 @@ class Verdict(msgspec.Struct):
     changes: dict[str, Any] = {}
     done: bool = False
     former: bytes | None = None
+    claimed: bool = False
 
 
 class _Judged(msgspec.Struct):
@@ -98,12 +100,16 @@ async def find_verdicts(
     holders = await _find_holders(reader, run, judged)
     verdicts: list[Verdict] = []
     earlier: dict[str, ImportedUser] = {}  # the rows of this chunk by what identifies them
+    places: dict[Any, list[tuple[str, str, str]]] = {}  # problems by role and tenant
     for each in judged:
         keys = each.identity.keys
         if not earlier.keys().isdisjoint(keys):
             verdicts.append(_verdict_within_chunk(run, each, earlier))
             continue
-        verdict = _verdict(run, each, holders)
+        place = (each.row.role, each.row.tenant)
+        if (problems := places.get(place)) is None:
+            problems = places[place] = _role_and_tenant_problems(run, each.row)
+        verdict = _verdict(run, each, holders, problems)
         if verdict.outcome.kind is not OutcomeKind.REFUSED:
             for key in keys:
                 earlier[key] = each.row
@@ -147,12 +153,14 @@ def _verdict_within_chunk(
     return Verdict(outcome, identity)
 
 
-def _verdict(run: ImportRun, judged: _Judged, holders: Holders) -> Verdict:
-    row, identity = judged.row, judged.identity
+def _verdict(
+    run: ImportRun, judged: _Judged, holders: Holders, problems: list[tuple[str, str, str]]
+) -> Verdict:
+    identity = judged.identity
     if not identity.username:
         message = "there is neither a username nor an e-mail address"
         return judged.refused(("username", "blank", message))
-    if problems := _role_and_tenant_problems(run, row):
+    if problems:
         return judged.refused(*problems)
     if holders.is_empty:
         return Verdict(CREATED, identity)
@@ -163,8 +171,11 @@ def _verdict(run: ImportRun, judged: _Judged, holders: Holders) -> Verdict:
         return judged.refused(("", "ambiguous", "the record matches two people of the directory"))
     existing = next(iter(matched.values()), None)
     if existing is None:
-        problems = _taken_problems(judged, holders, None)
-        return judged.refused(*problems) if problems else Verdict(CREATED, identity)
+        taken = _taken_problems(judged, holders, None)
+        if taken:
+            return judged.refused(*taken)
+        claimed = not holders.by_name.keys().isdisjoint((identity.username_key, identity.email_key))
+        return Verdict(CREATED, identity, claimed=claimed)
     return _verdict_on_existing(run, judged, holders, existing)
 
 

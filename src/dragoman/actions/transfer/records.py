@@ -57,14 +57,15 @@ class Record(msgspec.Struct):
     problem: RowProblem | None = None
 
 
-class ImportedUser(msgspec.Struct, kw_only=True):
+class ImportedUser(msgspec.Struct, kw_only=True, dict=True):
     """What a record says about a person; UNSET where it says nothing.
 
     Times are microseconds since 1970 UTC. ``password_hash`` is a form that
     ``rules.passwords.verify_password`` reads; an empty one means "no password".
     ``plain_password`` occurs only with ``ImportOptions.hash_plain``: it is hashed before the row
     is written, as weak hashes are wrapped with ``ImportOptions.wrap_weak`` (``weak_hash`` keeps
-    what was wrapped, by which rows are compared: hashes have random salts).
+    what was wrapped, by which rows are compared: hashes have random salts). Its ``__dict__`` keeps
+    what was derived from it (``identity.identify``).
     """
 
     line: int
@@ -266,12 +267,16 @@ class Tally(msgspec.Struct):
     def count(self, row: Row, outcome: Outcome) -> None:
         """Count what became of a record."""
         self.read += 1
-        setattr(self, outcome.kind.value, getattr(self, outcome.kind.value) + 1)
-        for code in {problem.code for problem in outcome.problems}:
-            self.refused_by[code] = self.refused_by.get(code, 0) + 1
+        kind = outcome.kind
+        if kind is OutcomeKind.CREATED:  # nearly always
+            self.created += 1
+        else:
+            setattr(self, kind.value, getattr(self, kind.value) + 1)
+            for code in {problem.code for problem in outcome.problems}:
+                self.refused_by[code] = self.refused_by.get(code, 0) + 1
         for warning in row.translation.warnings:
             self.warnings[warning] = self.warnings.get(warning, 0) + 1
-        if outcome.kind in {OutcomeKind.REFUSED, OutcomeKind.SKIPPED}:
+        if kind is OutcomeKind.REFUSED or kind is OutcomeKind.SKIPPED:
             return
         if scheme := row.translation.hash_scheme:
             self.hashes[scheme] = self.hashes.get(scheme, 0) + 1

@@ -208,9 +208,15 @@ async def _write(
     rows = file.rows(after=current.record)
 
     def build() -> _Chunk:
-        return _Chunk(islice(rows, current.chunk_rows))
+        chunk = _Chunk(islice(rows, current.chunk_rows))
+        for user in chunk.users():
+            writing.prepare(current, user)
+        return chunk
 
-    async with contextlib.aclosing(_build_ahead(build)) as chunks:
+    async with (
+        directory.driver.relaxed_commits(),  # what a power failure undoes is imported again
+        contextlib.aclosing(_build_ahead(build)) as chunks,
+    ):
         async for chunk in chunks:
             try:
                 await _write_chunk(directory, current, chunk, run_options, reporter)

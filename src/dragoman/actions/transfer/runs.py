@@ -23,7 +23,7 @@ from dragoman.store.user_lists import counters
 
 MAX_CHUNK_ROWS = 1_000
 """Maximum number of rows per transaction, and their number on PostgreSQL."""
-MIN_CHUNK_ROWS, FIRST_CHUNK_ROWS = 100, 250
+MIN_CHUNK_ROWS, FIRST_CHUNK_ROWS = 250, 500
 """Minimum number of rows per transaction on SQLite, whatever they take, and that of the first."""
 NEW_TENANT = -1
 """Stands for the id of a tenant that the import will create."""

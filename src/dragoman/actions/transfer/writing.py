@@ -34,7 +34,7 @@ from dragoman.store import imports
 from dragoman.store.imports import ImportRow
 from dragoman.store.transaction import Tx
 
-TARGET_LOCK_S = 0.03
+TARGET_LOCK_S = 0.1
 """How long a chunk should hold SQLite's only write lock, in seconds."""
 ATTEMPTS, RETRY_S = 6, 0.5
 """How often a chunk is tried while the database cannot serve, and the first pause (seconds)."""
@@ -56,6 +56,12 @@ class Stopped(Exception):
     def __init__(self, outcomes: Sequence[Outcome | None]) -> None:
         super().__init__("a row was refused")
         self.outcomes = list(outcomes)
+
+
+def prepare(run: ImportRun, row: ImportedUser) -> None:
+    """Derive what will be written of a row: it is kept with the row, and costs no time then."""
+    row_digest(row, run.hash_key)
+    creating.texts(row)
 
 
 async def write_chunk(
