@@ -24,7 +24,7 @@ from tests.support.rows import open_rows
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 KILLS = int(os.environ.get("DRAGOMAN_TEST_KILLS", "10"))
-ROWS, REPEATED = 300 * max(KILLS, 10), 10 * max(KILLS, 10)
+ROWS, REPEATED = 600 * max(KILLS, 10), 10 * max(KILLS, 10)
 """Rows of different people, and rows that repeat the one before."""
 
 
@@ -47,11 +47,13 @@ async def import_and_kill(directory: Directory, database: str, path: Path) -> No
         process = context.Process(target=killed_import.import_file, args=(database, path))
         done = await records_done(directory)
         process.start()
+        longest_s = 0.05  # until it begins to write
         if moments.random() < 0.7:
+            longest_s = 0.01  # a few chunks: all kills together must not see the end of the file
             while await records_done(directory) == done:
                 assert process.exitcode is None
                 await anyio.sleep(0.005)
-        await anyio.sleep(moments.uniform(0, 0.05))
+        await anyio.sleep(moments.uniform(0, longest_s))
         process.kill()
         await anyio.to_thread.run_sync(process.join)
         assert process.exitcode == -signal.SIGKILL
