@@ -20,7 +20,7 @@ from dragoman.cli.errors import ERROR, CliError
 STDIN = "-"
 BLOCK_BYTES = 1024 * 1024
 FIRST_LOOK_BYTES = 4 * BLOCK_BYTES
-"""Bytes after which the file is looked at once, so that no disk is filled by what is no file."""
+"""Bytes after which the file is looked at once, so that other input does not fill the disk."""
 SIGNAL_CHECK_S = 1.0
 """How often a program that waits for its input looks whether it is to end, in seconds."""
 MIN_FREE_BYTES = 256 * 1024 * 1024
@@ -31,7 +31,7 @@ MIN_FREE_BYTES = 256 * 1024 * 1024
 def regular_file(file: str, options: FileOptions) -> Generator[Path]:
     """Give the path of a regular file with the content of a file, a pipe or standard input.
 
-    What is no regular file is copied to a private file in ``TMPDIR`` (mode 0600), which is
+    A pipe or device is copied to a private file in ``TMPDIR`` (mode 0600), which is
     removed at the end.
 
     Args:

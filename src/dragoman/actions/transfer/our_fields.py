@@ -104,7 +104,7 @@ _OTHER_TYPES = {
     "tenant": "a tenant, not a user",
     "group": "a group, not a user",
 }
-"""Records of our own export that are no people."""
+"""Records of our own export that are not users."""
 
 
 _MAX_PLANS = 1000

@@ -150,7 +150,7 @@ class _File(msgspec.Struct):
     def rows(self, *, after: int = 0) -> Iterator[Row]:
         """Yield the records with their meaning; those that cannot be read are refused.
 
-        Records that are about no person are not among them.
+        Records that are not about a person are left out.
 
         Args:
             after: the number of the record after which to begin.
