@@ -2,76 +2,92 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
-from pysqlite3 import dbapi2 as sqlite3
 
-CACHE_KIB = 32_768
-"""Memory for pages of the table, in KiB; the other pages are on the disk."""
+from dragoman.store.private_file import open_private_file
 
-
-class Claim(msgspec.Struct, frozen=True):
-    """Which row has claimed a key: its line, and a digest of all of its values."""
-
-    line: int
-    digest: int
+CACHE_KIB = 4_096
+RUN_LENGTH = 50_000
+"""Claims that are kept in memory, and then written sorted: appending visits each page once."""
+FILTER_BITS = 27
+"""Binary logarithm of the number of bits in the filter (16 MiB)."""
+_MASK = (1 << FILTER_BITS) - 1
+_CLAIMS = """
+CREATE TABLE claims (
+    run INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    check_bits INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    digest INTEGER NOT NULL,
+    PRIMARY KEY (run, key)
+) STRICT, WITHOUT ROWID
+"""
+_RUNS = "CREATE TABLE runs (run INTEGER PRIMARY KEY) STRICT"
 
 
 class SeenKeys:
-    """Maps keys, signed 64-bit integers, to the row that claimed each first.
+    """Maps keys, signed 64-bit integers, to the row that claimed each first: line and digest.
 
-    The file is private and unlinked, as that of ``TemporaryLookup``. Two keys may be equal by
-    chance: ``check``, another 64 bits of the same key, tells them apart.
+    Two keys may be equal by chance: ``check``, another 64 bits of the same key, tells them apart.
+    Both must be uniformly distributed.
+
+    Most keys of a file are new, which a Bloom filter of two bits a key tells without looking into
+    the table. After ten million keys it is wrong about 2 % of the new ones, which are then looked
+    up in vain.
     """
 
     def __init__(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="dragoman-") as directory:  # mode 0700
-            path = Path(directory, "seen.db")
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            run = self._connection.execute
-            run("PRAGMA journal_mode = OFF")
-            run("PRAGMA synchronous = OFF")
-            run(f"PRAGMA cache_size = -{CACHE_KIB}")
-            run(
-                "CREATE TABLE claims (key INTEGER PRIMARY KEY, check_bits INTEGER NOT NULL,"
-                " line INTEGER NOT NULL, digest INTEGER NOT NULL) STRICT"
-            )
-            run("CREATE TABLE verdicts (line INTEGER PRIMARY KEY, earlier INTEGER NOT NULL) STRICT")
-        run("BEGIN")
+        self._connection = open_private_file(_CLAIMS, _RUNS, cache_kib=CACHE_KIB)
+        self._filter = bytearray(1 << (FILTER_BITS - 3))
+        self._recent: dict[int, tuple[int, int, int]] = {}
+        self._runs = 0
 
-    def find(self, keys: Sequence[tuple[int, int]]) -> dict[int, Claim]:
-        """Return the claims on these keys, by key; each comes with its ``check``."""
-        checks = dict(keys)
-        found = self._connection.execute(
-            "SELECT key, check_bits, line, digest FROM claims"
-            " WHERE key IN (SELECT value FROM json_each(?))",
-            (msgspec.json.encode(sorted(checks)),),
-        )
-        return {
-            key: Claim(line, digest)
-            for key, check_bits, line, digest in found
-            if check_bits == checks[key]
+    def find(self, keys: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
+        """Return line and digest of the rows that have claimed these keys, by key.
+
+        Args:
+            keys: each with its ``check``.
+        """
+        bits = self._filter
+        maybe = {
+            key: check
+            for key, check in keys
+            if bits[(key & _MASK) >> 3] >> (key & 7) & 1
+            and bits[(check & _MASK) >> 3] >> (check & 7) & 1
         }
+        if not maybe:
+            return {}
+        found = [(key, *self._recent[key]) for key in maybe if key in self._recent]
+        if self._runs:
+            found += self._connection.execute(
+                "SELECT claims.key, check_bits, line, digest FROM json_each(?) AS wanted"
+                " CROSS JOIN runs CROSS JOIN claims"
+                " WHERE claims.run = runs.run AND claims.key = wanted.value",
+                (msgspec.json.encode(sorted(maybe)),),
+            )
+        return {key: (line, digest) for key, check, line, digest in found if check == maybe[key]}
 
     def claim(self, rows: Sequence[tuple[int, int, int, int]]) -> None:
-        """Store claims (key, check, line, digest); a key that is claimed already stays so."""
+        """Store claims (key, check, line, digest) on keys that are not claimed yet."""
+        bits, recent = self._filter, self._recent
+        for key, check, line, digest in rows:
+            recent[key] = check, line, digest
+            bits[(key & _MASK) >> 3] |= 1 << (key & 7)
+            bits[(check & _MASK) >> 3] |= 1 << (check & 7)
+        if len(recent) >= RUN_LENGTH:
+            self._write_run()
+
+    def _write_run(self) -> None:
+        run = self._connection.execute
+        self._runs += 1
+        run("INSERT INTO runs VALUES (?)", (self._runs,))
         self._connection.executemany(
-            "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)", sorted(rows)
+            "INSERT INTO claims VALUES (?, ?, ?, ?, ?)",
+            ((self._runs, key, *self._recent[key]) for key in sorted(self._recent)),
         )
-
-    def keep_verdicts(self, verdicts: Sequence[tuple[int, int]]) -> None:
-        """Store what was found: (line, the earlier line, negative if both rows are equal)."""
-        self._connection.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?)", verdicts)
-
-    def verdict(self, line: int) -> int:
-        """Return what was stored for a line, or 0."""
-        row = self._connection.execute(
-            "SELECT earlier FROM verdicts WHERE line = ?", (line,)
-        ).fetchone()
-        return row[0] if row else 0
+        self._recent.clear()
 
     def close(self) -> None:
         """Remove the table from the disk."""

@@ -92,6 +92,13 @@ class Driver(Protocol):
         """
         ...
 
+    async def others_have_written(self) -> bool:
+        """Return whether other processes have committed since this was last called.
+
+        Asked where there is one writer; elsewhere False, as writers do not wait for each other.
+        """
+        ...
+
     def relaxed_commits(self) -> Any:
         """Return an async context manager in which commits do not wait for the disk.
 

@@ -77,13 +77,17 @@ def row_digest(row: ImportedUser, key: bytes) -> bytes:
 
 
 def _row_digest(row: ImportedUser, key: bytes) -> bytes:
+    return hashlib.blake2b(encoded_values(row), key=key, digest_size=DIGEST_BYTES).digest()
+
+
+def encoded_values(row: ImportedUser) -> bytes:
+    """Return all values of a row, apart from its line and its random salts, as bytes."""
     if row.plain_password is not UNSET:
         row = msgspec.structs.replace(row, password_hash=UNSET)
     elif row.weak_hash is not UNSET:
         row = msgspec.structs.replace(row, password_hash=row.weak_hash, weak_hash=UNSET)
     encoded = _ENCODER.encode(row)  # begins with the line
-    values = encoded[encoded.index(b",") :]
-    return hashlib.blake2b(values, key=key, digest_size=DIGEST_BYTES).digest()
+    return encoded[encoded.index(b",") :]
 
 
 def repeated(line: int, earlier_line: int, *, equal: bool) -> Outcome:

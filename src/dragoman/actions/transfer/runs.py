@@ -21,7 +21,7 @@ from dragoman.store import imports, tenants
 from dragoman.store.transaction import Read, Tx
 from dragoman.store.user_lists import counters
 
-MAX_CHUNK_ROWS = 1_000
+MAX_CHUNK_ROWS = 3_000
 """Maximum number of rows per transaction, and their number on PostgreSQL."""
 MIN_CHUNK_ROWS, FIRST_CHUNK_ROWS = 250, 500
 """Minimum number of rows per transaction on SQLite, whatever they take, and that of the first."""
@@ -49,6 +49,7 @@ class ImportRun(msgspec.Struct):
         first_users: what tenants were like before this import brought their first user:
             id → whether they ever had users, and whether the import brought the first owner.
         chunk_rows: how many rows the next chunk should have.
+        shared_until: until when others count as writing too; a time of the monotonic clock.
     """
 
     actor: Actor
@@ -66,6 +67,7 @@ class ImportRun(msgspec.Struct):
     tenants: dict[str, int | None] = {}
     first_users: dict[int, tuple[bool, bool]] = {}
     chunk_rows: int = MAX_CHUNK_ROWS
+    shared_until: float = 0.0
 
     def tenant_id(self, row: ImportedUser) -> int | None:
         """Return the tenant of a row that ``load_tenants`` has seen; None if there is none."""

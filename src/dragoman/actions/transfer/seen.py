@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import struct
 from collections.abc import Sequence
-from hashlib import blake2b
 from types import TracebackType
 
-from dragoman.actions.transfer.identity import identify, repeated, row_digest
+from dragoman.actions.transfer.identity import encoded_values, identify, repeated
 from dragoman.actions.transfer.records import ImportedUser, Outcome
-from dragoman.store.seen_keys import Claim, SeenKeys
-
-_TWO_INTEGERS = struct.Struct(">qq")
+from dragoman.store.seen_keys import SeenKeys
 
 
 class SeenRows:
@@ -24,7 +20,7 @@ class SeenRows:
 
     def __init__(self) -> None:
         self._keys = SeenKeys()
-        self._hash_key = secrets.token_bytes(32)
+        self._salt = secrets.token_hex(8)
 
     def __enter__(self) -> SeenRows:
         return self
@@ -47,33 +43,22 @@ class SeenRows:
         claims = self._keys.find([key for keys in hashed for key in keys])
         outcomes: list[Outcome | None] = []
         new_claims: list[tuple[int, int, int, int]] = []
-        verdicts: list[tuple[int, int]] = []
         for row, keys in zip(rows, hashed, strict=True):
-            digest, _ = _TWO_INTEGERS.unpack(row_digest(row, self._hash_key))
+            digest = hash(encoded_values(row))
             earlier = [claims[key] for key, _ in keys if key in claims]
-            if not earlier:
-                claims |= dict.fromkeys((key for key, _ in keys), Claim(row.line, digest))
-                new_claims += [(key, check, row.line, digest) for key, check in keys]
-                outcomes.append(None)
+            if earlier:
+                first_line = min(line for line, _ in earlier)
+                equal = all(other == digest for _, other in earlier)
+                outcomes.append(repeated(row.line, first_line, equal=equal))
                 continue
-            first = min(earlier, key=lambda claim: claim.line)
-            equal = all(claim.digest == digest for claim in earlier)
-            verdicts.append((row.line, -first.line if equal else first.line))
-            outcomes.append(repeated(row.line, first.line, equal=equal))
+            claim = row.line, digest
+            for key, check in keys:
+                claims[key] = claim
+                new_claims.append((key, check, *claim))
+            outcomes.append(None)
         self._keys.claim(new_claims)
-        self._keys.keep_verdicts(verdicts)
         return outcomes
 
-    def again(self, rows: Sequence[ImportedUser]) -> list[Outcome | None]:
-        """Return what ``add`` has returned for these rows: for the second pass over the file."""
-        return [self._recall(row.line) for row in rows]
-
-    def _recall(self, line: int) -> Outcome | None:
-        earlier_line = self._keys.verdict(line)
-        if not earlier_line:
-            return None
-        return repeated(line, abs(earlier_line), equal=earlier_line < 0)
-
     def _hash(self, key: str) -> tuple[int, int]:
-        encoded = key.encode("utf-8", "surrogatepass")
-        return _TWO_INTEGERS.unpack(blake2b(encoded, key=self._hash_key, digest_size=16).digest())
+        """Return 128 bits that are uniformly distributed: Python's hash is a keyed SipHash."""
+        return hash(key), hash(key + self._salt)

@@ -34,8 +34,10 @@ from dragoman.store import imports
 from dragoman.store.imports import ImportRow
 from dragoman.store.transaction import Tx
 
-TARGET_LOCK_S = 0.1
-"""How long a chunk should hold SQLite's only write lock, in seconds."""
+SHARED_LOCK_S, LONE_LOCK_S = 0.1, 0.5
+"""How long a chunk should hold SQLite's only write lock while others write, or do not (seconds)."""
+SHARED_FOR_S = 10.0
+"""How long others count as writing after they were last seen to, in seconds."""
 ATTEMPTS, RETRY_S = 6, 0.5
 """How often a chunk is tried while the database cannot serve, and the first pause (seconds)."""
 
@@ -138,7 +140,10 @@ async def _write(
             tally = _move(tx, run, outcomes, progress)
     else:
         if directory.driver.has_one_writer:
-            _adapt_chunk_rows(run, len(rows), time.monotonic() - started)
+            duration_s = time.monotonic() - started
+            if await directory.driver.others_have_written():
+                run.shared_until = time.monotonic() + SHARED_FOR_S
+            _adapt_chunk_rows(run, len(rows), duration_s)
     run.record, run.line, run.tally = progress.record, progress.line, tally
     return outcomes
 
@@ -262,5 +267,7 @@ def _move(tx: Tx, run: ImportRun, outcomes: list[Outcome], progress: _Progress) 
 def _adapt_chunk_rows(run: ImportRun, row_count: int, duration_s: float) -> None:
     """Let the next chunk take as long as a transaction may hold SQLite's write lock."""
     if row_count:
-        wanted = int(row_count * TARGET_LOCK_S / max(duration_s, 1e-6))
+        is_shared = time.monotonic() < run.shared_until
+        target_s = SHARED_LOCK_S if is_shared else LONE_LOCK_S
+        wanted = int(row_count * target_s / max(duration_s, 1e-6))
         run.chunk_rows = max(MIN_CHUNK_ROWS, min(wanted, 2 * run.chunk_rows, MAX_CHUNK_ROWS))

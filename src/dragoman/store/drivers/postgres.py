@@ -231,6 +231,9 @@ class PostgresDriver:
         except UNAVAILABLE_ERRORS as error:
             raise Unavailable("database") from error
 
+    async def others_have_written(self) -> bool:
+        return False
+
     @asynccontextmanager
     async def relaxed_commits(self) -> AsyncGenerator[None]:
         self._is_relaxed = True

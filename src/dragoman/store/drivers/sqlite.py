@@ -200,6 +200,7 @@ class SqliteDriver:
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
         self._file_id: tuple[int, int] | None = None
         self._file_checked_at = 0.0
+        self._data_version: int | None = None
 
     # Opened on first use, and again until that succeeds: the file may be missing at the start.
 
@@ -325,6 +326,13 @@ class SqliteDriver:
     def bulk_session(self) -> Any:
         return self.session(long_running=True)
 
+    async def others_have_written(self) -> bool:
+        """Return whether another connection has committed since this was last called."""
+        version = await self.run_in_writer_thread(_data_version)
+        changed = self._data_version not in {None, version}
+        self._data_version = version
+        return changed
+
     @asynccontextmanager
     async def relaxed_commits(self) -> AsyncGenerator[None]:
         await self.run_in_writer_thread(sqlite_log.relax)
@@ -383,6 +391,10 @@ def _begin(connection: Any, deadline: float) -> None:
                 raise
         else:
             return
+
+
+def _data_version(connection: Any) -> int:
+    return connection.execute("PRAGMA data_version").fetchone()[0]
 
 
 def _truncate_log(path: Path) -> bool:
