@@ -168,6 +168,35 @@ async def test_an_import_that_broke_off_goes_on(
     assert await counters.differences(directory.read(SYSTEM_ACTOR)) == {}
 
 
+async def test_chunks_are_smaller_while_another_process_writes(
+    directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not directory.driver.has_one_writer:
+        return  # writers do not wait for each other
+    monkeypatch.setattr(runs, "FIRST_CHUNK_ROWS", 100)
+    monkeypatch.setattr(writing, "MIN_CHUNK_ROWS", 10)
+    monkeypatch.setattr(writing, "SHARED_LOCK_S", 1e-6)
+    path = write_csv(tmp_path, "".join(f"user{n},user{n}@example.com\n" for n in range(1000)))
+    driver, write_chunk, sizes = directory.driver, writing.write_chunk, list[int]()
+
+    async def note_size(*arguments: Any, **more: Any) -> Any:
+        sizes.append(len(arguments[2]))
+        if len(sizes) == 2:
+            monkeypatch.setattr(driver, "others_have_written", _yes)
+        return await write_chunk(*arguments, **more)
+
+    monkeypatch.setattr(writing, "write_chunk", note_size)
+    await import_file(directory, path)
+    # The chunk after the one that is being written is read already.
+    assert sizes[:2] == [100, 100]
+    assert sizes[2] == 200
+    assert set(sizes[3:-1]) == {10}
+
+
+async def _yes() -> bool:
+    return True
+
+
 async def test_a_row_that_is_refused_after_the_check_stops_the_import(
     directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

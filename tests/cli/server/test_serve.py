@@ -204,6 +204,28 @@ def test_worker_exits_if_the_main_process_died_before_it_started(tmp_path: Path)
     assert time.monotonic() - float(done.stdout or "inf") < 15
 
 
+def test_a_worker_searches_for_cycles_rarely_and_not_in_what_it_loaded(tmp_path: Path) -> None:
+    loaded = (
+        "import gc, os\n"
+        "from dragoman.cli.server import serve\n"
+        "os.environ['_DRAGOMAN_MAIN'] = str(os.getppid())\n"
+        "serve.application()\n"
+        "print(gc.get_threshold()[0], gc.get_freeze_count(), flush=True)\n"
+        "os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loaded],
+        cwd=tmp_path,
+        env=environment(QUIET_SETTINGS),
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    threshold, frozen = map(int, done.stdout.split())
+    assert threshold == serve.COLLECTION_THRESHOLD
+    assert frozen > 50_000
+
+
 def test_workers_are_always_forked(tmp_path: Path) -> None:
     """Otherwise they would not inherit the reserved port, and a second server could start."""
     choice = "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n"

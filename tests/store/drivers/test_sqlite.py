@@ -259,6 +259,19 @@ class TestTwoProcesses:
             assert found is not None
             assert found.username == f"turn{turn}"
 
+    async def test_each_process_learns_that_the_other_has_written(
+        self, directory: Directory, second_directory: Directory
+    ):
+        driver = directory.driver
+        assert not await driver.others_have_written()  # before this process has looked
+        async with transaction(directory) as tx:
+            await insert_users(tx, [UserRow(username="here")])
+        assert not await driver.others_have_written()
+        async with transaction(second_directory) as tx:
+            await insert_users(tx, [UserRow(username="there")])
+        assert await driver.others_have_written()
+        assert not await driver.others_have_written()
+
     async def test_both_processes_write_at_once(
         self, directory: Directory, second_directory: Directory, database: str
     ):

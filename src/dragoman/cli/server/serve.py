@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import resource
@@ -44,6 +45,8 @@ SIGNAL_RETRY_S = 0.5
 HEADER_TIMEOUT_S = 20
 """Maximum time to receive a request's headers, once they have begun (seconds)."""
 MAX_HEADER_BYTES = 32 * 1024
+COLLECTION_THRESHOLD = 10_000
+"""New objects after which Python searches for cycles, of which requests leave few."""
 """Maximum size of a request's headers (bytes); each connection may buffer this much."""
 MAX_CONNECTIONS = 4096
 """Maximum number of connections per worker, idle ones included; others wait in the backlog."""
@@ -66,7 +69,18 @@ def application() -> Any:
     open_requests = OpenRequests(app.create(settings, workers=workers))
     monitor = ConnectionMonitor(port, _limits(settings, workers), open_requests.peers)
     _signals.set_loop_signals = partial(_set_loop_signals, monitor, port)
+    _collect_less_often()
     return open_requests
+
+
+def _collect_less_often() -> None:
+    """Leave what was loaded at the start out of Python's search for cycles, and search less often.
+
+    See ``docs/decisions/`` 0037.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTION_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def _limits(settings: Settings, workers: int) -> Limits:

@@ -17,7 +17,7 @@ _USUAL = (
 _RELAXED = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA cache_size = -32000",
-    "PRAGMA wal_autocheckpoint = 10000",
+    "PRAGMA wal_autocheckpoint = 40000",  # a page that changes often is written back once
 )
 
 
