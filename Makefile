@@ -35,7 +35,7 @@ test: $(VENV)/.dev
 
 # The fast tests, for use while editing: SQLite only; without faults, attacks, fuzzing, schemathesis,
 # the permission tables, and anything that starts a server or a command of its own or waits.
-QUICK_WITHOUT := tests/attack tests/faults tests/fuzz tests/mutants tests/cli tests/authorization tests/test_benchmarks.py \
+QUICK_WITHOUT := tests/attack tests/faults tests/fuzz tests/mutants tests/cli tests/deploy tests/authorization tests/test_benchmarks.py \
                  tests/house/test_new_dialect.py tests/house/test_attack_surface.py tests/web/test_docs.py \
                  tests/store/test_migrations.py tests/store/test_upgrade.py tests/jobs/test_mail_delivery_failures.py \
                  $(addprefix tests/dialects/test_,state_machine.py one_directory.py every_contract.py) \
@@ -68,6 +68,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock
 
 types: $(VENV)/.dev
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
