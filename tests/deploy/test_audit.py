@@ -53,7 +53,7 @@ def database(answer: Callable[[str], dict[str, Any] | None]) -> Generator[str]:
             self.end_headers()
             self.wfile.write(json.dumps(found or {}).encode())
 
-        def log_message(self, format: str, *args: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
