@@ -22,7 +22,7 @@ from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.actions.explain import ExplainedContract
 from dragoman.actions.system import system_actor
-from dragoman.dispatch import ContractDispatcher, MountedContract
+from dragoman.dispatch import ContractDispatcher, MountedContract, removable_sub_path
 from dragoman.jobs import background, bootstrap
 from dragoman.jobs.bootstrap import FirstAdmin
 from dragoman.rules.credentials import CredentialFormat
@@ -192,7 +192,11 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
     )
     shared_app.router.redirect_slashes = False
     dispatcher = ContractDispatcher(
-        shared_app, mounted, settings.hosts, partial(tokens.issuing_contract, directory)
+        shared_app,
+        mounted,
+        settings.hosts,
+        partial(tokens.issuing_contract, directory),
+        removable_sub_path(directory.settings.public_url, mounted),
     )
     if not settings.cors_origins:
         return dispatcher

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from starlette.responses import Response
@@ -23,6 +24,8 @@ SMUGGLING_HEADERS = frozenset({b"content_length", b"transfer_encoding"})
 FRAMING_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding", *SMUGGLING_HEADERS})
 SAME_ORIGIN_PREFIXES = frozenset({"account", "console"})
 """First segments of the paths of pages for people, which no other origin may read."""
+METRICS_PATH = "/metrics"
+"""Never served below a sub-path: there, every proxy would pass it on to the world."""
 UNDOCUMENTED_PATH = "/:"
 """A path that no contract has: the contract answers it with its own 404."""
 
@@ -56,6 +59,7 @@ class ContractDispatcher:
         contracts: the served contracts by name, in the order of the settings.
         hosts: host names that serve a single contract → that contract.
         find_issuer: returns the contract at which a credential is valid now, or "".
+        sub_path: the path of the public URL if proxies may pass it on (see ``removable_sub_path``).
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class ContractDispatcher:
         contracts: Mapping[str, MountedContract],
         hosts: Mapping[str, str],
         find_issuer: Callable[[str], Awaitable[str]],
+        sub_path: str = "",
     ) -> None:
         self._shared_app = shared_app
         self._contracts = contracts
@@ -72,6 +77,7 @@ class ContractDispatcher:
         ]
         self._hosts = hosts
         self._find_issuer = find_issuer
+        self._sub_path = sub_path
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request to the application that answers it.
@@ -102,7 +108,7 @@ class ContractDispatcher:
         candidates, scope = self._candidates(scope)
         path = scope["path"]
         if not candidates:
-            prefix = path[1:].partition("/")[0]
+            prefix = _first_segment(path)
             return None if prefix in SAME_ORIGIN_PREFIXES else frozenset({"GET", "HEAD"})
         names = list(self._eligible_routes(path, candidates)) if len(candidates) > 1 else candidates
         methods = {
@@ -127,11 +133,21 @@ class ContractDispatcher:
             if self._contracts[name].documented_paths.match(path) is None:
                 path = UNDOCUMENTED_PATH
             return [name], {**scope, "path": path, HOST_SCOPE_KEY: host}
-        prefix = path[1:].partition("/")[0]
+        if self._sub_path and (inner_path := self._without_sub_path(path)) != path:
+            path = inner_path
+            scope = {**scope, "path": path}
+        prefix = _first_segment(path)
         if prefix in self._contracts:
             path += "/" if path == f"/{prefix}" else ""
             return [prefix], {**scope, "path": path, "root_path": f"/{prefix}"}
         return [name for name, match in self._path_matchers if match(path)], scope
+
+    def _without_sub_path(self, path: str) -> str:
+        """Return a path without the sub-path, which is removed once, whoever removes it."""
+        inner_path = path.removeprefix(self._sub_path)
+        if inner_path in {path, METRICS_PATH} or inner_path[:1] not in {"", "/"}:
+            return path
+        return inner_path or "/"
 
     async def _route_at_root(self, scope: Scope, candidates: Sequence[str]) -> ASGIApp:
         """Return the application for a path that several contracts document (decision 0013).
@@ -168,6 +184,29 @@ class ContractDispatcher:
         except Unavailable:  # the contract that answers will find out as well
             return ""
         return issuer if schemes.get(issuer) == parts[0].lower() else ""
+
+
+def removable_sub_path(public_url: str, contracts: Mapping[str, MountedContract]) -> str:
+    """Return the path of the public URL if it can be told from the server's own paths, else "".
+
+    A request below it can then be answered whether a proxy has removed it or not. Below a path
+    like ``/api``, ``/api/users`` might be either, so there the proxy has to remove it.
+    """
+    sub_path = unquote(urlsplit(public_url).path)
+    routes = [route for contract in contracts.values() for route in contract.routes]
+    shared_paths = {*SHARED_PATHS, METRICS_PATH}
+    own_names = {*contracts, *SAME_ORIGIN_PREFIXES}
+    own_names |= {_first_segment(path) for path in (*shared_paths, *(r.path for r in routes))}
+    is_documented = any(
+        contract.documented_paths.match(sub_path + route.path)
+        for contract in contracts.values()
+        for route in routes
+    )
+    return "" if is_documented or _first_segment(sub_path) in own_names else sub_path
+
+
+def _first_segment(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 async def refuse_ambiguous(scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,11 +17,13 @@ class RouteInfo(msgspec.Struct, frozen=True):
     """A route of a contract, as the dispatcher needs it.
 
     Attributes:
+        path: the path, with its parameters in braces.
         pattern: matches the path without prefix and trailing slash.
         literal: the path has no parameters.
         methods: the supported methods.
     """
 
+    path: str
     pattern: re.Pattern[str]
     literal: bool
     methods: tuple[str, ...]
@@ -48,7 +50,7 @@ class ContractApp:
     def route_infos(self) -> tuple[RouteInfo, ...]:
         """The routes that resources answer, in order."""
         return tuple(
-            RouteInfo(pattern, not route.param_convertors, app.methods)
+            RouteInfo(route.path, pattern, not route.param_convertors, app.methods)
             for pattern, route, app in self._table
             if isinstance(app, Resource)
         )
