@@ -1,7 +1,7 @@
 # All commands for people and CI. `make serve` and `make test` need only git, make and Python 3.11 or later.
 
 PYTHON      ?= python3
-PORT        ?= 8000
+PORT        ?=
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 # Rounds of each race, and kills of the server, on each database (`make faults`).
@@ -28,7 +28,7 @@ endif
 .DEFAULT_GOAL := serve
 
 serve: $(VENV)/.serve
-	@exec $(BIN)/dragoman serve --port $(PORT)
+	@exec $(BIN)/dragoman serve $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)

@@ -140,6 +140,9 @@ GOOD: list[tuple[str, str, Any]] = [
     ("HOSTS", "A.example.com=wekan, b.example.com = wiwebb", {"a.example.com": "wekan", "b.example.com": "wiwebb"}),
     ("HOSTS", "a.example.com.=wekan, my_host=wekan", {"a.example.com": "wekan", "my_host": "wekan"}),
     ("HOSTS", "[::1]=wekan,xn--bcher-kva.example=wekan", {"[::1]": "wekan", "xn--bcher-kva.example": "wekan"}),
+    ("HOST", "::1", "::1"),
+    ("PORT", "8080", 8080),
+    ("WORKERS", "4", 4),
     ("PUBLIC_URL", "https://x.example.com/base/", "https://x.example.com/base"),
     ("PUBLIC_URL", "http://[::1]:8000", "http://[::1]:8000"),
     ("CORS_ORIGINS", "", ()),
@@ -184,6 +187,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("JWT_ALGORITHM", "EdDSA", "EdDSA"),
     ("HASH_THREADS", "0", 0),
     ("LOG_LEVEL", "WARNING", "warning"),
+    ("LOG_FORMAT", "Text", "text"),
     ("ACCESS_LOG", "yes", True),
 ]  # fmt: skip
 
@@ -273,7 +277,14 @@ BAD: list[tuple[str, str]] = [
     ("HASH_THREADS", "-1"),
     ("DATABASE", "postgresql:///users?host=one,two"),
     ("LOG_LEVEL", "loud"),
+    ("LOG_FORMAT", "xml"),
     ("ACCESS_LOG", "perhaps"),
+    ("HOST", ""),
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "http"),
+    ("WORKERS", "0"),
+    ("WORKERS", "257"),
 ]
 
 
@@ -432,18 +443,23 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("variable", "value"),
         [
-            ("PORT", "8000"),
             ("X_PORT", "8000"),
-            ("PORT", "http://10.0.0.11:8000"),
             ("PORT_8000", "tcp://10.0.0.11:8000"),
             ("PORT_8000_TCP_HOST", "10.0.0.11"),
             ("PORT_HTTP_TCP", "tcp://10.0.0.11:8000"),
             ("SERVICE", "10.0.0.11"),
-            ("HOST", "10.0.0.11"),
+            ("X_HOST", "10.0.0.11"),
         ],
     )
     def test_variables_that_resemble_those_of_kubernetes_services(self, variable: str, value: str):
-        assert setting_errors(**{variable: value}) == [f"DRAGOMAN_{variable}: unknown setting"]
+        (line,) = setting_errors(**{variable: value})
+        assert line.startswith(f"DRAGOMAN_{variable}: unknown setting")
+
+    def test_the_port_of_a_service_is_not_the_one_to_listen_on(self, tmp_path: Path):
+        (config := tmp_path / "dragoman.toml").write_text("port = 9000")
+        settings = load_settings(PORT="tcp://10.0.0.11:8000", CONFIG=str(config))
+        assert settings.port == 9000
+        assert setting_errors(PORT="http://x:80") == ["DRAGOMAN_PORT: must be an integer"]
 
     def test_messages_for_hosts(self):
         (line,) = setting_errors(HOSTS="wekan.example.com:8080=wekan")
@@ -571,6 +587,29 @@ class TestToml:
         lines = setting_errors(CONFIG=self.toml(tmp_path, 'tennant = "x"\nother = 1'))
         assert len(lines) == 2
         assert "'tennant'" in lines[0]
+
+    def test_a_guess_at_what_was_meant(self, tmp_path: Path):
+        config = self.toml(tmp_path, 'dragoman_tennant = "x"\nsmtp_ulr = ""\nfavourite = 1')
+        lines = setting_errors(
+            CONFIG=config,
+            SMTP_ULR="x",
+            PROT="80",
+            DATABSE_FILE="x",
+            ECHO_TWIC="1",
+            WORKERS="x",
+            NIX="1",
+        )
+        assert lines == [
+            f"{config}: unknown setting 'dragoman_tennant' (did you mean tenant?)",
+            f"{config}: unknown setting 'smtp_ulr' (did you mean smtp_url?)",
+            f"{config}: unknown setting 'favourite'",
+            "DRAGOMAN_DATABSE_FILE: unknown setting (did you mean DRAGOMAN_DATABASE_FILE?)",
+            "DRAGOMAN_ECHO_TWIC: unknown setting (did you mean DRAGOMAN_ECHO_TWICE?)",
+            "DRAGOMAN_NIX: unknown setting",
+            "DRAGOMAN_PROT: unknown setting (did you mean DRAGOMAN_PORT?)",
+            "DRAGOMAN_SMTP_ULR: unknown setting (did you mean DRAGOMAN_SMTP_URL?)",
+            "DRAGOMAN_WORKERS: must be an integer",
+        ]
 
     def test_invalid_toml(self, tmp_path: Path):
         (line,) = setting_errors(CONFIG=self.toml(tmp_path, "= nonsense"))

@@ -29,7 +29,7 @@ from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unavailable
 from dragoman.rules.vocabulary import Restrictions
 from dragoman.server_key import with_server_key
-from dragoman.settings import Settings, SettingsError, with_public_url
+from dragoman.settings import ContractSettings, Settings, SettingsError, with_public_url
 from dragoman.store import migrate, server_state
 from dragoman.store.transaction import Driver, Read
 from dragoman.web import account_pages, health, jwks, logs
@@ -41,7 +41,12 @@ RequestHandler = Callable[[Request], Awaitable[Response]]
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings of this process, including those of dialects. Raises SettingsError."""
-    return settings_module.load(environ, dialects.declared_settings())
+    return settings_module.load(environ, declared_settings())
+
+
+def declared_settings() -> tuple[type[ContractSettings], ...]:
+    """Return the classes of the settings that dialects declare."""
+    return dialects.declared_settings()
 
 
 def driver_for(settings: Settings) -> Driver:
@@ -152,7 +157,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
         SettingsError: a setting is wrong, or a contract is unknown.
     """
     settings = with_server_key(settings or load_settings())
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     driver = driver_for(settings)
     directory = Directory(driver, settings, workers=workers, mail_links=mail_links())
 

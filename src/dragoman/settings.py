@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -32,6 +33,8 @@ from dragoman.setting_values import (
 )
 
 PREFIX = "DRAGOMAN_"
+ENVIRONMENT = "environment"
+"""The source of a setting that an environment variable sets."""
 
 
 class SettingsError(Exception):
@@ -67,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_email: str = "admin@localhost"
     admin_password: str = ""
     tenant: str = "main"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
     contracts: tuple[str, ...] = ()  # empty: all, by name
     hosts: dict[str, str] = {}
     public_url: str = ""  # unset: the address of the last `serve`, see `with_public_url`
@@ -95,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_algorithm: str = "EdDSA"
     hash_threads: int = 0
     log_level: str = "info"
+    log_format: str = "json"  # or text
     access_log: bool = False
     contract_settings: tuple[ContractSettings, ...] = ()
 
@@ -134,14 +141,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.erasures) if self.erasures else self.files_folder / "dragoman.erasures"
 
 
-DEFAULT_PUBLIC_URL = "http://127.0.0.1:8000"
-
-
 def with_public_url(settings: Settings, last_served: str = "") -> Settings:
     """Return the settings with a public URL; ``last_served`` is that of the last server, or ""."""
     if settings.public_url:
         return settings
-    return msgspec.structs.replace(settings, public_url=last_served or DEFAULT_PUBLIC_URL)
+    default = f"http://127.0.0.1:{settings.port}"
+    return msgspec.structs.replace(settings, public_url=last_served or default)
 
 
 SECRETS = ("secret_key", "admin_password", "smtp_url", "database")
@@ -163,7 +168,7 @@ def load(
     """
     declared = tuple(declared)
     parsers = all_parsers(declared)
-    raw, errors = _read_sources(environ, parsers)
+    raw, _, errors = _read_sources(environ, parsers)
     values: dict[str, Any] = {}
     for name, value in raw.items():
         try:
@@ -175,6 +180,25 @@ def load(
     if errors:
         raise SettingsError(errors)
     return replace(Settings(), values, declared)
+
+
+def sources(
+    environ: Mapping[str, str] = os.environ, declared: Iterable[type[ContractSettings]] = ()
+) -> dict[str, str]:
+    """Return where the settings that are set come from, by their names.
+
+    That is ``environment``, the variable that names a secret's file, or the path of the TOML file.
+    """
+    return _read_sources(environ, all_parsers(declared))[1]
+
+
+def log_format_of(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the format of logs, also if other settings are wrong; ``json`` if it is wrong itself."""
+    raw, _, _ = _read_sources(environ, PARSERS)
+    try:
+        return str(PARSERS["log_format"](raw["log_format"]))
+    except (KeyError, ValueError):
+        return Settings().log_format
 
 
 def all_parsers(declared: Iterable[type[ContractSettings]]) -> dict[str, Parser]:
@@ -203,20 +227,23 @@ def replace(
 
 def _read_sources(
     environ: Mapping[str, str], parsers: Mapping[str, Parser]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the values that are set, not parsed yet, and the errors found meanwhile."""
-    raw, errors = _read_toml(environ.get(f"{PREFIX}CONFIG", ""), parsers)
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Return the values that are set, not parsed yet, their sources, and the errors found."""
+    config = environ.get(f"{PREFIX}CONFIG", "")
+    raw, errors = _read_toml(config, parsers)
+    found = dict.fromkeys(raw, config)
     for name in parsers:
         variable = f"{PREFIX}{name.upper()}"
         path = environ.get(f"{variable}_FILE", "")
         if path and name in SECRETS:
             try:
                 raw[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+                found[name] = f"{variable}_FILE"
             except (OSError, ValueError) as error:
                 errors.append(f"{variable}_FILE: {type(error).__name__} reading {path}")
-        if variable in environ:
-            raw[name] = environ[variable]
-    return raw, errors + _unknown_variables(environ, parsers)
+        if variable in environ and not _is_service_link(variable, environ):
+            raw[name], found[name] = environ[variable], ENVIRONMENT
+    return raw, found, errors + _unknown_variables(environ, parsers)
 
 
 def _read_toml(path: str, parsers: Mapping[str, Parser]) -> tuple[dict[str, Any], list[str]]:
@@ -234,7 +261,7 @@ def _read_toml(path: str, parsers: Mapping[str, Parser]) -> tuple[dict[str, Any]
         if name in parsers:
             raw[name] = value
         else:
-            errors.append(f"{path}: unknown setting {key!r}")
+            errors.append(f"{path}: unknown setting {key!r}{_guess(name, parsers)}")
     return raw, errors
 
 
@@ -242,11 +269,24 @@ def _unknown_variables(environ: Mapping[str, str], parsers: Mapping[str, Parser]
     known_variables = {f"{PREFIX}{name.upper()}" for name in parsers} | {f"{PREFIX}CONFIG"}
     known_variables |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
     return [
-        f"{variable}: unknown setting"
+        f"{variable}: unknown setting{_guess(variable, known_variables)}"
         for variable in sorted(environ)
         if variable.startswith(PREFIX) and variable not in known_variables
-        if not dsn.is_service_link(variable, environ[variable], "DRAGOMAN")
+        if not _is_service_link(variable, environ)
     ]
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    """Return a question that names what was probably meant, or an empty string."""
+    # The common prefix would make every variable look like every other one.
+    without_prefix = {each.removeprefix(PREFIX): each for each in known}
+    candidates = sorted(without_prefix)
+    nearest = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1, cutoff=0.7)
+    return f" (did you mean {without_prefix[nearest[0]]}?)" if nearest else ""
+
+
+def _is_service_link(variable: str, environ: Mapping[str, str]) -> bool:
+    return dsn.is_service_link(variable, environ[variable], "DRAGOMAN")
 
 
 def _public_url_errors(public_url: str, hosts: Mapping[str, str]) -> list[str]:
@@ -267,6 +307,9 @@ PARSERS: dict[str, Parser] = {
     "admin_email": parse_nonempty_text,
     "admin_password": lambda value: value if isinstance(value, str) else parse_text(value),
     "tenant": parse_nonempty_text,
+    "host": parse_nonempty_text,
+    "port": integer_between(1, 65_535),
+    "workers": integer_between(1, 256),
     "contracts": parse_contracts,
     "hosts": parse_hosts,
     "public_url": url_matching(
@@ -301,5 +344,6 @@ PARSERS: dict[str, Parser] = {
     "jwt_algorithm": one_of("EdDSA", "ES256", "RS256"),
     "hash_threads": integer_between(0, 64),
     "log_level": one_of("debug", "info", "warning", "error"),
+    "log_format": one_of("json", "text"),
     "access_log": parse_boolean,
 }

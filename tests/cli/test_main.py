@@ -53,10 +53,14 @@ def test_new_directory_with_the_installed_command(tmp_path: Path) -> None:
 
 def test_all_wrong_settings_are_reported_at_once(sqlite_terminal: Terminal) -> None:
     settings = {"DRAGOMAN_PUBLIC_URL": "nowhere", "DRAGOMAN_NONSENSE": "1", "DRAGOMAN_TENANT": ""}
-    for words in (["users", "list"], ["serve"], ["migrate"]):
+    for words in (["users", "list"], ["migrate"]):
         result = sqlite_terminal.run(*words, **settings)
         result.assert_refused(1, *settings)
         assert len(result.stderr.splitlines()) == 3
+    result = sqlite_terminal.spawn("serve", **settings)
+    result.assert_refused(1, *settings)
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [event["event"] for event in events] == ["server_failed"] * 3
 
 
 def test_version() -> None:

@@ -18,7 +18,7 @@ CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 EMPTY_REFUSALS = {("binacle", 400), ("binacle", 413), ("binacle", 415)}
 """Refusals that a contract leaves empty where the request's own body could not be read."""
 FOREIGN = ("gil", "gus")
-EVENTS = {"request", "refused", "limited", "unavailable", "mail_dropped", "mail_sent"}
+EVENTS = {"request", "refused", "limited", "unavailable", "mail_dropped", "mail_sent", "signed_in"}
 """What may be logged: no bug among it."""
 
 

@@ -16,7 +16,7 @@ from hypothesis import seed as hypothesis_seed
 
 from dragoman import app, dialects
 from dragoman.actions import tokens
-from dragoman.actions.steps import jwt_keys
+from dragoman.actions.steps import jwt_keys, sign_in_log
 from dragoman.actions.system import system_actor
 from dragoman.jobs import background, mail_delivery
 from dragoman.rules.errors import DirectoryError
@@ -60,7 +60,7 @@ RANDOM = settings(
 def log_level(level: str) -> None:
     """Let the log tell everything from a level on; what spoke before would go on as it did."""
     logs.configure(level)
-    for each in (logs.log, mail_delivery.log, jwt_keys.log, background.log):
+    for each in (logs.log, mail_delivery.log, jwt_keys.log, background.log, sign_in_log.log):
         each.__dict__.pop("bind", None)
 
 

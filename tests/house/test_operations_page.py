@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,30 @@ def test_figures_are_those_of_the_source() -> None:
     assert bodies.MAX_BODY_BYTES == 256 * 1024
     assert (pool.MAX_WAIT_S, pool.COMMAND_TIMEOUT_S, pool.PROBE_INTERVAL_S) == (2, 30, 0.8)
     assert hosts.CONNECTION_ATTEMPT_DELAY_S == 0.25
+
+
+def test_every_event_of_the_log_is_explained() -> None:
+    (section,) = re.findall(r"^## Logs$(.*?)^## ", TEXT, re.DOTALL | re.MULTILINE)
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    sources = [path.read_text() for path in (TESTS.parent / "src" / "dragoman").rglob("*.py")]
+    assert explained == {name for source in sources for name in _events(ast.parse(source))}
+
+
+def _events(module: ast.Module) -> Iterator[str]:
+    """Yield the events that a module logs."""
+    for node in ast.walk(module):
+        if not isinstance(node, ast.Call):
+            continue
+        logs = [ast.unparse(each) for each in (node.func, *node.args[:1])]
+        for written, argument in zip(logs, node.args, strict=False):
+            if re.fullmatch(r"(logs\.)?log(_method|\.[a-z]+)", written):
+                parts = (
+                    (argument.body, argument.orelse)
+                    if isinstance(argument, ast.IfExp)
+                    else (argument,)
+                )
+                yield from (str(part.value) for part in parts if isinstance(part, ast.Constant))
 
 
 def _shell(command: str, folder: Path, **settings: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import json
 import os
 import random
 import shutil
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 
@@ -101,6 +102,8 @@ class Server:
         assert status == 0, f"ended with status {status}\n{self.output()}"
         assert not left, "left processes behind"
         assert ADMIN_PASSWORD not in self.output(), "a password was logged"
+        if self.environment.get("DRAGOMAN_LOG_FORMAT", "json") == "json":
+            self.log()
 
     def kill(self) -> None:
         """End it and all its workers by SIGKILL, at once; harmless when it has ended."""
@@ -132,6 +135,21 @@ class Server:
     def output(self) -> str:
         """Return everything that it has written."""
         return "".join((self.folder / name).read_text() for name in ("stdout", "stderr"))
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the lines of its log; every line on standard error must be one."""
+        lines = (self.folder / "stderr").read_text().splitlines()
+        events = [json.loads(line) for line in lines]
+        assert all(list(event)[:3] == ["time", "level", "event"] for event in events)
+        return events
+
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        """Return the lines of its log about an event."""
+        return [event for event in self.log() if event["event"] == name]
+
+    def complaints(self) -> list[dict[str, Any]]:
+        """Return what its log holds of warnings and errors."""
+        return [event for event in self.log() if event["level"] not in {"debug", "info"}]
 
     def _wait_until_ready(self) -> None:
         assert self.process is not None

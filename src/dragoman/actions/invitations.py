@@ -16,6 +16,7 @@ from dragoman.actions.steps import (
 from dragoman.actions.steps.create_user import PreparedUser
 from dragoman.actions.steps.credentials import mint
 from dragoman.actions.steps.open_invitations import InvitationWithStatus, OpenInvitation
+from dragoman.actions.steps.sign_in_log import log_sign_in
 from dragoman.rules import crypto, fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import Credential, CredentialFormat
@@ -294,11 +295,13 @@ async def accept(
             charset=UsernameCharset.PERMISSIVE, problems=all_problems,
         )  # fmt: skip
         async with directory.begin(visitor) as tx:
-            return await _redeem(tx, directory, secret, prepared, credential_format)
+            user, credential = await _redeem(tx, directory, secret, prepared, credential_format)
     except Invalid as error:
         # A concurrent request with the same link may have won: then the link is used.
         await open_invitations.by_secret(directory, directory.read(visitor), secret)
         raise _acceptance_error(error) from None
+    log_sign_in(visitor, user, "invitation")
+    return user, credential
 
 
 def _invited_user(

@@ -8,6 +8,7 @@ import msgspec
 
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps.credentials import lock_active_tenant, mint
+from dragoman.actions.steps.sign_in_log import name_user
 from dragoman.actions.tokens import PresentedCredential, actor_for, rejection_reason
 from dragoman.rules import crypto
 from dragoman.rules.actor import Actor
@@ -70,6 +71,7 @@ async def refresh(
             audit.write(
                 tx, AuditAction.REFRESH_SESSION, target_id=user.id, tenant_id=user.tenant_id
             )
+            name_user(user)
             return user, credential
     await _revoke_family(directory, visitor, record)  # a concurrent request used the same token
     raise Unauthenticated("unknown")

@@ -9,6 +9,7 @@ from dragoman.actions import users
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import create_user, guess_limits, mailed_links, passwords
 from dragoman.actions.steps.credentials import lock_active_tenant, mint
+from dragoman.actions.steps.sign_in_log import log_sign_in
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import Credential, CredentialFormat
@@ -97,6 +98,7 @@ async def sign_up(
         credential = await mint(tx, directory, user, credential_format)
         user_store.record_sign_in(tx, user.id)
         guess_limits.SignInAttempt(directory, visitor, user.username, user).record_success(tx)
+    log_sign_in(visitor, user, "sign-up")
     return user, credential
 
 
@@ -166,6 +168,7 @@ async def sign_in(
             )
     if current_user is None or credential is None:
         raise BadCredentials
+    log_sign_in(visitor, current_user, "password")
     with contextlib.suppress(Unavailable):
         await _rehash(directory, visitor, current_user.id, password, encoded)
     return current_user, credential

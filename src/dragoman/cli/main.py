@@ -80,31 +80,26 @@ for command in _COMMANDS:
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", help="Address to listen on.  [default: DRAGOMAN_HOST, or 127.0.0.1]")
 @click.option(
     "--port",
-    default=8000,
-    show_default=True,
     type=click.IntRange(1, 65535),
-    help="Port to listen on.",
+    help="Port to listen on.  [default: DRAGOMAN_PORT, or 8000]",
 )
 @click.option(
     "--workers",
-    default=1,
-    show_default=True,
     type=click.IntRange(1, 256),
-    help="Number of worker processes.",
+    help="Number of worker processes.  [default: DRAGOMAN_WORKERS, or 1]",
 )
-def serve(host: str, port: int, workers: int) -> None:
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Start the server; stop it with Ctrl-C or SIGTERM.
 
     Applies pending migrations first. On an empty database, creates the first superadmin and prints
-    its password once.
+    its password once. Everything else that it writes are lines of its log, on standard error.
     """
-    from dragoman import app
     from dragoman.cli.server import serve as server
 
-    server.serve(app.load_settings(), host=host, port=port, workers=workers)
+    server.run(host=host, port=port, workers=workers)
 
 
 @main.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import structlog
 
 from dragoman import app, server_key
 from dragoman.actions.directory import Directory
@@ -19,6 +20,7 @@ from dragoman.jobs import bootstrap
 from dragoman.rules.actor import Actor
 from dragoman.settings import Settings
 from dragoman.store import migrate, server_state
+from dragoman.web import logs
 
 T = TypeVar("T")
 
@@ -77,6 +79,8 @@ def run_without_trace(work: Callable[[Directory], Awaitable[T]]) -> T:
 
 
 async def _run(settings: Settings, work: Callable[[Directory], Awaitable[T]]) -> T:
+    if not structlog.is_configured():  # else structlog would write to standard output, as data
+        logs.configure("warning", "text")
     version = await database_version(settings)
     path = settings.sqlite_path
     if version != migrate.HEAD_REVISION:

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import clear_contextvars, get_contextvars
 
 from dragoman.actions.directory import Directory
 from dragoman.rules.client_addresses import client_network
@@ -59,6 +60,8 @@ class Resource:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the contract renders every error."""
         started = time.perf_counter()
+        if self._directory.settings.access_log:
+            clear_contextvars()  # of an earlier request in the same task
         request = Request(scope, receive)
         call = Call(request, self._directory, self._contract)
         try:
@@ -179,5 +182,6 @@ def _log_access(call: Call, response: Response, started: float) -> None:
         route=route_pattern(call),
         status=response.status_code,
         actor=call.actor.user_id,
+        **get_contextvars().get("became", {}),
         ms=round((time.perf_counter() - started) * 1000, 2),
     )

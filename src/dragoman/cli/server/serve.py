@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
+import msgspec
 from granian import _signals
 from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -22,16 +23,17 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from dragoman import app, server_key
-from dragoman.cli.errors import echo
+from dragoman import __version__, app, server_key
+from dragoman.cli.errors import describe
 from dragoman.cli.server.connection_limits import ConnectionMonitor, Limits, OpenRequests
 from dragoman.cli.server.drain import stop_accepting
 from dragoman.cli.server.heartbeat import Heartbeats, HungWorkerKiller
+from dragoman.cli.server.native_output import log_native_output
 from dragoman.cli.server.port import reserve_port
-from dragoman.cli.session import database_version
-from dragoman.jobs.bootstrap import FirstAdmin
-from dragoman.settings import Settings, with_public_url
+from dragoman.cli.server.prepare import announce, prepare
+from dragoman.settings import Settings, log_format_of, with_public_url
 from dragoman.web import logs
+from dragoman.web.logs import log
 
 MAIN_PID_VARIABLE = "_DRAGOMAN_MAIN"
 WORKERS_VARIABLE = "_DRAGOMAN_WORKERS"
@@ -54,6 +56,12 @@ RESERVED_FILES = 128
 """File descriptors of a worker for anything but connections: database, libraries, pipes."""
 ORPHAN_CHECK_S = 1.0
 """Interval at which a worker checks that the main process is alive (seconds)."""
+GRANIAN_LOGGING = {
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
+"""Leaves Granian's lines to the handler of all libraries (``logs.capture_all``)."""
 SIGHUP_IGNORED = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 """Whether the server was started with SIGHUP ignored, as by nohup(1)."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, *(() if SIGHUP_IGNORED else (signal.SIGHUP,)))
@@ -64,6 +72,7 @@ def application() -> Any:
     main_pid = int(os.environ.get(MAIN_PID_VARIABLE, "0")) or os.getppid()
     threading.Thread(target=_exit_with_parent, args=(main_pid,), daemon=True).start()
     settings = app.load_settings()
+    logs.capture_all(settings.log_level, worker=_worker)
     workers = int(os.environ.get(WORKERS_VARIABLE, "1"))
     port = int(os.environ.get(PORT_VARIABLE, "0"))
     open_requests = OpenRequests(app.create(settings, workers=workers))
@@ -130,16 +139,32 @@ def _set_loop_signals(
     return event
 
 
-def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
+def run(*, host: str | None = None, port: int | None = None, workers: int | None = None) -> None:
+    """Serve with the settings of this process, which the arguments override.
+
+    Everything that is written is a line of the log, what ends the start as well; raises SystemExit.
+    """
+    logs.configure("info", log_format_of())
+    logs.capture_all("info")
+    try:
+        settings = app.load_settings()
+        options = {"host": host, "port": port, "workers": workers}
+        given = {name: value for name, value in options.items() if value is not None}
+        serve(msgspec.structs.replace(settings, **given))
+    except Exception as error:
+        description = describe(error)
+        if description is None:
+            raise
+        exit_code, lines = description
+        for line in lines:
+            log.critical("server_failed", message=line)
+        sys.exit(exit_code)
+
+
+def serve(settings: Settings) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, finish the open requests and return.
 
-    Prints the addresses of all contracts and, if the database was empty, the first superadmin.
-
-    Args:
-        settings: the settings.
-        host: the address or host name to listen on.
-        port: the TCP port to listen on.
-        workers: the number of worker processes.
+    Prints the password of the first superadmin, if the database was empty and it was generated.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -149,9 +174,21 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """
     for signal_number in STOP_SIGNALS:
         signal.signal(signal_number, _exit)
+    logs.configure(settings.log_level, settings.log_format)
+    logs.capture_all(settings.log_level)
     try:
-        with reserve_port(host, port) as address:
-            _run_server(settings, host, address, port, workers)
+        with log_native_output(), reserve_port(settings.host, settings.port) as address:
+            log.info(
+                "server_starting",
+                version=__version__,
+                pid=os.getpid(),
+                workers=settings.workers,
+                database="postgresql" if settings.sqlite_path is None else "sqlite",
+            )
+            try:
+                _run_server(settings, address)
+            finally:
+                log.info("server_stopped")
     finally:
         # The interpreter restores the default handlers when it exits: a further SIGTERM would kill
         # the process in its last moment, with another exit code.
@@ -159,34 +196,38 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             signal.signal(signal_number, signal.SIG_IGN)
 
 
-def _run_server(settings: Settings, host: str, address: str, port: int, workers: int) -> None:
-    display_host = f"[{host}]" if ":" in host else host
-    public_host = "127.0.0.1" if host in {"0.0.0.0", "::"} else display_host  # noqa: S104
-    settings = with_public_url(settings, f"http://{public_host}:{port}")
-    logs.configure(settings.log_level)
-    first_admin = asyncio.run(_prepare(settings))
-    _print_banner(settings, first_admin, f"http://{display_host}:{port}")
+def _run_server(settings: Settings, address: str) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    public_host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else host  # noqa: S104
+    settings = with_public_url(settings, f"http://{public_host}:{settings.port}")
+    first_admin = asyncio.run(prepare(settings))
+    if first_admin is not None:
+        announce(first_admin)
     os.environ[MAIN_PID_VARIABLE] = str(os.getpid())
     # Workers take the key from here, so that none creates another one if the key file is gone.
     os.environ[SECRET_KEY_VARIABLE] = server_key.with_server_key(settings).secret_key.hex()
     os.environ[PUBLIC_URL_VARIABLE] = settings.public_url
-    os.environ[WORKERS_VARIABLE] = str(workers)
-    os.environ[PORT_VARIABLE] = str(port)
+    os.environ[WORKERS_VARIABLE] = str(settings.workers)
+    os.environ[PORT_VARIABLE] = str(settings.port)
     if sys.platform == "linux":  # not the default since Python 3.14; children inherit the port
         multiprocessing.set_start_method("fork", force=True)
     os.register_at_fork(
         before=_block_signals, after_in_parent=_unblock_signals, after_in_child=_reset_signals
     )
+    contracts = {name: f"{settings.public_url}/{name}/" for name in app.enabled_contracts(settings)}
     _Server(
         "dragoman.cli.server.serve:application",
+        on_started=partial(
+            log.info, "listening", address=f"http://{host}:{settings.port}", contracts=contracts
+        ),
         factory=True,
         address=address,
-        port=port,
+        port=settings.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
         loop=Loops.uvloop,
         websockets=False,
-        workers=workers,
+        workers=settings.workers,
         backlog=1024,
         backpressure=max_connections(),
         http1_settings=HTTP1Settings(
@@ -195,6 +236,7 @@ def _run_server(settings: Settings, host: str, address: str, port: int, workers:
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_S,
         log_level=LogLevels.warning,
+        log_dictconfig=GRANIAN_LOGGING,
     ).serve()
 
 
@@ -215,27 +257,37 @@ def max_connections() -> int:
     return max(1, min(MAX_CONNECTIONS, files - RESERVED_FILES))
 
 
-async def _prepare(settings: Settings) -> FirstAdmin | None:
-    await database_version(settings)
-    return await app.migrate_and_bootstrap(settings, report=lambda line: echo([line]))
-
-
 _beat: Callable[[asyncio.AbstractEventLoop], None] | None = None
 """Begins the heartbeat of this worker process."""
+_worker = 0
+"""The number of this worker process, from 1."""
 
 
-def _load_with_heartbeat(load: Callable[[], Any], heartbeats: Heartbeats, worker: int) -> Any:
-    """Load the application of a worker process that counts as ``worker``."""
-    global _beat  # noqa: PLW0603 - Granian passes nothing to the function that gets the event loop
-    _beat = partial(heartbeats.beat, worker)
+def _load_with_heartbeat(load: Callable[[], Any], heartbeats: Heartbeats, index: int) -> Any:
+    """Load the application of a worker process that counts as ``index``."""
+    global _beat, _worker  # noqa: PLW0603 - Granian passes nothing to the functions that need them
+    _beat = partial(heartbeats.beat, index)
+    _worker = index + 1
     return load()
+
+
+def _log_exceptions(target: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Run a worker; log what ends it, which ``multiprocessing`` would print."""
+    try:
+        target(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - it is the last to see it
+        log.critical("bug", exc_info=error)
+        sys.exit(1)
 
 
 class _Server(MPServer):
     """Granian's server with another shutdown; README.md explains the overridden private methods."""
 
-    def __init__(self, *args: Any, workers: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, workers: int, on_started: Callable[[], None], **kwargs: Any
+    ) -> None:
         super().__init__(*args, workers=workers, **kwargs)
+        self._on_started = on_started
         self._heartbeats = Heartbeats(workers)
         self._killer = HungWorkerKiller(
             self._heartbeats, lambda: [worker.inner for worker in self.wrks]
@@ -245,16 +297,31 @@ class _Server(MPServer):
         if sys.platform == "linux":  # elsewhere workers are not forked and share no memory
             self._heartbeats.reset(idx)
             callback_loader = partial(_load_with_heartbeat, callback_loader, self._heartbeats, idx)
-        return super()._spawn_worker(idx, target, callback_loader)
+        return super()._spawn_worker(idx, partial(_log_exceptions, target), callback_loader)
+
+    def _respawn_workers(self, workers: list[int], *args: Any, **kwargs: Any) -> None:
+        for index in workers:
+            process = self.wrks[index].inner
+            log.error(
+                "worker_exited", worker=index + 1, pid=process.pid, **_exit_status(process.exitcode)
+            )
+        super()._respawn_workers(workers, *args, **kwargs)
+        for index in workers:
+            log.info("worker_replaced", worker=index + 1, pid=self.wrks[index].inner.pid)
 
     def startup(self, *args: Any, **kwargs: Any) -> None:
         """Start the workers, and replace those that hang."""
         super().startup(*args, **kwargs)
+        for index, worker in enumerate(self.wrks):
+            log.info("worker_started", worker=index + 1, pid=worker.inner.pid)
+        self._on_started()
         if sys.platform == "linux":
             self._killer.start()
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Mark all workers as stopped on purpose, then stop the server."""
+        if not self.interrupt_signal:
+            log.info("server_stopping", signal=signal.Signals(args[0]).name if args else "")
         self._killer.stop()
         for worker in self.wrks:
             worker.interrupt_by_parent = True
@@ -302,16 +369,8 @@ def _exit(*_: Any) -> NoReturn:
     sys.exit(0)
 
 
-def _print_banner(settings: Settings, first_admin: FirstAdmin | None, address: str) -> None:
-    lines: list[str] = []
-    if first_admin is not None:
-        lines += ["The first superadmin was created:", f"  username: {first_admin.username}"]
-        if first_admin.generated:
-            lines += [f"  password: {first_admin.password}", "  (shown only once)"]
-    lines += ["Contracts:"]
-    lines += [
-        f"  {name}: {settings.public_url}/{name}/" for name in app.enabled_contracts(settings)
-    ]
-    lines += [f"Listening on {address} (press Ctrl-C to stop)"]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+def _exit_status(exit_code: int | None) -> dict[str, Any]:
+    """Return how a process has ended, as fields of a log line."""
+    if exit_code is not None and exit_code < 0:
+        return {"signal": signal.Signals(-exit_code).name}
+    return {"exit_code": exit_code}
