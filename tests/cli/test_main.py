@@ -28,6 +28,7 @@ COMMANDS = [
     "groups list", "groups create", "groups delete", "groups add", "groups remove",
     "groups permit", "groups forbid", "keys rotate", "keys adopt", "keys list",
     "history", "explain", "export", "import", "imports list", "imports show", "imports undo",
+    "settings show",
 ]  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def test_new_directory_with_the_installed_command(tmp_path: Path) -> None:
 
 def test_all_wrong_settings_are_reported_at_once(sqlite_terminal: Terminal) -> None:
     settings = {"DRAGOMAN_PUBLIC_URL": "nowhere", "DRAGOMAN_NONSENSE": "1", "DRAGOMAN_TENANT": ""}
-    for words in (["users", "list"], ["migrate"]):
+    for words in (["users", "list"], ["settings", "show"], ["migrate"]):
         result = sqlite_terminal.run(*words, **settings)
         result.assert_refused(1, *settings)
         assert len(result.stderr.splitlines()) == 3

@@ -23,6 +23,7 @@ from dragoman.cli.commands.import_users import import_users
 from dragoman.cli.commands.imports import imports
 from dragoman.cli.commands.keys import keys
 from dragoman.cli.commands.permissions import permissions
+from dragoman.cli.commands.settings import settings
 from dragoman.cli.commands.tenants import tenants
 from dragoman.cli.commands.users import users
 
@@ -73,7 +74,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(users, tenants, permissions, groups, keys, history, explain),
-    *(import_users, imports, export, backup, restore),
+    *(import_users, imports, export, backup, restore, settings),
 )
 for command in _COMMANDS:
     main.add_command(command)

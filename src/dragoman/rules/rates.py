@@ -26,3 +26,13 @@ def parse_rate(text: str) -> Rate:
     if not match or int(match[1]) == 0 or (match[2] is not None and int(match[2]) == 0):
         raise ValueError("must have the form 60/minute, or be off")
     return Rate(int(match[1]), int(match[2] or 1) * SECONDS_PER_UNIT[match[3]])
+
+
+def rate_text(rate: Rate) -> str:
+    """Return a rate as ``parse_rate`` reads it."""
+    if not rate.count:
+        return "off"
+    fitting = [(unit, s) for unit, s in SECONDS_PER_UNIT.items() if rate.seconds % s == 0]
+    unit, seconds = fitting[-1]
+    number = rate.seconds // seconds
+    return f"{rate.count}/{unit}" if number == 1 else f"{rate.count}/{number} {unit}s"
