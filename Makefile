@@ -67,7 +67,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet || { echo "make lint: run '$(BIN)/ruff format'" >&2; exit 1; }
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/hadolint Dockerfile
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
 	@$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock
 
 types: $(VENV)/.dev
