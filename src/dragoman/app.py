@@ -178,12 +178,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
             directory.password_hasher.close()
             await driver.close()
 
-    mounted: dict[str, MountedContract] = {}
-    for name in enabled_contracts(settings):
-        dialect = dialects.load(name)
-        app = dialect.build(directory)
-        scheme = dialect.CONTRACT.scheme
-        mounted[name] = MountedContract(app, dialect.DOCUMENTED_PATHS, scheme, app.route_infos)
+    mounted = {name: _mount(directory, name) for name in enabled_contracts(settings)}
     routes = [
         *health.routes(directory, migrate.HEAD_REVISION),
         *jwks.routes(directory),
@@ -206,6 +201,13 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
     if not settings.cors_origins:
         return dispatcher
     return CorsMiddleware(dispatcher, settings.cors_origins, dispatcher.cross_origin_methods)
+
+
+def _mount(directory: Directory, name: str) -> MountedContract:
+    dialect = dialects.load(name)
+    app = dialect.build(directory)
+    scheme = dialect.CONTRACT.scheme
+    return MountedContract(app, dialect.DOCUMENTED_PATHS, scheme, app.route_infos)
 
 
 def _index_endpoint(settings: Settings, mounted: Mapping[str, MountedContract]) -> RequestHandler:
