@@ -83,8 +83,11 @@ logging.getLogger("library").warning("does not fit %d", "secret", "secret")
 logging.getLogger("strange").log(5, "hidden"); logging.getLogger("strange").log(35, "louder")
 warnings.warn("old")
 async def work():
+    asyncio.get_running_loop().call_soon(fail_at_once, "secret")
     asyncio.create_task(fail())
     await asyncio.sleep(0)
+def fail_at_once(argument):
+    raise LookupError("secret")
 async def fail():
     raise ValueError("secret")
 asyncio.run(work())
@@ -112,14 +115,15 @@ raise RuntimeError("secret")
     ]
     assert "UserWarning: old" in seen[3][1]
     assert seen[4:] == [
+        ("error", "Exception in callback fail_at_once", "LookupError"),
         ("error", "Task exception was never retrieved", "ValueError"),
         ("error", "bug", "KeyError"),
         ("error", "bug", "OSError"),
         ("info", "odd", None),
         ("critical", "bug", "RuntimeError"),
     ]
-    assert events[-1]["frames"] == ["<string>:26 <module>"]
-    assert events[6]["thread"] == "painter"
+    assert events[-1]["frames"] == ["<string>:29 <module>"]
+    assert events[7]["thread"] == "painter"
 
 
 def test_native_output_becomes_lines() -> None:

@@ -6,6 +6,8 @@ Commands import their handlers when they run, so that ``--help`` is fast.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from typing import Any
 
 import rich_click as click
@@ -98,6 +100,8 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     Applies pending migrations first. On an empty database, creates the first superadmin and prints
     its password once. Everything else that it writes are lines of its log, on standard error.
     """
+    for signal_number in (signal.SIGINT, signal.SIGTERM):  # importing takes a second
+        signal.signal(signal_number, lambda *_: sys.exit(0))
     from dragoman.cli.server import serve as server
 
     server.run(host=host, port=port, workers=workers)

@@ -156,7 +156,7 @@ class _Forwarder(logging.Handler):
     """Logs what libraries log with the standard library's ``logging``.
 
     Their message is the event, and ``logger`` names the library. Only its first line is taken:
-    asyncio adds the exception's message and arguments of functions below it.
+    asyncio adds the exception's message below it, and the arguments of a callback behind its name.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -168,6 +168,8 @@ class _Forwarder(logging.Handler):
         level = next(name for number, name in _LEVELS if record.levelno >= number)
         error = record.exc_info[1] if record.exc_info else None
         first_line = message.strip().partition("\n")[0]
+        if first_line.startswith("Exception in callback"):
+            first_line = first_line.partition("(")[0]
         getattr(log, level)(first_line, logger=record.name, exc_info=error)
 
 

@@ -129,6 +129,17 @@ def test_nohup(tmp_path: Path) -> None:
         server.kill()
 
 
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_a_signal_before_the_server_is_loaded(tmp_path: Path, signal_name: str) -> None:
+    (folder := tmp_path / "granian").mkdir()
+    (folder / "__init__.py").write_text(
+        f"import os, signal\nos.kill(os.getpid(), signal.{signal_name})\n"
+    )
+    terminal = Terminal("sqlite:///dragoman.db", tmp_path, PYTHONPATH=str(tmp_path))
+    done = terminal.spawn("serve", "--port", str(free_port()))
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_incomplete_request_does_not_delay_shutdown(tmp_path: Path) -> None:
     server = Server(QUIET_SETTINGS, tmp_path)
     server.start()

@@ -152,13 +152,21 @@ def run(*, host: str | None = None, port: int | None = None, workers: int | None
         given = {name: value for name, value in options.items() if value is not None}
         serve(msgspec.structs.replace(settings, **given))
     except Exception as error:
-        description = describe(error)
-        if description is None:
+        exit_code = _log_failure(error)
+        if exit_code is None:
             raise
-        exit_code, lines = description
-        for line in lines:
-            log.critical("server_failed", message=line)
         sys.exit(exit_code)
+
+
+def _log_failure(error: Exception) -> int | None:
+    """Log why the server cannot run; return its exit code, or None for an unexpected exception."""
+    description = describe(error)
+    if description is None:
+        return None
+    exit_code, lines = description
+    for line in lines:
+        log.critical("server_failed", message=line)
+    return exit_code
 
 
 def serve(settings: Settings) -> None:
@@ -276,7 +284,8 @@ def _log_exceptions(target: Callable[..., None], *args: Any, **kwargs: Any) -> N
     try:
         target(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - it is the last to see it
-        log.critical("bug", exc_info=error)
+        if _log_failure(error) is None:
+            log.critical("bug", exc_info=error)
         sys.exit(1)
 
 
