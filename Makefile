@@ -24,7 +24,7 @@ ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
 $(VENV)/.made: remake
 endif
 
-.PHONY: serve test quick faults fuzz mutants lint types docs bench lock clean remake
+.PHONY: serve test quick faults fuzz mutants lint types docs bench lock release clean remake
 .DEFAULT_GOAL := serve
 
 serve: $(VENV)/.serve
@@ -89,6 +89,10 @@ lock: $(VENV)/.dev
 	@$(COMPILE) $(LOCK_ARGS) --build-deps-for editable --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	@$(COMPILE) $(LOCK_ARGS) -c requirements-dev.lock -o benchmarks/requirements.lock benchmarks/requirements.in
 	@$(COMPILE) $(LOCK_ARGS) -o benchmarks/fastapi_peer/requirements.lock benchmarks/fastapi_peer/requirements.in
+
+# Makes dist/ and a tag after `.ci/run` has passed; pushes nothing.
+release: $(VENV)/.dev
+	@$(BIN)/python .ci/release.py "$(VERSION)"
 
 clean:
 	@rm -rf $(VENV) dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
