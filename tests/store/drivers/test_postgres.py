@@ -21,6 +21,7 @@ from dragoman.rules.errors import Unavailable
 from dragoman.rules.model import Filter, Order, UserChanges
 from dragoman.rules.vocabulary import Reach
 from dragoman.store import users as rows
+from dragoman.store.drivers.hosts import Hosts
 from dragoman.store.drivers.pool import Pool
 from dragoman.store.drivers.postgres import PostgresDriver
 from dragoman.store.query import Query
@@ -402,7 +403,7 @@ class TestWatchdog:
     async def test_a_proxy_without_a_server_is_detected(self, database: str):
         proxy = FreezableProxy(database)
         async with proxy.dsn() as dsn:
-            pool = Pool(dsn, 1)
+            pool = Pool(Hosts(dsn), 1)
             began = time.monotonic()
             with pytest.raises(Unavailable):
                 async with pool.connection() as connection:
@@ -417,7 +418,7 @@ class TestWatchdog:
             b"E" + (len(BOUNCER_FULL_ERROR) + 4).to_bytes(4, "big") + BOUNCER_FULL_ERROR
         )
         async with proxy.dsn() as dsn:
-            pool = Pool(dsn, 1)
+            pool = Pool(Hosts(dsn), 1)
             async with pool.connection() as connection:
                 proxy.frozen = True
                 assert await connection.fetchval("SELECT 1 FROM pg_sleep(2.5)") == 1
@@ -427,7 +428,7 @@ class TestWatchdog:
 @pytest.mark.parametrize("code", ["58030", "53100", "57P03"])
 async def test_server_errors_are_unavailable(database: str, code: str):
     """The disk fails or is full, or the server is starting."""
-    pool = Pool(database, 1)
+    pool = Pool(Hosts(database), 1)
     with pytest.raises(Unavailable):
         async with pool.connection() as connection:
             await connection.execute(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$")

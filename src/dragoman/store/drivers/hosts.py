@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from typing import Any
+from urllib.parse import parse_qs
 
 import asyncpg
 
@@ -12,6 +13,8 @@ from dragoman.rules.dsn import split_hosts
 
 CONNECTION_ATTEMPT_DELAY_S = 0.25
 """How long to wait for a host before the next one is tried as well, in seconds (RFC 8305)."""
+_WRITING = frozenset({"read-write", "primary"})
+"""Values of ``target_session_attrs`` that need a server which accepts writes."""
 
 
 class HostConnection(asyncpg.Connection):
@@ -27,15 +30,14 @@ class Hosts:
     whole timeout. Here the attempts overlap.
     If there are several hosts, the server must accept writes, unless the DSN or the environment
     sets ``target_session_attrs``: otherwise a standby that responds first would be used.
+    The server is asked whether it does. asyncpg believes what is announced at the start of a
+    connection, and PgBouncer announces what was true when it connected to its server first.
     """
 
     def __init__(self, dsn: str) -> None:
         self._dsns = split_hosts(dsn)
-        attrs_given = "target_session_attrs=" in dsn or "PGTARGETSESSIONATTRS" in os.environ
-        has_several_hosts = len(self._dsns) > 1
-        self._default_options = (
-            {"target_session_attrs": "read-write"} if has_several_hosts and not attrs_given else {}
-        )
+        default = "read-write" if len(self._dsns) > 1 else ""
+        self._must_write = _session_attrs(dsn, default) in _WRITING
 
     async def connect(self, *, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109 - asyncpg's interface
         """Connect to the first host that accepts within ``timeout`` seconds.
@@ -43,14 +45,15 @@ class Hosts:
         Raises the error of the last host that refused, or TimeoutError.
         """
         untried = list(self._dsns)
-        options = {**self._default_options, **options}
+        if self._must_write:
+            options["target_session_attrs"] = "any"
         attempts: set[asyncio.Task[HostConnection]] = set()
         last_error: BaseException = TimeoutError()
         try:
             async with asyncio.timeout(timeout):
                 while untried or attempts:
                     if untried:
-                        attempt = _connect(untried.pop(0), timeout=timeout, **options)
+                        attempt = self._attempt(untried.pop(0), timeout=timeout, **options)
                         attempts.add(asyncio.create_task(attempt))
                     done, attempts = await asyncio.wait(
                         attempts,
@@ -67,6 +70,20 @@ class Hosts:
                 task.add_done_callback(_terminate_late)
                 task.cancel()
         raise last_error
+
+    def is_current(self, connection: HostConnection) -> bool:
+        """Return whether the connection is to the host that was connected to last.
+
+        Behind a proxy like PgBouncer, a connection survives its server's fall to a standby, and
+        would read outdated rows from then on.
+        """
+        return connection.dsn == self._dsns[0]
+
+    async def _attempt(self, dsn: str, **options: Any) -> HostConnection:
+        connection = await _connect(dsn, **options)
+        if self._must_write:
+            await _ensure_writable(connection)
+        return connection
 
     def _prefer(self, connection: HostConnection) -> HostConnection:
         dsn = connection.dsn
@@ -85,6 +102,22 @@ async def _connect(dsn: str, **options: Any) -> HostConnection:
     connection: Any = await asyncpg.connect(dsn, connection_class=HostConnection, **options)
     connection.dsn = dsn
     return connection
+
+
+async def _ensure_writable(connection: Any) -> None:
+    """Raise TargetServerAttributeNotMatched, and close, if the server accepts no writes."""
+    try:
+        if await connection.fetchval("SHOW transaction_read_only") == "on":
+            raise asyncpg.TargetServerAttributeNotMatched("the server accepts no writes")
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+def _session_attrs(dsn: str, default: str) -> str:
+    """Return ``target_session_attrs`` as asyncpg would read it: of the DSN, else the environment."""
+    given = parse_qs(dsn.partition("?")[2]).get("target_session_attrs")
+    return given[-1] if given else os.environ.get("PGTARGETSESSIONATTRS", default)
 
 
 def _terminate_late(task: asyncio.Task[HostConnection]) -> None:

@@ -68,13 +68,13 @@ class Pool:
     Broken connections are dropped. Waiters are served in the order of their arrival.
 
     Args:
-        dsn: the DSN; it may name several hosts.
+        hosts: where to connect to; pools that share it move to another host together.
         size: maximum number of connections.
         server_settings: additional settings of the server for each connection.
     """
 
-    def __init__(self, dsn: str, size: int, **server_settings: str) -> None:
-        self._hosts = Hosts(dsn)
+    def __init__(self, hosts: Hosts, size: int, **server_settings: str) -> None:
+        self._hosts = hosts
         self._options = connection_options(**server_settings)
         self._idle: list[Any] = []
         self._free_slots = size
@@ -108,8 +108,9 @@ class Pool:
         remaining_s = max(deadline - time.monotonic(), 0.05)
         while self._idle:
             connection = self._idle.pop()
-            if not connection.is_closed():
+            if self._is_usable(connection):
                 return connection
+            connection.terminate()
             self._free_slots += 1
         if self._free_slots:
             self._free_slots -= 1
@@ -137,7 +138,7 @@ class Pool:
         return handed_over if handed_over is not None else await self._acquire(deadline)
 
     def _release(self, connection: Any) -> None:
-        if connection.is_closed() or connection.is_in_transaction():
+        if not self._is_usable(connection) or connection.is_in_transaction():
             connection.terminate()
             self._free_slots += 1
             self._wake_next()
@@ -148,6 +149,9 @@ class Pool:
                 future.set_result(connection)
                 return
         self._idle.append(connection)
+
+    def _is_usable(self, connection: Any) -> bool:
+        return not connection.is_closed() and self._hosts.is_current(connection)
 
     def _wake_next(self) -> None:
         """Let the next waiter open a connection itself."""

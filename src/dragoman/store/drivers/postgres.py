@@ -181,11 +181,11 @@ class PostgresDriver:
     has_one_writer = False
 
     def __init__(self, dsn: str, *, lookup_connections: int = 2, pool_size: int = 6) -> None:
+        self._hosts = hosts = Hosts(dsn)
         # Planning a lookup takes ten times as long as executing it, and its plan never changes.
-        self._lookup_pool = Pool(dsn, lookup_connections, plan_cache_mode="force_generic_plan")
-        self._pool = Pool(dsn, pool_size)
+        self._lookup_pool = Pool(hosts, lookup_connections, plan_cache_mode="force_generic_plan")
+        self._pool = Pool(hosts, pool_size)
         self._max_in_flight = lookup_connections
-        self._hosts = Hosts(dsn)
         self._is_relaxed = False
 
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
