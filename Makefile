@@ -49,6 +49,7 @@ quick: $(VENV)/.dev
 # The fault tests of `make test` with the numbers above: half an hour on two cores.
 faults: $(VENV)/.dev
 	@$(BIN)/python -m tests.support.postgresql_bouncer
+	@$(BIN)/python -m tests.support.patroni.programs
 	@FAULT_ROUNDS=$(ROUNDS) FAULT_KILLS=$(KILLS) FAULT_FAILOVERS=5 FAULT_RESTARTS=5 FAULT_STAGES=all FAULT_SHARE=1 FAULT_COMMAND=installed \
 		$(BIN)/python -m pytest -m faults -n 2 --dist worksteal -rP tests/faults tests/attack $(PYTEST_ARGS)
 
@@ -89,6 +90,7 @@ lock: $(VENV)/.dev
 	@$(COMPILE) $(LOCK_ARGS) --build-deps-for editable --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	@$(COMPILE) $(LOCK_ARGS) -c requirements-dev.lock -o benchmarks/requirements.lock benchmarks/requirements.in
 	@$(COMPILE) $(LOCK_ARGS) -o benchmarks/fastapi_peer/requirements.lock benchmarks/fastapi_peer/requirements.in
+	@$(COMPILE) $(LOCK_ARGS) -o tests/support/patroni/requirements.lock tests/support/patroni/requirements.in
 
 # Makes dist/ and a tag after `.ci/run` has passed; pushes nothing.
 release: $(VENV)/.dev

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dragoman.store.drivers import hosts, pool
 from dragoman.web import bodies
 from tests.support import postgresql_bouncer
 from tests.support.databases import DatabaseTemplates
+from tests.support.patroni import cluster
 from tests.support.server import dragoman_command, environment
 from tests.support.terminal import Terminal
 
@@ -34,6 +36,18 @@ def test_pgbouncer_is_tested_with_what_is_told() -> None:
     for name, value in postgresql_bouncer.SETTINGS.items():
         assert f"\n{name} = {value}\n" in TEXT
     assert f"PgBouncer {'.'.join(map(str, postgresql_bouncer.MIN_VERSION))} or later" in TEXT
+
+
+def test_patroni_is_tested_with_what_is_told() -> None:
+    [told] = re.findall(r"```yaml\n(ttl: .*?)```", TEXT, re.DOTALL)
+    assert yaml.safe_load(told) == cluster.CLUSTER_SETTINGS
+    for name, value in cluster.BOUNCER_SETTINGS.items():
+        assert f"\n{name} = {value}\n" in TEXT
+    for setting in cluster.ROLE_SETTINGS:
+        assert f"ALTER ROLE dragoman SET {setting};" in TEXT
+    killed, lost = cluster.MAX_PAUSE_S.values()
+    assert f"for 5 seconds ({killed:.0f} at most)" in TEXT
+    assert f"(`ttl` and {lost - cluster.CLUSTER_SETTINGS['ttl']:.0f} more at most)" in TEXT
 
 
 def test_figures_are_those_of_the_source() -> None:

@@ -52,7 +52,27 @@ def version() -> tuple[int, int]:
     return max(_version(_installed()), _version(_fetched(INSTALL_FOLDER)))
 
 
-def _command(folder: Path) -> list[str]:
+def command(folder: Path, url: str, address: str, port: int, **changes: str) -> list[str]:
+    """Configure one in ``folder``, on an address and before the server of a URL; return its command."""
+    parts = urlsplit(url)
+    settings = {
+        "listen_addr": address,
+        "listen_port": str(port),
+        "unix_socket_dir": "",
+        "auth_type": "any",
+        "default_pool_size": str(POOL),
+        "logfile": str(folder / "log"),
+        **SETTINGS,
+        **changes,
+    }
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    place = f"* = host={parts.hostname} port={parts.port} user={parts.username}"
+    config = folder / "pgbouncer.ini"
+    config.write_text("\n".join(["[databases]", place, "[pgbouncer]", *lines]) + "\n")
+    return [*_program(folder), str(config)]
+
+
+def _program(folder: Path) -> list[str]:
     """Return what starts the newer one; ours from a copy in ``folder``, where any user may read."""
     if _version(_installed()) >= MIN_VERSION:
         return _installed()
@@ -88,22 +108,8 @@ def running_pgbouncer(url: str, **changes: str) -> Iterator[str]:
     parts = urlsplit(url)
     port = free_port()
     folder, uid = guard._choose_folder_and_user()
-    settings = {
-        "listen_addr": "127.0.0.1",
-        "listen_port": str(port),
-        "unix_socket_dir": "",
-        "auth_type": "any",
-        "default_pool_size": str(POOL),
-        "logfile": str(folder / "log"),
-        **SETTINGS,
-        **changes,
-    }
-    lines = [f"{name} = {value}" for name, value in settings.items()]
-    place = f"* = host={parts.hostname} port={parts.port} user={parts.username}"
-    config = folder / "pgbouncer.ini"
-    config.write_text("\n".join(["[databases]", place, "[pgbouncer]", *lines]) + "\n")
     process = subprocess.Popen(
-        [*_command(folder), str(config)],
+        command(folder, url, "127.0.0.1", port, **changes),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

