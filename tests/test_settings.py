@@ -76,6 +76,7 @@ class TestDefaults:
         assert settings.public_url == ""
         assert settings.smtp_url == ""
         assert settings.anonymous_rate == Rate(60, 60)
+        assert settings.console is True
         assert settings.self_registration is True
         assert settings.password_policy == "documented"
         assert settings.trusted_proxies == ()
@@ -161,6 +162,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("INVITATION_RATE", "7/day", Rate(7, 86_400)),
     ("VERIFY_EMAIL", "Required", "required"),
     ("USER_RATE", "off", Rate(0, 1)),
+    ("CONSOLE", "off", False),
     ("SELF_REGISTRATION", "off", False),
     ("SELF_REGISTRATION", "ON", True),
     ("SIGN_UP_REACH", "Everywhere", "everywhere"),

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from dragoman import dialects
@@ -179,13 +179,11 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
             await driver.close()
 
     mounted = {name: _mount(directory, name) for name in enabled_contracts(settings)}
-    routes = [
-        *health.routes(directory, migrate.HEAD_REVISION),
-        *jwks.routes(directory),
-        *account_pages.routes(directory),
-    ]
     shared_app = Starlette(
-        routes=[*routes, Route("/", _index_endpoint(directory.settings, mounted))],
+        routes=[
+            *_shared_routes(directory),
+            Route("/", _index_endpoint(directory.settings, mounted)),
+        ],
         exception_handlers={HTTPException: _handle_http_exception},
         middleware=[Middleware(SecurityHeadersMiddleware)],
         lifespan=lifespan,
@@ -208,6 +206,20 @@ def _mount(directory: Directory, name: str) -> MountedContract:
     app = dialect.build(directory)
     scheme = dialect.CONTRACT.scheme
     return MountedContract(app, dialect.DOCUMENTED_PATHS, scheme, app.route_infos)
+
+
+def _shared_routes(directory: Directory) -> list[BaseRoute]:
+    """Return the routes of what is served beside the contracts."""
+    routes = [
+        *health.routes(directory, migrate.HEAD_REVISION),
+        *jwks.routes(directory),
+        *account_pages.routes(directory),
+    ]
+    if directory.settings.console:
+        from dragoman.console import routes as console
+
+        routes += console.routes(directory)
+    return routes
 
 
 def _index_endpoint(settings: Settings, mounted: Mapping[str, MountedContract]) -> RequestHandler:

@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_rate: Rate = Rate(60, 60)
     user_rate: Rate = Rate(6000, 60)
     invitation_rate: Rate = Rate(100, 3600)
+    console: bool = True
     self_registration: bool = True
     sign_up_reach: str = "open"
     verify_email: str = "on"  # or off, required
@@ -325,6 +326,7 @@ PARSERS: dict[str, Parser] = {
     "anonymous_rate": lambda value: parse_rate(parse_text(value)),
     "user_rate": lambda value: parse_rate(parse_text(value)),
     "invitation_rate": lambda value: parse_rate(parse_text(value)),
+    "console": parse_boolean,
     "self_registration": parse_boolean,
     "sign_up_reach": one_of("open", "everywhere"),
     "verify_email": one_of("on", "off", "required"),

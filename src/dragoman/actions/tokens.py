@@ -19,6 +19,8 @@ from dragoman.store.transaction import Read, Tx, now
 
 LAST_USED_INTERVAL = HOUR
 """How old a credential's recorded last use may get before it is updated (microseconds)."""
+IDLE_PARTS = 30
+"""The same as a part of the time for which the credential may be unused, if that is less."""
 
 
 class PresentedCredential(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,11 +34,19 @@ class PresentedCredential(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Authenticated(msgspec.Struct, frozen=True):
-    """A successful authentication: the actor, its user, and the user prefetched with it."""
+    """A successful authentication.
+
+    Attributes:
+        actor: the actor.
+        user: its user.
+        prefetched_user: the user that was requested with the credential, or None.
+        session_age: how long ago the credential was issued (microseconds).
+    """
 
     actor: Actor
     user: User
     prefetched_user: User | None
+    session_age: int
 
 
 async def issuing_contract(directory: Directory, secret: str) -> str:
@@ -65,16 +75,15 @@ async def authenticate(
     timestamp = now()
     if reason := rejection_reason(record, timestamp):
         raise Unauthenticated(reason)
-    if (
-        not credential_format.lifetime
-        and timestamp - record.token.last_used_at > LAST_USED_INTERVAL
+    if idle_lifetime := credential_format.idle_lifetime or (
+        0 if credential_format.lifetime else directory.settings.token_idle_days * DAY
     ):
-        directory.last_used[record.token.id] = (
-            timestamp,
-            timestamp + directory.settings.token_idle_days * DAY,
-        )
+        interval = min(LAST_USED_INTERVAL, idle_lifetime // IDLE_PARTS)
+        if timestamp - record.token.last_used_at > interval:
+            directory.last_used[record.token.id] = timestamp, timestamp + idle_lifetime
     actor = await actor_for(directory, presented, record)
-    return Authenticated(actor, record.user, record.prefetched_user)
+    session_age = timestamp - record.token.created_at
+    return Authenticated(actor, record.user, record.prefetched_user, session_age)
 
 
 def rejection_reason(record: tokens.CredentialRecord, timestamp: int) -> str:

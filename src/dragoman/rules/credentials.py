@@ -23,6 +23,8 @@ class CredentialFormat(msgspec.Struct, frozen=True, kw_only=True):
         token_type: the value of ``Token.kind``.
         lifetime: the fixed lifetime (microseconds). If 0, a credential expires when it has not
             been used for ``token_idle_days``, at the latest after ``token_max_days``.
+        idle_lifetime: how long a credential with a fixed lifetime may be unused (microseconds); 0:
+            as long as it lives.
         refresh_lifetime: the lifetime of the refresh token issued with it (microseconds); 0 for
             no refresh token.
         claims: if set, credentials are JWTs with these claims in addition to the registered ones
@@ -33,6 +35,7 @@ class CredentialFormat(msgspec.Struct, frozen=True, kw_only=True):
     generate: Callable[[], str] = crypto.generate_urlsafe
     token_type: str = "session"
     lifetime: int = 0
+    idle_lifetime: int = 0
     refresh_lifetime: int = 0
     claims: Callable[[User], dict[str, Any]] | None = None
 

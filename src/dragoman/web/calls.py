@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
@@ -48,6 +49,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         sign_in: what its sign-in requires, and its words for roles.
         finalize_response: adds headers to every response of the contract.
         rate_limit_users: count requests with a valid credential against the ``user_rate``.
+        read_secret: returns the secret of a request, where it is not in the Authorization header;
+            raises Unauthenticated.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     sign_in: SignInRequirements = SignInRequirements()
     finalize_response: Callable[[Call, Response], None] | None = None
     rate_limit_users: bool = False
+    read_secret: Callable[[Scope], str] | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -88,6 +92,7 @@ class Call:
         address: the client's IP address.
         actor: a visitor until ``identify`` has found a valid credential.
         user: the actor's user, if the actor is one.
+        session_age: how long ago the user's credential was issued (microseconds).
         prefetched_user: the user that ``identify`` has fetched along with the credential.
         field_names: the directory's field names → what this request's form calls them. A handler
             sets it for the error renderers.
@@ -112,10 +117,15 @@ class Call:
         self.handle_error = contract.handle_error
         self.user: User | None = None
         self.prefetched_user: User | None = None
-        self.actor = Actor(
+        self.session_age = 0
+        self.actor = self.visitor()
+
+    def visitor(self) -> Actor:
+        """Return the caller as somebody without a credential."""
+        return Actor(
             kind="visitor",
-            contract=contract.name,
-            restrictions=contract.restrictions,
+            contract=self.contract.name,
+            restrictions=self.contract.restrictions,
             request_id=self.request_id,
             address=self.address,
         )
@@ -144,14 +154,23 @@ class Call:
         The user ``prefetch_id`` (0: none) is fetched in the same statement.
         Raises Unauthenticated, also for more than one Authorization header.
         """
-        header_values = headers.getlist(self.request.scope, b"authorization")
+        read_secret = self.contract.read_secret or self._secret_from_header
+        await self.identify_by(read_secret(self.request.scope), prefetch_id)
+
+    def _secret_from_header(self, scope: Scope) -> str:
+        header_values = headers.getlist(scope, b"authorization")
         if len(header_values) > 1:
             raise Unauthenticated("malformed", "spaces")
+        return secret_from_header(header_values[0] if header_values else None, self.contract.scheme)
+
+    async def identify_by(self, secret: str, prefetch_id: int = 0) -> None:
+        """Set ``actor``, ``user`` and ``prefetched_user`` from a credential's secret.
+
+        Raises Unauthenticated.
+        """
         presented = PresentedCredential(
             credential_format=self.contract.credential_format,
-            secret=secret_from_header(
-                header_values[0] if header_values else None, self.contract.scheme
-            ),
+            secret=secret,
             restrictions=self.contract.restrictions,
             request_id=self.request_id,
             address=self.address,
@@ -160,6 +179,7 @@ class Call:
         self.actor = authenticated.actor
         self.user = authenticated.user
         self.prefetched_user = authenticated.prefetched_user
+        self.session_age = authenticated.session_age
 
     def begin(self) -> AbstractAsyncContextManager[Tx]:
         """Open the request's transaction, which acts for the caller."""

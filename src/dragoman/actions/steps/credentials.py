@@ -52,7 +52,9 @@ async def mint(
             tx, user, credential_format.contract, family, tx.now + refresh_lifetime
         )
     lifetime = min(credential_format.lifetime, max_lifetime) or max_lifetime
-    idle_lifetime = lifetime if credential_format.lifetime else settings.token_idle_days * DAY
+    idle_lifetime = credential_format.idle_lifetime or (
+        lifetime if credential_format.lifetime else settings.token_idle_days * DAY
+    )
     if credential_format.claims is None:
         secret = credential_format.generate()
     else:

@@ -277,9 +277,7 @@ class SqliteDriver:
         with self._write_shedder.slot():
             deadline = time.monotonic() + MAX_WAIT_S
             try:
-                async with asyncio.timeout(
-                    MAX_WAIT_S
-                ):  # wait_for may swallow a cancellation (3.11)
+                async with asyncio.timeout(MAX_WAIT_S):  # wait_for may swallow a cancellation
                     await self._write_lock.acquire()
             except TimeoutError:
                 raise Unavailable("database") from None
@@ -292,7 +290,9 @@ class SqliteDriver:
                 self._check_file()
                 await self.run_in_writer_thread(lambda c: c.execute("COMMIT"))
             except BaseException:
-                await asyncio.shield(self.run_in_writer_thread(_rollback))
+                await asyncio.shield(
+                    self.run_in_writer_thread(lambda c: c.in_transaction and c.rollback())
+                )
                 raise
             finally:
                 self._write_lock.release()
@@ -328,10 +328,9 @@ class SqliteDriver:
 
     async def others_have_written(self) -> bool:
         """Return whether another connection has committed since this was last called."""
-        version = await self.run_in_writer_thread(_data_version)
-        changed = self._data_version not in {None, version}
-        self._data_version = version
-        return changed
+        former = self._data_version
+        self._data_version = await self.run_in_writer_thread(sqlite_log.data_version)
+        return former not in {None, self._data_version}
 
     @asynccontextmanager
     async def relaxed_commits(self) -> AsyncGenerator[None]:
@@ -393,18 +392,9 @@ def _begin(connection: Any, deadline: float) -> None:
             return
 
 
-def _data_version(connection: Any) -> int:
-    return connection.execute("PRAGMA data_version").fetchone()[0]
-
-
 def _truncate_log(path: Path) -> bool:
     connection = connect(path, create=False)
     try:
         return sqlite_log.truncate(connection)
     finally:
         connection.close()
-
-
-def _rollback(connection: Any) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")

@@ -44,3 +44,8 @@ def truncate(connection: Any) -> bool:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
+
+
+def data_version(connection: Any) -> int:
+    """Return a number that changes when another connection commits."""
+    return connection.execute("PRAGMA data_version").fetchone()[0]
