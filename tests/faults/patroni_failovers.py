@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -152,15 +153,16 @@ def _successor(cluster: Cluster, old: Machine) -> Machine:
 
 def main() -> int:
     """Run as long as somebody holds our standard input; print the report."""
-    threading.Thread(target=_end_with_input, daemon=True).start()
     folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
+    threading.Thread(target=_end_with_input, args=(folder,), daemon=True).start()
     sys.stdout.write(json.dumps(msgspec.to_builtins(run(folder, rounds))) + "\n")
     return 0
 
 
-def _end_with_input() -> None:
+def _end_with_input(folder: Path) -> None:
     while os.read(0, 1024):  # not by sys.stdin: its lock would be held at our end
         pass
+    shutil.rmtree(folder, ignore_errors=True)  # it may be in memory
     os._exit(1)  # and with this process, all of the namespaces
 
 

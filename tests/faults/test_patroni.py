@@ -56,6 +56,18 @@ def report_of_failovers(folder: Path) -> Report:
     return msgspec.json.decode(text.splitlines()[-1], type=Report)
 
 
+def test_what_keeps_a_cluster_from_running_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(network, "command", lambda _: ["sh", "-c", "echo refused >&2; exit 1"])
+    assert network.missing() == "network namespaces are not allowed: refused"
+    monkeypatch.setattr(programs, "PATRONI_FOLDER", tmp_path)
+    monkeypatch.setattr(programs, "_fetch_patroni", lambda: None)
+    monkeypatch.setattr(programs, "_fetch_etcd", lambda: None)
+    programs.main()
+    assert "*** no failover of a Patroni cluster is tested: " in capsys.readouterr().err
+
+
 def test_a_cluster_loses_its_primary(folder: Path) -> None:
     if not ROUNDS:
         pytest.skip("make faults runs it")
