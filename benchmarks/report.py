@@ -19,7 +19,7 @@ from benchmarks.targets import Findings
 
 LATEST = Path(__file__).with_name("results") / "latest.json"
 PACKAGES = (
-    "dragoman", "granian", "uvloop", "starlette", "msgspec", "asyncpg", "pysqlite3", "django",
+    "dragoman", "granian", "uvloop", "starlette", "msgspec", "asyncpg", "apsw", "django",
     "djangorestframework", "psycopg",
 )  # fmt: skip
 FIRST = "dragoman, PostgreSQL"

@@ -14,7 +14,8 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from pysqlite3 import dbapi2 as sqlite3
+
+from dragoman.store.drivers import sqlite_library
 
 
 class Canary(msgspec.Struct):
@@ -134,7 +135,7 @@ def database_places(database: str) -> dict[str, bytes]:
     if database.startswith("sqlite:///"):
         path = Path(database.removeprefix("sqlite:///"))
         files = {each.name: each.read_bytes() for each in path.parent.glob(f"{path.name}*")}
-        with contextlib.closing(sqlite3.connect(path)) as connection:
+        with contextlib.closing(sqlite_library.connect(path)) as connection:
             return files | {"dump": "\n".join(_dump(connection)).encode()}
     return asyncio.run(_copied(database))
 

@@ -12,6 +12,8 @@ from dragoman.rules import errors
 from dragoman.rules.errors import Problem, Reason
 
 SAMPLES: dict[str, Any] = {
+    "found": "SQLite 3.40.1 is too old",
+    "advice": "install apsw",
     "field": "token", "reason": Reason.RANK, "retry_after": 7, "component": "database", "message": "why",
     "limit": 100, "media_type": "text/plain", "type_name": "list", "detail": "",
 }  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
-from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app, dialects
 from dragoman.actions import erasure, users
@@ -15,6 +15,7 @@ from dragoman.actions.system import system_actor
 from dragoman.rules.fields import search_key
 from dragoman.rules.model import User, UserChanges
 from dragoman.settings import Settings
+from dragoman.store.drivers import sqlite_library
 from tests.support import user_requests
 from tests.support.databases import settings_for
 from tests.support.people import make_user
@@ -99,7 +100,8 @@ def test_no_file_holds_anything_of_an_erased_person(
     folder = Path(database.removeprefix("sqlite:///")).parent
     user = asyncio.run(_make_person(settings, world))
     assert found_in(folder) >= {*WORDS, TRIGRAM} - {FORMER_EMAIL}, "the test finds what is there"
-    with sqlite3.connect(database.removeprefix("sqlite:///")) as reader:
+    path = database.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite_library.connect(path)) as reader:
         if by in ERASING:
             asyncio.run(_delete_at(settings, world, by, user))
         elif by == "tombstone":

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 import msgspec
-from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app
 from dragoman.actions.system import system_actor
 from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.passwords import verify_password
+from dragoman.store.drivers import sqlite_library
 from dragoman.store.user_lists import counters
 from tests.faults.contract_requests import CREDENTIAL_PROBES
 from tests.faults.journal import ROLES, Account, Journal
@@ -252,7 +252,7 @@ def sqlite_problems(database: str) -> list[str]:
     if not database.startswith("sqlite:///"):
         return []
     path = database.removeprefix("sqlite:///")
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite_library.connect(path)) as connection:
         connection.execute("PRAGMA busy_timeout = 5000")
         verdicts = [row[0] for row in connection.execute("PRAGMA integrity_check")]
         verdicts += [str(row) for row in connection.execute("PRAGMA foreign_key_check")]

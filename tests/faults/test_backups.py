@@ -7,8 +7,8 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from pysqlite3 import dbapi2 as sqlite3
 
+from dragoman.store.drivers import sqlite_library
 from tests.faults import invariants, write_load
 from tests.faults.failover_clients import SIGN_IN_EVERY, FailoverClients
 from tests.support.databases import DatabaseTemplates, query
@@ -27,7 +27,7 @@ def test_a_copy_under_load(database: str, tmp_path: Path) -> None:
     with checked_server(database, tmp_path) as server, FailoverClients([server.url]) as callers:
         assert callers.wait_for_progress(20), callers.failures
         path = database.removeprefix("sqlite:///")
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with contextlib.closing(sqlite_library.connect(path)) as connection:
             connection.execute("VACUUM INTO ?", (str(copy),))
         assert callers.wait_for_progress(20), callers.failures
     assert callers.failures == [], "nobody notices"

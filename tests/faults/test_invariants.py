@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pysqlite3 import dbapi2 as sqlite3
 
+from dragoman.store.drivers import sqlite_library
 from tests.faults import invariants, write_load
 from tests.faults.admin_credentials import add_permanent_owner, sign_in_everywhere
 from tests.faults.contract_requests import VERBS
@@ -133,8 +133,8 @@ def test_every_corruption_is_found(database: str, tmp_path: Path) -> None:
     for corruption, (statement, expected) in CORRUPTIONS.items():
         copy = tmp_path / f"{corruption}.db"
         with (
-            contextlib.closing(sqlite3.connect(path)) as source,
-            contextlib.closing(sqlite3.connect(copy)) as target,
+            contextlib.closing(sqlite_library.connect(path)) as source,
+            contextlib.closing(sqlite_library.connect(copy)) as target,
         ):
             source.backup(target)
             changed = target.execute(statement).rowcount

@@ -13,8 +13,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from pysqlite3 import dbapi2 as sqlite3
 
+from dragoman.store.drivers import sqlite_library
 from tests.faults.hanging_smtp import STAGES, hanging_smtp_server
 from tests.support.databases import query
 from tests.support.mail_servers import mail_server
@@ -79,7 +79,9 @@ def make_due(database: str) -> None:
     """Let the pause after a failure be over, as if the time had passed."""
     statement = "UPDATE outbox SET due_at = 1 WHERE sent_at = 0"
     if database.startswith("sqlite:///"):
-        with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as connection:
+        with contextlib.closing(
+            sqlite_library.connect(database.removeprefix("sqlite:///"))
+        ) as connection:
             connection.execute("PRAGMA busy_timeout = 5000")
             connection.execute(statement)
             connection.commit()

@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.sqlite, pytest.mark.timeout(120)]
 
 HOLD = """
 import sys
-from pysqlite3 import dbapi2
-connection = dbapi2.connect(sys.argv[1], isolation_level=None)
+from dragoman.store.drivers import sqlite_library
+connection = sqlite_library.connect(sys.argv[1])
 connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()

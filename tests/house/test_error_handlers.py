@@ -42,6 +42,7 @@ ERRORS: list[Exception] = [
     errors.NoTenant(),
     errors.WeakPassword(),
     errors.Unavailable("database", 3),
+    errors.UnsupportedDatabase("SQLite 3.40.1 is too old", "install apsw"),
     body_errors.BadRequest("why"),
     body_errors.TooLarge(10),
     body_errors.UnsupportedMedia("text/plain"),

@@ -24,6 +24,21 @@ def test_no_database_folds_case(path: Path):
     assert not re.search(r"func\.(lower|upper)\b|\b(LOWER|UPPER|ILIKE)\s*\(|\.ilike\(|NOCASE", text)
 
 
+def test_one_module_chooses_the_library_of_sqlite():
+    """Tests may use the standard library's to look at a file from outside, but no other."""
+    source = STORE.parent
+    tests = Path(__file__).parents[1]
+    libraries = re.compile(r"^\s*(?:import|from) (?:apsw|pysqlite3|sqlite3)\b", re.MULTILINE)
+    named = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        if libraries.search(path.read_text())
+    }
+    assert named == {"store/drivers/apsw_dbapi.py"}, "sqlite_library.py imports by name"
+    bundled = re.compile(libraries.pattern.replace("|sqlite3", ""), re.MULTILINE)
+    assert [path for path in tests.rglob("*.py") if bundled.search(path.read_text())] == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_statements_are_made_once_and_not_of_what_came_in(path: Path):
     """A text with braces that goes to ``sa.text`` or ``execute`` would be an injection's door."""

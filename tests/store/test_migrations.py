@@ -17,13 +17,12 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from pysqlite3 import dbapi2
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from dragoman.rules.errors import Unavailable
 from dragoman.rules.vocabulary import AuditAction
 from dragoman.store import migrate
-from dragoman.store.drivers import postgres
+from dragoman.store.drivers import postgres, sqlite_library
 from dragoman.store.drivers.sqlite import connect
 from dragoman.store.schema import metadata
 from tests.support.databases import ADMIN_PASSWORD, SECRET_KEY, query
@@ -55,7 +54,11 @@ async def differences(database: str) -> list[Any]:
     """Return how a database differs from ``store/schema.py``."""
     if database.startswith("sqlite:///"):
         path = Path(database.removeprefix("sqlite:///"))
-        engine = sa.create_engine("sqlite://", module=dbapi2, creator=lambda: connect(path))
+        engine = sa.create_engine(
+            "sqlite://",
+            module=sqlite_library.dbapi,
+            creator=lambda: sqlite_library.describe_results(connect(path)),
+        )
         with engine.connect() as connection:
             found = _differences(connection)
         engine.dispose()

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
-from pysqlite3 import dbapi2 as sqlite3
 
 from dragoman import app, dialects
 from dragoman.settings import Rate, Settings, all_parsers, replace
+from dragoman.store.drivers import sqlite_library
 from dragoman.store.schema import metadata
 from tests.support import hashes, world
 from tests.support.postgresql import PostgreSQL, url_for_database
@@ -206,7 +206,7 @@ def _name(what: str) -> str:
 
 def _checkpoint_wal(path: Path) -> None:
     """Write the log of changes back into the file, so that the file alone is the database."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
+    with contextlib.closing(sqlite_library.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -236,7 +236,9 @@ async def query(database: str, statement: str) -> list[tuple[Any, ...]]:
     """Ask the database itself, behind the application's back."""
     if database.startswith("sqlite:///"):
         path = database.removeprefix("sqlite:///")
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(
+            sqlite_library.connect(f"file:{path}?mode=ro", uri=True)
+        ) as connection:
             return connection.execute(statement).fetchall()
     connection = await asyncpg.connect(database)
     try:

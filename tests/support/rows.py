@@ -7,8 +7,8 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from pysqlite3 import dbapi2 as sqlite3
 
+from dragoman.store.drivers import sqlite_library
 from dragoman.store.schema import metadata
 
 TABLES = {table.name: table for table in metadata.sorted_tables}
@@ -134,14 +134,16 @@ class SqliteRows(Rows):
     """SQLite counts the commits of others: where there was none, nothing has changed."""
 
     def __init__(self, path: str) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
-        self._connection.row_factory = sqlite3.Row
+        self._connection = sqlite_library.describe_results(sqlite_library.connect(path, timeout=10))
 
     async def fingerprint(self) -> Any:
         return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
     async def _fetch(self, statement: str) -> list[Row]:
-        return [dict(row) for row in self._connection.execute(statement)]
+        cursor = self._connection.cursor()
+        cursor.execute(statement)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     async def execute(self, statements: list[tuple[str, list[Any]]]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")

@@ -140,6 +140,7 @@ ERROR_RENDERERS: Mapping[type[Exception], ErrorRenderer] = {
         ERROR, "the user belongs to no tenant, but this role requires one"
     ),
     errors.Unavailable: _unavailable,
+    errors.UnsupportedDatabase: lambda error: (ERROR, [str(error)]),
     body_errors.BadRequest: lambda error: (ERROR, [f"invalid input: {error.message}"]),
     body_errors.TooLarge: lambda error: (ERROR, [f"input larger than {error.limit} bytes"]),
     body_errors.UnsupportedMedia: lambda error: (

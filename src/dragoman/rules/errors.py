@@ -172,3 +172,12 @@ class Unavailable(DirectoryError):
     def __init__(self, component: str, retry_after: int = 2) -> None:
         super().__init__(component)
         self.retry_after = retry_after
+
+
+class UnsupportedDatabase(Unavailable):
+    """The database software is too old or lacks something; retrying does not help."""
+
+    def __init__(self, found: str, advice: str) -> None:
+        super().__init__(f"{found}; {advice}")
+        self.found = found
+        self.advice = advice

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from dragoman.rules.errors import Unavailable
+from dragoman.store.drivers import sqlite_library
 from dragoman.store.drivers.hosts import Hosts
 from dragoman.store.drivers.pool import connection_options
 
@@ -66,7 +67,11 @@ async def downgrade(database_url: str, revision: str) -> None:
 
 
 async def current_revision(database_url: str) -> str:
-    """Return the revision of a database, or an empty string if it is empty."""
+    """Return the revision of a database, or an empty string if it is empty.
+
+    Every command asks for it before anything else. Raises Unavailable, or UnsupportedDatabase if
+    the SQLite of this installation cannot be used.
+    """
     if database_url.startswith(SQLITE_PREFIX):
         return await asyncio.to_thread(_sqlite_revision, database_url.removeprefix(SQLITE_PREFIX))
     try:
@@ -82,18 +87,19 @@ async def current_revision(database_url: str) -> str:
 
 
 def _sqlite_revision(path: str) -> str:
-    from pysqlite3 import dbapi2 as sqlite3
-
+    sqlite_library.require_supported()
     if not Path(path).exists():
         return ""
     try:
-        connection = sqlite3.connect(path)
-    except sqlite3.Error as error:
+        connection = sqlite_library.connect(path)
+    except sqlite_library.Error as error:
         raise Unavailable("database") from error
     try:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError:
-        return ""
+    except sqlite_library.Error as error:
+        if sqlite_library.is_sql_error(error):
+            return ""
+        raise Unavailable("database") from error
     finally:
         connection.close()
     return str(row[0]) if row else ""
@@ -104,21 +110,19 @@ def _keep_copy(path: Path, next_revision: str, report: Callable[[str], None]) ->
 
     The copy is complete before it gets its name, so that a file of that name can be trusted.
     """
-    from pysqlite3 import dbapi2 as sqlite3
-
     target = path.with_name(f"{path.name}.before-{next_revision}")
     unfinished = target.with_name(f"{target.name}.part")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
     try:
-        source, copy = sqlite3.connect(path), sqlite3.connect(unfinished)
+        source, copy = sqlite_library.connect(path), sqlite_library.connect(unfinished)
         try:
             source.backup(copy)
         finally:
             copy.close()
             source.close()
         unfinished.replace(target)
-    except sqlite3.Error as error:
+    except sqlite_library.Error as error:
         raise Unavailable("database") from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pysqlite3 import dbapi2 as sqlite3
+from dragoman.store.drivers import sqlite_library
 
 
 def open_private_file(*statements: str, cache_kib: int) -> Any:
@@ -14,7 +14,7 @@ def open_private_file(*statements: str, cache_kib: int) -> Any:
 
     Only the owner of the process can read the file, and its name is removed as soon as it is
     open, so that nothing is left behind however the process ends. It lies where ``TMPDIR`` says.
-    (SQLite's own nameless databases stay in memory with pysqlite3: SQLITE_TEMP_STORE=3.)
+    (SQLite's own nameless databases stay in memory if it is compiled with SQLITE_TEMP_STORE=3.)
     The connection may be used by several threads, by one at a time.
 
     Args:
@@ -23,7 +23,7 @@ def open_private_file(*statements: str, cache_kib: int) -> Any:
     """
     with tempfile.TemporaryDirectory(prefix="dragoman-") as directory:  # mode 0700
         path = Path(directory, "private.db")
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite_library.connect(path)
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")

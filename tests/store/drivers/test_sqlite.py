@@ -20,6 +20,7 @@ from dragoman.rules.model import Filter, Order, Role, UserChanges
 from dragoman.rules.vocabulary import Reach
 from dragoman.settings import Settings
 from dragoman.store import users as rows
+from dragoman.store.drivers import sqlite_library
 from dragoman.store.drivers.sqlite import SqliteDriver
 from dragoman.store.user_lists import counters, pages
 from dragoman.store.user_lists.filters import Scope
@@ -101,9 +102,7 @@ class TestDurability:
     async def test_a_referenced_row_cannot_be_deleted(
         self, directory: Directory, driver: SqliteDriver
     ):
-        from pysqlite3 import dbapi2
-
-        with pytest.raises(dbapi2.IntegrityError):
+        with pytest.raises(sqlite_library.Error, match="FOREIGN KEY"):
             await driver.run_in_writer_thread(lambda c: c.execute("DELETE FROM users WHERE id = 1"))
 
     async def test_a_cancelled_change_is_all_or_nothing(self, directory: Directory, database: str):

@@ -24,7 +24,7 @@ from dragoman.jobs import doctor as checks
 from dragoman.jobs import mail_delivery
 from dragoman.jobs.doctor import FAIL, OK, WARN, Finding
 from dragoman.rules import policy
-from dragoman.rules.errors import DirectoryError
+from dragoman.rules.errors import DirectoryError, UnsupportedDatabase
 from dragoman.settings import Settings, SettingsError, secret_files
 from dragoman.store import migrate as migrations
 from dragoman.store import outbox as outbox_store
@@ -196,6 +196,8 @@ async def _run_checks() -> list[Finding]:
         if version == migrations.HEAD_REVISION and not key_failed:
             async with app.open_directory(with_ephemeral_key(settings)) as directory:
                 findings += await checks.check_database(directory, key_found=has_key(settings))
+    except UnsupportedDatabase as error:
+        findings.append(Finding("sqlite", FAIL, error.found, error.advice))
     except (DirectoryError, CliError, SettingsError) as error:
         _, lines = describe(error) or (ERROR, [])
         detail = f"{location}: {'; '.join(lines)}"

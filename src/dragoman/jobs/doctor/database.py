@@ -13,11 +13,10 @@ from dragoman.jobs.doctor.finding import FAIL, OK, WARN, Finding, ok_or_fail
 from dragoman.rules.model import MINUTE
 from dragoman.settings import Settings
 from dragoman.store import diagnostics, users
+from dragoman.store.drivers import sqlite_library
 from dragoman.store.transaction import Read
 from dragoman.store.user_lists import counters
 
-MIN_SQLITE_VERSION = (3, 51, 3)
-"""Earlier versions may corrupt the database file when the write-ahead log is reset."""
 SYNCHRONOUS_FULL = 2
 """The value of ``PRAGMA synchronous`` with which a commit survives a power failure."""
 MIN_POSTGRESQL_VERSION = 14
@@ -63,14 +62,8 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
 
 async def _check_sqlite(read: Read, path: Path) -> list[Finding]:
     info = await diagnostics.sqlite_info(read)
-    version = tuple(int(part) for part in info.version.split(".") if part.isdigit())
     return [
-        ok_or_fail(
-            "sqlite",
-            version >= MIN_SQLITE_VERSION,
-            info.version,
-            "update pysqlite3: versions before 3.51.3 may corrupt the file",
-        ),
+        Finding("sqlite", OK, f"{info.version} ({sqlite_library.NAME})"),  # another one is refused
         ok_or_fail(
             "durability",
             info.journal_mode == "wal" and info.synchronous >= SYNCHRONOUS_FULL,

@@ -10,16 +10,14 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pysqlite3 import dbapi2 as sqlite3
-
 from dragoman.load_shedding import LoadShedder
 from dragoman.rules.errors import Taken, Unavailable
-from dragoman.store.drivers import sqlite_log
+from dragoman.store.drivers import sqlite_library, sqlite_log
 from dragoman.store.drivers.batching import BatchLoader
 from dragoman.store.query import MAX_KEYS, BulkInsert, CompiledStatement, LookupQuery, Query
 from dragoman.store.transaction import AdvisoryLock
@@ -50,7 +48,7 @@ They count as memory of each process, though all of them share the pages.
 
 
 def connect(path: Path, *, mmap_size: int = 0, create: bool = True) -> Any:
-    """Open a connection with WAL, synchronous=FULL and foreign keys; raises sqlite3.Error.
+    """Open a connection with WAL, synchronous=FULL and foreign keys; raises sqlite_library.Error.
 
     What it deletes is overwritten with zeros (``secure_delete``): see ``docs/decisions/`` 0029.
 
@@ -60,12 +58,13 @@ def connect(path: Path, *, mmap_size: int = 0, create: bool = True) -> Any:
         create: create the file if it does not exist.
     """
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection = sqlite_library.connect(uri, uri=True)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     sqlite_log.configure(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")  # rows that are sorted do not reach the disk
     connection.execute(f"PRAGMA mmap_size = {mmap_size}")
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
@@ -91,20 +90,15 @@ def _insert_many(connection: Any, insert: BulkInsert, rows: Sequence[tuple[Any, 
             values = [*chain.from_iterable(rows[start : start + size])]
             connection.execute(insert.sqlite_sql(size), values)
             start += size
-    except sqlite3.IntegrityError as error:
-        raise Taken(insert.table_name) from error
+    except sqlite_library.Error as error:
+        if sqlite_library.is_constraint(error):
+            raise Taken(insert.table_name) from error
+        raise
 
 
 def translate_error(error: BaseException) -> BaseException:
     """Return Unavailable for an error that means that SQLite cannot serve, else the error itself."""
-    if isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError):
-        message = str(error)
-        if any(
-            w in message
-            for w in ("locked", "busy", "full", "disk", "unable to open", "I/O", "readonly")
-        ):
-            return Unavailable("database")
-    return error
+    return Unavailable("database") if sqlite_library.is_unavailable(error) else error
 
 
 class _Session:
@@ -151,7 +145,7 @@ class _Snapshot:
     async def _run(self, operation: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, operation)
-        except sqlite3.Error as error:
+        except sqlite_library.Error as error:
             raise translate_error(error) from error
 
     async def begin(self) -> None:
@@ -188,12 +182,9 @@ class SqliteDriver:
         self.path = path
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._scan_threads = ThreadPoolExecutor(scan_threads, thread_name_prefix="sqlite-scan")
-        self._scan_shedder = LoadShedder(
-            "database", scan_threads, max_wait_s=MAX_WAIT_S, service_time_s=0.002
-        )
-        self._write_shedder = LoadShedder(
-            "database", 1, max_wait_s=MAX_WAIT_S, service_time_s=0.005
-        )
+        shedder = partial(LoadShedder, "database", max_wait_s=MAX_WAIT_S)
+        self._scan_shedder = shedder(scan_threads, service_time_s=0.002)
+        self._write_shedder = shedder(1, service_time_s=0.005)
         self._local = threading.local()
         self._connections: list[Any] = []
         self._write_lock = asyncio.Lock()
@@ -215,9 +206,10 @@ class SqliteDriver:
         return connection
 
     async def open(self) -> None:
+        sqlite_library.require_supported()
         try:
             _ = self._reader, self._writer
-        except sqlite3.Error as error:
+        except sqlite_library.Error as error:
             raise Unavailable("database") from error
 
     async def close(self) -> None:
@@ -228,9 +220,8 @@ class SqliteDriver:
         self._connections.clear()
 
     def _connect(self, *, mmap_size: int = 0) -> Any:
-        connection = connect(
-            self.path, mmap_size=mmap_size, create=False
-        )  # migrations have made it
+        # Migrations have made the file.
+        connection = connect(self.path, mmap_size=mmap_size, create=False)
         self._connections.append(connection)
         if self._file_id is None:
             self._file_id = self._find_file_id()
@@ -260,14 +251,14 @@ class SqliteDriver:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._writer_thread, operation, self._writer)
-        except sqlite3.Error as error:
+        except sqlite_library.Error as error:
             raise translate_error(error) from error
 
     async def run_on_writer(self, operation: Callable[[Any], T]) -> T:
         """Run a short operation on the writer connection, in the event loop."""
         try:
             return operation(self._writer)
-        except sqlite3.Error as error:
+        except sqlite_library.Error as error:
             raise translate_error(error) from error
 
     @asynccontextmanager
@@ -310,7 +301,7 @@ class SqliteDriver:
                 return await loop.run_in_executor(
                     self._scan_threads, self._scan_in_thread, query, params
                 )
-        except sqlite3.Error as error:
+        except sqlite_library.Error as error:
             raise translate_error(error) from error
 
     def _scan_in_thread(self, query: Query[T], params: Mapping[str, Any]) -> list[T]:
@@ -369,14 +360,14 @@ class SqliteDriver:
         """Write the write-ahead log, which keeps earlier contents of pages, back and empty it."""
         try:
             return await asyncio.to_thread(_truncate_log, self.path)
-        except sqlite3.Error as error:
+        except sqlite_library.Error as error:
             raise Unavailable("database") from error
 
     async def current_revision(self) -> str:
         self._check_file()
         try:
             row = self._reader.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.Error as error:
+        except sqlite_library.Error as error:
             raise Unavailable("database") from error
         return str(row[0]) if row else ""
 
@@ -385,8 +376,8 @@ def _begin(connection: Any, deadline: float) -> None:
     while True:
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
+        except sqlite_library.Error as error:
+            if not sqlite_library.is_locked(error) or time.monotonic() > deadline:
                 raise
         else:
             return

@@ -38,14 +38,13 @@ def _acquire_migration_lock(connection: sa.Connection) -> None:
 
 
 def _migrate_sqlite(path: str) -> None:
-    from pysqlite3 import dbapi2
-
+    from dragoman.store.drivers import sqlite_library
     from dragoman.store.drivers.sqlite import connect
 
     engine = sa.create_engine(
         "sqlite://",
-        module=dbapi2,
-        creator=lambda: connect(Path(path)),
+        module=sqlite_library.dbapi,
+        creator=lambda: sqlite_library.describe_results(connect(Path(path))),
         poolclass=sa.pool.NullPool,
     )
     with engine.connect() as connection:

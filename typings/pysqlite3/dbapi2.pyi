@@ -1,1 +1,0 @@
-from sqlite3.dbapi2 import *
