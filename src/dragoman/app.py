@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
 
 from starlette.applications import Starlette
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from dragoman import dialects
@@ -32,11 +32,9 @@ from dragoman.server_key import with_server_key
 from dragoman.settings import ContractSettings, Settings, SettingsError, with_public_url
 from dragoman.store import migrate, server_state
 from dragoman.store.transaction import Driver, Read
-from dragoman.web import account_pages, health, jwks, logs
+from dragoman.web import account_pages, health, index, jwks, logs
 from dragoman.web.cors import CorsMiddleware
 from dragoman.web.responses import SecurityHeadersMiddleware
-
-RequestHandler = Callable[[Request], Awaitable[Response]]
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -182,7 +180,7 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
     shared_app = Starlette(
         routes=[
             *_shared_routes(directory),
-            Route("/", _index_endpoint(directory.settings, mounted)),
+            index.route(directory.settings, mounted),
         ],
         exception_handlers={HTTPException: _handle_http_exception},
         middleware=[Middleware(SecurityHeadersMiddleware)],
@@ -218,17 +216,8 @@ def _shared_routes(directory: Directory) -> list[BaseRoute]:
     if directory.settings.console:
         from dragoman.console import routes as console
 
-        routes += console.routes(directory)
+        routes += console.routes(directory, explained_contracts(directory.settings))
     return routes
-
-
-def _index_endpoint(settings: Settings, mounted: Mapping[str, MountedContract]) -> RequestHandler:
-    base_urls = {name: f"{settings.public_url}/{name}/" for name in mounted}
-
-    async def index(_: Request) -> Response:
-        return JSONResponse({"name": "Dragoman", "contracts": base_urls})
-
-    return index
 
 
 async def _handle_http_exception(_: Request, error: Exception) -> Response:

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dragoman.actions import sign_in, tokens
-from dragoman.actions.directory import Directory
 from dragoman.console import messages, pages
+from dragoman.console.console import Console
 from dragoman.console.contract import CONTRACT
 from dragoman.console.screen import Screen, read_form
 from dragoman.rules.errors import Invalid, Problem
@@ -17,12 +17,12 @@ from dragoman.web.account_pages import PASSWORD_RULES
 from dragoman.web.calls import Call
 
 
-def routes(directory: Directory) -> list[Route]:
+def routes(console: Console) -> list[Route]:
     """Return the routes of the screen."""
     return [
-        Route("/account", Screen(directory, CONTRACT, GET=_show)),
-        Route("/account/password", Screen(directory, CONTRACT, POST=_change_password)),
-        Route("/account/sessions", Screen(directory, CONTRACT, POST=_end_sessions)),
+        Route("/account", Screen(console.directory, CONTRACT, GET=_show)),
+        Route("/account/password", Screen(console.directory, CONTRACT, POST=_change_password)),
+        Route("/account/sessions", Screen(console.directory, CONTRACT, POST=_end_sessions)),
     ]
 
 

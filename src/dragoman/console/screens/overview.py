@@ -6,8 +6,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dragoman.actions import user_lists
-from dragoman.actions.directory import Directory
 from dragoman.console import pages
+from dragoman.console.console import Console
 from dragoman.console.contract import CONTRACT
 from dragoman.console.screen import Screen
 from dragoman.rules.model import Filter, Order, Role
@@ -16,9 +16,9 @@ from dragoman.web.calls import Call
 _ORDER = (Order("id"),)
 
 
-def routes(directory: Directory) -> list[Route]:
+def routes(console: Console) -> list[Route]:
     """Return the routes of the screen."""
-    return [Route("/", Screen(directory, CONTRACT, GET=_show))]
+    return [Route("/", Screen(console.directory, CONTRACT, GET=_show))]
 
 
 async def _count(call: Call, user_filter: Filter) -> int:

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dragoman.actions import user_lists
-from dragoman.actions.directory import Directory
 from dragoman.console import formats, pages
+from dragoman.console.console import Console
 from dragoman.console.contract import CONTRACT
 from dragoman.console.screen import Screen
 from dragoman.rules.fields import search_words
@@ -98,9 +98,9 @@ def parse_query(params: Mapping[str, str]) -> PeopleQuery:
     )
 
 
-def routes(directory: Directory) -> list[Route]:
+def routes(console: Console) -> list[Route]:
     """Return the routes of the screen."""
-    return [Route("/people", Screen(directory, CONTRACT, GET=_show))]
+    return [Route("/people", Screen(console.directory, CONTRACT, GET=_show))]
 
 
 async def _show(call: Call) -> Response:
@@ -121,6 +121,7 @@ async def _show(call: Call) -> Response:
         call,
         "people",
         query=query,
+        erased="erased" in call.request.query_params,
         people=page.rows,
         count=page.count,
         total=everybody.count,

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dragoman.actions import sign_in, tokens
-from dragoman.actions.directory import Directory
 from dragoman.console import contract, navigation, pages
+from dragoman.console.console import Console
 from dragoman.console.contract import CONTRACT
 from dragoman.console.screen import Screen, read_form
 from dragoman.rules.errors import BadCredentials, RateLimited, Unauthenticated
@@ -22,16 +22,16 @@ _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 """A path below the console, with its query: nothing that leads elsewhere."""
 
 
-def routes(directory: Directory) -> list[Route]:
+def routes(console: Console) -> list[Route]:
     """Return the routes of the screen."""
     page = Screen(
-        directory,
+        console.directory,
         CONTRACT,
         GET=Endpoint(_show, public=True),
         POST=Endpoint(_submit, public=True),
     )
-    check = Screen(directory, CONTRACT, GET=Endpoint(_check_cookie, public=True))
-    end = Screen(directory, CONTRACT, POST=_sign_out)
+    check = Screen(console.directory, CONTRACT, GET=Endpoint(_check_cookie, public=True))
+    end = Screen(console.directory, CONTRACT, POST=_sign_out)
     return [Route("/sign-in", page), Route("/sign-in/check", check), Route("/sign-out", end)]
 
 
