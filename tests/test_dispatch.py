@@ -145,7 +145,7 @@ class TestRoot:
     async def test_health_and_metrics(self, client: httpx.AsyncClient):
         assert await answer_text(client, "GET", "/healthz") == (200, {"status": "ok"})
         assert await answer_text(client, "GET", "/readyz") == (200, {"status": "ready"})
-        assert "dragoman_requests" in (await client.get("/metrics")).text
+        assert "dragoman_http_requests" in (await client.get("/metrics")).text
 
     async def test_every_response_is_counted_once_and_timed(self, client: httpx.AsyncClient):
         before = await metrics(client)
@@ -155,17 +155,21 @@ class TestRoot:
         after = await metrics(client)
         increases = {key: n - before.get(key, 0.0) for key, n in after.items()}
         counted = {
-            key[1:]: n for key, n in increases.items() if key[0] == "dragoman_requests_total" and n
+            key[2:]: n
+            for key, n in increases.items()
+            if key[:2] == ("dragoman_http_requests_total", "vsay") and n
         }
         assert counted == {
-            ("vsay", "GET", "401"): 1.0,
-            ("vsay", "GET", "404"): 1.0,
-            ("vsay", "other", "404"): 1.0,
+            ("GET", "401"): 1.0,
+            ("GET", "404"): 1.0,
+            ("other", "404"): 1.0,
         }
-        assert increases["dragoman_request_seconds_count", "vsay"] == 3.0
-        assert increases["dragoman_request_seconds_bucket", "vsay", "+Inf"] == 3.0
-        assert increases["dragoman_request_seconds_bucket", "vsay", "0.001"] <= 3.0
-        assert 0.0 < increases["dragoman_request_seconds_sum", "vsay"] < 30.0
+        durations = "dragoman_http_request_duration_seconds"
+        assert increases[f"{durations}_count", "vsay", "GET"] == 2.0
+        assert increases[f"{durations}_bucket", "vsay", "+Inf", "GET"] == 2.0
+        assert increases[f"{durations}_bucket", "vsay", "0.001", "GET"] <= 2.0
+        assert increases[f"{durations}_count", "vsay", "other"] == 1.0
+        assert 0.0 < increases[f"{durations}_sum", "vsay", "GET"] < 30.0
 
 
 class TestHost:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from dragoman import dialects
 from dragoman import settings as settings_module
+from dragoman.actions import metrics as action_metrics
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.actions.explain import ExplainedContract
@@ -25,6 +26,7 @@ from dragoman.actions.system import system_actor
 from dragoman.dispatch import ContractDispatcher, MountedContract, removable_sub_path
 from dragoman.jobs import background, bootstrap
 from dragoman.jobs.bootstrap import FirstAdmin
+from dragoman.metrics import Metrics
 from dragoman.rules.credentials import CredentialFormat
 from dragoman.rules.errors import Unavailable
 from dragoman.rules.vocabulary import Restrictions
@@ -32,8 +34,10 @@ from dragoman.server_key import with_server_key
 from dragoman.settings import ContractSettings, Settings, SettingsError, with_public_url
 from dragoman.store import migrate, server_state
 from dragoman.store.transaction import Driver, Read
-from dragoman.web import account_pages, health, index, jwks, logs
+from dragoman.web import account_pages, exposition, health, index, jwks, logs
+from dragoman.web import metrics as web_metrics
 from dragoman.web.cors import CorsMiddleware
+from dragoman.web.metrics import NO_CONTRACT, RequestCounter
 from dragoman.web.responses import SecurityHeadersMiddleware
 
 
@@ -142,7 +146,22 @@ async def open_directory(settings: Settings) -> AsyncGenerator[Directory]:
         await driver.close()
 
 
-def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
+def create_metrics(settings: Settings, *, workers: int = 1) -> Metrics:
+    """Return the metrics of a server, whose memory the processes forked from this one share."""
+    queues = (action_metrics.HASHING, *driver_for(settings).queues)
+    contracts = [*enabled_contracts(settings), account_pages.NAME]
+    if settings.console:
+        from dragoman.console import contract as console
+
+        contracts.append(console.NAME)
+    return Metrics(
+        (*action_metrics.definitions(queues), *web_metrics.definitions(contracts)), workers
+    )
+
+
+def create(
+    settings: Settings | None = None, *, workers: int = 1, metrics: Metrics | None = None
+) -> ASGIApp:
     """Return the whole service as one ASGI application, whose lifespan opens the database.
 
     It starts even if the database is unavailable, and then answers 503 until it is back.
@@ -150,31 +169,19 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
     Args:
         settings: the settings; by default those of this process.
         workers: the number of worker processes that share this machine's cores.
+        metrics: of ``create_metrics``, attached to this process; by default its own.
 
     Raises:
         SettingsError: a setting is wrong, or a contract is unknown.
     """
     settings = with_server_key(settings or load_settings())
     logs.configure(settings.log_level, settings.log_format)
+    metrics = metrics or create_metrics(settings)
+    metrics.start()
     driver = driver_for(settings)
-    directory = Directory(driver, settings, workers=workers, mail_links=mail_links())
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        try:
-            await driver.open()
-        except Unavailable:  # it was migrated before the workers started: wait for its return
-            logs.log.warning("database_away")
-        background_task = asyncio.create_task(background.run(directory))
-        try:
-            yield
-        finally:
-            background_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await background_task
-            await background.flush(directory)
-            directory.password_hasher.close()
-            await driver.close()
+    directory = Directory(
+        driver, settings, workers=workers, mail_links=mail_links(), metrics=metrics
+    )
 
     mounted = {name: _mount(directory, name) for name in enabled_contracts(settings)}
     shared_app = Starlette(
@@ -184,19 +191,41 @@ def create(settings: Settings | None = None, *, workers: int = 1) -> ASGIApp:
         ],
         exception_handlers={HTTPException: _handle_http_exception},
         middleware=[Middleware(SecurityHeadersMiddleware)],
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, directory),
     )
     shared_app.router.redirect_slashes = False
+    counter = RequestCounter(metrics, NO_CONTRACT)
     dispatcher = ContractDispatcher(
         shared_app,
         mounted,
         settings.hosts,
         partial(tokens.issuing_contract, directory),
+        counter,
         removable_sub_path(directory.settings.public_url, mounted),
     )
     if not settings.cors_origins:
         return dispatcher
-    return CorsMiddleware(dispatcher, settings.cors_origins, dispatcher.cross_origin_methods)
+    return CorsMiddleware(
+        dispatcher, settings.cors_origins, dispatcher.cross_origin_methods, counter
+    )
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(directory: Directory, _: Starlette) -> AsyncGenerator[None]:
+    try:
+        await directory.driver.open()
+    except Unavailable:  # it was migrated before the workers started: wait for its return
+        logs.log.warning("database_away")
+    background_task = asyncio.create_task(background.run(directory))
+    try:
+        yield
+    finally:
+        background_task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await background_task
+        await background.flush(directory)
+        directory.password_hasher.close()
+        await directory.driver.close()
 
 
 def _mount(directory: Directory, name: str) -> MountedContract:
@@ -210,6 +239,7 @@ def _shared_routes(directory: Directory) -> list[BaseRoute]:
     """Return the routes of what is served beside the contracts."""
     routes = [
         *health.routes(directory, migrate.HEAD_REVISION),
+        *exposition.routes(directory),
         *jwks.routes(directory),
         *account_pages.routes(directory),
     ]

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dragoman.rules.errors import Unavailable
 from dragoman.web import headers, unread_bodies
 from dragoman.web.headers import HOST_SCOPE_KEY
+from dragoman.web.metrics import CountedApp, RequestCounter
 from dragoman.web.responses import add_security_headers
 from dragoman.web.routing import RouteInfo
 
@@ -59,6 +60,7 @@ class ContractDispatcher:
         contracts: the served contracts by name, in the order of the settings.
         hosts: host names that serve a single contract → that contract.
         find_issuer: returns the contract at which a credential is valid now, or "".
+        counter: counts the requests that no contract answers.
         sub_path: the path of the public URL if proxies may pass it on (see ``removable_sub_path``).
     """
 
@@ -68,9 +70,11 @@ class ContractDispatcher:
         contracts: Mapping[str, MountedContract],
         hosts: Mapping[str, str],
         find_issuer: Callable[[str], Awaitable[str]],
+        counter: RequestCounter,
         sub_path: str = "",
     ) -> None:
-        self._shared_app = shared_app
+        self._shared_app = CountedApp(shared_app, counter)
+        self._refuse_ambiguous = CountedApp(refuse_ambiguous, counter)
         self._contracts = contracts
         self._path_matchers = [
             (name, contract.documented_paths.match) for name, contract in contracts.items()
@@ -87,7 +91,7 @@ class ContractDispatcher:
         if scope["type"] != "http":
             return self._shared_app(scope, receive, send)
         has_body, is_ambiguous = read_framing(scope)
-        app = refuse_ambiguous if is_ambiguous else self._dispatch
+        app = self._refuse_ambiguous if is_ambiguous else self._dispatch
         if has_body:
             return unread_bodies.answer(app, scope, receive, send)
         return app(scope, receive, send)

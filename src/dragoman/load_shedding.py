@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from dragoman.rules.errors import Unavailable
 
@@ -13,6 +13,10 @@ TARGET_S = 0.2
 """Default wait (seconds) above which a queue is too long to persist."""
 INTERVAL_S = 1.0
 """Default time (seconds) for which the wait may stay above the target."""
+
+
+def _ignore() -> None:
+    pass
 
 
 class LoadShedder:
@@ -43,7 +47,7 @@ class LoadShedder:
         interval_s: float = INTERVAL_S,
     ) -> None:
         self._resource = resource
-        self._capacity = capacity
+        self.capacity = capacity
         self._max_wait_s = max_wait_s
         self._target_s = target_s
         self._interval_s = interval_s
@@ -53,6 +57,8 @@ class LoadShedder:
         self._last_rejected_at = 0.0
         self.in_use = 0
         """Number of callers that wait or are being served."""
+        self.on_reject: Callable[[], None] = _ignore
+        """Is called for each caller that is rejected."""
 
     def acquire(self) -> None:
         """Count one more caller. Raises Unavailable if it would wait too long."""
@@ -61,10 +67,11 @@ class LoadShedder:
 
     def check(self) -> None:
         """Raise Unavailable if ``acquire`` would, before the caller does work in vain."""
-        queued = max(0, self.in_use - self._capacity + 1)
-        estimated_wait_s = queued * self._service_time_s / self._capacity
+        queued = max(0, self.in_use - self.capacity + 1)
+        estimated_wait_s = queued * self._service_time_s / self.capacity
         if estimated_wait_s > self._limit_s(estimated_wait_s):
             self._last_rejected_at = time.monotonic()
+            self.on_reject()
             raise Unavailable(self._resource, retry_after=max(1, math.ceil(estimated_wait_s)))
 
     def release(self) -> None:
@@ -87,7 +94,7 @@ class LoadShedder:
     def _limit_s(self, estimated_wait_s: float) -> float:
         """Return the longest wait that is admitted now (seconds), and update the state."""
         now = time.monotonic()
-        if self.in_use < self._capacity or (
+        if self.in_use < self.capacity or (
             self._shedding and now - self._last_rejected_at > self._interval_s
         ):
             self._shedding = False

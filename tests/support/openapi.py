@@ -11,7 +11,9 @@ from starlette.routing import Route
 
 from dragoman import dialects
 from dragoman.actions.directory import Directory
+from dragoman.metrics import Metrics
 from dragoman.settings import Settings
+from dragoman.web import metrics
 from dragoman.web.resource import Resource
 
 JSON = "application/json"
@@ -32,6 +34,7 @@ def routed(name: str) -> dict[str, set[str]]:
     """Return the methods of every path that a dialect routes, those of its document alone."""
     directory = Directory.__new__(Directory)
     directory.settings = Settings()
+    directory.metrics = Metrics(metrics.definitions([name]))
     app = dialects.load(name).build(directory)
     found: dict[str, set[str]] = {}
     for route in app.routes:

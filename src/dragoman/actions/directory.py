@@ -8,9 +8,11 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
+from dragoman.actions import metrics as action_metrics
 from dragoman.actions.password_hashing import PasswordHasherPool
 from dragoman.actions.steps import erasure_ledger
 from dragoman.actions.system import system_actor
+from dragoman.metrics import Metrics
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Unauthenticated, Unavailable
 from dragoman.rules.model import User
@@ -30,8 +32,11 @@ class Directory:
         workers: the number of worker processes that share this machine's cores.
         mail_links: the path of the page that a mail's link opens, by the kind of the mail (see
             ``dialects.mail_links``).
+        metrics: the metrics, which have those of ``action_metrics.definitions``; by default those
+            of this process alone.
 
     Attributes:
+        queues: the queues in front of what is scarce, by their names.
         page_cache: positions and counts of the user lists that were requested last.
         last_used: credentials used since the last flush: token id → (last used, idle until),
             both in microseconds. A background job writes them to the database.
@@ -44,12 +49,16 @@ class Directory:
         *,
         workers: int = 1,
         mail_links: Mapping[str, str] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.driver = driver
         self.settings = with_public_url(settings)
         self.mail_links = mail_links or {}
         threads = settings.hash_threads or max(1, (os.cpu_count() or 1) // workers)
         self.password_hasher = PasswordHasherPool(threads)
+        self.queues = {action_metrics.HASHING: self.password_hasher.load_shedder, **driver.queues}
+        self.metrics = metrics or Metrics(action_metrics.definitions(self.queues))
+        action_metrics.watch_queues(self.metrics, self.queues)
         self.last_used: dict[int, tuple[int, int]] = {}
         self.page_cache = PageCache()
         self._home_tenant_id = 0

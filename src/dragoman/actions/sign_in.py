@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from dragoman.actions import users
 from dragoman.actions.directory import Directory
+from dragoman.actions.metrics import counted_sign_in
 from dragoman.actions.steps import create_user, guess_limits, mailed_links, passwords
 from dragoman.actions.steps.credentials import lock_active_tenant, mint
 from dragoman.actions.steps.sign_in_log import log_sign_in
@@ -139,6 +140,25 @@ async def sign_in(
         RateLimited: too many failures on this account.
         Unavailable: the hashing queue is full, or the database cannot serve.
     """
+    with counted_sign_in(directory.metrics):
+        user, credential, encoded = await _sign_in(
+            directory, visitor, login_name, password, credential_format, by_email=by_email
+        )
+    with contextlib.suppress(Unavailable):
+        await _rehash(directory, visitor, user.id, password, encoded)
+    return user, credential
+
+
+async def _sign_in(
+    directory: Directory,
+    visitor: Actor,
+    login_name: str,
+    password: str,
+    credential_format: CredentialFormat,
+    *,
+    by_email: bool,
+) -> tuple[User, Credential, str]:
+    """Return the user, a credential, and the hash that the password matches."""
     directory.password_hasher.load_shedder.check()
     read = directory.read(visitor)
     user, encoded = await user_store.find_with_hash(read, login_name) or (None, "")
@@ -169,9 +189,7 @@ async def sign_in(
     if current_user is None or credential is None:
         raise BadCredentials
     log_sign_in(visitor, current_user, "password")
-    with contextlib.suppress(Unavailable):
-        await _rehash(directory, visitor, current_user.id, password, encoded)
-    return current_user, credential
+    return current_user, credential, encoded
 
 
 def _lacks_proof(tx: Tx, user: User) -> bool:

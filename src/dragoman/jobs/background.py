@@ -12,6 +12,7 @@ import structlog
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.actions.invitations import LIFETIME
+from dragoman.actions.metrics import publish_queues
 from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
 from dragoman.jobs import mail_delivery
@@ -62,6 +63,7 @@ async def run(directory: Directory) -> None:
             _run_periodically(TICK_S * FLUSH_TICKS, tokens.flush_last_used, directory)
         )
         task_group.create_task(_run_periodically(TICK_S * FLUSH_TICKS, _truncate_log, directory))
+        task_group.create_task(_run_periodically(TICK_S, _publish_queues, directory))
         initial_delay_s = TICK_S * FIRST_PURGE_TICKS
         task_group.create_task(
             _run_periodically(
@@ -96,6 +98,11 @@ async def _run_periodically(
 
 async def _truncate_log(directory: Directory) -> int:
     return await directory.truncate_log()
+
+
+async def _publish_queues(directory: Directory) -> int:
+    publish_queues(directory.metrics, directory.queues)
+    return 0
 
 
 async def flush(directory: Directory) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import sqlalchemy as sa
 
+from dragoman.rules.errors import Unavailable
 from dragoman.rules.fields import canonical
 from dragoman.rules.policy import LOWEST_ROLE_WITH_ALL_PERMISSIONS
 from dragoman.rules.vocabulary import AuditAction
@@ -109,6 +112,7 @@ _PENDING: Query[tuple[int, int]] = Query(
     ),
     lambda row: (row[0], row[1]),
 )
+_POSTGRESQL_SIZE: Query[int] = Query(sa.text("SELECT pg_database_size(current_database())"))
 _FAILED: Query[int] = Query(
     sa.select(sa.func.count()).select_from(outbox).where(outbox.c.failed_at > 0)
 )
@@ -186,6 +190,17 @@ async def users_without_address_key(reader: Read) -> list[str]:
     """
     found = await reader.fetch(_KEPT_KEYS)
     return [name for _, name, email, key in found if canonical(email) != key]
+
+
+async def database_size(reader: Read, sqlite_path: Path | None) -> int:
+    """Return the size of the database in bytes, with SQLite's write-ahead log. Raises Unavailable."""
+    if sqlite_path is None:
+        return await reader.fetch_one(_POSTGRESQL_SIZE) or 0
+    log_path = sqlite_path.with_name(f"{sqlite_path.name}-wal")
+    try:
+        return sum(path.stat().st_size for path in (sqlite_path, log_path) if path.exists())
+    except OSError as error:
+        raise Unavailable("database") from error
 
 
 async def outbox_info(reader: Read) -> OutboxInfo:

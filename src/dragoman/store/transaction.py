@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from dragoman.load_shedding import LoadShedder
 from dragoman.rules.actor import Actor
 from dragoman.rules.model import User
 from dragoman.settings import Settings
@@ -64,6 +65,11 @@ class Driver(Protocol):
     """
 
     has_one_writer: bool
+
+    @property
+    def queues(self) -> Mapping[str, LoadShedder]:
+        """The queues in front of its connections, by their names."""
+        ...
 
     async def open(self) -> None:
         """Connect; raises Unavailable."""

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dragoman.web import headers
+from dragoman.web.metrics import CountedApp, RequestCounter
 from dragoman.web.responses import add_security_headers
 
 ALLOWED_HEADERS = "Authorization, Content-Type, X-Request-Id"
@@ -33,12 +34,20 @@ class CorsMiddleware:
         origins: the allowed origins, as browsers send them.
         find_methods: returns the documented methods of a request's path, none if there is no such
             path, or None if pages of other origins must not read it.
+        counter: counts the preflights.
     """
 
-    def __init__(self, app: ASGIApp, origins: Collection[str], find_methods: FindMethods) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: Collection[str],
+        find_methods: FindMethods,
+        counter: RequestCounter,
+    ) -> None:
         self._app = app
         self._origins = frozenset(origins)
         self._find_methods = find_methods
+        self._counter = counter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a preflight, or pass the request on and add the headers to its response."""
@@ -54,7 +63,8 @@ class CorsMiddleware:
             await send(message)
 
         if origin and methods and is_preflight(scope):
-            await _preflight_response(methods)(scope, receive, send_with_headers)
+            answer = CountedApp(_preflight_response(methods), self._counter)
+            await answer(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
 

@@ -1,8 +1,7 @@
-"""Health endpoints: liveness, readiness and Prometheus metrics."""
+"""Health endpoints: liveness and readiness."""
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -12,11 +11,10 @@ from dragoman.actions.steps import key_check
 from dragoman.actions.system import system_actor
 from dragoman.rules.errors import Unavailable
 from dragoman.store import diagnostics
-from dragoman.web.metrics import HASHES_WAITING
 
 
 def routes(directory: Directory, required_revision: str) -> list[Route]:
-    """Return the routes of /healthz, /readyz and /metrics.
+    """Return the routes of /healthz and /readyz.
 
     /readyz requires a database at migration ``required_revision`` or newer: migrations only add,
     so nodes of the previous version keep working while those of the next one start. It also
@@ -33,14 +31,9 @@ def routes(directory: Directory, required_revision: str) -> list[Route]:
             problem = "database"
         return _not_ready(problem) if problem else JSONResponse({"status": "ready"})
 
-    async def metrics(_: Request) -> Response:
-        HASHES_WAITING.set(directory.password_hasher.load_shedder.in_use)
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
     return [
         Route("/healthz", alive),
         Route("/readyz", ready),
-        Route("/metrics", metrics),
     ]
 
 

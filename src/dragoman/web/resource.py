@@ -24,7 +24,7 @@ from dragoman.web import rate_limits
 from dragoman.web.calls import Call, Contract, Endpoint, Handler, parse_positive_int
 from dragoman.web.errors import MethodNotAllowed
 from dragoman.web.logs import log, throttle
-from dragoman.web.metrics import REQUEST_METRICS
+from dragoman.web.metrics import RequestCounter
 from dragoman.web.responses import add_security_headers
 
 
@@ -50,6 +50,7 @@ class Resource:
             method: endpoint if isinstance(endpoint, Endpoint) else Endpoint(endpoint)
             for method, endpoint in endpoints.items()
         }
+        self.request_counter = RequestCounter(directory.metrics, contract.name)
         self._all_public = all(e.public for e in self._endpoints.values())
 
     @property
@@ -85,9 +86,7 @@ class Resource:
             _log_error(call, error)
             raise ResponseAborted from None
         finally:
-            REQUEST_METRICS.observe(
-                self._contract.name, request.method, response.status_code, started
-            )
+            self.request_counter.observe(scope, response.status_code, started)
             if self._directory.settings.access_log:
                 _log_access(call, response, started)
 

@@ -9,6 +9,7 @@ import msgspec
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dragoman.web.metrics import CountedApp, RequestCounter
 from dragoman.web.resource import NotFoundResource, Resource
 from dragoman.web.responses import SecurityHeadersMiddleware
 
@@ -42,7 +43,8 @@ class ContractApp:
     def __init__(self, routes: Iterable[Route], not_found: NotFoundResource) -> None:
         self.routes = tuple(routes)
         self._table = [
-            (_compile_pattern(route), route, _endpoint_app(route)) for route in self.routes
+            (_compile_pattern(route), route, _endpoint_app(route, not_found.request_counter))
+            for route in self.routes
         ]
         self._not_found = not_found
 
@@ -85,13 +87,11 @@ def _relative_path(path: str, root_path: str) -> str:
     return relative_path
 
 
-def _endpoint_app(route: Route) -> ASGIApp:
+def _endpoint_app(route: Route, counter: RequestCounter) -> ASGIApp:
     """Return the application of a route: its resource, or Starlette's own handling of a function."""
-    return (
-        route.endpoint
-        if isinstance(route.endpoint, Resource)
-        else SecurityHeadersMiddleware(route.handle)
-    )
+    if isinstance(route.endpoint, Resource):
+        return route.endpoint
+    return CountedApp(SecurityHeadersMiddleware(route.handle), counter)
 
 
 def _compile_pattern(route: Route) -> re.Pattern[str]:

@@ -31,6 +31,7 @@ from dragoman.cli.server.heartbeat import Heartbeats, HungWorkerKiller
 from dragoman.cli.server.native_output import log_native_output
 from dragoman.cli.server.port import reserve_port
 from dragoman.cli.server.prepare import announce, prepare
+from dragoman.metrics import Metrics
 from dragoman.settings import Settings, log_format_of, with_public_url
 from dragoman.web import logs
 from dragoman.web.logs import log
@@ -75,7 +76,7 @@ def application() -> Any:
     logs.capture_all(settings.log_level, worker=_worker)
     workers = int(os.environ.get(WORKERS_VARIABLE, "1"))
     port = int(os.environ.get(PORT_VARIABLE, "0"))
-    open_requests = OpenRequests(app.create(settings, workers=workers))
+    open_requests = OpenRequests(app.create(settings, workers=workers, metrics=_metrics))
     monitor = ConnectionMonitor(port, _limits(settings, workers), open_requests.peers)
     _signals.set_loop_signals = partial(_set_loop_signals, monitor, port)
     _collect_less_often()
@@ -236,6 +237,7 @@ def _run_server(settings: Settings, address: str) -> None:
         loop=Loops.uvloop,
         websockets=False,
         workers=settings.workers,
+        metrics=app.create_metrics(settings, workers=settings.workers),
         backlog=1024,
         backpressure=max_connections(),
         http1_settings=HTTP1Settings(
@@ -271,11 +273,18 @@ _worker = 0
 """The number of this worker process, from 1."""
 
 
-def _load_with_heartbeat(load: Callable[[], Any], heartbeats: Heartbeats, index: int) -> Any:
+_metrics: Metrics | None = None
+"""The metrics that this worker process shares with the others; None where it is not forked."""
+
+
+def _load_with_shared_memory(
+    load: Callable[[], Any], heartbeats: Heartbeats, metrics: Metrics, index: int
+) -> Any:
     """Load the application of a worker process that counts as ``index``."""
-    global _beat, _worker  # noqa: PLW0603 - Granian passes nothing to the functions that need them
+    global _beat, _metrics, _worker  # noqa: PLW0603 - Granian passes nothing to what needs them
     _beat = partial(heartbeats.beat, index)
-    _worker = index + 1
+    metrics.attach(index)
+    _metrics, _worker = metrics, index + 1
     return load()
 
 
@@ -293,11 +302,12 @@ class _Server(MPServer):
     """Granian's server with another shutdown; README.md explains the overridden private methods."""
 
     def __init__(
-        self, *args: Any, workers: int, on_started: Callable[[], None], **kwargs: Any
+        self, *args: Any, metrics: Metrics, on_started: Callable[[], None], **kwargs: Any
     ) -> None:
-        super().__init__(*args, workers=workers, **kwargs)
+        super().__init__(*args, **kwargs)
         self._on_started = on_started
-        self._heartbeats = Heartbeats(workers)
+        self._shared_metrics = metrics
+        self._heartbeats = Heartbeats(self.workers)
         self._killer = HungWorkerKiller(
             self._heartbeats, lambda: [worker.inner for worker in self.wrks]
         )
@@ -305,7 +315,8 @@ class _Server(MPServer):
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
         if sys.platform == "linux":  # elsewhere workers are not forked and share no memory
             self._heartbeats.reset(idx)
-            callback_loader = partial(_load_with_heartbeat, callback_loader, self._heartbeats, idx)
+            shared = self._heartbeats, self._shared_metrics
+            callback_loader = partial(_load_with_shared_memory, callback_loader, *shared, idx)
         return super()._spawn_worker(idx, partial(_log_exceptions, target), callback_loader)
 
     def _respawn_workers(self, workers: list[int], *args: Any, **kwargs: Any) -> None:

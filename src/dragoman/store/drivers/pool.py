@@ -78,7 +78,7 @@ class Pool:
         self._options = connection_options(**server_settings)
         self._idle: list[Any] = []
         self._free_slots = size
-        self._load_shedder = LoadShedder(
+        self.load_shedder = LoadShedder(
             "database", size, max_wait_s=MAX_WAIT_S, service_time_s=0.002
         )
         self._waiters: deque[asyncio.Future[Any]] = deque()
@@ -89,11 +89,11 @@ class Pool:
 
     async def take(self) -> Any:
         """Return a connection, to be given back; raises Unavailable."""
-        self._load_shedder.acquire()
+        self.load_shedder.acquire()
         try:
             return await self._acquire(time.monotonic() + MAX_WAIT_S)
         except BaseException as error:
-            self._load_shedder.release()
+            self.load_shedder.release()
             if isinstance(error, UNAVAILABLE_ERRORS):
                 raise Unavailable("database") from error
             raise
@@ -101,8 +101,8 @@ class Pool:
     def give_back(self, connection: Any, duration_s: float) -> None:
         """Take a connection back that was in use for so many seconds."""
         self._release(connection)
-        self._load_shedder.record_duration(duration_s)
-        self._load_shedder.release()
+        self.load_shedder.record_duration(duration_s)
+        self.load_shedder.release()
 
     async def _acquire(self, deadline: float) -> Any:
         remaining_s = max(deadline - time.monotonic(), 0.05)

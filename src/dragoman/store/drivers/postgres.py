@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from dragoman.load_shedding import LoadShedder
 from dragoman.rules.errors import Taken, Unavailable
 from dragoman.store.drivers.batching import BatchLoader
 from dragoman.store.drivers.hosts import Hosts
@@ -189,6 +190,10 @@ class PostgresDriver:
         self._is_relaxed = False
 
         self._loaders: dict[LookupQuery[Any], BatchLoader] = {}
+
+    @property
+    def queues(self) -> dict[str, LoadShedder]:
+        return {"lookups": self._lookup_pool.load_shedder, "statements": self._pool.load_shedder}
 
     async def open(self) -> None:
         await self.current_revision()

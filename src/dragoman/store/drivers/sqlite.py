@@ -205,6 +205,10 @@ class SqliteDriver:
         connection.execute(f"PRAGMA busy_timeout = {WRITER_BUSY_TIMEOUT_MS}")
         return connection
 
+    @property
+    def queues(self) -> dict[str, LoadShedder]:
+        return {"scans": self._scan_shedder, "writes": self._write_shedder}
+
     async def open(self) -> None:
         sqlite_library.require_supported()
         try:
