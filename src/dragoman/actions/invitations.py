@@ -34,7 +34,7 @@ from dragoman.rules.model import DAY, SECOND, Access, Invitation, NewUser, Page,
 from dragoman.rules.passwords import PasswordRules
 from dragoman.rules.vocabulary import Action, AuditAction
 from dragoman.store import access as access_store
-from dragoman.store import audit, invitations, login_names, sign_in_failures, users
+from dragoman.store import audit, invitations, login_names, sign_in_failures, tenants, users
 from dragoman.store.invitations import OUTBOX_KIND
 from dragoman.store.transaction import LOCK_INVITATIONS, Read, Tx
 from dragoman.store.user_lists import filters
@@ -49,9 +49,10 @@ async def invite(
     name: str,
     role: Role,
     resources: Sequence[str] = (),
+    tenant: str = "",
     problems: Iterable[Problem] = (),
 ) -> Invitation:
-    """Invite a person to the actor's tenant; the mail is sent after the commit.
+    """Invite a person to a tenant; the mail is sent after the commit.
 
     Args:
         tx: the transaction of the change.
@@ -59,6 +60,7 @@ async def invite(
         name: the person's display name; may be empty.
         role: the role that the new user gets.
         resources: the resources that the new user gets full access to.
+        tenant: the slug of the tenant; empty for the actor's own.
         problems: what the dialect found wrong with the request; reported together with the rest.
 
     Raises:
@@ -69,19 +71,19 @@ async def invite(
     """
     policy.require_reach(tx.actor, Action.INVITE)
     policy.require_assignable(tx.actor, role)
-    if tx.actor.tenant_id is None:
-        raise Forbidden(Reason.REACH)
+    all_problems = list(problems)
+    tenant_id = await _tenant_to_invite_to(tx, tenant, all_problems)
     resources = tuple(dict.fromkeys(resources))
     email, name = fields.trim(email), fields.trim(name)
     await delegation.require_full_access(tx, resources, delegation.FULL_LEVEL)
     await _lock_inviter(tx)
-    if all_problems := _invite_problems(email, name, list(problems)):
+    if all_problems := _invite_problems(email, name, all_problems):
         raise Invalid(*all_problems)
-    await _ensure_invitable(tx, email)
+    await _ensure_invitable(tx, email, tenant_id)
     invitation = await invitations.insert(
         tx,
         public_id=crypto.generate_public_id(),
-        tenant_id=tx.actor.tenant_id,
+        tenant_id=tenant_id,
         email=email,
         name=name,
         role=role,
@@ -94,6 +96,23 @@ async def invite(
     return invitation
 
 
+async def _tenant_to_invite_to(tx: Tx, slug: str, problems: list[Problem]) -> int:
+    """Return the id of a tenant within reach; 0 after adding a problem if there is no such tenant.
+
+    Raises Forbidden if the actor has no tenant and names none, NotFound if it is out of reach.
+    """
+    if not slug:
+        if tx.actor.tenant_id is None:
+            raise Forbidden(Reason.REACH)
+        return tx.actor.tenant_id
+    found = await tenants.find_by_slug(tx, slug)
+    policy.require_tenant(tx.actor, Action.INVITE, found.id if found else 0)
+    if found is None or not found.active:
+        problems.append(Problem("tenant", "unknown"))
+        return 0
+    return found.id
+
+
 async def _lock_inviter(tx: Tx) -> None:
     """Lock the actor's row, so that its deactivation also revokes the invitation being sent.
 
@@ -102,7 +121,7 @@ async def _lock_inviter(tx: Tx) -> None:
     await users.get(tx, tx.actor.user_id)
 
 
-async def _ensure_invitable(tx: Tx, email: str) -> None:
+async def _ensure_invitable(tx: Tx, email: str, tenant_id: int) -> None:
     """Lock an address for a new invitation; raise Taken if it has a user or a pending one.
 
     A user who only claims the address does not count, nor does an invitation of another tenant.
@@ -115,7 +134,7 @@ async def _ensure_invitable(tx: Tx, email: str) -> None:
     pending = [
         invitation
         for invitation in await invitations.list_pending(tx, email_key, tx.now)
-        if invitation.tenant_id == tx.actor.tenant_id
+        if invitation.tenant_id == tenant_id
     ]
     if await open_invitations.still_authorised(tx, pending):
         raise Taken("invitation")

@@ -40,6 +40,7 @@ def everybody(_: Actor) -> bool:
 ENTRIES: tuple[Entry, ...] = (
     Entry(title="Overview", path="/", group=1, allowed=may(Action.LIST_USERS)),
     Entry(title="People", path="/people", group=1, allowed=may(Action.LIST_USERS)),
+    Entry(title="Invitations", path="/invitations", group=1, allowed=may(Action.INVITE)),
     Entry(title="History", path="/history", group=3, allowed=may(Action.VIEW_HISTORY, Reach.SELF)),
 )
 

@@ -101,6 +101,15 @@ _LIST: Query[OutboxMessage] = Query(
     sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _from_row
 )
 
+_LIST_UNSENT: Query[OutboxMessage] = Query(
+    sa.select(*_COLUMNS).where(
+        outbox.c.kind == bind("kind", sa.Text),
+        outbox.c.sent_at == 0,
+        in_list(outbox.c.recipient, "recipients"),
+    ),
+    _from_row,
+)
+
 
 async def insert(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payload: str) -> int:
     """Insert a message and return its id.
@@ -177,3 +186,8 @@ async def purge(tx: Tx, cutoff: int, limit: int) -> int:
 async def list_latest(reader: Read, limit: int = 100) -> list[OutboxMessage]:
     """Return the newest messages, newest first."""
     return await reader.fetch(_LIST, limit=limit)
+
+
+async def list_unsent(reader: Read, kind: str, recipients: Iterable[str]) -> list[OutboxMessage]:
+    """Return the messages of a kind to these addresses that were not sent."""
+    return await reader.fetch(_LIST_UNSENT, kind=kind, recipients=list(recipients))
