@@ -24,6 +24,13 @@ ifneq ($(shell cat $(VENV)/.home 2>/dev/null),$(CURDIR))
 $(VENV)/.made: remake
 endif
 
+# So does one of another interpreter than PYTHON names, if it names one.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell cat $(VENV)/.python 2>/dev/null),$(shell $(PYTHON) -c 'import sys; print(sys.base_prefix, sys.version.split()[0])' 2>/dev/null))
+$(VENV)/.made: remake
+endif
+endif
+
 .PHONY: serve test quick faults fuzz mutants lint types docs bench lock release clean remake
 .DEFAULT_GOAL := serve
 
@@ -97,7 +104,7 @@ release: $(VENV)/.dev
 	@$(BIN)/python .ci/release.py "$(VERSION)"
 
 clean:
-	@rm -rf $(VENV) dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .venvs dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -107,6 +114,7 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv $(VENV) || { \
 		echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }
 	@echo "$(CURDIR)" > $(VENV)/.home
+	@$(BIN)/python -c 'import sys; print(sys.base_prefix, sys.version.split()[0])' > $(VENV)/.python
 	@touch $@
 
 $(VENV)/.serve: $(VENV)/.made requirements.lock pyproject.toml

@@ -129,7 +129,8 @@ raise RuntimeError("secret")
 def test_native_output_becomes_lines() -> None:
     """Also that of a process that was forked meanwhile."""
     code = r"""
-import os
+import os, warnings
+warnings.simplefilter("ignore")  # since Python 3.12, fork beside a thread is warned of
 from dragoman.cli.server.native_output import log_native_output
 with log_native_output():
     os.write(2, b"thread panicked at \xff\n\nnote: run with a backtrace\n")
