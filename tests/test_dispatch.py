@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -216,13 +217,29 @@ class TestHost:
 
     async def test_other_paths_get_the_contracts_404(self, client: httpx.AsyncClient):
         paths = (
-            "/", "/metrics", "/docs", "/openapi.json", "/nope", "/wiwebb/api/v1/users/", "/wiwebb",
+            "/", "/metrics", "/docs/x", "/docsx", "//docs", "/docs//", "/wiwebb/docs", "/nope", "/wiwebb/api/v1/users/", "/wiwebb",
             "/healthz/", "/api/v1x", "/api/v2/users/", "/reset/a/b", "//", "/:",
         )  # fmt: skip
         for path in paths:
             for method in ("GET", "POST", "DELETE"):
                 answer = await answer_text(client, method, f"{BASE}{path}", **HOST)
                 assert answer == (404, UNKNOWN), (method, path)
+
+    async def test_docs_of_the_contract(self, client: httpx.AsyncClient):
+        """They name the host itself, however it was spelt, and no prefix."""
+        for path in ("/docs", "/docs/", "/docs?x=1"):
+            page = await client.get(path, headers={"Host": "USERS.example.com.:9999"})
+            assert page.status_code == 200
+            links = re.findall(r'href="([^#][^"]*)"', page.text)
+            assert links == ["/openapi.json"]
+            examples = set(re.findall(r"http://[a-z.:0-9]+example\.com[^/]*/", page.text))
+            assert examples == {"http://users.example.com:8000/"}
+            assert "/wiwebb" not in page.text
+        document = await client.get("/openapi.json", headers=HOST)
+        assert [server["url"] for server in document.json()["servers"]] == ["/"]
+        elsewhere = await client.get("/wiwebb/docs")
+        assert "http://127.0.0.1:8000/wiwebb/api/v1/users/" in elsewhere.text
+        assert "users.example.com" not in elsewhere.text
 
     @pytest.mark.parametrize(
         "host", ["example.com", "users.example.com.evil.example", "xusers.example.com", "["]

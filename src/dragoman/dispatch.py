@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.rules.errors import Unavailable
-from dragoman.web import headers, unread_bodies
+from dragoman.web import docs, headers, unread_bodies
 from dragoman.web.headers import HOST_SCOPE_KEY
 from dragoman.web.metrics import CountedApp, RequestCounter
 from dragoman.web.responses import add_security_headers
@@ -134,7 +134,8 @@ class ContractDispatcher:
         if self._hosts and (name := self._hosts.get(host := _host_name(scope))) is not None:
             if path in SHARED_PATHS:
                 return [], scope
-            if self._contracts[name].documented_paths.match(path) is None:
+            is_documented = self._contracts[name].documented_paths.match(path) is not None
+            if not is_documented and path.removesuffix("/") not in docs.PATHS:
                 path = UNDOCUMENTED_PATH
             return [name], {**scope, "path": path, HOST_SCOPE_KEY: host}
         if self._sub_path and (inner_path := self._without_sub_path(path)) != path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from starlette.types import Scope
 
 HOST_SCOPE_KEY = "contract_host"
@@ -13,3 +15,16 @@ def getlist(scope: Scope, name: bytes) -> list[str]:
     return [
         value.decode("latin-1") for header_name, value in scope["headers"] if header_name == name
     ]
+
+
+def url_on_host(public_url: str, host: str) -> str:
+    """Return the public URL; on a host of a single contract, its scheme and port with that host.
+
+    Args:
+        public_url: the public URL of the settings.
+        host: what the dispatcher left in the scope: a name of the settings, or "".
+    """
+    if not host:
+        return public_url
+    parts = urlsplit(public_url)
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")

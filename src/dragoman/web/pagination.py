@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from dragoman.rules import crypto
 from dragoman.rules.errors import NotFound
 from dragoman.web.calls import Call
-from dragoman.web.headers import HOST_SCOPE_KEY
+from dragoman.web.headers import HOST_SCOPE_KEY, url_on_host
 
 CURSOR_PARAM = "after"
 CURSOR_THRESHOLD = 1000
@@ -37,21 +37,9 @@ def page_url(call: Call, query: dict[str, str], **overrides: str | None) -> str:
     """Return the URL of this list with other query parameters; None removes one."""
     merged = {**query, **overrides}
     kept = sorted((key, value) for key, value in merged.items() if value is not None)
-    base = _base_url(call) + call.path
+    host = call.request.scope.get(HOST_SCOPE_KEY, "")
+    base = url_on_host(call.directory.settings.public_url, host) + call.path
     return f"{base}?{urlencode(kept)}" if kept else base
-
-
-def _base_url(call: Call) -> str:
-    """Return the public URL; on a host of a single contract, its scheme and port with that host.
-
-    The host is one of those in the settings, not what the request contains.
-    """
-    public_url = call.directory.settings.public_url
-    host: str = call.request.scope.get(HOST_SCOPE_KEY, "")
-    if not host:
-        return public_url
-    parts = urlsplit(public_url)
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def _cursor_subject(call: Call, query: dict[str, str]) -> str:
