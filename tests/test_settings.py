@@ -75,6 +75,7 @@ class TestDefaults:
         assert settings.hosts == {}
         assert settings.public_url == ""
         assert settings.smtp_url == ""
+        assert settings.redis == ""
         assert settings.anonymous_rate == Rate(60, 60)
         assert settings.console is True
         assert settings.self_registration is True
@@ -149,6 +150,11 @@ GOOD: list[tuple[str, str, Any]] = [
     ("CORS_ORIGINS", "", ()),
     ("CORS_ORIGINS", "https://A.example.com:443, http://localhost:5173,https://a.example.com", ("https://a.example.com", "http://localhost:5173")),
     ("CORS_ORIGINS", "http://[::1]:8080,capacitor://localhost", ("http://[::1]:8080", "capacitor://localhost")),
+    ("REDIS", "", ""),
+    ("REDIS", "redis://cache:6379/0", "redis://cache:6379/0"),
+    ("REDIS", "rediss://user:p%40ss@[::1]:6380/15", "rediss://user:p%40ss@[::1]:6380/15"),
+    ("REDIS", "valkey://:pass@cache/", "valkey://:pass@cache"),
+    ("BACKUP_DAYS", "0", 0),
     ("SMTP_URL", "", ""),
     ("SMTP_URL", "smtp://user:pass@mail.example.com:25", "smtp://user:pass@mail.example.com:25"),
     ("SMTP_URL", "smtps://mail.example.com/", "smtps://mail.example.com"),
@@ -245,6 +251,13 @@ BAD: list[tuple[str, str]] = [
     ("CORS_ORIGINS", "https://app.example.com/x"),
     ("CORS_ORIGINS", "https://user@app.example.com"),
     ("CORS_ORIGINS", "https://bücher.example"),
+    ("REDIS", "cache:6379"),
+    ("REDIS", "http://cache"),
+    ("REDIS", "redis://cache:99999/0"),
+    ("REDIS", "redis://cache/zero"),
+    ("REDIS", "redis://a@b@cache"),
+    ("REDIS", "rediss://cache/0?ssl_cert_reqs=none"),
+    ("BACKUP_DAYS", "-1"),
     ("SMTP_URL", "mail.example.com"),
     ("SMTP_URL", "http://mail.example.com"),
     ("SMTP_URL", "smtp://a@b@c"),
@@ -400,10 +413,11 @@ class TestErrors:
             DATABASE=f"mysql://u:{secret}@h/n",
             SECRET_KEY=secret,
             SMTP_URL=f"mail://u:{secret}@h",
+            REDIS=f"http://u:{secret}@h",
             PUBLIC_URL=f"ftp://u:{secret}@h",
             HOSTS=secret,
         )
-        assert len(lines) == 5
+        assert len(lines) == 6
         assert not any(secret in line for line in lines)
 
     @pytest.mark.parametrize(
@@ -493,6 +507,7 @@ class TestFiles:
             "admin_password": " violet Kettle \r\n",
             "smtp_url": "smtp://u:p@mail.example.com\n",
             "database": "postgresql://u:p@h/n\n",
+            "redis": "rediss://:p@h:6380/1\n",
         }
         assert set(texts) == set(SECRETS)
         given: dict[str, str] = {}
@@ -505,6 +520,7 @@ class TestFiles:
         assert settings.admin_password == " violet Kettle "
         assert settings.smtp_url == "smtp://u:p@mail.example.com"
         assert settings.database == "postgresql://u:p@h/n"
+        assert settings.redis == "rediss://:p@h:6380/1"
 
     def test_the_environment_overrides_a_file(self, tmp_path: Path):
         path = tmp_path / "password"
@@ -624,6 +640,7 @@ class TestSecrets:
         secret_key=b"hunter2" * 5,
         admin_password="hunter2",
         smtp_url="smtp://u:hunter2@h",
+        redis="redis://:hunter2@h",
     )
 
     def test_no_representation_shows_secrets(self):

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from dragoman import dialects
+from dragoman import dialects, shared_windows
 from dragoman import settings as settings_module
 from dragoman.actions import metrics as action_metrics
 from dragoman.actions import tokens
@@ -113,17 +113,18 @@ def mail_links() -> dict[str, str]:
 
 
 async def migrate_and_bootstrap(
-    settings: Settings, *, report: Callable[[str], None] = migrate.no_report
+    settings: Settings, *, address: str = "", report: Callable[[str], None] = migrate.no_report
 ) -> FirstAdmin | None:
     """Migrate the database and fill an empty one. Return the first superadmin if it was created.
 
+    ``address`` is where the server will listen, if one starts.
     ``report`` is called with lines about a migration that takes long (see ``migrate.upgrade``).
     """
     settings = with_server_key(settings)
     enabled_contracts(settings)
     await migrate.upgrade(settings.database, report=report)
     async with open_directory(settings) as directory:
-        return await bootstrap.bootstrap(directory)
+        return await bootstrap.bootstrap(directory, address)
 
 
 @contextlib.asynccontextmanager
@@ -225,6 +226,7 @@ async def _lifespan(directory: Directory, _: Starlette) -> AsyncGenerator[None]:
             await background_task
         await background.flush(directory)
         directory.password_hasher.close()
+        await shared_windows.close()
         await directory.driver.close()
 
 

@@ -79,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     smtp_url: str = ""
     mail_from: str = "dragoman@localhost"
+    redis: str = ""  # empty: each worker counts for itself
+    backup_days: int = 3  # 0: backups are made in another way
     anonymous_rate: Rate = Rate(60, 60)
     user_rate: Rate = Rate(6000, 60)
     invitation_rate: Rate = Rate(100, 3600)
@@ -150,7 +152,7 @@ def with_public_url(settings: Settings, last_served: str = "") -> Settings:
     return msgspec.structs.replace(settings, public_url=last_served or default)
 
 
-SECRETS = ("secret_key", "admin_password", "smtp_url", "database")
+SECRETS = ("secret_key", "admin_password", "smtp_url", "database", "redis")
 
 
 def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
@@ -323,6 +325,14 @@ PARSERS: dict[str, Parser] = {
         "must read like smtp://user:pass@host:25; in a password, / is %2F, @ is %40, and so on",
     ),
     "mail_from": parse_nonempty_text,
+    "redis": url_matching(
+        re.compile(
+            r"(?:(?:rediss?|valkeys?)://(?:[^\s@/?#]*@)?(?:\[[0-9a-fA-F:.]+\]|[^\s@/:?#\[\]]+)"
+            r"(?::\d{1,5})?(?:/\d{1,5})?)?"
+        ),
+        "must read like redis://:pass@host:6379/0; in a password, / is %2F, @ is %40, and so on",
+    ),
+    "backup_days": integer_between(0, 3650),
     "anonymous_rate": lambda value: parse_rate(parse_text(value)),
     "user_rate": lambda value: parse_rate(parse_text(value)),
     "invitation_rate": lambda value: parse_rate(parse_text(value)),

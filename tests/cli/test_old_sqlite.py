@@ -63,6 +63,7 @@ def test_doctor_reports_it_as_a_finding(tmp_path: Path) -> None:
     done = run_with_old_sqlite(tmp_path, "doctor")
     failed = [line for line in done.stdout.splitlines() if line.startswith("fail")]
     found, _, advice = SENTENCE.partition("; ")
-    assert failed == [f"fail  sqlite: {found} -> {advice}"]
+    consequence = "no server starts, and no command runs: it could damage the file"
+    assert failed == [f"fail  sqlite: {found}; {consequence} -> {advice}"]
     assert done.returncode == 1
     assert list((tmp_path / "work").iterdir()) == []

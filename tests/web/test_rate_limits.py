@@ -145,35 +145,36 @@ class TestAddress:
         assert client_address(request(None, "198.51.100.1"), trusted_proxies("10.0.0.1")) == ""
 
 
+@pytest.mark.anyio
 class TestRate:
-    def test_the_limit(self):
+    async def test_the_limit(self):
         settings, address = Settings(anonymous_rate=Rate(5, 60)), fresh_address()
         for _ in range(5):
-            rate_limits.hit(settings, address)
+            await rate_limits.hit(settings, address)
         with pytest.raises(RateLimited) as raised:
-            rate_limits.hit(settings, address)
+            await rate_limits.hit(settings, address)
         assert 0 < raised.value.retry_after <= 60
-        rate_limits.hit(settings, fresh_address())
+        await rate_limits.hit(settings, fresh_address())
 
-    def test_a_network_of_ipv6_is_one_client(self):
+    async def test_a_network_of_ipv6_is_one_client(self):
         """A customer gets a /64 at least; an IPv4-mapped address is IPv4."""
         settings = Settings(anonymous_rate=Rate(2, 60))
-        rate_limits.hit(settings, "2001:db8:1:1::1")
-        rate_limits.hit(settings, "2001:db8:1:1:ffff::2")
+        await rate_limits.hit(settings, "2001:db8:1:1::1")
+        await rate_limits.hit(settings, "2001:db8:1:1:ffff::2")
         with pytest.raises(RateLimited):
-            rate_limits.hit(settings, "2001:db8:1:1::3")
-        rate_limits.hit(settings, "2001:db8:1:2::1")
+            await rate_limits.hit(settings, "2001:db8:1:1::3")
+        await rate_limits.hit(settings, "2001:db8:1:2::1")
         address = fresh_address()
-        rate_limits.hit(settings, address)
-        rate_limits.hit(settings, f"::ffff:{address}")
+        await rate_limits.hit(settings, address)
+        await rate_limits.hit(settings, f"::ffff:{address}")
         with pytest.raises(RateLimited):
-            rate_limits.hit(settings, address)
+            await rate_limits.hit(settings, address)
 
-    def test_many_addresses_do_not_slow_a_hit(self):
+    async def test_many_addresses_do_not_slow_a_hit(self):
         """No thread walks the counters, and a hit touches a fixed number of them."""
         settings, threads = Settings(anonymous_rate=Rate(2, 60)), threading.active_count()
         for number in range(4_000):
-            rate_limits.hit(settings, f"2001:db8:7:{number:x}::1")
+            await rate_limits.hit(settings, f"2001:db8:7:{number:x}::1")
         assert threading.active_count() == threads
         one_network = WindowStorage()
         for number in range(4_000):
@@ -192,13 +193,13 @@ class TestRate:
             storage.incr("one", 10)
         assert storage.reset() == 1
 
-    def test_off(self):
+    async def test_off(self):
         settings, address = (
             Settings(anonymous_rate=PARSERS["anonymous_rate"]("off")),
             fresh_address(),
         )
         for _ in range(500):
-            rate_limits.hit(settings, address)
+            await rate_limits.hit(settings, address)
 
 
 @pytest.mark.anyio

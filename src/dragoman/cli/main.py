@@ -160,13 +160,15 @@ def outbox(*, limit: int, output_format: str) -> None:
 @main.command()
 @options.output_option
 def doctor(*, output_format: str) -> None:
-    """Check settings, database and outbox, without changing anything.
+    """Check settings, database, outbox, and the servers around, without changing anything.
+
+    It asks the public URL, the mail server (no mail is sent) and Redis, where the settings name them.
 
     The exit code is 1 if a check fails, else 0; warnings do not count as failures.
     """
-    from dragoman.cli.handlers import operations
+    from dragoman.cli.handlers import doctor as handler
 
-    operations.doctor(output_format)
+    handler.doctor(output_format)
 
 
 @main.command()

@@ -15,7 +15,7 @@ from dragoman.actions.invitations import LIFETIME
 from dragoman.actions.metrics import publish_queues
 from dragoman.actions.steps import jwt_keys
 from dragoman.actions.system import system_actor
-from dragoman.jobs import mail_delivery
+from dragoman.jobs import mail_delivery, node_clocks
 from dragoman.rules.errors import DirectoryError
 from dragoman.rules.model import DAY, HOUR, SECOND
 from dragoman.rules.vocabulary import AuditAction
@@ -64,6 +64,12 @@ async def run(directory: Directory) -> None:
         )
         task_group.create_task(_run_periodically(TICK_S * FLUSH_TICKS, _truncate_log, directory))
         task_group.create_task(_run_periodically(TICK_S, _publish_queues, directory))
+        clock_interval_s = TICK_S * node_clocks.INTERVAL / SECOND
+        task_group.create_task(
+            _run_periodically(
+                clock_interval_s, node_clocks.compare_clock, directory, initial_delay_s=TICK_S
+            )
+        )
         initial_delay_s = TICK_S * FIRST_PURGE_TICKS
         task_group.create_task(
             _run_periodically(

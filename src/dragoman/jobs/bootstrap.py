@@ -43,10 +43,11 @@ class FirstAdmin(msgspec.Struct, frozen=True):
     generated: bool
 
 
-async def bootstrap(directory: Directory) -> FirstAdmin | None:
+async def bootstrap(directory: Directory, address: str = "") -> FirstAdmin | None:
     """Fill an empty database; if that was done before, only remember the public URL.
 
-    Returns the first superadmin if this call created it.
+    ``address`` is where the server will listen, if one starts. Returns the first superadmin if this
+    call created it.
 
     Raises:
         Invalid: the administrator's name, address or password in the settings is not valid.
@@ -62,6 +63,10 @@ async def bootstrap(directory: Directory) -> FirstAdmin | None:
         if not await key_adoption.confirm(tx, directory):
             raise SettingsError([WRONG_SERVER_KEY])
         await server_state.save(tx, server_state.PUBLIC_URL, settings.public_url)
+        if address:
+            await server_state.save(tx, server_state.LISTENING, address)
+        if await server_state.find(tx, server_state.INSTANCE) is None:
+            await server_state.save(tx, server_state.INSTANCE, crypto.generate_public_id())
         await permissions.insert_missing(tx)
         if await tenants.find_by_slug(tx, settings.tenant) is None:
             await _insert_tenant(tx, settings.tenant)

@@ -103,6 +103,7 @@ class AuditAction(StrEnum):
     DELETE_TENANT = "tenants.delete"
     ROTATE_KEYS = "keys.rotate"
     ADOPT_KEY = "keys.adopt"
+    BACK_UP = "backups.create"
     RESTORE_BACKUP = "backups.restore"
 
 

@@ -15,6 +15,12 @@ PUBLIC_URL = "public_url"
 KEY_CHECK = "key_check"
 """Key of the check value of the server's secret key."""
 
+INSTANCE = "instance"
+"""Key of the random id of this directory, by which /readyz tells it from others."""
+LISTENING = "listening"
+"""Key of the address on which the server that started last listens."""
+LAST_BACKUP = "last_backup"
+"""Key of the time of the last backup (microseconds)."""
 UNFINISHED_RESTORE = "unfinished_restore"
 """Key of the digest of a backup that is being restored; until then, the database is not usable."""
 
@@ -32,6 +38,11 @@ _VALUE: Query[str] = Query(
     sa.select(server_state.c.value).where(server_state.c.key == bind("key", sa.Text)),
     indexed=True,
 )
+_VALUES: Query[str] = Query(
+    sa.select(server_state.c.value)
+    .where(server_state.c.key.startswith(bind("prefix", sa.Text)))
+    .order_by(server_state.c.key)
+)
 _SAVE: Query[None] = Query(
     _upsert(postgres_insert),  # type: ignore[arg-type]
     sqlite=_upsert(sqlite_insert),  # type: ignore[arg-type]
@@ -45,6 +56,11 @@ _REMOVE: Query[None] = Query(
 async def find(reader: Read | Snapshot | Tx, key: str) -> str | None:
     """Return the value of a fact, or None."""
     return await reader.fetch_one(_VALUE, key=key)
+
+
+async def list_values(reader: Read | Tx, prefix: str) -> list[str]:
+    """Return the values of all facts whose keys begin with a prefix, by key."""
+    return await reader.fetch(_VALUES, prefix=prefix)
 
 
 async def save(tx: Tx, key: str, value: str) -> None:

@@ -59,7 +59,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     restrictions: Restrictions
     handle_error: ErrorHandler
     sign_in: SignInRequirements = SignInRequirements()
-    finalize_response: Callable[[Call, Response], None] | None = None
+    finalize_response: Callable[[Call, Response], Awaitable[None]] | None = None
     rate_limit_users: bool = False
     read_secret: Callable[[Scope], str] | None = None
 

@@ -10,7 +10,7 @@ from dragoman.actions.directory import Directory
 from dragoman.actions.steps import key_check
 from dragoman.actions.system import system_actor
 from dragoman.rules.errors import Unavailable
-from dragoman.store import diagnostics
+from dragoman.store import diagnostics, server_state
 
 
 def routes(directory: Directory, required_revision: str) -> list[Route]:
@@ -27,9 +27,9 @@ def routes(directory: Directory, required_revision: str) -> list[Route]:
     async def ready(_: Request) -> Response:
         try:
             problem = await _find_problem(directory, required_revision)
+            return _not_ready(problem) if problem else await _ready(directory)
         except Unavailable:
-            problem = "database"
-        return _not_ready(problem) if problem else JSONResponse({"status": "ready"})
+            return _not_ready("database")
 
     return [
         Route("/healthz", alive),
@@ -46,6 +46,14 @@ async def _find_problem(directory: Directory, required_revision: str) -> str:
     if await diagnostics.missing_columns(read, sqlite=sqlite):
         return "tables"
     return "server key" if await key_check.matches(read, directory) is False else ""
+
+
+async def _ready(directory: Directory) -> Response:
+    """Answer with the directory's random id too, by which ``dragoman doctor`` knows it."""
+    instance = await server_state.find(
+        directory.read(system_actor("readiness")), server_state.INSTANCE
+    )
+    return JSONResponse({"status": "ready"} | ({"directory": instance} if instance else {}))
 
 
 def _not_ready(component: str) -> Response:

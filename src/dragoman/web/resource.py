@@ -73,7 +73,7 @@ class Resource:
             response = call.handle_error(call, error)
             _log_error(call, error)
         if self._contract.finalize_response is not None:
-            self._contract.finalize_response(call, response)
+            await self._contract.finalize_response(call, response)
         add_security_headers(response.raw_headers)
         response.raw_headers.append((b"x-request-id", call.request_id.encode()))
         if request.method == "HEAD":
@@ -94,7 +94,7 @@ class Resource:
         method = call.request.method
         endpoint = self._endpoints.get("GET" if method == "HEAD" else method)
         if endpoint.public if endpoint else self._all_public:
-            rate_limits.hit(call.directory.settings, call.address)
+            await rate_limits.hit(call.directory.settings, call.address)
         else:
             await self._identify(call, endpoint)
         if endpoint is None:
@@ -108,10 +108,10 @@ class Resource:
         try:
             await call.identify(prefetch_id)
         except Unauthenticated:
-            rate_limits.hit(call.directory.settings, call.address)
+            await rate_limits.hit(call.directory.settings, call.address)
             raise
         if call.contract.rate_limit_users:
-            rate_limits.hit_user(call.directory.settings, call.actor.user_id)
+            await rate_limits.hit_user(call.directory.settings, call.actor.user_id)
 
 
 async def _without_body(response: Response) -> Response:

@@ -108,6 +108,8 @@ async def test_every_row_arrives(
     for table in TABLES:
         expected = [as_restored(table.name, row) for row in before[table.name]]
         found = await rows(target, table.name)
+        if table.name == "server_state":  # it is another directory, with an id of its own
+            expected = [row for row in expected if row["key"] not in {"instance", "listening"}]
         if table.name == "audit":
             assert found.pop()["action"] == "backups.restore"
         if table.name == "outbox":

@@ -79,6 +79,7 @@ def test_no_secret_is_shown(bare: Terminal, output: str) -> None:
         "DRAGOMAN_SECRET_KEY": SECRET.encode().hex() * 8,
         "DRAGOMAN_ADMIN_PASSWORD": SECRET,
         "DRAGOMAN_SMTP_URL": f"smtps://{SECRET}:{SECRET}@mail.test".replace(SECRET, "post", 1),
+        "DRAGOMAN_REDIS": f"redis://:{SECRET}@cache.test:6379/0",
         "DRAGOMAN_DATABASE": f"postgresql://dragoman:{SECRET}@a:1,b/n?password={SECRET}",
     }
     assert {name.removeprefix("DRAGOMAN_").lower() for name in secrets} == set(SECRETS)

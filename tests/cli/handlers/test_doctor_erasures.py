@@ -29,7 +29,7 @@ def test_the_ledger_and_the_table_agree(terminal: Terminal) -> None:
     first, second = path.read_text().splitlines(keepends=True)
     path.write_text(second)
     state, found = finding(terminal)
-    assert (state, found.partition(" are")[0]) == ("warn", "1 of 2 erasures")
+    assert (state, found) == ("warn", f"1 of 2 erasures are not in {path}")
     mia = terminal.run("users", "show", "mia", "-o", "json").json()
     path.write_text(f"{first}{second}{mia['public_id']} 2026-01-01T00:00:00Z\n")
     assert finding(terminal) == ("warn", f"{path} names users who are not erased: {mia['id']}")
@@ -42,5 +42,5 @@ def test_a_ledger_that_cannot_be_written(sqlite_terminal: Terminal, tmp_path: Pa
     state, found = finding(sqlite_terminal, DRAGOMAN_ERASURES=str(missing))
     assert (state, found) == (
         "fail",
-        f"the ledger {missing} cannot be written: nobody can be erased",
+        f"the ledger {missing} cannot be written",
     )

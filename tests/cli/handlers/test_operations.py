@@ -70,8 +70,9 @@ def test_settings_are_checked(
     result = sqlite_terminal.run("doctor", "-o", "json", **given)
     finding = findings_by_subject(result)[check]
     assert finding["state"] == state, finding
-    assert bool(finding["advice"]) == (state != "ok")
-    assert result.exit_code == (1 if state == "fail" else 0)
+    assert bool(finding["advice"]) == bool(finding["consequence"]) == (state != "ok")
+    failed = any(each["state"] == "fail" for each in findings_by_subject(result).values())
+    assert result.exit_code == failed
     assert "violet-Kettle-42" not in result.stdout
 
 

@@ -17,8 +17,10 @@ from dragoman.actions.transfer.snapshot_file import (
     write_snapshot,
 )
 from dragoman.rules.actor import Actor
-from dragoman.rules.errors import Forbidden, Reason
+from dragoman.rules.errors import Forbidden, Reason, Unavailable
 from dragoman.rules.model import SECOND
+from dragoman.rules.vocabulary import AuditAction
+from dragoman.store import audit, server_state
 from dragoman.store import snapshot as tables
 from dragoman.store.transaction import Snapshot, now
 
@@ -32,7 +34,7 @@ async def back_up(
     """Write a backup of the whole directory; it holds every write that was acknowledged before.
 
     The file is readable by its owner only, is written beside its name, synced and read back, and
-    gets its name only then. It holds no credentials, no links and no failed sign-ins.
+    gets its name only then. The database notes its time, if it can be written. It holds no credentials, no links and no failed sign-ins.
 
     Args:
         directory: the application's shared state.
@@ -49,7 +51,8 @@ async def back_up(
     if actor.kind != "system":
         raise Forbidden(Reason.FUNCTION)
     async with directory.snapshot() as snapshot:
-        created_at = datetime.fromtimestamp(now() // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        taken_at = now()
+        created_at = datetime.fromtimestamp(taken_at // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         header = Header(FORMAT, await tables.revision(snapshot), __version__, created_at)
         with write_snapshot(path, header) as writer:
             problem = await tables.integrity(snapshot)
@@ -58,7 +61,18 @@ async def back_up(
             for table in tables.TABLES:
                 await _write_table(snapshot, writer, table, report)
             manifest = writer.finish(await tables.last_ids(snapshot))
+    try:
+        await _note(directory, actor, taken_at)
+    except Unavailable:  # a standby, or a full disk: the file is complete nevertheless
+        report("the backup is complete, but the database cannot note it: 'doctor' will miss it")
     return manifest
+
+
+async def _note(directory: Directory, actor: Actor, taken_at: int) -> None:
+    """Record that there is a backup of that time."""
+    async with directory.begin(actor) as tx:
+        await server_state.save(tx, server_state.LAST_BACKUP, str(taken_at))
+        audit.write(tx, AuditAction.BACK_UP, target_kind="directory")
 
 
 async def _write_table(

@@ -200,6 +200,8 @@ class Restore:
         await self._replay_erasures(tx, directory)
         audit.write(tx, AuditAction.RESTORE_BACKUP, target_kind="directory")
         await server_state.remove(tx, server_state.UNFINISHED_RESTORE)
+        for key in (server_state.INSTANCE, server_state.LISTENING):  # it is another directory now
+            await server_state.remove(tx, key)
         await snapshot_load.analyze(tx)
         self._summary.key_matches = await key_check.matches(tx, directory)
         self._summary.lacks_superadmin = not await last_admins.has_superadmin(tx)

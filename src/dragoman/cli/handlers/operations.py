@@ -1,4 +1,4 @@
-"""``dragoman migrate``, ``tokens create``, ``outbox`` and ``doctor``."""
+"""``dragoman migrate``, ``tokens create`` and ``outbox``."""
 
 from __future__ import annotations
 
@@ -6,26 +6,22 @@ import asyncio
 
 import msgspec
 
-from dragoman import app, server_key
+from dragoman import app
 from dragoman.actions import tokens
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import key_check
 from dragoman.cli import render
-from dragoman.cli.errors import ERROR, USAGE, CliError, describe, echo
+from dragoman.cli.errors import ERROR, USAGE, CliError, echo
 from dragoman.cli.lookup import get_user
 from dragoman.cli.session import (
     command_line_actor,
     database_version,
     has_key,
     run,
-    with_ephemeral_key,
 )
-from dragoman.jobs import doctor as checks
 from dragoman.jobs import mail_delivery
-from dragoman.jobs.doctor import FAIL, OK, WARN, Finding
 from dragoman.rules import policy
-from dragoman.rules.errors import DirectoryError, UnsupportedDatabase
-from dragoman.settings import Settings, SettingsError, secret_files
+from dragoman.settings import Settings
 from dragoman.store import migrate as migrations
 from dragoman.store import outbox as outbox_store
 from dragoman.store.outbox import OutboxMessage
@@ -152,61 +148,3 @@ async def _mail_out(directory: Directory, message: OutboxMessage, *, show_text: 
         if show_text and state == WAITING
         else None,
     )
-
-
-def doctor(output_format: str) -> None:
-    """Show the findings of all checks; raises CliError if one failed."""
-    findings = asyncio.run(_run_checks())
-    if output_format == "table":
-        for finding in findings:
-            advice = f" -> {finding.advice}" if finding.advice else ""
-            render.show_check(finding.state, f"{finding.check}: {finding.found}{advice}")
-    else:
-        writer = render.ListWriter(output_format, ())
-        writer.add(findings)
-        writer.close()
-    failed = sum(finding.state == FAIL for finding in findings)
-    warned = sum(finding.state == WARN for finding in findings)
-    if failed:
-        raise CliError(ERROR, f"{failed} of {len(findings)} checks failed, {warned} warnings")
-    echo([f"All {len(findings)} checks passed, {warned} with warnings"])
-
-
-async def _run_checks() -> list[Finding]:
-    try:
-        settings = app.load_settings()
-        app.enabled_contracts(settings)
-    except SettingsError as error:
-        return [
-            Finding("settings", FAIL, line, "correct this setting; no command runs before")
-            for line in error.lines
-        ]
-    findings = checks.check_settings(settings, server_key.server_key_path(settings))
-    findings.append(checks.check_secret_files(secret_files()))
-    location = checks.describe_database(settings.database)
-    try:
-        version = await database_version(settings)
-        path = settings.sqlite_path
-        exists = path is None or path.exists()
-        findings.append(
-            Finding("database", OK, location if exists else f"{location}, does not exist yet")
-        )
-        findings.append(_migration_finding(version))
-        key_failed = any(f.check == "secret key" and f.state == FAIL for f in findings)
-        if version == migrations.HEAD_REVISION and not key_failed:
-            async with app.open_directory(with_ephemeral_key(settings)) as directory:
-                findings += await checks.check_database(directory, key_found=has_key(settings))
-    except UnsupportedDatabase as error:
-        findings.append(Finding("sqlite", FAIL, error.found, error.advice))
-    except (DirectoryError, CliError, SettingsError) as error:
-        _, lines = describe(error) or (ERROR, [])
-        detail = f"{location}: {'; '.join(lines)}"
-        findings.append(Finding("database", FAIL, detail, "see DRAGOMAN_DATABASE"))
-    return findings
-
-
-def _migration_finding(version: str) -> Finding:
-    if version == migrations.HEAD_REVISION:
-        return Finding("migrations", OK, version)
-    detail = f"at {version or 'none'}, this program requires {migrations.HEAD_REVISION}"
-    return Finding("migrations", FAIL, detail, "run 'dragoman migrate'")

@@ -13,15 +13,17 @@ from dragoman.store import migrate
 from dragoman.web.logs import log
 
 
-async def prepare(settings: Settings) -> FirstAdmin | None:
+async def prepare(settings: Settings, address: str) -> FirstAdmin | None:
     """Migrate the database and fill an empty one. Return the first superadmin if it was created.
+
+    ``address`` is where the server will listen.
 
     Raises SettingsError, Unavailable, Invalid or CliError.
     """
     before = await database_version(settings)
     started = time.monotonic()
     first_admin = await app.migrate_and_bootstrap(
-        settings, report=lambda line: log.info("migrating", message=line)
+        settings, address=address, report=lambda line: log.info("migrating", message=line)
     )
     if before != migrate.HEAD_REVISION:
         seconds = round(time.monotonic() - started, 1)

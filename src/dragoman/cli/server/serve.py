@@ -209,7 +209,7 @@ def _run_server(settings: Settings, address: str) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     public_host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else host  # noqa: S104
     settings = with_public_url(settings, f"http://{public_host}:{settings.port}")
-    first_admin = asyncio.run(prepare(settings))
+    first_admin = asyncio.run(prepare(settings, f"http://{public_host}:{settings.port}"))
     if first_admin is not None:
         announce(first_admin)
     os.environ[MAIN_PID_VARIABLE] = str(os.getpid())

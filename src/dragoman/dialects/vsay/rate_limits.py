@@ -8,9 +8,11 @@ from dragoman.web import rate_limits
 from dragoman.web.calls import Call
 
 
-def add_rate_limit_headers(call: Call, response: Response) -> None:
+async def add_rate_limit_headers(call: Call, response: Response) -> None:
     """Add ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (Unix seconds) if a limit is set."""
-    rate_limit = rate_limits.remaining(call.directory.settings, call.address, call.actor.user_id)
+    rate_limit = await rate_limits.remaining(
+        call.directory.settings, call.address, call.actor.user_id
+    )
     if rate_limit is None:
         return
     response.headers["X-RateLimit-Limit"] = str(rate_limit.limit)

@@ -8,8 +8,8 @@ from pathlib import Path
 from dragoman.actions.directory import Directory
 from dragoman.actions.steps import jwt_keys, key_check
 from dragoman.actions.system import system_actor
-from dragoman.jobs.doctor import erasures, password_hashes, retention
-from dragoman.jobs.doctor.finding import FAIL, OK, WARN, Finding, ok_or_fail
+from dragoman.jobs.doctor import backups, clocks, erasures, password_hashes, retention
+from dragoman.jobs.doctor.finding import OK, Finding, fail, ok, ok_or_fail, warn
 from dragoman.rules.model import MINUTE
 from dragoman.settings import Settings
 from dragoman.store import diagnostics, users
@@ -48,12 +48,14 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
     findings.append(await _check_sign_ups(read))
     findings.append(await erasures.check(read, directory.settings.erasures_path))
     findings.append(await retention.check(read, directory.settings))
+    findings.append(await backups.check(read, directory.settings))
+    findings.append(await clocks.check(read, directory.settings))
     if directory.settings.admin_password and await users.has_ever_had_users(read):
         findings.append(
-            Finding(
+            warn(
                 "first superadmin",
-                WARN,
                 "DRAGOMAN_ADMIN_PASSWORD is still set, but no longer used",
+                "who reads the settings may sign in with it, if it was not changed",
                 "remove it from the settings",
             )
         )
@@ -63,14 +65,21 @@ async def check_database(directory: Directory, *, key_found: bool = True) -> lis
 async def _check_sqlite(read: Read, path: Path) -> list[Finding]:
     info = await diagnostics.sqlite_info(read)
     return [
-        Finding("sqlite", OK, f"{info.version} ({sqlite_library.NAME})"),  # another one is refused
+        ok("sqlite", f"{info.version} ({sqlite_library.NAME})"),  # another one is refused
         ok_or_fail(
             "durability",
             info.journal_mode == "wal" and info.synchronous >= SYNCHRONOUS_FULL,
             f"journal {info.journal_mode}, synchronous {info.synchronous}",
+            "a power failure may lose changes that were acknowledged",
             "must be journal wal and synchronous 2; is the file on a network drive?",
         ),
-        ok_or_fail("integrity", info.quick_check == "ok", info.quick_check, "restore a backup"),
+        ok_or_fail(
+            "integrity",
+            info.quick_check == "ok",
+            info.quick_check,
+            "the file is damaged, and answers may be wrong",
+            "stop the server, and run 'dragoman restore' with the newest backup",
+        ),
         _check_file_mode(path),
     ]
 
@@ -79,10 +88,10 @@ def _check_file_mode(path: Path) -> Finding:
     mode = stat.S_IMODE(path.stat().st_mode)
     found, advice = f"{path} has mode {mode:04o}", f"chmod 600 {path}"
     if mode & 0o022:
-        return Finding("permissions", FAIL, f"{found}: other users may change it", advice)
+        return fail("permissions", found, "other users of this machine may change it", advice)
     if mode & 0o044:
-        return Finding("permissions", WARN, f"{found}: other users may read it", advice)
-    return Finding("permissions", OK, found)
+        return warn("permissions", found, "other users of this machine may read it", advice)
+    return ok("permissions", found)
 
 
 async def _check_postgresql(read: Read) -> list[Finding]:
@@ -98,12 +107,14 @@ async def _check_postgresql(read: Read) -> list[Finding]:
             "postgresql",
             info.version_num // 10_000 >= MIN_POSTGRESQL_VERSION,
             info.version,
+            "statements of this program may fail on it",
             f"upgrade to {MIN_POSTGRESQL_VERSION} or later",
         ),
         ok_or_fail(
             "writable",
             not info.standby,
             "no, this is a standby" if info.standby else "yes",
+            "every write is answered with 503",
             "set DRAGOMAN_DATABASE to the primary, or to several hosts with "
             "?target_session_attrs=read-write",
         ),
@@ -111,13 +122,15 @@ async def _check_postgresql(read: Read) -> list[Finding]:
             "search",
             info.trigram,
             "pg_trgm" if info.trigram else "no pg_trgm",
+            "searches cannot use their index",
             "CREATE EXTENSION pg_trgm",
         ),
         ok_or_fail(
             "durability",
             durable,
             ", ".join(f"{name} {value}" for name, value in settings.items()),
-            "turn these settings on: a crash may lose committed changes",
+            "a crash may lose changes that were acknowledged",
+            "turn these settings on",
         ),
     ]
 
@@ -133,34 +146,36 @@ async def _check_counters(read: Read) -> Finding:
         "counters",
         not differences,
         f"{len(differences)} differ from the rows" if differences else "exact",
-        "rows were changed without Dragoman, or this is a bug: please report it",
+        "lists show wrong totals; rows were changed without Dragoman, or this is a bug",
+        "run 'dragoman backup', and 'dragoman restore' it into an empty database; report a bug",
     )
 
 
 async def _check_address_keys(read: Read) -> Finding:
     usernames = await diagnostics.users_without_address_key(read)
     if not usernames:
-        return Finding("addresses", OK, "each belongs to one user")
-    return Finding(
+        return ok("addresses", "each belongs to one user")
+    return warn(
         "addresses",
-        WARN,
         f"after an upgrade, another user has the address of {', '.join(usernames)}",
-        "give them another address; until then they sign in by username",
+        "they sign in by username only",
+        "give them another address",
     )
 
 
 async def _check_server_key(read: Read, directory: Directory, *, key_found: bool) -> Finding:
     found = await key_check.matches(read, directory)
     if found is None:
-        return Finding("server key", OK, "the database knows none yet; the next start tells it")
+        return ok("server key", "the database knows none yet; the next start tells it")
     return ok_or_fail(
         "server key",
         found,
         "the one of this database"
         if found
-        else "not the one of this database: servers do not start"
+        else "not the one of this database"
         if key_found
-        else "missing, but this database was used with one: servers do not start without it",
+        else "missing, but this database was used with one",
+        "servers do not start, and those that run are not ready and send no mail",
         "restore that DRAGOMAN_SECRET_KEY or dragoman.key; if it is lost run 'dragoman keys adopt'",
     )
 
@@ -168,11 +183,12 @@ async def _check_server_key(read: Read, directory: Directory, *, key_found: bool
 async def _check_signing_key(read: Read, directory: Directory) -> Finding:
     can_unseal = await jwt_keys.can_unseal(read, directory)
     if can_unseal is None:
-        return Finding("signing key", OK, "none yet; the first sign-in that needs one creates it")
+        return ok("signing key", "none yet; the first sign-in that needs one creates it")
     return ok_or_fail(
         "signing key",
         can_unseal,
-        "can be opened" if can_unseal else "sealed with another server key: no JWT can be issued",
+        "can be opened" if can_unseal else "sealed with another server key",
+        "no JWT can be issued, so nobody signs in at the contracts that use them",
         "restore that DRAGOMAN_SECRET_KEY, or if it is lost run 'dragoman keys adopt'",
     )
 
@@ -184,35 +200,45 @@ async def _check_sign_ups(read: Read) -> Finding:
         f"{sign_ups.unapproved} not approved, {sign_ups.unproven} with an unproven e-mail address"
     )
     if sign_ups.unvouched:
-        return Finding(
+        return warn(
             "sign-ups",
-            WARN,
             f"{found}, of whom {sign_ups.unvouched} are approved",
+            "these people may have signed up with the address of somebody else",
             "see 'dragoman users list --unproven --from-sign-up'",
         )
-    return Finding("sign-ups", OK, found)
+    return ok("sign-ups", found)
 
 
 async def _check_passwords(read: Read) -> Finding:
     """Name owners and platform administrators whose passwords turned out too weak."""
     names = await diagnostics.weak_passwords(read)
     if not names:
-        return Finding("passwords", OK, "no owner or administrator is known to have a weak one")
+        return ok("passwords", "no owner or administrator is known to have a weak one")
     shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
     found = f"too weak for an owner or administrator: {shown} ({len(names)})"
-    return Finding("passwords", WARN, found, "ask them to change it, or set another one")
+    return warn(
+        "passwords",
+        found,
+        "who guesses one manages other people",
+        "ask them to change it, or run 'dragoman users set-password USER'",
+    )
 
 
 async def _check_outbox(read: Read, settings: Settings) -> Finding:
     queue = await diagnostics.outbox_info(read)
     found = f"{queue.pending} waiting, {queue.failed} given up"
     if queue.failed:
-        return Finding("outbox", WARN, found, "run 'dragoman outbox' to see why")
-    if settings.smtp_url and queue.pending and read.now - queue.oldest_at > MAX_MAIL_DELAY:
-        return Finding(
+        return warn(
             "outbox",
-            WARN,
             found,
+            "their recipients got no mail, and no other attempt is made",
+            "run 'dragoman outbox' to see why",
+        )
+    if settings.smtp_url and queue.pending and read.now - queue.oldest_at > MAX_MAIL_DELAY:
+        return warn(
+            "outbox",
+            found,
+            "people wait for links that end after hours",
             "check that 'dragoman serve' runs and that the mail server responds",
         )
-    return Finding("outbox", OK, found)
+    return ok("outbox", found)

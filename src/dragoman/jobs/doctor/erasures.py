@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from dragoman.actions.steps import erasure_ledger
-from dragoman.jobs.doctor.finding import FAIL, OK, WARN, Finding
+from dragoman.jobs.doctor.finding import Finding, fail, ok, warn
 from dragoman.store import erasures as erasure_store
 from dragoman.store.transaction import Read
 
@@ -21,32 +21,40 @@ async def check(read: Read, path: Path) -> Finding:
     It is not changed.
     """
     if not _is_writable(path):
-        found = f"the ledger {path} cannot be written: nobody can be erased"
-        return Finding(CHECK, FAIL, found, "see DRAGOMAN_ERASURES")
+        return fail(
+            CHECK,
+            f"the ledger {path} cannot be written",
+            "nobody can be erased: deletions that erase are answered with 503",
+            f"make {path.parent} writable for the server, or set DRAGOMAN_ERASURES",
+        )
     try:
         ledger = erasure_ledger.public_ids(path)
     except (OSError, erasure_ledger.UnreadableLedger) as error:
-        return Finding(CHECK, FAIL, str(error), "restore the ledger from a copy")
+        return fail(
+            CHECK,
+            str(error),
+            "a restored backup could bring back people who were erased",
+            f"restore {path} from a copy",
+        )
     in_table = {public_id async for public_id in erasure_store.all_public_ids(read)}
     missing = len(in_table - ledger)
     if missing:
-        return Finding(
+        return warn(
             CHECK,
-            WARN,
-            f"{missing} of {len(in_table)} erasures are not in {path}: a restored backup from "
-            "before would bring these people back",
+            f"{missing} of {len(in_table)} erasures are not in {path}",
+            "a restored backup from before would bring these people back",
             "put the ledger back; with several nodes, keep those of all, for 'restore --erasures'",
         )
     unerased = await _find_unerased(read, ledger - in_table)
     if unerased:
         shown = ", ".join(str(user_id) for user_id in unerased)
-        return Finding(
+        return warn(
             CHECK,
-            WARN,
             f"{path} names users who are not erased: {shown}",
-            "their erasure failed at its end: run 'dragoman users erase ID', or remove their lines",
+            "their erasure failed at its end, and 'dragoman restore' would erase them",
+            "run 'dragoman users erase ID', or remove their lines",
         )
-    return Finding(CHECK, OK, f"{len(in_table)}, all in {path}" if in_table else "none yet")
+    return ok(CHECK, f"{len(in_table)}, all in {path}" if in_table else "none yet")
 
 
 def _is_writable(path: Path) -> bool:

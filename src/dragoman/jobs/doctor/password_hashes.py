@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.jobs.doctor.finding import OK, WARN, Finding
+from dragoman.jobs.doctor.finding import Finding, ok, warn
 from dragoman.rules.imported_hashes.prefixes import WEAK_SCHEMES
 from dragoman.rules.imported_hashes.verdict import NO_PASSWORD
 from dragoman.rules.model import DAY
@@ -27,13 +27,13 @@ async def _check_schemes(read: Read) -> Finding:
         parts.append(f"without a password {without_password}")
     found = ", ".join(parts) or "no users"
     if weak := sum(counts.get(scheme, 0) for scheme in WEAK_SCHEMES):
-        return Finding(
+        return warn(
             "password hashes",
-            WARN,
             f"{found}; {weak} of a single round",
+            "who gets hold of the database guesses these passwords in no time",
             "they are replaced at the first sign-in; DRAGOMAN_IMPORTED_HASHES_DAYS drops the rest",
         )
-    return Finding("password hashes", OK, found)
+    return ok("password hashes", found)
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:
@@ -44,10 +44,14 @@ async def _check_unused(read: Read, days: int) -> Finding:
     unused = await imported_hashes.count_unused(read, read.now)
     if not days or not unused:
         found = f"{unused} have not opened anything yet" if unused else "each has been used"
-        return Finding("imported hashes", OK, found)
+        return ok("imported hashes", found)
     soon = await imported_hashes.count_unused(read, read.now - (days - WARNING_DAYS) * DAY)
     found = f"{unused} have not opened anything yet; {soon} are dropped within {WARNING_DAYS} days"
     if not soon:
-        return Finding("imported hashes", OK, found)
-    advice = "ask these users to sign in; DRAGOMAN_IMPORTED_HASHES_DAYS=0 keeps the hashes"
-    return Finding("imported hashes", WARN, found, advice)
+        return ok("imported hashes", found)
+    return warn(
+        "imported hashes",
+        found,
+        "these users need a link to set a password then",
+        "ask these users to sign in; DRAGOMAN_IMPORTED_HASHES_DAYS=0 keeps the hashes",
+    )

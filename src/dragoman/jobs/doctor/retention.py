@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dragoman.jobs.background import FORMER_RETENTION, MAIL_RETENTION
-from dragoman.jobs.doctor.finding import OK, WARN, Finding
+from dragoman.jobs.doctor.finding import Finding, ok, warn
 from dragoman.rules.model import DAY
 from dragoman.settings import Settings
 from dragoman.store import retention
@@ -32,10 +32,10 @@ async def check(read: Read, settings: Settings) -> Finding:
         if age_days is not None and limit_days and age_days > limit_days + TOLERANCE_DAYS:
             overdue.append(name)
     if overdue:
-        return Finding(
+        return warn(
             "retention",
-            WARN,
             f"{'; '.join(found)}; overdue: {', '.join(overdue)}",
+            "data about people is kept for longer than the settings say",
             "check that 'dragoman serve' runs: it deletes what is too old once an hour",
         )
-    return Finding("retention", OK, "; ".join(found))
+    return ok("retention", "; ".join(found))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dragoman.jobs.doctor.finding import FAIL, OK, WARN, Finding
+from dragoman.jobs.doctor.finding import Finding, fail, ok, warn
 from dragoman.settings import Settings, with_public_url
 
 _POSTGRESQL_DSN = re.compile(
@@ -42,26 +42,30 @@ def check_settings(settings: Settings, key_file: Path) -> list[Finding]:
 
 def _check_secret_key(settings: Settings, path: Path) -> Finding:
     if settings.secret_key:
-        return Finding("secret key", OK, "from the settings")
+        return ok("secret key", "from the settings")
     if not path.exists():
-        return Finding(
+        return warn(
             "secret key",
-            WARN,
             f"does not exist yet; the next start creates {path}",
-            "if there was one, restore it: links in mails depend on it",
+            "if there was one, links in mails and signing keys are lost without it",
+            f"restore {path} if there was one, else run 'dragoman serve'",
         )
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        found = f"{path} has mode {mode:04o}: other users of this machine may read it"
-        return Finding("secret key", FAIL, found, f"chmod 600 {path}")
-    if settings.sqlite_path is None:
-        return Finding(
+        return fail(
             "secret key",
-            WARN,
+            f"{path} has mode {mode:04o}",
+            "other users of this machine may read it, and make valid links",
+            f"chmod 600 {path}",
+        )
+    if settings.sqlite_path is None:
+        return warn(
+            "secret key",
             f"from {path}",
+            "a node that finds no such file makes another key, and does not start",
             "set the same DRAGOMAN_SECRET_KEY on every node",
         )
-    return Finding("secret key", OK, f"from {path}")
+    return ok("secret key", f"from {path}")
 
 
 def check_secret_files(files: Mapping[str, Path]) -> Finding:
@@ -73,9 +77,14 @@ def check_secret_files(files: Mapping[str, Path]) -> Finding:
         if mode & 0o077
     ]
     if readable:
-        found = f"{'; '.join(readable)}: other users of this machine may read it"
-        return Finding("secret files", WARN, found, "chmod 600")
-    return Finding("secret files", OK, ", ".join(files) or "none")
+        paths = " ".join(str(files[name]) for name, mode in modes.items() if mode & 0o077)
+        return warn(
+            "secret files",
+            "; ".join(readable),
+            "other users of this machine may read these secrets",
+            f"chmod 600 {paths}",
+        )
+    return ok("secret files", ", ".join(files) or "none")
 
 
 def _check_public_url(settings: Settings) -> Finding:
@@ -84,20 +93,20 @@ def _check_public_url(settings: Settings) -> Finding:
     shown = settings.public_url or "the address of the last 'dragoman serve'"
     is_local = _is_loopback(host)
     if parts.scheme == "http" and not is_local:
-        return Finding(
+        return warn(
             "public url",
-            WARN,
-            f"{shown}: passwords and credentials are sent unencrypted",
+            shown,
+            "passwords and credentials are sent unencrypted",
             "add a TLS proxy and set DRAGOMAN_PUBLIC_URL to its https address",
         )
     if is_local and settings.smtp_url:
-        return Finding(
+        return warn(
             "public url",
-            WARN,
-            f"links in mails lead to {shown}, which only this machine can reach",
-            "set DRAGOMAN_PUBLIC_URL",
+            shown,
+            "links in mails lead to an address that only this machine can reach",
+            "set DRAGOMAN_PUBLIC_URL to the address that users reach",
         )
-    return Finding("public url", OK, shown)
+    return ok("public url", shown)
 
 
 def _is_loopback(host: str) -> bool:
@@ -110,41 +119,41 @@ def _is_loopback(host: str) -> bool:
 def _check_anonymous_rate(settings: Settings) -> Finding:
     rate = settings.anonymous_rate
     if not rate.count:
-        return Finding(
+        return warn(
             "anonymous rate",
-            WARN,
             "requests without a credential are not limited",
-            "set DRAGOMAN_ANONYMOUS_RATE",
+            "one client can keep the server busy with sign-ins and sign-ups",
+            "set DRAGOMAN_ANONYMOUS_RATE=60/minute",
         )
-    return Finding("anonymous rate", OK, f"{rate.count} per {rate.seconds} s and address")
+    return ok("anonymous rate", f"{rate.count} per {rate.seconds} s and address")
 
 
 def _check_mail(settings: Settings) -> Finding:
     if not settings.smtp_url:
-        return Finding(
+        return warn(
             "mail",
-            WARN,
-            "no mail server: mails stay in the outbox",
+            "no mail server",
+            "mails stay in the outbox, and nobody gets a link",
             "set DRAGOMAN_SMTP_URL, or read them with 'dragoman outbox'",
         )
     if settings.mail_from == Settings().mail_from:
-        return Finding(
+        return warn(
             "mail",
-            WARN,
             f"the sender is still the default, {settings.mail_from}",
-            "set DRAGOMAN_MAIL_FROM",
+            "most mail servers refuse it, or treat it as spam",
+            "set DRAGOMAN_MAIL_FROM to an address of your domain",
         )
-    return Finding("mail", OK, f"from {settings.mail_from}")
+    return ok("mail", f"from {settings.mail_from}")
 
 
 def _check_trusted_proxies(settings: Settings) -> Finding:
     networks = settings.trusted_proxies
     network_list = ", ".join(str(network) for network in networks)
     if any(network.prefixlen == 0 for network in networks):
-        return Finding(
+        return warn(
             "trusted proxies",
-            WARN,
-            f"{network_list}: any client can forge its address and evade rate limits",
+            network_list,
+            "any client can forge its address and evade rate limits",
             "list only the proxies in DRAGOMAN_TRUSTED_PROXIES",
         )
-    return Finding("trusted proxies", OK, network_list or "none")
+    return ok("trusted proxies", network_list or "none")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import threading
-from collections.abc import Callable
 from email.message import EmailMessage
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-T = TypeVar("T")
+import msgspec
+
+from dragoman.jobs.daemon_threads import run_in_daemon_thread
 
 TIMEOUT_S = 10.0
 """Timeout of a single SMTP command, in seconds."""
@@ -38,6 +38,14 @@ class NotSent(Exception):
         self.outage = outage
 
 
+class SmtpSession(msgspec.Struct, frozen=True):
+    """What was agreed on with the mail server; ``greeting`` is how it names itself."""
+
+    greeting: str
+    encrypted: bool
+    signed_in: bool
+
+
 class SmtpClient:
     """A connection to the mail server, opened for the first mail.
 
@@ -59,9 +67,9 @@ class SmtpClient:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 if not connected:
-                    self._smtp = await _run_in_daemon_thread(self._connect)
+                    self._smtp = await run_in_daemon_thread(self._connect)
                     connected = True
-                await _run_in_daemon_thread(lambda: self._send_message(message))
+                await run_in_daemon_thread(lambda: self._send_message(message))
         except asyncio.CancelledError:
             self.abort()
             raise
@@ -73,12 +81,26 @@ class SmtpClient:
                 self.abort()
             raise not_sent from None
 
+    async def probe(self) -> SmtpSession:
+        """Connect and sign in, and send nothing; raises OSError or ValueError.
+
+        The error is the server's own; its text may quote what was sent, the password too.
+        """
+        import ssl
+
+        async with asyncio.timeout(DEADLINE_S):
+            smtp = self._smtp = await run_in_daemon_thread(self._connect)
+        parts = urlsplit(self._url)
+        greeting = (smtp.ehlo_resp or smtp.helo_resp or b"").decode("utf-8", "replace")
+        encrypted = isinstance(smtp.sock, ssl.SSLSocket)
+        return SmtpSession(greeting.partition("\n")[0], encrypted, bool(parts.username))
+
     async def close(self) -> None:
         """Quit the session and close the connection."""
         smtp, self._smtp = self._smtp, None
         if smtp is not None:
             with contextlib.suppress(OSError):
-                await _run_in_daemon_thread(smtp.quit)
+                await run_in_daemon_thread(smtp.quit)
             _close_connection(smtp)
 
     def abort(self) -> None:
@@ -162,31 +184,3 @@ def _close_connection(smtp: Any) -> None:
             connection.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(OSError):
         smtp.close()
-
-
-async def _run_in_daemon_thread(work: Callable[[], T]) -> T:
-    """Run blocking work in a new daemon thread, and return its result.
-
-    An executor's threads are joined at exit, so an unresponsive mail server would delay shutdown.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def resolve(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        try:
-            outcome: tuple[T | None, BaseException | None] = (work(), None)
-        except BaseException as error:  # noqa: BLE001 - raised again in the awaiting task
-            outcome = (None, error)
-        with contextlib.suppress(RuntimeError):  # the event loop is closed
-            loop.call_soon_threadsafe(resolve, *outcome)
-
-    threading.Thread(target=run, name="mail", daemon=True).start()
-    return await future
