@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 
+from dragoman.actions import user_lists
 from dragoman.actions.steps import approval
 from dragoman.actions.steps.delegation import current_permissions, require_held, resolve_permissions
 from dragoman.rules import fields, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.errors import Forbidden, Invalid, NotFound, Problem, Reason, Taken
 from dragoman.rules.fields import canonical
-from dragoman.rules.model import Group
+from dragoman.rules.model import Group, Page, User
 from dragoman.rules.vocabulary import Action, AuditAction, Reach
 from dragoman.store import audit, groups, tenants, users
 from dragoman.store.transaction import Read, Tx
@@ -42,6 +43,75 @@ async def list_all(read: Read, tenant_id: int | None = None) -> list[GroupSummar
     elif policy.require_reach(read.actor, Action.ASSIGN_PERMISSION) is not Reach.ANY:
         raise Forbidden(Reason.REACH)
     return await _summarise(read, await groups.list_all(read, tenant_id))
+
+
+async def list_page(
+    read: Read,
+    tenant_id: int | None = None,
+    *,
+    words: tuple[str, ...] = (),
+    limit: int,
+    offset: int = 0,
+) -> Page[GroupSummary]:
+    """Return a page of the groups that the actor may change, by name, and their exact count.
+
+    Args:
+        read: a reader that acts for the caller.
+        tenant_id: the tenant whose groups are listed; None for all in reach.
+        words: canonical words; each must occur in the name.
+        limit: the maximum number of groups.
+        offset: the number of groups to skip.
+
+    Raises:
+        Forbidden, NotFound: the policy refuses.
+    """
+    reach = policy.require_reach(read.actor, Action.ASSIGN_PERMISSION)
+    if tenant_id is None and reach is not Reach.ANY:
+        tenant_id = read.actor.tenant_id
+    if tenant_id is not None:
+        policy.require_tenant(read.actor, Action.ASSIGN_PERMISSION, tenant_id)
+    found = await groups.page(read, tenant_id, words, limit=limit, offset=offset)
+    return Page(await _summarise(read, found.rows), found.count)
+
+
+async def tenant_names(read: Read, summaries: Iterable[GroupSummary]) -> dict[int, str]:
+    """Return the names of the tenants of groups by their id; raises Forbidden or NotFound."""
+    tenant_ids = sorted({each.group.tenant_id for each in summaries})
+    for tenant_id in tenant_ids:
+        policy.require_tenant(read.actor, Action.ASSIGN_PERMISSION, tenant_id)
+    return await tenants.names_by_id(read, tenant_ids)
+
+
+async def list_members(read: Read, group_id: int, *, limit: int, offset: int = 0) -> list[User]:
+    """Return some members of a group, by username.
+
+    Args:
+        read: a reader that acts for the caller.
+        group_id: the group.
+        limit: the maximum number of members.
+        offset: the number of members to skip.
+
+    Raises:
+        Forbidden, NotFound: the policy refuses.
+    """
+    policy.require_reach(read.actor, Action.LIST_USERS)
+    group = (await get(read, group_id)).group
+    members = await groups.list_members(read, group.id, limit=limit, offset=offset)
+    return [user_lists.shown_to(read.actor, member) for member in members]
+
+
+async def is_outranked(read: Read, group_id: int) -> bool:
+    """Return whether a member has a higher role than the actor, who may not change the group then.
+
+    Raises Forbidden or NotFound.
+    """
+    policy.require_reach(read.actor, Action.ASSIGN_PERMISSION)
+    group = (await get(read, group_id)).group
+    try:
+        await _require_rank_over_members(read, read.actor, group)
+    except Forbidden:
+        return True
+    return False
 
 
 async def get(read: Read, group_id: int) -> GroupSummary:
@@ -201,9 +271,9 @@ async def _lock_group(tx: Tx, group_id: int) -> tuple[Group, Actor]:
     return group, actor
 
 
-async def _require_rank_over_members(tx: Tx, actor: Actor, group: Group) -> None:
+async def _require_rank_over_members(reader: Read | Tx, actor: Actor, group: Group) -> None:
     """Raise Forbidden(RANK) if a member has a higher role than the actor."""
-    highest_member = await groups.highest_ranked_member(tx, group.id)
+    highest_member = await groups.highest_ranked_member(reader, group.id)
     if highest_member is not None:
         policy.require(actor, Action.ASSIGN_PERMISSION, highest_member)
 

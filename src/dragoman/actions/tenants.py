@@ -73,6 +73,27 @@ async def list_page(
     return Page(rows, found.count)
 
 
+async def owner_counts(read: Read, tenant_ids: Iterable[int]) -> dict[int, int]:
+    """Return the number of active owners of each of these tenants; raises Forbidden or NotFound."""
+    listed = list(tenant_ids)
+    policy.require_reach(read.actor, Action.VIEW_TENANT)
+    for tenant_id in listed:
+        policy.require_tenant(read.actor, Action.VIEW_TENANT, tenant_id)
+    found = await counters.count_owners_by_tenant(read, listed)
+    return dict.fromkeys(listed, 0) | found
+
+
+async def find(read: Read, text: str) -> Tenant:
+    """Return the tenant with this slug, else with this name; raises Forbidden or NotFound."""
+    policy.require_reach(read.actor, Action.VIEW_TENANT)
+    tenant = await tenants.find_by_slug(read, text.strip())
+    tenant = tenant or await tenants.find_by_name(read, text.strip())
+    if tenant is None:
+        raise NotFound
+    policy.require_tenant(read.actor, Action.VIEW_TENANT, tenant.id)
+    return tenant
+
+
 async def get(read: Read, tenant_id: int) -> TenantWithCount:
     """Return one tenant; raises Forbidden or NotFound."""
     policy.require_tenant(read.actor, Action.VIEW_TENANT, tenant_id)

@@ -41,6 +41,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(title="Overview", path="/", group=1, allowed=may(Action.LIST_USERS)),
     Entry(title="People", path="/people", group=1, allowed=may(Action.LIST_USERS)),
     Entry(title="Invitations", path="/invitations", group=1, allowed=may(Action.INVITE)),
+    Entry(title="Tenants", path="/tenants", group=1, allowed=may(Action.LIST_TENANTS)),
+    Entry(title="Groups", path="/groups", group=1, allowed=may(Action.ASSIGN_PERMISSION)),
     Entry(title="History", path="/history", group=3, allowed=may(Action.VIEW_HISTORY, Reach.SELF)),
 )
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from dragoman.rules.errors import NotFound, Taken
 from dragoman.rules.fields import canonical
-from dragoman.rules.model import Group, Permission, User
+from dragoman.rules.model import Group, Page, Permission, User
 from dragoman.store import permissions as permission_store
 from dragoman.store import user_columns
-from dragoman.store.query import Query, Row, bind, in_list
+from dragoman.store.query import Query, Row, bind, contains_all, in_list
 from dragoman.store.schema import (
     LIVING,
     group_members,
@@ -111,13 +113,19 @@ _REMOVE_EVERYWHERE: Query[int] = Query(
     .returning(group_members.c.group_id)
 )
 _REMOVE_ALL_MEMBERS: Query[None] = Query(sa.delete(group_members).where(_MEMBERS_OF_GROUP))
-_HIGHEST_RANKED_MEMBER: Query[User] = Query(
+_SELECT_MEMBERS = (
     sa.select(*user_columns.COLUMNS)
     .select_from(users.outerjoin(tenants))
     .join(group_members, group_members.c.user_id == users.c.id)
     .where(LIVING, _MEMBERS_OF_GROUP)
-    .order_by(users.c.role, users.c.id)
-    .limit(1),
+)
+_HIGHEST_RANKED_MEMBER: Query[User] = Query(
+    _SELECT_MEMBERS.order_by(users.c.role, users.c.id).limit(1), user_columns.from_row
+)
+_MEMBERS: Query[User] = Query(
+    _SELECT_MEMBERS.order_by(users.c.username, users.c.id)
+    .limit(bind("limit"))
+    .offset(bind("offset")),
     user_columns.from_row,
 )
 
@@ -145,6 +153,46 @@ async def list_all(reader: Read | Tx, tenant_id: int | None = None) -> list[Grou
     if tenant_id is None:
         return await reader.fetch(_ALL)
     return await reader.fetch(_FOR_TENANT, tenant_id=tenant_id)
+
+
+async def page(
+    reader: Read, tenant_id: int | None, words: tuple[str, ...], *, limit: int, offset: int
+) -> Page[Group]:
+    """Return one page of groups by name, and their exact count.
+
+    Args:
+        reader: the reader that runs the statements.
+        tenant_id: the tenant whose groups are listed; None for all tenants.
+        words: canonical words, all of which must occur in the name.
+        limit: maximum number of rows.
+        offset: number of rows to skip.
+    """
+    select = _SELECT if tenant_id is None else _IN_TENANT
+    params: dict[str, Any] = {} if tenant_id is None else {"tenant_id": tenant_id}
+    if words:
+        select = select.where(contains_all(groups.c.name_key, "words"))
+        params["words"] = list(words)
+    count_query: Query[int] = Query(
+        select.with_only_columns(sa.func.count(), maintain_column_froms=True)
+    )
+    rows_query: Query[Group] = Query(
+        select.order_by(groups.c.name_key, groups.c.id).limit(bind("limit")).offset(bind("offset")),
+        _from_row,
+    )
+    count = await reader.fetch_one(count_query, **params) or 0
+    return Page(await reader.fetch(rows_query, **params, limit=limit, offset=offset), count)
+
+
+async def list_members(reader: Read, group_id: int, *, limit: int, offset: int) -> list[User]:
+    """Return some members of a group, ordered by username.
+
+    Args:
+        reader: the reader that runs the statement.
+        group_id: the group.
+        limit: maximum number of rows.
+        offset: number of rows to skip.
+    """
+    return await reader.fetch(_MEMBERS, id=group_id, limit=limit, offset=offset)
 
 
 async def insert(tx: Tx, tenant_id: int, name: str) -> int:
@@ -205,6 +253,6 @@ async def remove_from_all(tx: Tx, user_id: int) -> list[int]:
     return await tx.fetch(_REMOVE_EVERYWHERE, user_id=user_id)
 
 
-async def highest_ranked_member(tx: Tx, group_id: int) -> User | None:
+async def highest_ranked_member(reader: Read | Tx, group_id: int) -> User | None:
     """Return the member with the highest role, or None if the group has no members."""
-    return await tx.fetch_one(_HIGHEST_RANKED_MEMBER, id=group_id)
+    return await reader.fetch_one(_HIGHEST_RANKED_MEMBER, id=group_id)

@@ -10,7 +10,7 @@ from dragoman.rules.errors import NotFound
 from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.model import Page, Tenant
 from dragoman.rules.vocabulary import Reach
-from dragoman.store.query import Query, Row, bind, contains_all
+from dragoman.store.query import Query, Row, bind, contains_all, in_list
 from dragoman.store.schema import tenants, users
 from dragoman.store.transaction import Read, Tx
 
@@ -71,6 +71,17 @@ _BY_NAME: Query[Tenant] = Query(
 async def find(reader: Read | Tx, tenant_id: int, *, lock: RowLock | None = None) -> Tenant | None:
     """Return the tenant with this id, or None; ``lock`` needs a transaction."""
     return await reader.fetch_one(_FIND[lock], id=tenant_id)
+
+
+_NAMES: Query[tuple[int, str]] = Query(
+    sa.select(tenants.c.id, tenants.c.name).where(in_list(tenants.c.id, "ids")),
+    lambda row: (row[0], row[1]),
+)
+
+
+async def names_by_id(reader: Read | Tx, tenant_ids: list[int]) -> dict[int, str]:
+    """Return the names of these tenants."""
+    return dict(await reader.fetch(_NAMES, ids=tenant_ids))
 
 
 async def get(tx: Tx, tenant_id: int, *, lock: RowLock) -> Tenant:

@@ -1,3 +1,13 @@
 """The screens: each module has ``routes(console)``, and a template of the same name."""
 
-NAMES = ("overview", "people", "person", "invitations", "history", "account", "sign_in")
+NAMES = (
+    "overview",
+    "people",
+    "person",
+    "invitations",
+    "tenants",
+    "groups",
+    "history",
+    "account",
+    "sign_in",
+)

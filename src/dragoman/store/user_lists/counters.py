@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from dragoman.rules.model import Filter
+from dragoman.rules.model import Filter, Role
 from dragoman.rules.vocabulary import Reach
 from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import counts, users
@@ -146,6 +146,23 @@ _IN_TENANTS = Query(
 async def count_by_tenant(reader: Read | Tx, tenant_ids: list[int]) -> dict[int, int]:
     """Return the number of users of each tenant; tenants without users are missing."""
     return dict(await reader.fetch(_IN_TENANTS, tenant_ids=tenant_ids))
+
+
+_OWNERS_IN_TENANTS = Query(
+    sa.select(counts.c.tenant_id, sa.cast(sa.func.sum(counts.c.n), sa.BigInteger()))
+    .where(
+        in_list(counts.c.tenant_id, "tenant_ids"),
+        counts.c.role == int(Role.OWNER),
+        counts.c.active,
+    )
+    .group_by(counts.c.tenant_id),
+    lambda row: (row[0], row[1]),
+)
+
+
+async def count_owners_by_tenant(reader: Read, tenant_ids: list[int]) -> dict[int, int]:
+    """Return the number of active owners of each tenant; tenants that never had one are missing."""
+    return dict(await reader.fetch(_OWNERS_IN_TENANTS, tenant_ids=tenant_ids))
 
 
 CounterKey = tuple[int, int, bool, bool]
