@@ -33,7 +33,8 @@ from dragoman.rules.vocabulary import Restrictions
 from dragoman.server_key import with_server_key
 from dragoman.settings import ContractSettings, Settings, SettingsError, with_public_url
 from dragoman.store import migrate, server_state
-from dragoman.store.transaction import Driver, Read
+from dragoman.store.drivers import driver_for
+from dragoman.store.transaction import Read
 from dragoman.web import account_pages, exposition, health, index, jwks, logs
 from dragoman.web import metrics as web_metrics
 from dragoman.web.cors import CorsMiddleware
@@ -49,18 +50,6 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def declared_settings() -> tuple[type[ContractSettings], ...]:
     """Return the classes of the settings that dialects declare."""
     return dialects.declared_settings()
-
-
-def driver_for(settings: Settings) -> Driver:
-    """Return the driver of the database that the settings name."""
-    path = settings.sqlite_path
-    if path is not None:
-        from dragoman.store.drivers.sqlite import SqliteDriver
-
-        return SqliteDriver(path)
-    from dragoman.store.drivers.postgres import PostgresDriver
-
-    return PostgresDriver(settings.database)
 
 
 def enabled_contracts(settings: Settings) -> tuple[str, ...]:

@@ -21,11 +21,13 @@ from tests.support.terminal import Terminal
 COMMANDS = [
     "serve", "migrate", "users create", "users list", "users show", "users deactivate",
     "users activate", "users approve", "users set-password", "users send-link", "users set-role",
-    "users unlock", "users delete", "users erase", "users export-data", "backup", "restore",
+    "users update", "users set-tenant", "users unlock", "users delete", "users erase", "users export-data", "backup", "restore",
     "tenants create",
-    "tenants list", "tenants show", "tokens create", "outbox", "doctor", "completion",
+    "tenants list", "tenants show", "tenants update", "tenants activate", "tenants deactivate",
+    "tenants delete", "tokens create", "tokens list", "tokens revoke", "outbox retry", "outbox drop",
+    "doctor", "completion",
     "permissions list", "permissions show", "permissions grant", "permissions revoke",
-    "groups list", "groups create", "groups delete", "groups add", "groups remove",
+    "groups list", "groups show", "groups members", "groups create", "groups delete", "groups add", "groups remove",
     "groups permit", "groups forbid", "keys rotate", "keys adopt", "keys list",
     "history", "explain", "export", "import", "imports list", "imports show", "imports undo",
     "settings show",
@@ -72,7 +74,8 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "users", "tenants", "tokens", "permissions", "groups", "keys", *COMMANDS]
+    "command",
+    ["", "users", "tenants", "tokens", "outbox", "permissions", "groups", "keys", *COMMANDS],
 )
 def test_help(sqlite_terminal: Terminal, command: str) -> None:
     result = sqlite_terminal.run(*command.split(), "--help")
@@ -99,26 +102,6 @@ def test_usage(sqlite_terminal: Terminal) -> None:
 
 def test_role_names_match_the_model() -> None:
     assert tuple(role.name.lower() for role in Role) == options.ROLE_NAMES
-
-
-@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
-def test_completion(sqlite_terminal: Terminal, name: str) -> None:
-    result = sqlite_terminal.run("completion", name)
-    assert result.exit_code == 0
-    assert "_DRAGOMAN_COMPLETE" in result.stdout
-    sqlite_terminal.run("completion", "tcsh").assert_refused(2)
-
-
-def test_completion_of_a_command() -> None:
-    variables = {"_DRAGOMAN_COMPLETE": "bash_complete", "COMP_WORDS": "dragoman users se"}
-    done = subprocess.run(
-        dragoman_command(),
-        env=environment({**variables, "COMP_CWORD": "2"}),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["plain,send-link", "plain,set-password", "plain,set-role"]
 
 
 def test_closed_pipe_is_silent(sqlite_terminal: Terminal) -> None:

@@ -117,7 +117,9 @@ def _found(
         lines=end - node.lineno + 1 - explained,
         parameters=len(parameters),
         docstring=docstring,
-        is_command=any(re.search(r"\bcommand\b", ast.unparse(d)) for d in node.decorator_list),
+        is_command=any(
+            re.search(r"\b(command|group)\b", ast.unparse(d)) for d in node.decorator_list
+        ),
     )
 
 

@@ -41,6 +41,7 @@ DESIGN = {
     Action.CHANGE_PASSWORD: "SSSSS",
     Action.DELETE_USER: "AATSS",
     Action.ASSIGN_ROLE: "AATNN",
+    Action.MOVE_USER: "AANNN",
     Action.VIEW_PERMISSIONS: "AATSS",
     Action.ASSIGN_PERMISSION: "AATNN",
     Action.VIEW_ACCESS: "AATSS",
@@ -60,6 +61,7 @@ DESIGN = {
     Action.ERASE_USER: "AATNN",
     Action.EXPORT_DATA: "AATSS",
     Action.VIEW_HISTORY: "AATSS",
+    Action.MANAGE_OUTBOX: "AANNN",
 }
 REACH_BY_LETTER = {"A": ANY, "T": TENANT, "S": SELF, "N": NONE}
 
@@ -67,7 +69,8 @@ REACH_BY_LETTER = {"A": ANY, "T": TENANT, "S": SELF, "N": NONE}
 ON_USERS = [
     action
     for action in DESIGN
-    if "tenant" not in action.value and action not in {Action.CREATE_USER, Action.LIST_USERS}
+    if "tenant" not in action.value
+    and action not in {Action.CREATE_USER, Action.LIST_USERS, Action.MANAGE_OUTBOX}
 ]
 READ_ACTIONS = {
     Action.VIEW_USER,
@@ -75,7 +78,7 @@ READ_ACTIONS = {
     Action.VIEW_ACCESS,
     Action.VIEW_HISTORY,
 }
-NOT_ON_SELF = {Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD}
+NOT_ON_SELF = {Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.MOVE_USER, Action.SET_PASSWORD}
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -223,7 +226,8 @@ class TestOwnAccount:
     @pytest.mark.parametrize("role", [Role.SUPERADMIN, Role.ADMIN, Role.OWNER])
     def test_actions_denied_on_own_account(self, role: Role, action: Action):
         who = actor(role)
-        assert decision(who, action, Target(ME, who.tenant_id, role)) == "oneself"
+        denied = "function" if DESIGN[action][role] == "N" else "oneself"
+        assert decision(who, action, Target(ME, who.tenant_id, role)) == denied
 
     def test_permission_does_not_allow_them_on_own_account(self):
         who = actor(Role.MEMBER, permissions=frozenset({"users.set_active"}))

@@ -11,10 +11,11 @@ from dragoman.actions.system import system_actor
 from dragoman.rules import crypto, policy
 from dragoman.rules.actor import Actor
 from dragoman.rules.credentials import REFRESH, Credential, CredentialFormat
-from dragoman.rules.errors import Inactive, Unauthenticated
+from dragoman.rules.errors import Forbidden, Inactive, NotFound, Reason, Unauthenticated
 from dragoman.rules.model import DAY, HOUR, Role, User
-from dragoman.rules.vocabulary import Action, AuditAction, Restrictions
-from dragoman.store import audit, tokens, users
+from dragoman.rules.vocabulary import Action, AuditAction, Reach, Restrictions
+from dragoman.store import audit, credential_lists, tokens, users
+from dragoman.store.credential_lists import ListedCredential
 from dragoman.store.transaction import Read, Tx, now
 
 LAST_USED_INTERVAL = HOUR
@@ -198,6 +199,50 @@ async def revoke(tx: Tx, user_id: int, *, secret: str = "") -> int:
     )
     audit.write(tx, AuditAction.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
     return revoked_count
+
+
+async def list_page(
+    read: Read, user: User | None = None, *, live_only: bool, before: int | None = None, limit: int
+) -> list[ListedCredential]:
+    """Return credentials of one user, or of all users, newest first; never their secrets.
+
+    Args:
+        read: a reader that acts for the caller.
+        user: only those of this user.
+        live_only: only those that are valid now.
+        before: the id of the last one of the previous page.
+        limit: the maximum number of credentials.
+
+    Raises:
+        Forbidden, NotFound: the policy refuses.
+    """
+    if user is not None:
+        policy.require(read.actor, Action.REVOKE_TOKEN, user)
+    elif policy.require_reach(read.actor, Action.REVOKE_TOKEN) is not Reach.ANY:
+        raise Forbidden(Reason.REACH)
+    return await credential_lists.page(
+        read,
+        user_id=user.id if user else None,
+        live_only=live_only,
+        before=credential_lists.NO_ID_YET if before is None else before,
+        limit=limit,
+    )
+
+
+async def revoke_by_id(tx: Tx, token_id: int) -> User:
+    """Revoke a credential, with those that were refreshed from the same sign-in; return its user.
+
+    Raises Forbidden or NotFound.
+    """
+    policy.require_reach(tx.actor, Action.REVOKE_TOKEN)
+    token = await credential_lists.find(tx, token_id)
+    if token is None:
+        raise NotFound
+    user = await users.get(tx, token.user_id)  # locked: a refresh cannot issue another meanwhile
+    policy.require(tx.actor, Action.REVOKE_TOKEN, user)
+    await tokens.remove(tx, token_id)
+    audit.write(tx, AuditAction.REVOKE_TOKEN, target_id=user.id, tenant_id=user.tenant_id)
+    return user
 
 
 async def session_start_times(read: Read, user: User) -> list[int]:

@@ -165,7 +165,7 @@ class SummaryOut(msgspec.Struct, frozen=True, rename={"import_id": "import"}):
 def show(summary: Summary, output_format: str) -> None:
     """Show what an import did, or would do.
 
-    ``output_format`` is ``table``, ``json`` or ``ndjson``.
+    ``output_format`` is one of ``options.OUTPUT_FORMATS``.
     """
     tally = summary.tally
     if output_format != "table":

@@ -12,9 +12,9 @@ from typing import Any
 
 import rich_click as click
 from click.exceptions import Abort, ClickException, Exit
-from click.shell_completion import get_completion_class
 
 from dragoman import __version__
+from dragoman.cli import completion as shells
 from dragoman.cli import options
 from dragoman.cli.commands.backups import backup, restore
 from dragoman.cli.commands.explain import explain
@@ -24,12 +24,12 @@ from dragoman.cli.commands.history import history
 from dragoman.cli.commands.import_users import import_users
 from dragoman.cli.commands.imports import imports
 from dragoman.cli.commands.keys import keys
+from dragoman.cli.commands.outbox import outbox
 from dragoman.cli.commands.permissions import permissions
 from dragoman.cli.commands.settings import settings
 from dragoman.cli.commands.tenants import tenants
+from dragoman.cli.commands.tokens import tokens
 from dragoman.cli.commands.users import users
-
-COMPLETE_VARIABLE = "_DRAGOMAN_COMPLETE"
 
 
 class RootGroup(click.RichGroup):
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    *(users, tenants, permissions, groups, keys, history, explain),
+    *(users, tenants, permissions, groups, tokens, keys, outbox, history, explain),
     *(import_users, imports, export, backup, restore, settings),
 )
 for command in _COMMANDS:
@@ -115,48 +115,6 @@ def migrate() -> None:
     operations.migrate()
 
 
-@main.group()
-def tokens() -> None:
-    """Manage credentials for programs."""
-
-
-@tokens.command(name="create")
-@click.option(
-    "--user", "user_ref", required=True, metavar="USER", help="Username, e-mail address or id."
-)
-@click.option("--contract", required=True, metavar="NAME", help="Contract to use it with.")
-@options.id_option
-@options.output_option
-def create_token(*, user_ref: str, contract: str, is_id: bool, output_format: str) -> None:
-    """Create a credential for a user and print it.
-
-    The credential is valid for one contract only and cannot be shown again.
-    """
-    from dragoman.cli.handlers import operations
-
-    operations.create_token(user_ref, contract, output_format, is_id=is_id)
-
-
-@main.command()
-@click.option(
-    "--limit",
-    default=100,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Maximum number of mails.",
-)
-@options.output_option
-def outbox(*, limit: int, output_format: str) -> None:
-    """List waiting, sent and failed mails, newest first.
-
-    The text of a waiting mail is shown too. It contains a valid link: keep the output private.
-    """
-    from dragoman.cli.handlers import operations
-
-    operations.outbox(output_format, limit=limit)
-
-
 @main.command()
 @options.output_option
 def doctor(*, output_format: str) -> None:
@@ -172,15 +130,22 @@ def doctor(*, output_format: str) -> None:
 
 
 @main.command()
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.argument("shell", type=click.Choice(tuple(shells.SHELLS)))
 def completion(shell: str) -> None:
-    """Print the completion script for a shell.
+    """Print the script that completes commands, options and names in a shell.
 
-    For bash: eval "$(dragoman completion bash)"
-    """
-    completion_class = get_completion_class(shell)
-    if completion_class is not None:
-        click.echo(completion_class(main, {}, "dragoman", COMPLETE_VARIABLE).source())
+    \b
+    bash, in ~/.bashrc:
+      eval "$(dragoman completion bash)"
+    zsh, in ~/.zshrc, after compinit:
+      eval "$(dragoman completion zsh)"
+    fish, once:
+      dragoman completion fish > ~/.config/fish/completions/dragoman.fish
+
+    Names of users, tenants and groups come from the database that the settings name; if it cannot
+    be read in two seconds, there are none.
+    """  # noqa: D301 - \b keeps click from wrapping the lines
+    click.echo(shells.script(shell, main))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,13 @@ import rich_click as click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OUTPUT_FORMATS = ("table", "json", "ndjson")
+OUTPUT_FORMATS = ("table", "json", "ndjson", "csv")
+USER_FIELDS = (
+    "username", "email", "first_name", "last_name", "display_name", "phone", "bio", "url",
+    "company", "location",
+)  # fmt: skip
+TENANT_FIELDS = ("slug", "name", "email", "url", "description")
+ID = click.IntRange(1, 2**63 - 1)
 ROLE_NAMES = ("superadmin", "admin", "owner", "member", "viewer")
 
 
@@ -32,6 +38,56 @@ def id_option(command: F) -> F:
     return click.option(
         "--id", "is_id", is_flag=True, help="Treat USER as an id, even if it is also a username."
     )(command)
+
+
+def set_option(fields: tuple[str, ...]) -> Callable[[F], F]:
+    """Return a decorator that adds ``--set FIELD=VALUE…`` as the parameters ``first`` and ``more``.
+
+    ``fields`` are the names that may be set; see ``assignments``.
+    """
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        return [f"{name}=" for name in fields if name.startswith(incomplete)]
+
+    def decorate(command: F) -> F:
+        command = click.argument(
+            "more", metavar="[FIELD=VALUE]...", nargs=-1, shell_complete=complete
+        )(command)
+        return click.option(
+            "--set",
+            "first",
+            multiple=True,
+            required=True,
+            metavar="FIELD=VALUE",
+            shell_complete=complete,
+            help=f"Set a field: {', '.join(fields)}. More assignments may follow.",
+        )(command)
+
+    return decorate
+
+
+def assignments(
+    first: tuple[str, ...], more: tuple[str, ...], fields: tuple[str, ...]
+) -> dict[str, str]:
+    """Return the values by field; raises click.UsageError for an unknown or repeated field."""
+    values: dict[str, str] = {}
+    for text in (*first, *more):
+        name, equals, value = text.partition("=")
+        name = name.strip().lower().replace("-", "_")
+        if not equals:
+            raise click.UsageError(f"{text!r} is not FIELD=VALUE")
+        if name not in fields:
+            raise click.UsageError(f"unknown field {name!r} (fields: {', '.join(fields)})")
+        if name in values:
+            raise click.UsageError(f"field {name!r} is given twice")
+        values[name] = value
+    return values
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask for confirmation if standard input is a terminal; raises click.Abort if it is refused."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)
 
 
 def yes_option(command: F) -> F:

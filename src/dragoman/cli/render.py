@@ -1,21 +1,22 @@
-"""Output of data to standard output as a table, JSON or JSON lines."""
+"""Output of data to standard output as a table, JSON, JSON lines or CSV."""
 
 from __future__ import annotations
 
+import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import rich_click as click
 
+from dragoman.actions.transfer import formula_cells
 from dragoman.cli.errors import escape_unprintable
+from dragoman.cli.tables import Table
+from dragoman.cli.terminal import is_plain
 from dragoman.cli.times import EPOCH
-
-UNLIMITED_WIDTH = 100_000
-"""Width of a table that is not written to a terminal (columns): no cell is wrapped or cut."""
 
 
 def timestamp(microseconds: int) -> str | None:
@@ -32,10 +33,14 @@ def counted(count: int, noun: str) -> str:
 
 
 def show_record(record: msgspec.Struct, output_format: str) -> None:
-    """Write one record: a table with one row per field, or a JSON object."""
+    """Write one record: a table with one row per field, a JSON object, or a CSV header and row."""
     if output_format == "table":
         rows = [(name, getattr(record, name)) for name in record.__struct_fields__]
-        _Table(("", ""), header=False).show(rows)
+        Table().show(rows)
+    elif output_format == "csv":
+        writer = ListWriter("csv", (), type(record))
+        writer.add([record])
+        writer.close()
     elif output_format == "json":
         _write(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
     else:
@@ -50,28 +55,42 @@ def show_text(text: str) -> None:
 def show_check(state: str, text: str) -> None:
     """Write a line that begins with ``ok``, ``warn`` or ``fail``, coloured on a terminal."""
     colour = {"ok": "green", "warn": "yellow", "fail": "red"}[state]
-    click.echo(f"{click.style(f'{state:<4}', fg=colour)}  {escape_unprintable(text)}")
+    mark = f"{state:<4}"
+    click.echo(
+        f"{mark if is_plain() else click.style(mark, fg=colour)}  {escape_unprintable(text)}"
+    )
 
 
 class ListWriter:
     """Writes a list page by page; ``close`` must be called at the end.
 
     Args:
-        output_format: ``table``, ``json`` (one array) or ``ndjson`` (one object per line).
-        columns: the fields shown in a table; JSON has all fields.
+        output_format: ``table``, ``json`` (one array), ``ndjson`` (one object per line) or ``csv``.
+        columns: the fields shown in a table; the other formats have all fields.
+        record_type: the type of the records; its fields are the header of a CSV file.
     """
 
-    def __init__(self, output_format: str, columns: tuple[str, ...]) -> None:
+    def __init__(
+        self, output_format: str, columns: tuple[str, ...], record_type: type[msgspec.Struct]
+    ) -> None:
         self._output_format = output_format
         self._columns = columns
-        self._table = _Table(columns)
+        self._fields = record_type.__struct_fields__
+        self._table = Table(columns)
         self._started = False
+        if output_format == "csv":
+            _write_csv([record_type.__struct_encode_fields__])
 
     def add(self, records: Sequence[msgspec.Struct]) -> None:
         """Write one page of records."""
         if self._output_format == "table":
             self._started, names = True, self._columns
             self._table.show([tuple(getattr(record, name) for name in names) for record in records])
+            return
+        if self._output_format == "csv":
+            _write_csv(
+                [_csv_cell(getattr(each, name)) for name in self._fields] for each in records
+            )
             return
         for record in records:
             if self._output_format == "json":
@@ -94,42 +113,23 @@ def _write(data: bytes) -> None:
     sys.stdout.buffer.write(data)
 
 
-class _Table:
-    """A table written in parts, whose columns keep the widths of the earlier parts."""
-
-    def __init__(self, columns: tuple[str, ...], *, header: bool = True) -> None:
-        self._columns = columns
-        self._header = header
-        self._widths = [0] * len(columns)
-
-    def show(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        from rich.cells import cell_len
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        is_terminal = sys.stdout.isatty()
-        cells = [[_cell_text(value) for value in row] for row in rows]
-        table = Table(box=None, show_header=self._header, pad_edge=False, padding=(0, 2, 0, 0))
-        for index, name in enumerate(self._columns):
-            longest = max((cell_len(row[index]) for row in cells), default=0)
-            self._widths[index] = max(self._widths[index], longest, cell_len(name))
-            table.add_column(name, min_width=None if is_terminal else self._widths[index])
-        for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
-        self._header = False
-        if is_terminal:
-            Console(file=sys.stdout).print(table)
-            return
-        buffer = io.StringIO()
-        Console(file=buffer, width=UNLIMITED_WIDTH).print(table)
-        sys.stdout.writelines(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+def _write_csv(rows: Iterable[Sequence[str]]) -> None:
+    """Write rows as ``dragoman export --format csv`` does: RFC 4180, in UTF-8, without formulas."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows(rows)
+    _write(buffer.getvalue().encode())
 
 
-def _cell_text(value: Any) -> str:
-    """Return the text of a cell, with control characters escaped: users can choose the values."""
-    if value is None or value == "":
-        return "-"
+def _csv_cell(value: Any) -> str:
+    """Return the text of a cell, with an apostrophe before what a spreadsheet would calculate."""
+    if value is None or value is msgspec.UNSET:
+        return ""
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    return escape_unprintable(str(value))
+        return "true" if value else "false"
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        value = " ".join(value)
+    elif not isinstance(value, str | int | float):
+        value = msgspec.json.encode(value).decode()
+    if not isinstance(value, str):
+        return str(value)
+    return formula_cells.defuse("\n".join(map(escape_unprintable, value.split("\n"))))

@@ -38,6 +38,7 @@ TABLE: PolicyTable = {
     Action.CHANGE_PASSWORD:   (SELF,      SELF,  SELF,   SELF,   SELF),
     Action.DELETE_USER:       (ANY,       ANY,   TENANT, SELF,   SELF),
     Action.ASSIGN_ROLE:       (ANY,       ANY,   TENANT, NONE,   NONE),
+    Action.MOVE_USER:         (ANY,       ANY,   NONE,   NONE,   NONE),
     Action.IMPORT_USERS:      (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.EXPORT_USERS:      (ANY,       ANY,   TENANT, NONE,   NONE),
     Action.ERASE_USER:        (ANY,       ANY,   TENANT, NONE,   NONE),
@@ -57,6 +58,7 @@ TABLE: PolicyTable = {
     Action.SWITCH_TENANT:     (ANY,       ANY,   NONE,   NONE,   NONE),
     Action.DELETE_TENANT:     (ANY,       ANY,   NONE,   NONE,   NONE),
     Action.VIEW_HISTORY:      (ANY,       ANY,   TENANT, SELF,   SELF),
+    Action.MANAGE_OUTBOX:     (ANY,       ANY,   NONE,   NONE,   NONE),
 }  # fmt: skip
 
 ALL_ROLES = frozenset(Role)
@@ -111,7 +113,9 @@ PUBLIC_ACTIONS = frozenset(
 )
 """Actions open to anonymous callers; rate limits or one-time secrets protect each of them."""
 
-NOT_ON_OWN_ACCOUNT = frozenset({Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.SET_PASSWORD})
+NOT_ON_OWN_ACCOUNT = frozenset(
+    {Action.SET_ACTIVE, Action.ASSIGN_ROLE, Action.MOVE_USER, Action.SET_PASSWORD}
+)
 """Actions denied on one's own account; CHANGE_PASSWORD changes one's own password."""
 
 STRICTLY_LOWER_RANK = frozenset({Action.ISSUE_TOKEN})

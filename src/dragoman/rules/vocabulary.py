@@ -33,6 +33,7 @@ class Action(StrEnum):
     CHANGE_PASSWORD = "users.change_password"
     DELETE_USER = "users.delete"
     ASSIGN_ROLE = "users.assign_role"
+    MOVE_USER = "users.move"
     IMPORT_USERS = "users.import"
     EXPORT_USERS = "users.export"
     ERASE_USER = "users.erase"
@@ -52,6 +53,7 @@ class Action(StrEnum):
     SWITCH_TENANT = "tenants.set_active"
     DELETE_TENANT = "tenants.delete"
     VIEW_HISTORY = "history.view"
+    MANAGE_OUTBOX = "outbox.manage"
 
 
 class AuditAction(StrEnum):
@@ -72,6 +74,7 @@ class AuditAction(StrEnum):
     DELETE_USER = "users.delete"
     ERASE_USER = "users.erase"
     ASSIGN_ROLE = "users.assign_role"
+    MOVE_USER = "users.move"
     IMPORT_USER = "users.import"
     UNDO_IMPORT = "imports.undo"
     EXPORT_USERS = "users.export"
@@ -101,6 +104,8 @@ class AuditAction(StrEnum):
     CREATE_TENANT = "tenants.create"
     UPDATE_TENANT = "tenants.update"
     DELETE_TENANT = "tenants.delete"
+    RETRY_MAIL = "outbox.retry"
+    DROP_MAIL = "outbox.drop"
     ROTATE_KEYS = "keys.rotate"
     ADOPT_KEY = "keys.adopt"
     BACK_UP = "backups.create"

@@ -111,7 +111,7 @@ def write(
     Args:
         tx: the transaction of the change.
         action: what was done.
-        target_kind: ``user``, ``tenant``, ``group``, ``invitation`` or ``signing_key``.
+        target_kind: ``user``, ``tenant``, ``group``, ``mail``, ``invitation`` and others.
         target_id: the target's id; 0 if there is none.
         tenant_id: the target's tenant, if any.
         fields: the names of the changed fields; values are never recorded.

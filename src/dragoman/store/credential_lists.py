@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dragoman.rules.model import Token
 from dragoman.store.query import Query, Row, bind
 from dragoman.store.schema import tenants, tokens, users
-from dragoman.store.transaction import Read
+from dragoman.store.transaction import Read, Tx
 
 MAX_LISTED = 1000
 """Maximum number of credentials per page."""
@@ -71,7 +71,16 @@ _QUERIES = {
     for of_user in (False, True)
     for live_only in (False, True)
 }
-_NO_ID_YET = 2**63 - 1
+_BY_ID: Query[Token] = Query(
+    sa.select(*_TOKEN).where(tokens.c.id == bind("id")), lambda row: Token(*row), indexed=True
+)
+NO_ID_YET = 2**63 - 1
+"""An id that no credential has reached."""
+
+
+async def find(reader: Read | Tx, token_id: int) -> Token | None:
+    """Return the credential with this id, or None."""
+    return await reader.fetch_one(_BY_ID, id=token_id)
 
 
 async def page(
@@ -79,7 +88,7 @@ async def page(
     *,
     user_id: int | None = None,
     live_only: bool = False,
-    before: int = _NO_ID_YET,
+    before: int = NO_ID_YET,
     limit: int = MAX_LISTED,
 ) -> list[ListedCredential]:
     """Return credentials, newest first.

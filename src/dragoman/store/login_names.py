@@ -57,6 +57,34 @@ _CLAIMANTS: Query[int] = Query(
     .order_by(names.c.user_id)
 )
 
+END = "\U0010ffff"
+"""The character that no other follows, in the order of the keys."""
+_BY_PREFIX: Query[tuple[str, str, str]] = Query(
+    sa.select(names.c.key, users.c.username, users.c.email)
+    .join(users, sa.and_(users.c.id == names.c.user_id, LIVING))
+    .where(names.c.key >= bind("first", sa.Text), names.c.key < bind("end", sa.Text))
+    .order_by(names.c.key)
+    .limit(bind("limit")),
+    lambda row: (row[0], row[1], row[2]),
+    indexed=True,
+)
+
+
+async def list_by_prefix(reader: Read, prefix: str, limit: int) -> list[tuple[str, str]]:
+    """Return login names that begin with a text, each with the other one of the same user.
+
+    Args:
+        reader: the reader.
+        prefix: how the names begin; upper and lower case are the same.
+        limit: the maximum number of names.
+    """
+    first = canonical(prefix)
+    found = await reader.fetch(_BY_PREFIX, first=first, end=first + END, limit=limit)
+    return [
+        (username, email) if key == canonical(username) else (email, username)
+        for key, username, email in found
+    ]
+
 
 async def claim(tx: Tx, user_id: int, username_key: str, email_key: str) -> None:
     """Claim canonical login names for a user.

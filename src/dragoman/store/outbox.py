@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 import sqlalchemy as sa
 
+from dragoman.rules.errors import NotFound
 from dragoman.store.query import Query, Row, bind, in_list
 from dragoman.store.schema import outbox
 from dragoman.store.transaction import Read, Tx
@@ -97,6 +98,16 @@ _PURGE: Query[None] = Query(
         outbox.c.id.in_(sa.select(_OLDEST.c.id).where(_OLDEST.c.created_at < bind("before")))
     )
 )
+_BY_ID = sa.select(*_COLUMNS).where(outbox.c.id == bind("id"))
+_GET: Query[OutboxMessage] = Query(_BY_ID.with_for_update(), _from_row, sqlite=_BY_ID)
+_MAKE_DUE: Query[None] = Query(
+    sa.update(outbox)
+    .where(outbox.c.id == bind("id"))
+    .values(due_at=bind("now"), failed_at=0, attempts=0)
+)
+_LIST_FAILED: Query[int] = Query(
+    sa.select(outbox.c.id).where(outbox.c.failed_at > 0).order_by(outbox.c.id)
+)
 _LIST: Query[OutboxMessage] = Query(
     sa.select(*_COLUMNS).order_by(outbox.c.id.desc()).limit(bind("limit")), _from_row
 )
@@ -125,6 +136,14 @@ async def insert(tx: Tx, kind: str, *, user_id: int | None, recipient: str, payl
     message_id = await tx.fetch_one(_INSERT, **values, now=tx.now)
     assert message_id is not None, "INSERT … RETURNING returns a row"
     return message_id
+
+
+async def get(tx: Tx, message_id: int) -> OutboxMessage:
+    """Return the message with this id and lock its row; raises NotFound."""
+    message = await tx.fetch_one(_GET, id=message_id)
+    if message is None:
+        raise NotFound
+    return message
 
 
 async def has_due(reader: Read) -> bool:
@@ -159,6 +178,11 @@ async def postpone(tx: Tx, message_id: int, *, due_at: int, last_error: str, giv
     )
 
 
+async def make_due(tx: Tx, message_id: int) -> None:
+    """Make a message due now, as if it had never been tried."""
+    await tx.run(_MAKE_DUE, id=message_id, now=tx.now)
+
+
 async def remove(tx: Tx, message_id: int) -> None:
     """Delete a message unsent, because its cause no longer exists."""
     await tx.run(_REMOVE, id=message_id)
@@ -181,6 +205,11 @@ async def purge(tx: Tx, cutoff: int, limit: int) -> int:
     Only the oldest ``limit`` messages are looked at.
     """
     return await tx.run(_PURGE, before=cutoff, limit=limit)
+
+
+async def list_failed(reader: Read) -> list[int]:
+    """Return the ids of the messages that were given up, oldest first."""
+    return await reader.fetch(_LIST_FAILED)
 
 
 async def list_latest(reader: Read, limit: int = 100) -> list[OutboxMessage]:

@@ -10,6 +10,7 @@ from dragoman.rules.errors import NotFound
 from dragoman.rules.fields import canonical, search_key
 from dragoman.rules.model import Page, Tenant
 from dragoman.rules.vocabulary import Reach
+from dragoman.store.login_names import END
 from dragoman.store.query import Query, Row, bind, contains_all, in_list
 from dragoman.store.schema import tenants, users
 from dragoman.store.transaction import Read, Tx
@@ -60,6 +61,15 @@ _FIND: dict[RowLock | None, Query[Tenant]] = {
     "share": Query(_BY_ID.with_for_update(read=True), from_row, sqlite=_BY_ID),
     "update": Query(_BY_ID.with_for_update(), from_row, sqlite=_BY_ID),
 }
+_BY_PREFIX: Query[Tenant] = Query(
+    _SELECT.where(
+        tenants.c.slug_key >= bind("first", sa.Text), tenants.c.slug_key < bind("end", sa.Text)
+    )
+    .order_by(tenants.c.slug_key)
+    .limit(bind("limit")),
+    from_row,
+    indexed=True,
+)
 _BY_SLUG: Query[Tenant] = Query(
     _SELECT.where(tenants.c.slug_key == bind("key", sa.Text)), from_row, indexed=True
 )
@@ -90,6 +100,18 @@ async def get(tx: Tx, tenant_id: int, *, lock: RowLock) -> Tenant:
     if tenant is None:
         raise NotFound
     return tenant
+
+
+async def list_by_prefix(reader: Read, prefix: str, limit: int) -> list[Tenant]:
+    """Return tenants whose slugs begin with a text, ordered by slug.
+
+    Args:
+        reader: the reader.
+        prefix: how the slugs begin; upper and lower case are the same.
+        limit: the maximum number of tenants.
+    """
+    first = canonical(prefix)
+    return await reader.fetch(_BY_PREFIX, first=first, end=first + END, limit=limit)
 
 
 async def find_by_slug(reader: Read | Tx, slug: str) -> Tenant | None:

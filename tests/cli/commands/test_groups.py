@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dragoman.cli.handlers import groups as group_handlers
 from dragoman.rules.policy import PERMISSION_CATALOGUE
 from tests.support.terminal import CommandResult, Terminal
 
@@ -195,3 +196,22 @@ def test_names_are_shown_literally(sqlite_terminal: Terminal) -> None:
         in sqlite_terminal.run("groups", "add", "{0} {name}", "mia").stderr
     )
     sqlite_terminal.run("groups", "create", "De\x1b[31msk").assert_refused(1, "name: ")
+
+
+def test_show_and_members(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_handlers, "PAGE_SIZE", 2)
+    named = terminal.run("groups", "create", "--name", "Team A", "-o", "json").json()
+    for name in ("ann", "ben", "cem"):
+        terminal.create(name)
+    terminal.run("groups", "add", "Team A", "ann", "ben", "cem")
+    shown = terminal.run("groups", "show", "team a", "-o", "json").json()
+    assert shown == {**named, "members": 3}
+    found = terminal.run("groups", "members", str(named["id"]), "-o", "json").json()
+    assert [each["username"] for each in found] == ["ann", "ben", "cem"]
+    terminal.run("groups", "members", "nix").assert_refused(3, "group 'nix' not found")
+
+
+def test_the_name_of_a_new_group_is_given_once(sqlite_terminal: Terminal) -> None:
+    sqlite_terminal.run("groups", "create").assert_refused(2, "--name NAME")
+    sqlite_terminal.run("groups", "create", "A", "--name", "B").assert_refused(2, "--name NAME")
+    sqlite_terminal.run("groups", "create", "--name", "").assert_refused(1, "name: must not be")

@@ -115,9 +115,10 @@ def test_what_cannot_be_asked(sqlite_terminal: Terminal) -> None:
 def test_actions_complete(sqlite_terminal: Terminal) -> None:
     from click.shell_completion import ShellComplete
 
-    from dragoman.cli.main import COMPLETE_VARIABLE, main
+    from dragoman.cli.completion import VARIABLE
+    from dragoman.cli.main import main
 
-    complete = ShellComplete(main, {}, "dragoman", COMPLETE_VARIABLE)
+    complete = ShellComplete(main, {}, "dragoman", VARIABLE)
     found = complete.get_completions(["history", "--action"], "users.")
     names = {item.value for item in found}
     assert names == {action.value for action in AuditAction if action.value.startswith("users.")}

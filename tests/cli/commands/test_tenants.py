@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dragoman.cli.handlers import tenants
@@ -73,3 +75,39 @@ def test_credential_is_refused(sqlite_terminal: Terminal) -> None:
     sqlite_terminal.run(*create, "wiwebb", "--user", "mia").assert_refused(
         1, "the user is inactive"
     )
+
+
+def test_update(terminal: Terminal) -> None:
+    terminal.run("tenants", "create", "--slug", "acme", "--url", "https://acme.test")
+    words = ["--set", "name=ACME Corporation", "url="]
+    shown = terminal.run("tenants", "update", "acme", *words, "-o", "json").json()
+    assert (shown["name"], shown["url"]) == ("ACME Corporation", "")
+    update = ("tenants", "update", "acme", "--set")
+    terminal.run(*update, "slug=main").assert_refused(4, "slug: already in use")
+    terminal.run(*update, "active=no").assert_refused(2, "unknown field 'active'")
+    terminal.run("tenants", "update", "main", "--set", "slug=head").assert_refused(
+        1, "slug: cannot be changed"
+    )
+
+
+def test_deactivate_and_activate(terminal: Terminal) -> None:
+    terminal.run("tenants", "create", "--slug", "acme")
+    terminal.create("olga", "owner", "--tenant", "acme")
+    assert terminal.sign_in("olga") == 200
+    result = terminal.run("tenants", "deactivate", "acme", "nix", "-o", "json")
+    assert result.exit_code == 5
+    assert json.loads(result.stdout)[0]["active"] is False
+    assert "tenant 'nix' not found" in result.stderr
+    assert terminal.sign_in("olga") == 400
+    assert terminal.run("tenants", "activate", "acme", "-o", "json").json()["active"] is True
+    assert terminal.sign_in("olga") == 200
+
+
+def test_delete(terminal: Terminal) -> None:
+    terminal.run("tenants", "create", "--slug", "acme")
+    terminal.create("olga", "owner", "--tenant", "acme")
+    terminal.run("tenants", "delete", "acme").assert_refused(4, "tenant 'acme' has users")
+    terminal.run("users", "delete", "olga")
+    assert terminal.run("tenants", "delete", "acme").exit_code == 0
+    terminal.run("tenants", "show", "acme").assert_refused(3)
+    terminal.run("tenants", "delete", "main").assert_refused(4, "'main' is the default one")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import rich_click as click
 
-from dragoman.cli import options
+from dragoman.cli import completion, options
 
 
 @click.command()
-@click.argument("user_ref", metavar="USER")
+@click.argument("user_ref", metavar="USER", shell_complete=completion.users)
 @options.output_option
 def explain(user_ref: str, *, output_format: str) -> None:
     """Explain at which contracts a user can sign in, or why not and since when.

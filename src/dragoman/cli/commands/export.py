@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import rich_click as click
 
+from dragoman.cli import completion
+
 
 @click.command()
 @click.argument("file", metavar="FILE|-")
@@ -14,7 +16,13 @@ import rich_click as click
     help="ndjson: the whole directory, which 'dragoman import' takes back; csv: a table of the "
     "users, for spreadsheets. Default: ndjson, or csv for a FILE that ends in .csv.",
 )
-@click.option("--tenant", "tenant_slug", metavar="SLUG", help="Export this tenant only.")
+@click.option(
+    "--tenant",
+    "tenant_slug",
+    metavar="SLUG",
+    shell_complete=completion.tenants,
+    help="Export this tenant only.",
+)
 @click.option(
     "--with-hashes",
     is_flag=True,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import rich_click as click
 
-from dragoman.cli import options
+from dragoman.cli import completion, options
 
 
 @click.group()
@@ -18,19 +16,34 @@ def groups() -> None:
     """
 
 
-group_argument = click.argument("group_ref", metavar="GROUP")
-users_argument = click.argument("user_refs", metavar="USER...", nargs=-1, required=True)
-codenames_argument = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
+group_argument = click.argument("group_ref", metavar="GROUP", shell_complete=completion.groups)
+users_argument = click.argument(
+    "user_refs", metavar="USER...", nargs=-1, required=True, shell_complete=completion.users
+)
+codenames_argument = click.argument(
+    "codenames",
+    metavar="CODENAME...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.permissions,
+)
 tenant_option = click.option(
     "--tenant",
     "tenant_slug",
     metavar="SLUG",
+    shell_complete=completion.tenants,
     help="The group's tenant. Default: DRAGOMAN_TENANT.",
 )
 
 
 @groups.command(name="list")
-@click.option("--tenant", "tenant_slug", metavar="SLUG", help="Only groups of this tenant.")
+@click.option(
+    "--tenant",
+    "tenant_slug",
+    metavar="SLUG",
+    shell_complete=completion.tenants,
+    help="Only groups of this tenant.",
+)
 @options.output_option
 def list_groups(*, tenant_slug: str | None, output_format: str) -> None:
     """List groups with their permissions and number of members, ordered by id."""
@@ -40,23 +53,54 @@ def list_groups(*, tenant_slug: str | None, output_format: str) -> None:
 
 
 @groups.command()
-@click.argument("name")
+@group_argument
+@tenant_option
+@options.output_option
+def show(group_ref: str, *, tenant_slug: str | None, output_format: str) -> None:
+    """Show a group."""
+    from dragoman.cli.handlers import groups
+
+    groups.show(group_ref, output_format, tenant_slug=tenant_slug)
+
+
+@groups.command()
+@group_argument
+@tenant_option
+@options.output_option
+def members(group_ref: str, *, tenant_slug: str | None, output_format: str) -> None:
+    """List the members of a group, ordered by username."""
+    from dragoman.cli.handlers import groups
+
+    groups.members(group_ref, output_format, tenant_slug=tenant_slug)
+
+
+@groups.command()
+@click.argument("name_argument", metavar="[NAME]", required=False)
+@click.option("--name", help="Name, unique within the tenant; NAME as an argument is the same.")
 @tenant_option
 @click.option(
     "--permission",
     "codenames",
     multiple=True,
     metavar="CODENAME",
+    shell_complete=completion.permissions,
     help="A permission of the group; can be repeated.",
 )
 @options.output_option
 def create(
-    name: str, *, tenant_slug: str | None, codenames: tuple[str, ...], output_format: str
+    name_argument: str | None,
+    *,
+    name: str | None,
+    tenant_slug: str | None,
+    codenames: tuple[str, ...],
+    output_format: str,
 ) -> None:
     """Create a group and show it."""
+    if (name is None) == (name_argument is None):
+        raise click.UsageError("give the name of the group once: --name NAME")
     from dragoman.cli.handlers import groups
 
-    groups.create(name, codenames, output_format, tenant_slug=tenant_slug)
+    groups.create(name or name_argument or "", codenames, output_format, tenant_slug=tenant_slug)
 
 
 @groups.command()
@@ -68,8 +112,7 @@ def delete(group_ref: str, *, tenant_slug: str | None, yes: bool) -> None:
 
     Asks for confirmation if standard input is a terminal.
     """
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Delete group {group_ref}?", abort=True, err=True)
+    options.confirm(f"Delete group {group_ref}?", yes=yes)
     from dragoman.cli.handlers import groups
 
     groups.delete(group_ref, tenant_slug=tenant_slug)

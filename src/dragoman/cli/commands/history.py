@@ -7,7 +7,7 @@ from typing import Any
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from dragoman.cli import options
+from dragoman.cli import completion, options
 from dragoman.cli.times import Moment
 
 
@@ -32,9 +32,27 @@ class ActionName(click.ParamType[str]):
 
 
 @click.command()
-@click.option("--user", "user_ref", metavar="USER", help="Only what was done to this user.")
-@click.option("--actor", "actor_ref", metavar="USER", help="Only what this user did.")
-@click.option("--tenant", "tenant_slug", metavar="SLUG", help="Only within this tenant.")
+@click.option(
+    "--user",
+    "user_ref",
+    metavar="USER",
+    shell_complete=completion.users,
+    help="Only what was done to this user.",
+)
+@click.option(
+    "--actor",
+    "actor_ref",
+    metavar="USER",
+    shell_complete=completion.users,
+    help="Only what this user did.",
+)
+@click.option(
+    "--tenant",
+    "tenant_slug",
+    metavar="SLUG",
+    shell_complete=completion.tenants,
+    help="Only within this tenant.",
+)
 @click.option(
     "--action",
     metavar="ACTION",

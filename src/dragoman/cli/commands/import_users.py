@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from dragoman.cli import options
+from dragoman.cli import completion, options
 
 _INTRODUCTION = """\
 Import users from FILE, or from standard input for -: CSV, TSV, NDJSON, JSON
@@ -164,7 +164,11 @@ def _delimiter(_: Any, __: Any, value: str) -> str:
 )
 @click.option("--ignore-unknown", is_flag=True, help="Pass over unknown fields of our own NDJSON.")
 @click.option(
-    "--tenant", default="", metavar="SLUG", help="Tenant of rows without one [DRAGOMAN_TENANT]."
+    "--tenant",
+    default="",
+    metavar="SLUG",
+    shell_complete=completion.tenants,
+    help="Tenant of rows without one [DRAGOMAN_TENANT].",
 )
 @click.option("--create-tenants", is_flag=True, help="Create tenants that do not exist.")
 @click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from dragoman.cli import options
+from dragoman.cli import completion, options
 
 
 @click.group()
@@ -16,8 +16,14 @@ def permissions() -> None:
     """
 
 
-user_argument = click.argument("user_ref", metavar="USER")
-codenames_argument = click.argument("codenames", metavar="CODENAME...", nargs=-1, required=True)
+user_argument = click.argument("user_ref", metavar="USER", shell_complete=completion.users)
+codenames_argument = click.argument(
+    "codenames",
+    metavar="CODENAME...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.permissions,
+)
 
 
 @permissions.command(name="list")

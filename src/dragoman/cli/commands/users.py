@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import rich_click as click
 
-from dragoman.cli import options
+from dragoman.cli import completion, options
 
 
 @click.group()
@@ -17,8 +15,10 @@ def users() -> None:
     """
 
 
-user_argument = click.argument("user_ref", metavar="USER")
-users_argument = click.argument("user_refs", metavar="USER...", nargs=-1, required=True)
+user_argument = click.argument("user_ref", metavar="USER", shell_complete=completion.users)
+users_argument = click.argument(
+    "user_refs", metavar="USER...", nargs=-1, required=True, shell_complete=completion.users
+)
 
 
 @users.command()
@@ -29,6 +29,7 @@ users_argument = click.argument("user_refs", metavar="USER...", nargs=-1, requir
     "--tenant",
     "tenant_slug",
     metavar="SLUG",
+    shell_complete=completion.tenants,
     help="Tenant. Default: DRAGOMAN_TENANT for owner, member and viewer; else none.",
 )
 @click.option("--first-name", default="", help="First name.")
@@ -78,7 +79,13 @@ def create(
 
 
 @users.command(name="list")
-@click.option("--tenant", "tenant_slug", metavar="SLUG", help="Only users of this tenant.")
+@click.option(
+    "--tenant",
+    "tenant_slug",
+    metavar="SLUG",
+    shell_complete=completion.tenants,
+    help="Only users of this tenant.",
+)
 @click.option(
     "--role",
     "roles",
@@ -144,6 +151,30 @@ def show(user_ref: str, *, is_id: bool, output_format: str) -> None:
 
 
 @users.command()
+@user_argument
+@options.set_option(options.USER_FIELDS)
+@options.id_option
+@options.output_option
+def update(
+    user_ref: str,
+    *,
+    first: tuple[str, ...],
+    more: tuple[str, ...],
+    is_id: bool,
+    output_format: str,
+) -> None:
+    """Change fields of a user and show the user.
+
+    An empty VALUE empties the field. An e-mail address that is set here counts as proven. Changes
+    either all of the fields or none.
+    """
+    values = options.assignments(first, more, options.USER_FIELDS)
+    from dragoman.cli.handlers import user_updates
+
+    user_updates.update(user_ref, values, output_format, is_id=is_id)
+
+
+@users.command()
 @users_argument
 @options.id_option
 @options.output_option
@@ -172,7 +203,7 @@ def activate(user_refs: tuple[str, ...], *, is_id: bool, output_format: str) -> 
 
 
 @users.command()
-@click.argument("user_refs", metavar="[USER...]", nargs=-1)
+@click.argument("user_refs", metavar="[USER...]", nargs=-1, shell_complete=completion.users)
 @click.option("--all-proven", is_flag=True, help="Approve everyone whose e-mail address is proven.")
 @click.option("--proven", is_flag=True, help="Count the e-mail addresses of USER as proven.")
 @options.id_option
@@ -205,15 +236,14 @@ def delete(user_refs: tuple[str, ...], *, is_id: bool, yes: bool) -> None:
     Asks for confirmation if standard input is a terminal. Each user is deleted separately. The
     exit code is 5 if only some could be deleted.
     """
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Permanently delete {', '.join(user_refs)}?", abort=True, err=True)
+    options.confirm(f"Permanently delete {', '.join(user_refs)}?", yes=yes)
     from dragoman.cli.handlers import users
 
     users.delete(user_refs, is_id=is_id)
 
 
 @users.command()
-@click.argument("user_refs", metavar="USER...", nargs=-1, required=True)
+@users_argument
 @options.id_option
 @options.yes_option
 @options.output_option
@@ -227,8 +257,7 @@ def erase(user_refs: tuple[str, ...], *, is_id: bool, yes: bool, output_format: 
     backup erases the person again. Asks for confirmation if standard input is a terminal. Each
     user is erased separately. The exit code is 5 if only some could be erased.
     """
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Erase {', '.join(user_refs)} for good?", abort=True, err=True)
+    options.confirm(f"Erase {', '.join(user_refs)} for good?", yes=yes)
     from dragoman.cli.handlers import erasures
 
     erasures.erase(user_refs, output_format, is_id=is_id)
@@ -297,3 +326,24 @@ def set_role(user_ref: str, role: str, *, is_id: bool, output_format: str) -> No
     from dragoman.cli.handlers import users
 
     users.set_role(user_ref, role, output_format, is_id=is_id)
+
+
+@users.command(name="set-tenant")
+@user_argument
+@click.argument("slug", metavar="[SLUG]", required=False, shell_complete=completion.tenants)
+@click.option("--none", "no_tenant", is_flag=True, help="No tenant; for superadmins and admins.")
+@options.id_option
+@options.output_option
+def set_tenant(
+    user_ref: str, slug: str | None, *, no_tenant: bool, is_id: bool, output_format: str
+) -> None:
+    """Move a user to another tenant and end all of the user's sessions.
+
+    The role stays. Groups, permissions and access to resources that the user had in the former
+    tenant are removed, and open invitations that it sent are revoked.
+    """
+    if (slug is None) != no_tenant:
+        raise click.UsageError("give either SLUG or --none")
+    from dragoman.cli.handlers import user_updates
+
+    user_updates.set_tenant(user_ref, slug, output_format, is_id=is_id)

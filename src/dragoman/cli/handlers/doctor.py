@@ -23,7 +23,7 @@ def doctor(output_format: str) -> None:
         for finding in findings:
             render.show_check(finding.state, _sentence(finding))
     else:
-        writer = render.ListWriter(output_format, ())
+        writer = render.ListWriter(output_format, (), Finding)
         writer.add(findings)
         writer.close()
     failed = sum(finding.state == FAIL for finding in findings)

@@ -34,7 +34,7 @@ def erase(user_refs: tuple[str, ...], output_format: str, *, is_id: bool) -> Non
     Args:
         user_refs: usernames, e-mail addresses, ids or public ids; of deleted users, ids or
             public ids.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         is_id: whether ``user_refs`` are ids, even if they are also usernames.
     """
 
@@ -60,7 +60,7 @@ def erase(user_refs: tuple[str, ...], output_format: str, *, is_id: bool) -> Non
         if receipts and len(user_refs) == 1:
             render.show_record(receipts[0], output_format)
         elif receipts:
-            writer = render.ListWriter(output_format, COLUMNS)
+            writer = render.ListWriter(output_format, COLUMNS, ReceiptOut)
             writer.add(receipts)
             writer.close()
         if error is not None:

@@ -112,7 +112,7 @@ def show(user_ref: str, output_format: str) -> None:
 
     Args:
         user_ref: a username, an e-mail address, an id or a public id; of deleted users, an id.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
     """
     contracts = app.explained_contracts(app.load_settings())
 
@@ -124,6 +124,8 @@ def show(user_ref: str, output_format: str) -> None:
         shown = _explanation_out(found, shown_user)
         if output_format == "table":
             _show_tables(shown)
+        elif output_format == "csv":
+            _show_contracts(shown, "csv")
         else:
             render.show_record(shown, output_format)
 
@@ -195,20 +197,24 @@ def _show_tables(shown: ExplanationOut) -> None:
         state = "inactive"
     name = user.username or f"user {user.id}"
     render.show_text(f"{name}: {user.role} of {user.tenant or 'no tenant'}, {state}\n")
-    writer = render.ListWriter("table", CONTRACT_COLUMNS)
-    writer.add([_contract_row(each) for each in shown.contracts])
-    writer.close()
+    _show_contracts(shown, "table")
     credentials = [each for contract in shown.contracts for each in contract.credentials]
     if credentials:
         render.show_text("")
-        writer = render.ListWriter("table", CREDENTIAL_COLUMNS)
+        writer = render.ListWriter("table", CREDENTIAL_COLUMNS, CredentialOut)
         writer.add(credentials)
         writer.close()
     if shown.permissions:
         render.show_text("")
-        writer = render.ListWriter("table", PERMISSION_COLUMNS)
+        writer = render.ListWriter("table", PERMISSION_COLUMNS, PermissionOut)
         writer.add(shown.permissions)
         writer.close()
+
+
+def _show_contracts(shown: ExplanationOut, output_format: str) -> None:
+    writer = render.ListWriter(output_format, CONTRACT_COLUMNS, _ContractRow)
+    writer.add([_contract_row(each) for each in shown.contracts])
+    writer.close()
 
 
 def _contract_row(found: ContractOut) -> _ContractRow:

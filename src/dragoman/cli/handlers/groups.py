@@ -1,4 +1,4 @@
-"""``dragoman groups …``: list, create and delete groups; change their members and permissions."""
+"""``dragoman groups …``: list, show, create and delete groups; their members and permissions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from dragoman.cli.batch import change_each
 from dragoman.cli.errors import ERROR, NOT_FOUND, CliError, echo
 from dragoman.cli.lookup import MAX_ID, get_permission_ids, get_tenant, get_user
 from dragoman.cli.session import command_line_actor, run
+from dragoman.cli.user_output import COLUMNS as USER_COLUMNS
+from dragoman.cli.user_output import UserFormatter, UserOut
 from dragoman.rules.errors import Invalid
 from dragoman.rules.model import Group, Tenant, User
 from dragoman.store import groups as group_store
 from dragoman.store.transaction import Read, Tx
 
+PAGE_SIZE = 1000
+"""Maximum number of members per query of a list."""
 COLUMNS = ("id", "name", "tenant", "members", "permissions")
 
 
@@ -76,10 +80,41 @@ def list_groups(output_format: str, *, tenant_slug: str | None) -> None:
         slugs: dict[int, str] = {}
         for tenant_id in {summary.group.tenant_id for summary in summaries}:
             slugs[tenant_id] = (await tenants.get(read, tenant_id)).tenant.slug
-        writer = render.ListWriter(output_format, COLUMNS)
+        writer = render.ListWriter(output_format, COLUMNS, GroupOut)
         writer.add(
             [_group_out(each, slugs[each.group.tenant_id], output_format) for each in summaries]
         )
+        writer.close()
+
+    run(work)
+
+
+def show(group_ref: str, output_format: str, *, tenant_slug: str | None) -> None:
+    """Show a group; ``tenant_slug`` is its tenant if it is named, None for the default tenant."""
+
+    async def work(directory: Directory) -> None:
+        group = await _get_group(directory, group_ref, tenant_slug)
+        read = directory.read(command_line_actor())
+        await _show(read, await groups.get(read, group.id), output_format)
+
+    run(work)
+
+
+def members(group_ref: str, output_format: str, *, tenant_slug: str | None) -> None:
+    """Show the members of a group, ordered by username; ``tenant_slug`` is as in ``show``."""
+
+    async def work(directory: Directory) -> None:
+        group = await _get_group(directory, group_ref, tenant_slug)
+        read = directory.read(command_line_actor())
+        formatter = UserFormatter(read)
+        writer = render.ListWriter(output_format, USER_COLUMNS, UserOut)
+        offset = 0
+        while True:
+            page = await groups.list_members(read, group.id, limit=PAGE_SIZE, offset=offset)
+            writer.add([await formatter.user_out(user) for user in page])
+            offset += len(page)
+            if len(page) < PAGE_SIZE:
+                break
         writer.close()
 
     run(work)
@@ -93,7 +128,7 @@ def create(
     Args:
         name: the name; unique within the tenant.
         codenames: the permissions of the group.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         tenant_slug: the group's tenant; None for the default tenant.
     """
 
@@ -202,7 +237,7 @@ def permit(
     Args:
         group_ref: an id, or a name within the tenant.
         codenames: the permissions to add; either all are added or none.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         tenant_slug: the group's tenant; None for the default tenant.
     """
     _change(groups.add_permissions, group_ref, codenames, output_format, tenant_slug=tenant_slug)
@@ -216,7 +251,7 @@ def forbid(
     Args:
         group_ref: an id, or a name within the tenant.
         codenames: the permissions to remove; either all are removed or none.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         tenant_slug: the group's tenant; None for the default tenant.
     """
     _change(groups.remove_permissions, group_ref, codenames, output_format, tenant_slug=tenant_slug)

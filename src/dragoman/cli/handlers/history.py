@@ -54,7 +54,7 @@ def show(
     """Show entries of the history, newest first.
 
     Args:
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         user_ref: only what was done to this user.
         actor_ref: only what this user did.
         tenant_slug: only within this tenant.
@@ -82,7 +82,7 @@ def show(
 
 
 async def _write(read: Read, conditions: HistoryFilter, output_format: str, limit: int) -> None:
-    writer = render.ListWriter(output_format, COLUMNS)
+    writer = render.ListWriter(output_format, COLUMNS, EntryOut)
     last: HistoryEntry | None = None
     while limit > 0:
         size = min(limit, PAGE_SIZE)

@@ -61,7 +61,7 @@ def import_users(
         file_options: how the file is read.
         options: what becomes of its rows.
         mode: how the import is run.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
 
     Raises:
         CliError: the file cannot be imported, nothing was imported, or only a part of it.

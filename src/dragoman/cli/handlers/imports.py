@@ -78,14 +78,14 @@ def list_imports(output_format: str, *, limit: int) -> None:
     """List the newest imports.
 
     Args:
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         limit: the maximum number.
     """
 
     async def work(directory: Directory) -> list[ImportRecord]:
         return await undoing.list_imports(directory, command_line_actor(), limit=limit)
 
-    writer = render.ListWriter(output_format, COLUMNS)
+    writer = render.ListWriter(output_format, COLUMNS, ImportOut)
     writer.add([_import_out(record) for record in run(work)])
     writer.close()
 
@@ -105,7 +105,7 @@ def undo(import_id: str, output_format: str, *, force: bool) -> None:
 
     Args:
         import_id: the public id.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         force: also people who have signed in or were changed since.
 
     Raises:

@@ -104,7 +104,7 @@ def list_keys(output_format: str) -> None:
 
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())
-        writer = render.ListWriter(output_format, COLUMNS)
+        writer = render.ListWriter(output_format, COLUMNS, KeyOut)
         keys = await signing_keys.list_verifying(read, read.now - jwt_keys.RETIRED_KEY_LIFETIME)
         writer.add([_key_out(key, read.now) for key in keys])
         writer.close()

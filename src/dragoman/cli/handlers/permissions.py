@@ -42,7 +42,7 @@ def grant(user_ref: str, codenames: tuple[str, ...], output_format: str, *, is_i
     Args:
         user_ref: a username, an e-mail address or an id.
         codenames: the permissions to grant; either all are granted or none.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         is_id: whether ``user_ref`` is an id, even if it is also a username.
     """
     _change(permissions.grant, user_ref, codenames, output_format, is_id=is_id)
@@ -54,7 +54,7 @@ def revoke(user_ref: str, codenames: tuple[str, ...], output_format: str, *, is_
     Args:
         user_ref: a username, an e-mail address or an id.
         codenames: the permissions to revoke; either all are revoked or none.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         is_id: whether ``user_ref`` is an id, even if it is also a username.
     """
     _change(permissions.revoke, user_ref, codenames, output_format, is_id=is_id)
@@ -81,6 +81,6 @@ def _change(
 
 
 def _show(granted: list[Permission], output_format: str) -> None:
-    writer = render.ListWriter(output_format, COLUMNS)
+    writer = render.ListWriter(output_format, COLUMNS, Permission)
     writer.add(granted)
     writer.close()

@@ -53,7 +53,7 @@ def show(output_format: str) -> None:
             if path.exists():
                 values[name], source = HIDDEN, str(path)
         rows.append(SettingOut(f"{PREFIX}{name.upper()}", values[name], source))
-    writer = render.ListWriter(output_format, ("variable", "value", "source"))
+    writer = render.ListWriter(output_format, ("variable", "value", "source"), SettingOut)
     writer.add([_row(each) for each in rows] if output_format == "table" else rows)
     writer.close()
 

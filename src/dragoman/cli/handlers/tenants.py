@@ -1,4 +1,4 @@
-"""``dragoman tenants …``: create, list and show tenants."""
+"""``dragoman tenants …``: create, list, show, change and delete tenants."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dragoman.actions import tenants
 from dragoman.actions.directory import Directory
 from dragoman.actions.tenants import TenantWithCount
 from dragoman.cli import render
+from dragoman.cli.batch import change_each
+from dragoman.cli.errors import CONFLICT, CliError, echo
 from dragoman.cli.lookup import get_tenant
 from dragoman.cli.session import command_line_actor, run
+from dragoman.rules.errors import Forbidden, InUse
 from dragoman.rules.model import TenantChanges
 
 PAGE_SIZE = 1000
@@ -54,7 +57,7 @@ def create(
     """Create a tenant and show it.
 
     Args:
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         slug: the short name; unique.
         name: the full name.
         email: the contact address; may be empty.
@@ -78,7 +81,7 @@ def list_tenants(output_format: str) -> None:
 
     async def work(directory: Directory) -> None:
         read = directory.read(command_line_actor())
-        writer = render.ListWriter(output_format, COLUMNS)
+        writer = render.ListWriter(output_format, COLUMNS, TenantOut)
         offset = 0
         while True:
             page = await tenants.list_page(
@@ -100,5 +103,84 @@ def show(slug: str, output_format: str) -> None:
         read = directory.read(command_line_actor())
         tenant = await get_tenant(read, slug)
         render.show_record(_tenant_out(await tenants.get(read, tenant.id)), output_format)
+
+    run(work)
+
+
+def update(slug: str, values: dict[str, str], output_format: str) -> None:
+    """Change fields of a tenant and show it.
+
+    Args:
+        slug: the tenant.
+        values: the new values by the name of the field in ``TenantChanges``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
+    """
+
+    async def work(directory: Directory) -> None:
+        changed = await _update(directory, slug, msgspec.convert(values, TenantChanges))
+        render.show_record(_tenant_out(changed), output_format)
+
+    run(work)
+
+
+async def _update(directory: Directory, slug: str, changes: TenantChanges) -> TenantWithCount:
+    actor = command_line_actor()
+    tenant = await get_tenant(directory.read(actor), slug)
+    async with directory.begin(actor) as tx:
+        return await tenants.update(tx, tenant.id, changes, home_slug=directory.settings.tenant)
+
+
+def set_active(slugs: tuple[str, ...], output_format: str, *, active: bool) -> None:
+    """Activate or deactivate tenants and show those that were changed.
+
+    Args:
+        slugs: the tenants; each is a separate change.
+        output_format: one of ``options.OUTPUT_FORMATS``.
+        active: the new state.
+    """
+
+    async def work(directory: Directory) -> None:
+        async def change_one(slug: str) -> TenantWithCount:
+            changed = await _update(directory, slug, TenantChanges(active=active))
+            echo([f"{'Activated' if active else 'Deactivated'} tenant {changed.tenant.slug}"])
+            return changed
+
+        changed, error = await change_each(slugs, change_one)
+        if changed and len(slugs) == 1:
+            render.show_record(_tenant_out(changed[0]), output_format)
+        elif changed:
+            writer = render.ListWriter(output_format, COLUMNS, TenantOut)
+            writer.add([_tenant_out(each) for each in changed])
+            writer.close()
+        if error is not None:
+            raise error
+
+    run(work)
+
+
+def delete(slugs: tuple[str, ...]) -> None:
+    """Delete tenants without users; each is a separate change."""
+
+    async def work(directory: Directory) -> None:
+        async def delete_one(slug: str) -> None:
+            tenant = await get_tenant(directory.read(command_line_actor()), slug)
+            try:
+                async with directory.begin(command_line_actor()) as tx:
+                    await tenants.delete(tx, tenant.id, home_slug=directory.settings.tenant)
+            except InUse:
+                raise CliError(
+                    CONFLICT,
+                    f"tenant {tenant.slug!r} has users "
+                    f"(see 'dragoman users list --tenant {tenant.slug}')",
+                ) from None
+            except Forbidden:
+                raise CliError(
+                    CONFLICT, f"tenant {tenant.slug!r} is the default one (DRAGOMAN_TENANT)"
+                ) from None
+            echo([f"Deleted tenant {tenant.slug}"])
+
+        _, error = await change_each(slugs, delete_one)
+        if error is not None:
+            raise error
 
     run(work)

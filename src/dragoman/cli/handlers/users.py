@@ -14,7 +14,7 @@ from dragoman.cli.batch import change_each
 from dragoman.cli.errors import NOT_FOUND, CliError, echo
 from dragoman.cli.lookup import get_tenant, get_user
 from dragoman.cli.session import command_line_actor, run
-from dragoman.cli.user_output import COLUMNS, UserFormatter
+from dragoman.cli.user_output import COLUMNS, UserFormatter, UserOut
 from dragoman.rules.errors import Problem
 from dragoman.rules.fields import UsernameCharset, search_words
 from dragoman.rules.model import Filter, NewUser, Order, Role, Tenant, User
@@ -71,7 +71,7 @@ def create(
 
     Args:
         password: the password in plain text; None for a user without a password.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         username: the username.
         email: the e-mail address.
         role: the name of the role, in lower case.
@@ -123,7 +123,7 @@ def list_users(
     """Show users, ordered by id.
 
     Args:
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         tenant_slug: only users of this tenant.
         roles: only users with one of these roles; empty for all roles.
         conditions: further conditions, such as the active state.
@@ -140,7 +140,7 @@ def list_users(
             tenant_id=tenant.id if tenant else None,
             words=search_words(search),
         )
-        formatter, writer = UserFormatter(read), render.ListWriter(output_format, COLUMNS)
+        formatter, writer = UserFormatter(read), render.ListWriter(output_format, COLUMNS, UserOut)
         after, remaining = None, sys.maxsize if limit is None else limit
         while remaining:
             size = min(PAGE_SIZE, remaining)
@@ -174,7 +174,7 @@ def set_active(
 
     Args:
         user_refs: usernames, e-mail addresses or ids; each is a separate change.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         active: the new state.
         is_id: whether ``user_refs`` are ids, even if they are also usernames.
     """
@@ -210,7 +210,7 @@ async def _change_and_show(
 
 async def _show_list(directory: Directory, shown: Sequence[User], output_format: str) -> None:
     formatter = UserFormatter(directory.read(command_line_actor()))
-    writer = render.ListWriter(output_format, COLUMNS)
+    writer = render.ListWriter(output_format, COLUMNS, UserOut)
     writer.add([await formatter.user_out(user) for user in shown])
     writer.close()
 
@@ -220,7 +220,7 @@ def approve(user_refs: tuple[str, ...], output_format: str, *, proven: bool, is_
 
     Args:
         user_refs: usernames, e-mail addresses or ids; each is a separate change.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         proven: whether their e-mail addresses count as proven from now on.
         is_id: whether ``user_refs`` are ids, even if they are also usernames.
     """
@@ -327,7 +327,7 @@ def set_role(user_ref: str, role: str, output_format: str, *, is_id: bool) -> No
     Args:
         user_ref: a username, an e-mail address or an id.
         role: the name of the new role, in lower case.
-        output_format: ``table``, ``json`` or ``ndjson``.
+        output_format: one of ``options.OUTPUT_FORMATS``.
         is_id: whether ``user_ref`` is an id, even if it is also a username.
     """
 
