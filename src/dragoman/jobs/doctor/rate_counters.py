@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from limits import RateLimitItemPerMinute
 
@@ -26,7 +26,8 @@ async def check(settings: Settings) -> Finding:
     except OSError as error:
         said = str(error)
         if parts.password:
-            said = said.replace(parts.password, "***")
+            for password in (parts.password, unquote(parts.password)):
+                said = said.replace(password, "***")
         return warn(
             CHECK,
             f"{where}: {printable(said)}",
