@@ -81,10 +81,13 @@ def import_columns() -> dict[str, str]:
     return dialects.import_columns()
 
 
-def explained_contracts(settings: Settings) -> list[ExplainedContract]:
-    """Return what ``actions.explain`` has to know of every contract, served or not."""
+def explained_contracts(
+    settings: Settings, *, served_only: bool = False
+) -> list[ExplainedContract]:
+    """Return what ``actions.explain`` has to know of every contract, or of those that are served."""
     served = enabled_contracts(settings)
-    contracts = [dialects.load(name).CONTRACT for name in dialects.NAMES]
+    names = served if served_only else dialects.NAMES
+    contracts = [dialects.load(name).CONTRACT for name in names]
     return [
         ExplainedContract(
             name=contract.name,
@@ -237,7 +240,9 @@ def _shared_routes(directory: Directory) -> list[BaseRoute]:
     if directory.settings.console:
         from dragoman.console import routes as console
 
-        routes += console.routes(directory, explained_contracts(directory.settings))
+        routes += console.routes(
+            directory, explained_contracts(directory.settings, served_only=True)
+        )
     return routes
 
 

@@ -118,9 +118,7 @@ async def _page(console: Console, call: Call, user_id: int, problem: str = "") -
     user = await user_lists.get(read, user_id)
     explanation, entries = None, []
     try:
-        explanation = await explain.explain(
-            call.directory, read, user_id, [each for each in console.contracts if each.served]
-        )
+        explanation = await explain.explain(call.directory, read, user_id, console.contracts)
         entries = await history.find(read, HistoryFilter(user_id=user_id), limit=LATEST)
     except (Forbidden, NotFound):  # who sees a person may not see how it signs in
         pass
