@@ -31,6 +31,7 @@ MOST = 40
 @contextlib.contextmanager
 def file_size_limit(server: Server) -> Iterator[Callable[[int], None]]:
     """Yield what limits how far (bytes) the server's processes may write into any file."""
+    server.log_may_be_cut = True
     resource: Any = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
         pytest.skip("this system cannot limit another process")

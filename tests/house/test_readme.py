@@ -31,7 +31,7 @@ def _run(block: str, folder: Path) -> str:
         env=environment({}) | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -46,6 +46,7 @@ def _answers(block: str, folder: Path, filled_in: Mapping[str, str]) -> list[dic
     return [msgspec.json.decode(line) for line in printed.splitlines() if line]
 
 
+@pytest.mark.timeout(300)
 def test_the_blocks_run_in_an_empty_folder_in_their_order(tmp_path: Path) -> None:
     """The server is README's own ``make serve``, but for its port and the first password."""
     sign_in, elsewhere = (block for block in BLOCKS if block.startswith("curl"))

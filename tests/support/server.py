@@ -92,6 +92,9 @@ class Server:
                 start_new_session=True,
             )
 
+    log_may_be_cut = False
+    """Whether a limit of the test cuts the lines of its log off."""
+
     def stop(self) -> None:
         """End it by SIGTERM; it must end with status 0 and leave no process behind."""
         assert self.process is not None
@@ -102,7 +105,8 @@ class Server:
         assert status == 0, f"ended with status {status}\n{self.output()}"
         assert not left, "left processes behind"
         assert ADMIN_PASSWORD not in self.output(), "a password was logged"
-        if self.environment.get("DRAGOMAN_LOG_FORMAT", "json") == "json":
+        is_json = self.environment.get("DRAGOMAN_LOG_FORMAT", "json") == "json"
+        if is_json and not self.log_may_be_cut:
             self.log()
 
     def kill(self) -> None:

@@ -64,13 +64,15 @@ async def run(directory: Directory) -> None:
         )
         task_group.create_task(_run_periodically(TICK_S * FLUSH_TICKS, _truncate_log, directory))
         task_group.create_task(_run_periodically(TICK_S, _publish_queues, directory))
-        clock_interval_s = TICK_S * node_clocks.INTERVAL / SECOND
+        initial_delay_s = TICK_S * FIRST_PURGE_TICKS
         task_group.create_task(
             _run_periodically(
-                clock_interval_s, node_clocks.compare_clock, directory, initial_delay_s=TICK_S
+                TICK_S * node_clocks.INTERVAL / SECOND,
+                node_clocks.compare_clock,
+                directory,
+                initial_delay_s=initial_delay_s,
             )
         )
-        initial_delay_s = TICK_S * FIRST_PURGE_TICKS
         task_group.create_task(
             _run_periodically(
                 TICK_S * PURGE_TICKS, purge, directory, initial_delay_s=initial_delay_s
