@@ -84,6 +84,7 @@ types: $(VENV)/.dev
 docs: $(VENV)/.serve
 	@$(BIN)/python -m dragoman.rules.policy_page > docs/policy.md.new && mv docs/policy.md.new docs/policy.md
 	@$(BIN)/python -m tests.authorization.pages docs/permissions
+	@$(BIN)/python -m dragoman.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

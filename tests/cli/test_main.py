@@ -30,7 +30,7 @@ COMMANDS = [
     "groups list", "groups show", "groups members", "groups create", "groups delete", "groups add", "groups remove",
     "groups permit", "groups forbid", "keys rotate", "keys adopt", "keys list",
     "history", "explain", "export", "import", "imports list", "imports show", "imports undo",
-    "settings show",
+    "settings show", "man",
 ]  # fmt: skip
 
 

@@ -23,6 +23,8 @@ VARIABLE = "_DRAGOMAN_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 BASH_WORD_BREAKS = "\"'@><=;|&(:"
 """Bash's default COMP_WORDBREAKS, at which it begins a new word (bash(1))."""
+_WITHIN_WORD = {"@", "$"}
+"""Word breaks of bash that belong to the word which they begin (readline's rl_special_prefixes)."""
 _QUOTED_IN_BASH = set(" \t\"'\\$`&|;<>()*?[]{}!#~")
 
 _BASH = """\
@@ -114,7 +116,8 @@ class _Bash(BashComplete):
         if not quoted:
             typed = self.get_completion_args()[1]
             breaks = os.environ.get("COMP_WORDBREAKS", BASH_WORD_BREAKS)
-            kept = 1 + max((typed.rfind(mark) for mark in breaks), default=-1)
+            last = max((typed.rfind(mark) for mark in breaks), default=-1)
+            kept = last + (typed[last : last + 1] not in _WITHIN_WORD)
             if value[:kept].casefold() == typed[:kept].casefold():
                 value = value[kept:]
             value = "".join(f"\\{c}" if c in _QUOTED_IN_BASH else c for c in value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -30,6 +31,7 @@ from dragoman.cli.commands.settings import settings
 from dragoman.cli.commands.tenants import tenants
 from dragoman.cli.commands.tokens import tokens
 from dragoman.cli.commands.users import users
+from dragoman.cli.terminal import is_plain
 
 
 class RootGroup(click.RichGroup):
@@ -39,6 +41,7 @@ class RootGroup(click.RichGroup):
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
         """Parse the command line; raises click.UsageError if it is not UTF-8."""
+        click.rich_click.COLOR_SYSTEM = None if is_plain() else "auto"  # of help and usage errors
         try:
             "".join(args).encode()
         except UnicodeEncodeError:
@@ -146,6 +149,45 @@ def completion(shell: str) -> None:
     be read in two seconds, there are none.
     """  # noqa: D301 - \b keeps click from wrapping the lines
     click.echo(shells.script(shell, main))
+
+
+def _complete_command(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in main.commands if name.startswith(incomplete)]
+
+
+@main.command()
+@click.argument("words", metavar="[COMMAND]...", nargs=-1, shell_complete=_complete_command)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, writable=True),
+    help="Write the pages of all commands into this directory instead.",
+)
+def man(*, words: tuple[str, ...], folder: str | None) -> None:
+    """Print the page of a command for man.
+
+    \b
+    Read a page:
+      dragoman man users create | man -l -
+    Install all of them, so that 'man dragoman-users-create' works:
+      dragoman man --dir /usr/local/share/man/man1
+    """  # noqa: D301 - \b keeps click from wrapping the lines
+    if words and folder is not None:
+        raise click.UsageError("give either COMMAND or --dir")
+    from dragoman.cli import reference
+
+    found = {page.name: page for page in reference.pages(main)}
+    if folder is not None:
+        for page in found.values():
+            path = Path(folder, reference.file_name(page))
+            path.write_text(reference.roff(page), encoding="utf-8")
+            path.chmod(0o644)
+        click.echo(f"Wrote {len(found)} pages into {folder}", err=True)
+        return
+    name = " ".join(("dragoman", *words))
+    if name not in found:
+        raise click.UsageError(f"no such command: {name}")
+    click.echo(reference.roff(found[name]), nl=False)
 
 
 if __name__ == "__main__":

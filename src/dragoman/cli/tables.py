@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -49,7 +50,10 @@ class Table:
             self._print(Console(file=buffer, width=UNLIMITED_WIDTH), cells, self._widths)
             sys.stdout.writelines(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
             return
-        console = Console(file=sys.stdout, color_system=None if is_plain() else "auto")
+        # With a height, too: rich takes every dumb terminal for one of 80 columns otherwise.
+        width, height = shutil.get_terminal_size()
+        colours = None if is_plain() else "auto"
+        console = Console(file=sys.stdout, width=width, height=height, color_system=colours)
         too_wide = sum(self._min_widths) + GAP * (len(self._columns) - 1) > console.width
         self._as_blocks = self._as_blocks or (too_wide and not self._has_names)
         if self._as_blocks:
@@ -64,9 +68,11 @@ class Table:
         for index, name in enumerate(self._columns):
             longest = max((cell_len(row[index]) for row in cells), default=0)
             self._widths[index] = max(self._widths[index], longest, cell_len(name))
-            is_name = self._has_names and index == 0
-            unbroken = max((_unbroken_width(row[index]) for row in rows), default=0)
-            needed = longest if is_name else min(unbroken, longest)
+            if self._has_names:  # names never break, and values may, at any width
+                needed = longest if index == 0 else 0
+            else:
+                unbroken = max((_unbroken_width(row[index]) for row in rows), default=0)
+                needed = min(unbroken, longest)
             self._min_widths[index] = max(self._min_widths[index], needed, cell_len(name))
 
     def _print(self, console: Any, cells: list[list[str]], min_widths: Sequence[int]) -> None:

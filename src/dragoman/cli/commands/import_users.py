@@ -52,13 +52,17 @@ _NOTES = re.compile(r"  \[[^]]*\]$")
 """What click appends to the text of an option."""
 
 
+def _products() -> str:
+    from dragoman.actions.transfer import recipes
+
+    return f"Products: {', '.join(recipes.names())}."
+
+
 class ImportCommand(click.RichCommand):
     """A command with so many options that its help has one line for each: it fits two screens."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, without boxes."""
-        from dragoman.actions.transfer import recipes
-
         lines = [f"Usage: {ctx.command_path} [OPTIONS] FILE|-", "", _INTRODUCTION, ""]
         lines += [f"  {line}" for line in _EXAMPLES.splitlines()]
         records = {each.name: self._help_record(each, ctx) for each in self.get_params(ctx)}
@@ -66,9 +70,13 @@ class ImportCommand(click.RichCommand):
         for group, names in _GROUPS.items():
             lines += ["", f"{group}:"]
             lines += [f"  {records[name][0]:<{width}}  {records[name][1]}" for name in names]
-        names = ", ".join(recipes.names())
-        lines += ["", *textwrap.wrap(f"Products: {names}.", 79), "", _COLUMNS]
+        lines += ["", *textwrap.wrap(_products(), 79), "", _COLUMNS]
         click.echo("\n".join(lines), color=ctx.color)
+
+    def paragraphs(self) -> list[str]:
+        """Return the help without the options, for the reference (``cli.reference``)."""
+        summary = (self.help or "").strip()
+        return [summary, _INTRODUCTION, f"\b\n{_EXAMPLES}", _products(), _COLUMNS]
 
     def _help_record(self, parameter: click.Parameter, ctx: click.Context) -> tuple[str, str]:
         record = parameter.get_help_record(ctx)
