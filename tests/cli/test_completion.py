@@ -18,6 +18,9 @@ from tests.support.pseudo_terminal import CONTROLLING, PseudoTerminal
 from tests.support.server import dragoman_command, environment, free_port
 from tests.support.terminal import Terminal
 
+HOSTILE = "eve`id`$x@acme.test"
+"""A valid e-mail address that a shell would run a part of."""
+
 
 def complete(*words: str) -> list[str]:
     """Return what completes the last word, with the settings of this process."""
@@ -139,6 +142,16 @@ def test_bash_is_told_the_rest_of_its_word(
     assert SHELLS["bash"](main, {}, "dragoman", VARIABLE).complete() == expected
 
 
+def test_no_name_becomes_a_command(people: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An e-mail address may have backquotes, and people who sign up choose it."""
+    words = ("users", "update", "Oleg", "--set", f"email={HOSTILE}")
+    assert people.run(*words, "-o", "json").json()["email"] == HOSTILE
+    assert complete("users", "show", "eve") == [HOSTILE]
+    for typed, expected in (("eve", r"plain,eve\`id\`\$x@acme.test"), ('"eve', ""), ("'eve", "")):
+        monkeypatch.setenv("COMP_LINE", f"dragoman users show {typed}")
+        assert SHELLS["bash"](main, {}, "dragoman", VARIABLE).complete() == expected
+
+
 # ----------------------------------------------------------------------------- in real shells
 
 
@@ -146,6 +159,7 @@ def test_bash_is_told_the_rest_of_its_word(
 def shell_env(sqlite_terminal: Terminal) -> dict[str, str]:
     """What a shell needs to find the command and the people."""
     inhabit(sqlite_terminal)
+    sqlite_terminal.run("users", "update", "Oleg", "--set", f"email={HOSTILE}")
     env = environment(sqlite_terminal.settings)
     folder = Path(dragoman_command()[0]).parent
     home = sqlite_terminal.folder
@@ -166,6 +180,7 @@ def _echo(terminal: PseudoTerminal, typed: str) -> str:
 
 TYPED = {
     "dragoman users show ole": "<dragoman><users><show><Oleg",
+    "dragoman users show eve": f"<dragoman><users><show><{HOSTILE}>",
     "dragoman users show olga@": "<dragoman><users><show><olga@acme.test>",
     "dragoman groups members --tenant ac": "<dragoman><groups><members><--tenant><acme>",
     "dragoman groups members --tenant acme Te": "<dragoman><groups><members><--tenant><acme><Team A>",
@@ -193,7 +208,7 @@ def test_fish(shell_env: dict[str, str], tmp_path: Path) -> None:
     if shutil.which("fish") is None:
         pytest.skip("no fish (Debian's package fish)")
     lines = [
-        "dragoman users show olga@", "dragoman groups members --tenant acme Te",
+        "dragoman users show olga@", "dragoman users show eve", "dragoman groups members --tenant acme Te",
         "dragoman users update olga --set fi", "dragoman tenants show ma",
     ]  # fmt: skip
     asked = "".join(f"complete -C '{line}'\n" for line in lines)
@@ -208,5 +223,5 @@ def test_fish(shell_env: dict[str, str], tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        "olga@acme.test\tolga", "Team A", "first_name=", "main\tmain",
+        "olga@acme.test\tolga", f"{HOSTILE}\tOleg", "Team A", "first_name=", "main\tmain",
     ]  # fmt: skip

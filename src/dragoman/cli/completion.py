@@ -26,13 +26,12 @@ BASH_WORD_BREAKS = "\"'@><=;|&(:"
 _WITHIN_WORD = {"@", "$"}
 """Word breaks of bash that belong to the word which they begin (readline's rl_special_prefixes)."""
 _QUOTED_IN_BASH = set(" \t\"'\\$`&|;<>()*?[]{}!#~")
+_SPECIAL_IN_QUOTES = set("\\$`\"'!")
 
 _BASH = """\
 %(complete_func)s() {
-    local IFS=$'\\n' line type value
-    for line in $(env COMP_LINE="${COMP_LINE:0:$COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS" \\
-            %(complete_var)s=bash_complete "$1" 2>/dev/null); do
-        IFS=',' read -r type value <<< "$line"
+    local type value
+    while IFS=',' read -r type value; do
         case $type in
             dir) compopt -o dirnames ;;
             file) compopt -o default ;;
@@ -40,7 +39,8 @@ _BASH = """\
                 COMPREPLY+=("$value")
                 [[ $value == *= ]] && compopt -o nospace ;;
         esac
-    done
+    done < <(env COMP_LINE="${COMP_LINE:0:$COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS" \\
+        %(complete_var)s=bash_complete "$1" 2>/dev/null)
     return 0
 }
 
@@ -109,11 +109,25 @@ class _Bash(BashComplete):
         words = [*split_arg_string(line), *([""] if is_new_word else [])]
         return words[1:-1], words[-1]
 
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        """Return completions; within quotes, none that bash would take for more than text.
+
+        An e-mail address may have backquotes, and whoever signs up chooses it: within double
+        quotes, bash would run what is between them.
+        """
+        found = super().get_completions(args, incomplete)
+        if not self._is_in_quotes(os.environ.get("COMP_LINE", "")):
+            return found
+        return [item for item in found if not _SPECIAL_IN_QUOTES & set(item.value)]
+
+    @staticmethod
+    def _is_in_quotes(line: str) -> bool:
+        return any(line.count(quote) % 2 for quote in "'\"")
+
     def format_completion(self, item: CompletionItem[str]) -> str:
         value = item.value
         line = os.environ.get("COMP_LINE", "")
-        quoted = any(line.count(quote) % 2 for quote in "'\"")
-        if not quoted:
+        if not self._is_in_quotes(line):
             typed = self.get_completion_args()[1]
             breaks = os.environ.get("COMP_WORDBREAKS", BASH_WORD_BREAKS)
             last = max((typed.rfind(mark) for mark in breaks), default=-1)
