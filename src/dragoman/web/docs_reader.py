@@ -83,7 +83,9 @@ class DocumentReader:
         """Return the fields of an object: one list for each alternative."""
         node = self.follow(node)
         branches = [*node.get("anyOf", []), *node.get("oneOf", [])]
-        alternatives = [branch for branch in branches if self._merge_all_of(branch)[0]]
+        if "not" in node.get("if", {}) and "then" in node:  # the same as anyOf
+            branches += [node["if"]["not"], node["then"]]
+        alternatives = [branch for branch in branches if any(self._merge_all_of(branch))]
         schemas = [{"allOf": [node, branch]} for branch in alternatives] or [node]
         return [fields for schema in schemas if (fields := list(self._fields(schema)))]
 
