@@ -112,7 +112,7 @@ class _Bash(BashComplete):
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
         """Return completions; within quotes, none that bash would take for more than text.
 
-        An e-mail address may have backquotes, and whoever signs up chooses it: within double
+        An e-mail address may have backquotes, and anyone who signs up chooses it: within double
         quotes, bash would run what is between them.
         """
         found = super().get_completions(args, incomplete)
@@ -163,7 +163,7 @@ def _look_up(find: str, incomplete: str, tenant: str | None = None) -> list[Comp
         from dragoman.cli.handlers import names
 
         found = names.find(find, incomplete, tenant)
-    except Exception:  # noqa: BLE001 - whoever presses Tab wants no message
+    except Exception:  # noqa: BLE001 - a message would disturb the line that is being typed
         return []
     return [
         CompletionItem(name, help=text or None)

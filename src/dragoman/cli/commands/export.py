@@ -40,7 +40,7 @@ def export(
 
     The export holds the directory as it was at one moment; a running server is not held up. FILE
     can be read by its owner only, and gets its name when it is complete. Without --with-hashes
-    nobody can sign in to a directory that is made from it before setting a new password. Deleted
+    users of a directory that is made from it must set a new password before they can sign in. Deleted
     users, tokens, sessions and history are not exported; 'dragoman backup' has everything.
     """
     if file_format is None:

@@ -100,7 +100,7 @@ def create(
     metavar="WORDS",
     help="Only users whose names or e-mail address contain all of these words.",
 )
-@click.option("--unapproved", is_flag=True, help="Only users whom nobody has approved yet.")
+@click.option("--unapproved", is_flag=True, help="Only users who are not approved yet.")
 @click.option("--unproven", is_flag=True, help="Only users whose e-mail address is not proven.")
 @click.option("--from-sign-up", is_flag=True, help="Only users who registered themselves.")
 @click.option("--without-password", is_flag=True, help="Only users without a password.")
