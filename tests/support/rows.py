@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from dragoman.store import clocks
 from dragoman.store.drivers import sqlite_library
 from dragoman.store.schema import metadata
 
@@ -64,10 +65,12 @@ class Rows:
         raise NotImplementedError
 
     async def dump(self) -> Dump:
-        """Return everything."""
+        """Return everything but the clocks that nodes note by themselves, whatever is requested."""
         found: Dump = {}
         for name in TABLES:
             rows = await self._fetch(f'SELECT * FROM "{name}"')
+            if name == "server_state":
+                rows = [row for row in rows if not row["key"].startswith(clocks.PREFIX)]
             found[name] = {tuple(row[key] for key in KEYS[name]): row for row in rows}
         return found
 
